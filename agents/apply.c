@@ -1,0 +1,317 @@
+/* apply.c - a restore from its first entry to its last: what is asked for, in which order, and how it
+ * ends. Manual: agents/apply.h; its parts: agents/restore_run.h. */
+#include "agents/apply.h"
+#include "agents/compare.h"
+#include "agents/restore_run.h"
+#include "agents/saved_entry.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int run_judge(int code)
+{
+    switch (-code) {
+    case ERR_NONE:
+    case -FAILED_HERE:
+        return code;
+    case ERR_NOSPACE:
+    case ERR_READONLY:
+    case ERR_NOMEM:
+    case ERR_INTERRUPTED:
+        return code;
+    default:
+        return FAILED_HERE;
+    }
+}
+
+bool run_relative(const struct run *r, const char *path, size_t len, const char **ret, size_t *ret_len)
+{
+    if (len < r->strip_len)
+        return false;
+    bool slash = r->strip_len > 0 && len > r->strip_len;
+    *ret = path + r->strip_len + slash;
+    *ret_len = len - r->strip_len - slash;
+    return true;
+}
+
+/* --- one entry ------------------------------------------------------------------------------------------ */
+static int save_root_entry(struct run *r, const struct entry *en, struct err *e)
+{
+    struct dir *root = &r->dirs.v[0];
+    if (root->saved)
+        return 0;
+    root->saved = entry_save(en);
+    if (!root->saved)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    r->rep.n.dirs++;
+    return 0;
+}
+
+static int place_entry(struct run *r, struct entry *en, bool way, struct place *p, struct err *e)
+{
+    if (en->type == ENTRY_DIR)
+        return dirs_enter(r, en, p, way, e);
+    int rc = dirs_place(r, p, e);
+    if (rc != 0)
+        return rc;
+    if (p->dir->lost) {
+        r->rep.n.failed++; /* the folder was named */
+        return 0;
+    }
+    switch (en->type) {
+    case ENTRY_FILE:
+        return place_file(r, r->walk, en, p, e);
+    case ENTRY_SYMLINK:
+        return place_symlink(r, en, p, e);
+    case ENTRY_HARDLINK:
+        return place_hardlink(r, en, p, e);
+    case ENTRY_FIFO:
+    case ENTRY_CHAR:
+    case ENTRY_BLOCK:
+        return place_node(r, en, p, e);
+    case ENTRY_DIR:
+    case ENTRY_SOCKET:
+    case ENTRY_MORE:
+        break;
+    }
+    err_set(e, ERR_DAMAGED, _("an entry of a kind that cannot be restored"));
+    return FAILED_HERE;
+}
+
+static bool is_marker(const struct place *p)
+{
+    return p->path_len == strlen(RESTORE_MARKER) && memcmp(p->path, RESTORE_MARKER, p->path_len) == 0;
+}
+
+static int apply_entry(struct run *r, struct entry *en, struct err *e)
+{
+    struct err why = ERR_INIT;
+    struct place p = { 0 };
+    bool held = pathset_holds(r->set, en->path, en->path_len);
+    bool way = en->flags & ENTRY_ABOVE || !held;
+    if (en->type == ENTRY_MORE) /* of a file that failed, or that is not asked for */
+        return 0;
+    if (!held && (en->type != ENTRY_DIR || !pathset_above(r->set, en->path, en->path_len)))
+        return 0;
+    if (held)
+        pathset_hit(r->set, en->path, en->path_len);
+    if (!run_relative(r, en->path, en->path_len, &p.path, &p.path_len))
+        return 0;
+    if (p.path_len == 0)
+        return save_root_entry(r, en, e);
+    /* Reading on may overwrite the leaf's buffer in which the path lies, so it is copied for notes. */
+    char *shown = malloc(en->path_len + 1);
+    if (!shown)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    memcpy(shown, en->path, en->path_len);
+    shown[en->path_len] = '\0';
+    p.path = shown + (p.path - en->path);
+    p.shown = shown;
+    p.shown_len = en->path_len;
+    report_at(&r->rep, shown, p.shown_len);
+    int rc;
+    if (is_marker(&p)) {
+        err_set(&why, ERR_REFUSED, _("its name is in use for the restore itself"));
+        rc = FAILED_HERE;
+    } else {
+        rc = place_entry(r, en, way, &p, &why);
+    }
+    if (rc == FAILED_HERE) {
+        report_err(&r->rep, shown, p.shown_len, &why);
+        r->rep.n.failed++;
+        rc = 0;
+    } else if (rc < 0 && e) {
+        *e = why;
+        err_wrap(e, "/%.300s", shown);
+    }
+    free(shown);
+    return rc;
+}
+
+static int apply_entries(struct run *r, struct err *e)
+{
+    for (;;) {
+        struct entry en;
+        struct err why = ERR_INIT;
+        int rc = entries_next(r->walk, &en, &why);
+        if (rc == 0)
+            return 0;
+        if (rc < 0) {
+            if (e)
+                *e = why;
+            return rc;
+        }
+        if (rc == ENTRIES_GAP) {
+            report_err(&r->rep, NULL, 0, &why);
+            r->rep.n.failed++;
+            continue;
+        }
+        rc = apply_entry(r, &en, e);
+        if (rc < 0)
+            return rc;
+        entries_pump(r->walk);
+        if (sys_interrupted())
+            return err_set(e, ERR_INTERRUPTED, _("interrupted"));
+    }
+}
+
+/* --- the whole --------------------------------------------------------------------------------------------- */
+/* Paths that the snapshot does not have. When it has none of them, that is the end of it. */
+static int check_missed(struct run *r, struct err *e)
+{
+    size_t at = 0, len, missed = 0;
+    const char *path, *first = NULL;
+    while ((path = pathset_missed(r->set, &at, &len)) != NULL) {
+        first = first ? first : path;
+        missed++;
+        r->rep.n.failed++;
+        report_problem(&r->rep, path, len, _("not in the snapshot"));
+    }
+    if (missed == 0 || missed < pathset_count(r->set))
+        return 0;
+    return err_set(e, ERR_ABSENT, _("\"/%.400s\" is not in the snapshot"), first);
+}
+
+static int sync_all(struct run *r, struct err *e)
+{
+    int rc = sys_syncfs(r->t.fd, e);
+    for (size_t i = 0; rc == 0 && i < r->n_other; i++)
+        rc = sys_syncfs(r->other_fd[i], e);
+    return rc < 0 ? err_wrap(e, "%s", r->m->target) : 0;
+}
+
+/* The marker goes when everything is on disk; since that changes the target's time, its metadata comes
+ * last. */
+static int finish(struct run *r, struct err *e)
+{
+    int rc = dirs_leave_all(r, e);
+    if (rc == 0)
+        rc = dirs_late_flags(r, e);
+    if (rc == 0)
+        rc = check_missed(r, e);
+    if (rc == 0)
+        rc = sync_all(r, e);
+    if (rc == 0)
+        rc = target_finish(r, e);
+    if (rc == 0) {
+        dirs_finish_root(r);
+        rc = sys_fsync_dir(r->t.fd, ".", e);
+    }
+    return rc;
+}
+
+/* The one root must be a folder; its path is what goes from the front of every other. */
+static int prepare_strip(struct run *r, struct err *e)
+{
+    const char *root = r->body->n_roots == 1 ? r->body->roots[0] : NULL;
+    if (!root)
+        return err_set(e, ERR_USAGE, _("--strip-source needs a snapshot of a single folder; this one has %zu"),
+                       r->body->n_roots);
+    struct pathset *only;
+    struct entry en;
+    size_t len;
+    int rc = pathset_new(&r->body->roots[0], 1, &only, e);
+    if (rc < 0)
+        return rc;
+    if (pathset_all(only)) {
+        pathset_free(only);
+        return 0;
+    }
+    const char *path = pathset_at(only, 0, &len);
+    rc = entries_find(r->links_walk, path, len, &en, e);
+    if (rc == 1 && en.type == ENTRY_DIR)
+        rc = 0;
+    else if (rc >= 0)
+        rc = err_set(e, ERR_USAGE, _("--strip-source: \"%.400s\" is not a folder in the snapshot"), root);
+    r->strip_len = len;
+    pathset_free(only);
+    return rc;
+}
+
+static int apply_run(struct run *r, struct err *e)
+{
+    int rc = 0;
+    (void)umask(0);
+    if (r->m->strip_source)
+        rc = prepare_strip(r, e);
+    if (rc == 0)
+        rc = target_open(r, e);
+    if (rc == 0)
+        rc = dirs_begin(r, e);
+    if (rc == 0)
+        rc = apply_entries(r, e);
+    if (rc == 0)
+        rc = finish(r, e);
+    return rc;
+}
+
+static int open_all(struct run *r, const char *state_dir, struct err *e)
+{
+    const struct msg_restore *m = r->m;
+    int rc = snapshot_body_read(m->body, m->body_len, &r->body, e);
+    if (rc == 0)
+        rc = pathset_new(m->paths, m->n_paths, &r->set, e);
+    if (rc == 0)
+        rc = pathset_new(NULL, 0, &r->everything, e);
+    if (rc < 0)
+        return rc;
+    r->state_fd = sys_openat(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY, 0, e);
+    if (r->state_fd < 0)
+        return r->state_fd;
+    r->links = linktable_new(r->state_fd);
+    r->late_flags = spool_new(r->state_fd);
+    r->sm = setmeta_new(&r->rep);
+    r->sha = sha256_new();
+    r->io = malloc(IO_BYTES);
+    if (!r->links || !r->late_flags || !r->sm || !r->sha || !r->io)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    uint64_t total = pathset_all(r->set) ? r->body->entries : 0;
+    rc = report_begin(&r->rep, r->w, m->mode == RESTORE_COMPARE ? 3 : 2, total, e);
+    if (rc == 0)
+        rc = fetch_new(r->w, &m->vault_id, &r->fetch, e);
+    if (rc == 0)
+        rc = entries_open(r->fetch, r->body, r->set, &r->walk, e);
+    if (rc == 0)
+        rc = entries_open(r->fetch, r->body, r->everything, &r->links_walk, e);
+    if (rc == 0)
+        rc = entries_open(r->fetch, r->body, r->everything, &r->runs_walk, e);
+    return rc;
+}
+
+static void close_all(struct run *r)
+{
+    entries_close(r->walk);
+    entries_close(r->links_walk);
+    entries_close(r->runs_walk);
+    fetch_free(r->fetch);
+    report_end(&r->rep);
+    dirs_done(&r->dirs);
+    target_close(r);
+    for (size_t i = 0; i < r->n_other; i++)
+        sys_close_quiet(r->other_fd[i]);
+    linktable_free(r->links);
+    spool_free(r->late_flags);
+    setmeta_free(r->sm);
+    sha256_free(r->sha);
+    free(r->io);
+    sys_close_quiet(r->state_fd);
+    pathset_free(r->set);
+    pathset_free(r->everything);
+    snapshot_body_free(r->body);
+}
+
+int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e)
+{
+    struct run r = { .w = w, .m = m, .state_fd = -1, .t = { .fd = -1, .aside_fd = -1 } };
+    int rc = open_all(&r, state_dir, e);
+    if (rc == 0)
+        rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);
+    if (rc == 0)
+        rc = report_done(&r.rep, e);
+    close_all(&r);
+    return rc;
+}

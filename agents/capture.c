@@ -1,0 +1,345 @@
+/* capture.c - see agents/capture.h. */
+#include "agents/capture.h"
+#include "lib/base/i18n.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct capture {
+    struct capture_opts o;
+    struct capture_counts counts;
+    struct meta *meta;
+    struct scan_stat limit; /* only its times: from there on, those of the state are not trusted */
+    int64_t limit_end_s;
+    char *target;           /* of a symlink */
+    size_t target_cap;
+    struct extent part[MAX_PART_EXTENTS];
+};
+
+int capture_new(const struct capture_opts *o, struct capture **ret, struct err *e)
+{
+    struct capture *c = calloc(1, sizeof *c);
+    if (!c || !(c->meta = meta_new())) {
+        free(c);
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    c->o = *o;
+    if (o->state) {
+        const struct state_summary *sum = state_summary(o->state);
+        int64_t ns = sum->started_ns - o->racy_ns, s = ns / 1000000000 - (ns % 1000000000 < 0);
+        c->limit.ctime_s = s;
+        c->limit.ctime_ns = (uint32_t)(ns - s * 1000000000);
+        c->limit_end_s = sum->ended_ns / 1000000000 + 2;
+    }
+    *ret = c;
+    return 0;
+}
+
+void capture_free(struct capture *c)
+{
+    if (!c)
+        return;
+    meta_free(c->meta);
+    free(c->target);
+    free(c);
+}
+
+const struct capture_counts *capture_counts(const struct capture *c)
+{
+    return &c->counts;
+}
+
+static int problem(struct capture *c, const struct scan_item *it, const char *text, struct err *e)
+{
+    return problems_add(c->o.problems, true, it->path, it->path_len, text, e);
+}
+
+static int problem_sys(struct capture *c, const struct scan_item *it, int sys, struct err *e)
+{
+    const char *text = sys == ENOENT ? _("vanished while it was being captured") : strerror(sys);
+    return problem(c, it, text, e);
+}
+
+static struct entry entry_of(const struct scan_item *it, const struct scan_stat *st, enum entry_type type)
+{
+    return (struct entry){
+        .path = it->path,
+        .path_len = it->path_len,
+        .type = type,
+        .flags = it->above ? ENTRY_ABOVE : st->nlink > 1 && type != ENTRY_DIR ? ENTRY_LINKED : 0,
+        .mode = st->mode & 07777,
+        .uid = st->uid,
+        .gid = st->gid,
+        .mtime_s = st->mtime_s,
+        .mtime_ns = st->mtime_ns,
+        .size = type == ENTRY_FILE ? st->size : 0,
+        .ctime_s = st->ctime_s,
+        .ctime_ns = st->ctime_ns,
+        .ino = st->ino,
+    };
+}
+
+/* --- unchanged files ---------------------------------------------------------------------------- */
+static bool not_before(int64_t s, uint32_t ns, int64_t limit_s, uint32_t limit_ns)
+{
+    return s > limit_s || (s == limit_s && ns >= limit_ns);
+}
+
+/* A file could have been written to again within one tick of its time stamp, after it had been read. A
+ * ctime cannot be set, so one of later than the last run means a clock that jumped. An mtime can be set to
+ * any time to come and then says nothing. */
+static bool is_racy(const struct capture *c, const struct scan_stat *st)
+{
+    int64_t s = c->limit.ctime_s;
+    uint32_t ns = c->limit.ctime_ns;
+    return not_before(st->ctime_s, st->ctime_ns, s, ns) ||
+           (not_before(st->mtime_s, st->mtime_ns, s, ns) && st->mtime_s <= c->limit_end_s);
+}
+
+static const struct entry *unchanged(struct capture *c, const struct scan_item *it)
+{
+    const struct scan_stat *st = it->st;
+    const struct entry *b = c->o.state ? state_seek(c->o.state, it->path, it->path_len) : NULL;
+    if (!b || b->type != ENTRY_FILE || b->size != st->size || b->ino != st->ino ||
+        b->mtime_s != st->mtime_s || b->mtime_ns != st->mtime_ns || b->ctime_s != st->ctime_s ||
+        b->ctime_ns != st->ctime_ns || is_racy(c, st))
+        return NULL;
+    return b;
+}
+
+/* Takes everything over, part by part. */
+static int take_over(struct capture *c, const struct scan_item *it, const struct entry *b, struct err *e)
+{
+    struct entry en = entry_of(it, it->st, ENTRY_FILE);
+    en.flags |= b->flags & (ENTRY_SPARSE | ENTRY_HAS_MORE);
+    en.hash = b->hash;
+    en.fflags = b->fflags;
+    en.xattrs = b->xattrs;
+    en.n_xattrs = b->n_xattrs;
+    en.extents = b->extents;
+    en.n_extents = b->n_extents;
+    for (;;) {
+        bool more = en.flags & ENTRY_HAS_MORE;
+        if (inventory_add(c->o.inventory, &en, NULL, 0, e) < 0)
+            return -e->code;
+        if (!more)
+            return 0;
+        if (!(b = state_more(c->o.state)))
+            return err_set(e, ERR_DAMAGED, _("the agent's state of the last run cannot be read"));
+        en = (struct entry){ .path = it->path,
+                             .path_len = it->path_len,
+                             .type = ENTRY_MORE,
+                             .flags = b->flags & ENTRY_HAS_MORE,
+                             .extents = b->extents,
+                             .n_extents = b->n_extents };
+    }
+}
+
+/* --- files that are read ------------------------------------------------------------------------ */
+static int open_file(const struct scan_item *it)
+{
+    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+    int fd = openat(it->dir_fd, it->name, flags | O_NOATIME);
+    if (fd < 0 && errno == EPERM) /* not our file */
+        fd = openat(it->dir_fd, it->name, flags);
+    return fd;
+}
+
+static int add_xattrs(struct capture *c, const struct scan_item *it, int fd, struct entry *en, struct err *e)
+{
+    int sys = meta_xattrs(c->meta, fd, it->dir_fd, it->name, &en->xattrs, &en->n_xattrs);
+    if (sys < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    if (sys == 0)
+        return 0;
+    char text[256];
+    snprintf(text, sizeof text, _("extended attributes could not all be read: %s"), strerror(sys));
+    return problem(c, it, text, e);
+}
+
+/* The extents of a file that has more than fit into one entry. What was spilled is in whole parts. */
+static int add_parts(struct capture *c, struct entry *en, const struct feed_result *r, struct err *e)
+{
+    uint64_t spilled = 0;
+    size_t i = 0;
+    for (bool last = false; !last;) {
+        const struct piece *pieces = NULL;
+        size_t n = MAX_PART_EXTENTS;
+        if (spilled < r->n_spilled) {
+            if (spool_read(r->spilled, spilled * sizeof *c->part, c->part, n * sizeof *c->part, e) < 0)
+                return -e->code;
+            en->extents = c->part;
+            en->n_extents = n;
+            spilled += n;
+        } else {
+            pieces = r->pieces + i;
+            n = r->n_pieces - i < n ? r->n_pieces - i : n;
+            i += n;
+        }
+        last = spilled == r->n_spilled && i == r->n_pieces;
+        en->flags = (en->flags & ~(unsigned)ENTRY_HAS_MORE) | (last ? 0 : ENTRY_HAS_MORE);
+        if (inventory_add(c->o.inventory, en, pieces, pieces ? n : 0, e) < 0)
+            return -e->code;
+        *en = (struct entry){ .path = en->path, .path_len = en->path_len, .type = ENTRY_MORE };
+    }
+    return 0;
+}
+
+static bool same_times(const struct scan_stat *a, const struct scan_stat *b)
+{
+    return a->size == b->size && a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns &&
+           a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
+}
+
+/* 1: the file has an entry; 0: it could not be read and has none. */
+static int read_open_file(struct capture *c, const struct scan_item *it, int fd, struct err *e)
+{
+    struct scan_stat st, after;
+    struct feed_result r;
+    if (scan_stat_fd(fd, &st) < 0)
+        return problem_sys(c, it, errno, e);
+    if (st.ino != it->st->ino || st.dev != it->st->dev || !S_ISREG(st.mode))
+        return problem(c, it, _("was replaced while it was being captured"), e);
+    struct entry en = entry_of(it, &st, ENTRY_FILE);
+    if (add_xattrs(c, it, fd, &en, e) < 0)
+        return -e->code;
+    en.fflags = meta_fflags(c->meta, fd, st.dev);
+    if (c->o.before_read)
+        c->o.before_read(c->o.ctx, it->path);
+    if (feed_read(c->o.feed, fd, &st, &r, e) < 0)
+        return -e->code;
+    if (r.sys)
+        return problem_sys(c, it, r.sys, e);
+    en.size = r.size;
+    en.hash = r.hash;
+    en.flags |= r.sparse ? ENTRY_SPARSE : 0;
+    c->counts.bytes += r.size;
+    if ((r.size != st.size || scan_stat_fd(fd, &after) < 0 || !same_times(&st, &after)) &&
+        problem(c, it, _("changed while it was being read"), e) < 0)
+        return -e->code;
+    return add_parts(c, &en, &r, e) < 0 ? -(int)e->code : 1;
+}
+
+static int regular(struct capture *c, const struct scan_item *it, struct err *e)
+{
+    const struct entry *b = unchanged(c, it);
+    if (b) {
+        c->counts.bytes += it->st->size;
+        return take_over(c, it, b, e) < 0 ? -(int)e->code : 1;
+    }
+    int fd = open_file(it);
+    if (fd < 0)
+        return problem_sys(c, it, errno, e);
+    int rc = read_open_file(c, it, fd, e);
+    close(fd);
+    return rc;
+}
+
+/* --- everything else ----------------------------------------------------------------------------- */
+static int folder(struct capture *c, const struct scan_item *it, struct err *e)
+{
+    struct entry en = entry_of(it, it->st, ENTRY_DIR);
+    if (it->fd >= 0) {
+        if (add_xattrs(c, it, it->fd, &en, e) < 0)
+            return -e->code;
+        en.fflags = meta_fflags(c->meta, it->fd, it->st->dev);
+    }
+    return inventory_add(c->o.inventory, &en, NULL, 0, e) < 0 ? -(int)e->code : 1;
+}
+
+/* Length, or -1 with errno. */
+static ssize_t read_target(struct capture *c, const struct scan_item *it)
+{
+    size_t want = it->st->size + 1 > 256 ? it->st->size + 1 : 256;
+    for (;; want *= 2) {
+        if (want > MAX_PATH_BYTES) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        if (c->target_cap < want) {
+            char *p = realloc(c->target, want);
+            if (!p)
+                return -1;
+            c->target = p;
+            c->target_cap = want;
+        }
+        ssize_t n = readlinkat(it->dir_fd, it->name, c->target, c->target_cap);
+        if (n < (ssize_t)c->target_cap)
+            return n;
+    }
+}
+
+/* Links, pipes and devices: what there is has no descriptor to ask. */
+static int special(struct capture *c, const struct scan_item *it, enum entry_type type, struct err *e)
+{
+    struct entry en = entry_of(it, it->st, type);
+    if (type == ENTRY_SYMLINK) {
+        ssize_t n = read_target(c, it);
+        if (n < 0)
+            return problem_sys(c, it, errno, e);
+        en.target = c->target;
+        en.target_len = (size_t)n;
+    } else if (type != ENTRY_FIFO) {
+        en.dev_major = it->st->rdev_major;
+        en.dev_minor = it->st->rdev_minor;
+    }
+    if (add_xattrs(c, it, -1, &en, e) < 0)
+        return -e->code;
+    return inventory_add(c->o.inventory, &en, NULL, 0, e) < 0 ? -(int)e->code : 1;
+}
+
+static int by_type(struct capture *c, const struct scan_item *it, struct err *e)
+{
+    switch (it->st->mode & S_IFMT) {
+    case S_IFREG:
+        return regular(c, it, e);
+    case S_IFDIR:
+        return folder(c, it, e);
+    case S_IFLNK:
+        return special(c, it, ENTRY_SYMLINK, e);
+    case S_IFIFO:
+        return special(c, it, ENTRY_FIFO, e);
+    case S_IFCHR:
+        return special(c, it, ENTRY_CHAR, e);
+    case S_IFBLK:
+        return special(c, it, ENTRY_BLOCK, e);
+    case S_IFSOCK:
+        return problems_add(c->o.problems, false, it->path, it->path_len, _("a socket, not stored"), e);
+    default:
+        return problem(c, it, _("of a kind that is not known here, not stored"), e);
+    }
+}
+
+/* A name of something that has several. The first one that could be captured stands for all. */
+static int linked(struct capture *c, const struct scan_item *it, struct err *e)
+{
+    struct entry en = entry_of(it, it->st, ENTRY_HARDLINK);
+    int rc = linktable_find(c->o.links, it->st->dev, it->st->ino, &en.target, &en.target_len, e);
+    if (rc < 0)
+        return rc;
+    en.flags = 0;
+    if (rc > 0)
+        return inventory_add(c->o.inventory, &en, NULL, 0, e) < 0 ? -(int)e->code : 1;
+    rc = by_type(c, it, e);
+    if (rc <= 0)
+        return rc;
+    rc = linktable_add(c->o.links, it->st->dev, it->st->ino, it->path, it->path_len, e);
+    return rc < 0 ? rc : 1;
+}
+
+int capture_entry(struct capture *c, const struct scan_item *it, struct err *e)
+{
+    bool is_dir = S_ISDIR(it->st->mode), is_file = S_ISREG(it->st->mode);
+    bool many = it->st->nlink > 1 && !is_dir && !S_ISSOCK(it->st->mode);
+    int rc = many ? linked(c, it, e) : by_type(c, it, e);
+    if (rc <= 0)
+        return rc;
+    c->counts.files += is_file;
+    c->counts.dirs += is_dir;
+    c->counts.others += !is_file && !is_dir;
+    return 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * capture.h - one entry of a source after the other becomes an entry of the manifest: its metadata, and for
+ * a file either the extents of the last run (when it is unchanged) or its content. For agents/backup.c; one
+ * thread.
+ *
+ * A regular file is unchanged when its size, mtime, ctime and inode are those of the state and the times are
+ * not so close to the last run that a change could hide in them. It is not opened then. ctime covers
+ * attributes, ACLs, owner and mode.
+ */
+#ifndef TWOFOLD_AGENTS_CAPTURE_H
+#define TWOFOLD_AGENTS_CAPTURE_H
+
+#include "agents/inventory.h"
+#include "agents/linktable.h"
+#include "agents/meta.h"
+#include "agents/problems.h"
+
+struct capture_counts {
+    uint64_t files, dirs, others; /* names; a hard link counts as what it leads to */
+    uint64_t bytes;               /* content of files, each inode once */
+};
+
+struct capture_opts {               /* all borrowed */
+    struct inventory *inventory;
+    struct feed *feed;
+    struct problems *problems;
+    struct linktable *links;
+    struct state_reader *state;     /* NULL: everything is read */
+    int64_t racy_ns;                /* see AGENT_RACY_NS */
+    /* For tests: called when a file is open and about to be read. */
+    void (*before_read)(void *ctx, const char *path);
+    void *ctx;
+};
+
+struct capture;
+int capture_new(const struct capture_opts *o, struct capture **ret, struct err *e);
+void capture_free(struct capture *c); /* NULL-safe */
+int capture_entry(struct capture *c, const struct scan_item *it, struct err *e);
+const struct capture_counts *capture_counts(const struct capture *c);
+
+#endif

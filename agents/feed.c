@@ -1,0 +1,352 @@
+/* feed.c - see agents/feed.h. Hashes of files: docs/format.md, "Manifest". */
+#include "agents/feed.h"
+#include "lib/base/i18n.h"
+#include "lib/codec/cdc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define READ_BYTES (512u << 10)
+#define MAX_FILES_IN_CHUNK 4096u
+#define MAX_PIECES ((size_t)2 * MAX_PART_EXTENTS)
+#define PIECES_PER_READ 8      /* CDC_MIN_BYTES allows three cuts in READ_BYTES */
+#define LARGE_BYTES (8u << 20) /* from here on the kernel is told how we read */
+#define DROP_BYTES (8u << 20)  /* what we alone brought into the page cache is dropped in such steps */
+#define SPARSE_TRIES 2
+
+_Static_assert(PIPELINE_BUFFER_BYTES >= CDC_MAX_BYTES, "a chunk fits");
+_Static_assert(READ_BYTES / CDC_MIN_BYTES + 3 <= PIECES_PER_READ, "pieces of one read");
+
+struct feed {
+    struct pipeline *p;
+    struct cdc *cdc;
+    struct sha256 *hash;
+    struct chunk_buf *buf; /* being filled, or NULL */
+    unsigned files_in_chunk;
+    int (*on_chunk)(void *ctx, struct err *e);
+    void *ctx;
+    uint64_t bytes_read;
+    /* the file being read: */
+    struct spool *spilled;
+    uint64_t n_spilled;
+    size_t n_pieces;
+    bool drop;        /* its pages were not cached before */
+    uint64_t dropped; /* up to there they were dropped */
+    struct piece pieces[MAX_PIECES];
+};
+
+int feed_new(const struct feed_opts *o, struct feed **ret, struct err *e)
+{
+    struct feed *f = calloc(1, sizeof *f);
+    if (!f)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    f->p = o->p;
+    f->on_chunk = o->on_chunk;
+    f->ctx = o->ctx;
+    f->cdc = cdc_new(o->cdc_key);
+    f->hash = sha256_new();
+    f->spilled = spool_new(o->dir_fd);
+    if (!f->cdc || !f->spilled) {
+        feed_free(f);
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    *ret = f;
+    return 0;
+}
+
+void feed_free(struct feed *f)
+{
+    if (!f)
+        return;
+    if (f->buf)
+        pipeline_discard(f->p, f->buf);
+    cdc_free(f->cdc);
+    sha256_free(f->hash);
+    spool_free(f->spilled);
+    free(f);
+}
+
+bool feed_is_open(const struct feed *f, uint64_t seq)
+{
+    return f->buf && f->buf->seq == seq;
+}
+
+uint64_t feed_bytes_read(const struct feed *f)
+{
+    return f->bytes_read;
+}
+
+/* --- chunks ------------------------------------------------------------------------------------ */
+/* Hands the full buffer on; `next` is what is filled from now on. */
+static int hand_on(struct feed *f, struct chunk_buf *next, struct err *e)
+{
+    struct chunk_buf *full = f->buf;
+    f->buf = next;
+    f->files_in_chunk = 0;
+    pipeline_submit(f->p, full);
+    return f->on_chunk ? f->on_chunk(f->ctx, e) : 0;
+}
+
+int feed_cut(struct feed *f, struct err *e)
+{
+    cdc_reset(f->cdc);
+    if (!f->buf || f->buf->len == 0)
+        return 0;
+    return hand_on(f, NULL, e);
+}
+
+/* --- pieces ------------------------------------------------------------------------------------ */
+/* Moves the older half of the pieces to the spool, as extents. */
+static int spill(struct feed *f, struct err *e)
+{
+    struct extent x[64];
+    size_t done = 0, half = MAX_PIECES / 2;
+    for (size_t i = 0; i < half; i++) {
+        const struct piece *pc = &f->pieces[i];
+        struct extent *to = &x[done++];
+        memset(to, 0, sizeof *to);
+        to->len = pc->len;
+        to->off = pc->off;
+        to->hole = pc->seq == PIECE_HOLE;
+        if (!to->hole) {
+            if (feed_is_open(f, pc->seq) && feed_cut(f, e) < 0)
+                return -e->code;
+            if (pipeline_wait_hashed(f->p, pc->seq, e) < 0)
+                return -e->code;
+            to->chunk = *pipeline_id(f->p, pc->seq);
+        }
+        if (done == sizeof x / sizeof x[0] || i + 1 == half) {
+            if (spool_add(f->spilled, x, done * sizeof *x, e) < 0)
+                return -e->code;
+            done = 0;
+        }
+    }
+    f->n_spilled += half;
+    f->n_pieces -= half;
+    memmove(f->pieces, f->pieces + half, f->n_pieces * sizeof *f->pieces);
+    return 0;
+}
+
+static void add_piece(struct feed *f, uint64_t seq, uint32_t off, uint64_t len)
+{
+    struct piece *last = f->n_pieces ? &f->pieces[f->n_pieces - 1] : NULL;
+    if (last && last->seq == seq && (seq == PIECE_HOLE || last->off + last->len == off)) {
+        last->len += len;
+        return;
+    }
+    assert(f->n_pieces < MAX_PIECES);
+    f->pieces[f->n_pieces++] = (struct piece){ .len = len, .seq = seq, .off = off };
+}
+
+/* Room for the pieces of one read or hole, and a buffer. Nothing is half done here, so a chunk may be cut. */
+static int make_room(struct feed *f, struct err *e)
+{
+    if (f->n_pieces + PIECES_PER_READ > MAX_PIECES && spill(f, e) < 0)
+        return -e->code;
+    if (!f->buf && !(f->buf = pipeline_buffer(f->p, e)))
+        return -e->code;
+    return 0;
+}
+
+/* n bytes were read to the end of the buffer: they are hashed, cut and made pieces of the file. */
+static int take(struct feed *f, size_t n, struct err *e)
+{
+    sha256_update(f->hash, f->buf->p + f->buf->len, n);
+    f->bytes_read += n;
+    while (n > 0) {
+        struct chunk_buf *b = f->buf, *next = NULL;
+        bool cut = false;
+        size_t took = cdc_feed(f->cdc, b->p + b->len, n, &cut);
+        add_piece(f, b->seq, (uint32_t)b->len, took);
+        b->len += took;
+        n -= took;
+        if (!cut)
+            continue;
+        if (n > 0) {
+            if (!(next = pipeline_buffer(f->p, e)))
+                return -e->code;
+            memcpy(next->p, b->p + b->len, n);
+        }
+        if (hand_on(f, next, e) < 0)
+            return -e->code;
+    }
+    return 0;
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+/* Tells the kernel how a large file is read, and whether its pages were there before us: those that were
+ * not are dropped behind us, so that a backup does not push out what others work with. */
+static void advise(struct feed *f, int fd, uint64_t size)
+{
+    f->drop = false;
+    f->dropped = 0;
+    if (size < LARGE_BYTES)
+        return;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    f->drop = true;
+    for (unsigned i = 1; i <= 3 && f->drop; i++) {
+        char byte;
+        struct iovec v = { &byte, 1 };
+        f->drop = preadv2(fd, &v, 1, (off_t)(size / 4 * i), RWF_NOWAIT) < 0 && errno == EAGAIN;
+    }
+}
+
+static void drop_behind(struct feed *f, int fd, uint64_t pos, bool last)
+{
+    if (!f->drop || (!last && pos - f->dropped < DROP_BYTES))
+        return;
+    posix_fadvise(fd, (off_t)f->dropped, (off_t)(pos - f->dropped), POSIX_FADV_DONTNEED);
+    f->dropped = pos;
+}
+
+/* Reads [*pos, end) as far as it is there. *pos is how far it came; *ret_sys an errno or 0. */
+static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *ret_sys, struct err *e)
+{
+    *ret_sys = 0;
+    while (*pos < end) {
+        if (make_room(f, e) < 0)
+            return -e->code;
+        size_t want = f->buf->cap - f->buf->len;
+        want = want < READ_BYTES ? want : READ_BYTES;
+        want = want < end - *pos ? want : (size_t)(end - *pos);
+        ssize_t n = pread(fd, f->buf->p + f->buf->len, want, (off_t)*pos);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            *ret_sys = n < 0 ? errno : 0;
+            return 0;
+        }
+        if (take(f, (size_t)n, e) < 0)
+            return -e->code;
+        *pos += (uint64_t)n;
+        drop_behind(f, fd, *pos, false);
+    }
+    return 0;
+}
+
+static int add_hole(struct feed *f, uint64_t len, struct err *e)
+{
+    if (len == 0)
+        return 0;
+    if (make_room(f, e) < 0)
+        return -e->code;
+    add_piece(f, PIECE_HOLE, 0, len);
+    return 0;
+}
+
+static void hash_run(struct feed *f, uint64_t off, uint64_t len)
+{
+    uint8_t head[16];
+    for (size_t i = 0; i < 8; i++) {
+        head[i] = (uint8_t)(off >> (8 * i));
+        head[8 + i] = (uint8_t)(len >> (8 * i));
+    }
+    sha256_update(f->hash, head, sizeof head);
+}
+
+/* The data behind `pos`: [*ret_from, *ret_to), empty at `size` when only a hole is left. False: the file
+ * system does not say. */
+static bool next_run(int fd, uint64_t pos, uint64_t size, uint64_t *ret_from, uint64_t *ret_to)
+{
+    off_t from = lseek(fd, (off_t)pos, SEEK_DATA);
+    if (from < 0 && errno == ENXIO)
+        from = (off_t)size;
+    if (from < 0)
+        return false;
+    *ret_from = (uint64_t)from < size ? (uint64_t)from : size;
+    off_t to = *ret_from < size ? lseek(fd, from, SEEK_HOLE) : (off_t)size;
+    *ret_to = to >= 0 && (uint64_t)to < size ? (uint64_t)to : size;
+    return true;
+}
+
+static bool has_holes(int fd, const struct scan_stat *st)
+{
+    uint64_t from, to;
+    if (st->blocks * 512 >= st->size || !next_run(fd, 0, st->size, &from, &to))
+        return false;
+    return from > 0 || to < st->size;
+}
+
+/* 1: the file changes under us, so that its hash cannot be right. */
+static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result *ret, struct err *e)
+{
+    uint64_t pos = 0;
+    while (pos < size) {
+        uint64_t from = pos, to = size;
+        if (!next_run(fd, pos, size, &from, &to) || from < pos || to < from) {
+            ret->sys = EIO;
+            return 0;
+        }
+        /* The hole behind the last run has just been filled: the two are one run, hashed as two. */
+        if (pos > 0 && from == pos)
+            return 1;
+        if (add_hole(f, from - pos, e) < 0)
+            return -e->code;
+        pos = from;
+        if (to > from)
+            hash_run(f, from, to - from);
+        if (read_run(f, fd, &pos, to, &ret->sys, e) < 0)
+            return -e->code;
+        if (ret->sys)
+            return 0;
+        if (pos < to)
+            return 1;
+    }
+    ret->size = size;
+    ret->sparse = true;
+    return 0;
+}
+
+static int start_file(struct feed *f, struct err *e)
+{
+    f->n_pieces = 0;
+    sha256_reset(f->hash);
+    if (f->n_spilled > 0 && spool_reset(f->spilled, e) < 0)
+        return -e->code;
+    f->n_spilled = 0;
+    return 0;
+}
+
+static int read_file(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret,
+                     struct err *e)
+{
+    advise(f, fd, st->size);
+    for (int i = 0; i < SPARSE_TRIES && has_holes(fd, st); i++) {
+        int rc = read_sparse(f, fd, st->size, ret, e);
+        if (rc <= 0)
+            return rc;
+        if (start_file(f, e) < 0)
+            return -e->code;
+    }
+    ret->size = 0;
+    return read_run(f, fd, &ret->size, st->size, &ret->sys, e);
+}
+
+int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret, struct err *e)
+{
+    bool own = st->size >= FEED_OWN_BYTES;
+    *ret = (struct feed_result){ 0 };
+    if (start_file(f, e) < 0)
+        return -e->code;
+    if (st->size == 0)
+        return 0;
+    if ((own || f->files_in_chunk >= MAX_FILES_IN_CHUNK) && feed_cut(f, e) < 0)
+        return -e->code;
+    f->files_in_chunk++;
+    if (read_file(f, fd, st, ret, e) < 0)
+        return -e->code;
+    drop_behind(f, fd, st->size, true);
+    if (own && feed_cut(f, e) < 0)
+        return -e->code;
+    if (ret->size > 0)
+        sha256_final(f->hash, &ret->hash);
+    ret->pieces = f->pieces;
+    ret->n_pieces = f->n_pieces;
+    ret->n_spilled = f->n_spilled;
+    ret->spilled = f->spilled;
+    return 0;
+}

@@ -1,0 +1,223 @@
+/* place_file.c - regular files: written beside under a temporary name, checked against the snapshot's
+ * hash, given their metadata, and only then renamed to where they belong. */
+#include "agents/content.h"
+#include "agents/restore_run.h"
+#include "agents/saved_entry.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- content ------------------------------------------------------------------------------------------ */
+static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t off,
+                        struct content_hash *h, struct err *e)
+{
+    struct piece *piece;
+    int rc = fetch_get(r->fetch, &x->chunk, &piece, e);
+    if (rc != 0)
+        return rc == FETCH_GONE ? FAILED_HERE : rc;
+    if (x->off > piece_len(piece) || x->len > piece_len(piece) - x->off) {
+        err_set(e, ERR_DAMAGED, _("a piece of its content is shorter than the snapshot says"));
+        rc = FAILED_HERE;
+    } else {
+        const uint8_t *p = piece_bytes(piece) + x->off;
+        rc = content_hash_data(h, off, p, (size_t)x->len, e);
+        if (rc == 0)
+            rc = run_judge(sys_pwrite(fd, p, (size_t)x->len, off, e));
+    }
+    fetch_put(r->fetch, piece);
+    return rc;
+}
+
+/* Holes are what is not written. */
+static int write_content(struct run *r, struct entries *walk, struct entry *en, int fd, struct err *e)
+{
+    struct content_hash h;
+    uint64_t size = en->size, off = 0, end = 0;
+    struct id want = en->hash, have;
+    struct parts parts = parts_of(walk, en);
+    struct extent x;
+    int rc = content_hash_begin(&h, r->sha, r->runs_walk, en, e);
+    bool hole = false;
+    while (rc == 0) {
+        rc = parts_next(&parts, &x, &off, e);
+        if (rc != 0 || x.len == 0)
+            break;
+        hole = x.hole;
+        end = off + x.len;
+        if (hole)
+            content_hash_hole(&h, x.len);
+        else
+            rc = write_extent(r, fd, &x, off, &h, e);
+        if (!hole && rc == 0)
+            r->rep.n.bytes += x.len;
+        entries_pump(r->walk);
+        if (sys_interrupted() && rc == 0)
+            rc = err_set(e, ERR_INTERRUPTED, _("interrupted"));
+    }
+    if (rc == 0 && hole) {
+        rc = sys_fault_step();
+        if (rc == 0)
+            rc = ftruncate(fd, (off_t)size);
+        if (rc < 0)
+            rc = run_judge(err_sys(e, _("write")));
+    }
+    if (rc != 0)
+        return rc;
+    sha256_final(r->sha, &have);
+    if (end == size && id_eq(&have, &want))
+        return 0;
+    err_set(e, ERR_DAMAGED, _("its content is not what was saved"));
+    return FAILED_HERE;
+}
+
+/* --- making -------------------------------------------------------------------------------------------- */
+static const struct id *first_chunk(const struct entry *en)
+{
+    for (size_t i = 0; i < en->n_extents; i++) {
+        if (!en->extents[i].hole)
+            return &en->extents[i].chunk;
+    }
+    return NULL;
+}
+
+/* A file that will be ours anyway can have its mode at once, which saves a call. */
+static mode_t first_mode(const struct entry *en)
+{
+    bool plain = en->uid == geteuid() && en->gid == getegid() && en->n_xattrs == 0;
+    return plain && !(en->mode & 07000) ? en->mode : 0600;
+}
+
+/* Everything from the name on: metadata, rename, flags. */
+static int finish_file(struct run *r, const struct entry *en, const struct place *p, const char *temp,
+                       int fd, enum way way, struct err *e)
+{
+    bool clean = !p->dir->inherit_acl && !p->dir->inherit_flags;
+    struct object o = { .fd = fd, .clean = clean, .path = p->shown, .path_len = p->shown_len };
+    if (fstat(fd, &o.st) < 0) {
+        err_sys(e, "fstat");
+        return FAILED_HERE;
+    }
+    setmeta_apply(r->sm, &o, en, NULL);
+    int rc = place_rename(r, p, temp, way, e);
+    if (rc != 0)
+        return rc;
+    if (!clean || en->fflags) {
+        /* No further link could be made to an immutable file. */
+        if (en->flags & ENTRY_LINKED && en->fflags & FFLAGS_LOCKING)
+            rc = dirs_add_late_flags(r, &o, p->path, p->path_len, en->fflags, e);
+        else
+            setmeta_flags(r->sm, &o, en->fflags);
+    }
+    return rc == 0 ? place_remember(r, en, p, &o.st, e) : rc;
+}
+
+static int write_file(struct run *r, struct entries *walk, struct entry *en, const struct entry *meta,
+                      const struct place *p, enum way way, struct err *e)
+{
+    char temp[TEMP_NAME_BYTES];
+    target_temp_name(r, temp);
+    int fd = sys_openat(p->dir->fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY,
+                        first_mode(meta), e);
+    if (fd < 0)
+        return run_judge(fd);
+    /* This one flag can only be set while a file is empty. */
+    if (meta->fflags & FS_NOCOW_FL) {
+        struct object o = { .fd = fd, .path = p->shown, .path_len = p->shown_len };
+        setmeta_flags(r->sm, &o, FS_NOCOW_FL);
+    }
+    if (meta->size > 0)
+        entries_ahead(r->walk, true, first_chunk(en));
+    int rc = meta->size > 0 ? write_content(r, walk, en, fd, e) : 0;
+    if (rc == 0)
+        rc = finish_file(r, meta, p, temp, fd, way, e);
+    else
+        sys_unlinkat(p->dir->fd, temp, 0, NULL);
+    if (rc == FAILED_HERE)
+        sys_unlinkat(p->dir->fd, temp, 0, NULL);
+    int closed = sys_close(fd, rc == 0 ? e : NULL);
+    return rc == 0 && closed < 0 ? closed : rc;
+}
+
+/* --- what is there already --------------------------------------------------------------------------------- */
+static bool count_read(void *ctx, uint64_t n)
+{
+    struct run *r = ctx;
+    r->rep.n.bytes_read += n;
+    return sys_interrupted();
+}
+
+/* The file at p has the right content: its metadata, unless other names of it may be somebody else's. */
+static int keep_metadata(struct run *r, const struct entry *en, const struct place *p, struct object *o,
+                         bool *ret_kept, struct err *e)
+{
+    unsigned diff = setmeta_diff(r->sm, o, en);
+    bool unlocked = false;
+    int rc = 0;
+    *ret_kept = diff == 0 || o->st.st_nlink == 1;
+    if (!*ret_kept)
+        return 0;
+    if (diff & ~(unsigned)DIFF_FLAGS)
+        setmeta_apply(r->sm, o, en, &unlocked);
+    if (diff & DIFF_FLAGS || unlocked) {
+        if (en->flags & ENTRY_LINKED && en->fflags & FFLAGS_LOCKING)
+            rc = dirs_add_late_flags(r, o, p->path, p->path_len, en->fflags, e);
+        else
+            setmeta_flags(r->sm, o, en->fflags);
+    }
+    return rc == 0 ? place_remember(r, en, p, &o->st, e) : rc;
+}
+
+/* What is there is kept when its content is right by its hash, never by its time. Trouble in finding out
+ * means that it is replaced. */
+static int keep_file(struct run *r, const struct entry *en, const struct place *p, bool *ret_kept,
+                     struct err *e)
+{
+    struct disk_check c = { .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = count_read,
+                            .ctx = r };
+    bool same = false;
+    int rc = 0;
+    *ret_kept = false;
+    struct object o = {
+        .fd = sys_openat(p->dir->fd, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, NULL),
+        .path = p->shown,
+        .path_len = p->shown_len,
+    };
+    if (o.fd < 0)
+        return 0;
+    if (fstat(o.fd, &o.st) == 0 && S_ISREG(o.st.st_mode) && (uint64_t)o.st.st_size == en->size)
+        rc = content_on_disk(&c, o.fd, en, &same, e);
+    if (rc == FAILED_HERE)
+        rc = sys_interrupted() ? err_set(e, ERR_INTERRUPTED, _("interrupted")) : 0;
+    else if (rc == 0 && same)
+        rc = keep_metadata(r, en, p, &o, ret_kept, e);
+    sys_close_quiet(o.fd);
+    return rc;
+}
+
+int place_file(struct run *r, struct entries *walk, struct entry *en, const struct place *p, struct err *e)
+{
+    struct stat st;
+    enum way way;
+    bool kept = false;
+    /* The entry of a file of several parts is gone when the next part is read. */
+    struct entry *saved = en->flags & ENTRY_HAS_MORE ? entry_save(en) : NULL;
+    if (en->flags & ENTRY_HAS_MORE && !saved)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    int rc = place_look(r, p, S_IFREG, &way, &st, e);
+    if (rc == 0 && way == WAY_SAME_TYPE && (uint64_t)st.st_size == en->size)
+        rc = keep_file(r, en, p, &kept, e);
+    if (rc == 0 && kept) {
+        r->rep.n.already++;
+        entries_ahead(r->walk, false, NULL);
+    } else if (rc == 0) {
+        rc = write_file(r, walk, en, saved ? saved : en, p, way, e);
+    }
+    if (rc == 0)
+        r->rep.n.files++;
+    free(saved);
+    return rc;
+}

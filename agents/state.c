@@ -1,0 +1,294 @@
+/* state.c - see agents/state.h. */
+#include "agents/state.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "lib/crypto/crypto.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MAGIC "TWFS"
+#define VERSION 1
+#define BUFFER_BYTES (256u << 10)
+#define SUMMARY_BYTES (ID_BYTES + 4 * 8u)
+#define FOOT_BYTES (4 + SUMMARY_BYTES + ID_BYTES) /* the final u32 0, the summary, the hash */
+#define MAX_NAME_BYTES 255
+
+void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES])
+{
+    struct wbuf w = WBUF_INIT;
+    struct id h;
+    char hex[ID_HEX_BYTES];
+    wb_id(&w, k->vault_id);
+    wb_str(&w, k->policy);
+    wb_str(&w, k->source);
+    sha256_of(w.p, w.len, &h);
+    wbuf_free(&w);
+    snprintf(ret, STATE_NAME_BYTES, "%.32s", id_hex(&h, hex));
+}
+
+static void file_names(const struct state_key *k, char name[STATE_NAME_BYTES + 8], char fresh[STATE_NAME_BYTES + 8])
+{
+    char base[STATE_NAME_BYTES];
+    state_name(k, base);
+    snprintf(name, STATE_NAME_BYTES + 8, "%s.state", base);
+    snprintf(fresh, STATE_NAME_BYTES + 8, "%s.new", base);
+}
+
+static void write_head(struct wbuf *w, const struct state_key *k)
+{
+    wb_bytes(w, MAGIC, 4);
+    wb_u8(w, VERSION);
+    wb_id(w, k->vault_id);
+    wb_str(w, k->policy);
+    wb_str(w, k->source);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+struct state_reader {
+    int fd;
+    uint64_t pos, end; /* of the leaves */
+    struct state_summary sum;
+    struct wbuf leaf;
+    struct leaf_reader *reader; /* of that leaf */
+    struct entry at;            /* the entry that we are at */
+    bool have;                  /* there is one */
+};
+
+/* One pass over the file: its hash must be right before any of it is believed. */
+static int check_hash(int fd, uint64_t size, struct err *e)
+{
+    uint8_t *buf = malloc(BUFFER_BYTES), stated[ID_BYTES];
+    struct sha256 *h = sha256_new();
+    struct id real;
+    int rc = buf ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+    uint64_t at = 0, end = size - ID_BYTES;
+    while (rc == 0 && at < end) {
+        size_t want = end - at < BUFFER_BYTES ? (size_t)(end - at) : BUFFER_BYTES;
+        ssize_t n = sys_pread(fd, buf, want, at, e);
+        if (n <= 0)
+            rc = n < 0 ? (int)n : err_set(e, ERR_DAMAGED, _("it ends early"));
+        else
+            sha256_update(h, buf, (size_t)n);
+        at += n > 0 ? (uint64_t)n : 0;
+    }
+    if (rc == 0 && sys_pread(fd, stated, ID_BYTES, end, e) != ID_BYTES)
+        rc = err_set(e, ERR_DAMAGED, _("it ends early"));
+    if (rc == 0) {
+        sha256_final(h, &real);
+        if (memcmp(real.b, stated, ID_BYTES) != 0)
+            rc = err_set(e, ERR_DAMAGED, _("its bytes are not what was written"));
+    }
+    sha256_free(h);
+    free(buf);
+    return rc;
+}
+
+static int read_ends(struct state_reader *s, uint64_t size, const struct state_key *k, struct err *e)
+{
+    uint8_t head[4 + 1 + ID_BYTES + 2 * (MAX_NAME_BYTES + 2)], foot[SUMMARY_BYTES];
+    struct wbuf expect = WBUF_INIT;
+    write_head(&expect, k);
+    bool same = !expect.failed && expect.len <= sizeof head && size >= expect.len + FOOT_BYTES &&
+                sys_pread(s->fd, head, expect.len, 0, e) == (ssize_t)expect.len &&
+                memcmp(head, expect.p, expect.len) == 0;
+    s->pos = expect.len;
+    wbuf_free(&expect);
+    if (!same)
+        return err_set(e, ERR_DAMAGED, _("it is of another source or version"));
+    s->end = size - FOOT_BYTES;
+    if (sys_pread(s->fd, foot, sizeof foot, s->end + 4, e) != (ssize_t)sizeof foot)
+        return err_set(e, ERR_DAMAGED, _("it ends early"));
+    struct rbuf r = rbuf_of(foot, sizeof foot);
+    rb_id(&r, &s->sum.snapshot);
+    s->sum.started_ns = (int64_t)rb_u64(&r);
+    s->sum.ended_ns = (int64_t)rb_u64(&r);
+    s->sum.files = rb_u64(&r);
+    s->sum.bytes = rb_u64(&r);
+    return 0;
+}
+
+/* Moves to the next entry; at the end or at damage there is none. */
+static void advance(struct state_reader *s)
+{
+    s->have = false;
+    for (;;) {
+        if (s->reader && leaf_next(s->reader, &s->at, NULL) == 1) {
+            s->have = true;
+            return;
+        }
+        leaf_reader_free(s->reader);
+        s->reader = NULL;
+        uint8_t len_bytes[4];
+        if (s->end - s->pos < 4 || sys_pread(s->fd, len_bytes, 4, s->pos, NULL) != 4)
+            return;
+        struct rbuf r = rbuf_of(len_bytes, 4);
+        uint32_t len = rb_u32(&r);
+        if (len == 0 || len > MAX_LEAF_BYTES || len > s->end - s->pos - 4)
+            return;
+        wbuf_reset(&s->leaf);
+        uint8_t *to = wb_grow(&s->leaf, len);
+        if (!to || sys_pread(s->fd, to, len, s->pos + 4, NULL) != (ssize_t)len ||
+            leaf_reader_new(to, len, true, &s->reader, NULL) < 0)
+            return;
+        s->pos += 4 + (uint64_t)len;
+    }
+}
+
+int state_open(int dir_fd, const struct state_key *k, struct state_reader **ret, struct err *e)
+{
+    char name[STATE_NAME_BYTES + 8], fresh[STATE_NAME_BYTES + 8];
+    file_names(k, name, fresh);
+    *ret = NULL;
+    int fd = sys_openat(dir_fd, name, O_RDONLY, 0, e);
+    if (fd < 0)
+        return fd == -ERR_ABSENT ? 0 : fd;
+    struct stat st;
+    struct state_reader *s = calloc(1, sizeof *s);
+    int rc = s ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+    if (!s) {
+        sys_close_quiet(fd);
+        return rc;
+    }
+    s->fd = fd;
+    if (fstat(fd, &st) < 0)
+        rc = err_sys(e, _("state of the last run"));
+    if (rc == 0)
+        rc = read_ends(s, (uint64_t)st.st_size, k, e);
+    if (rc == 0)
+        rc = check_hash(fd, (uint64_t)st.st_size, e);
+    if (rc < 0) {
+        state_close(s);
+        return err_wrap(e, _("state of the last run"));
+    }
+    advance(s);
+    *ret = s;
+    return 0;
+}
+
+void state_close(struct state_reader *s)
+{
+    if (!s)
+        return;
+    leaf_reader_free(s->reader);
+    wbuf_free(&s->leaf);
+    sys_close_quiet(s->fd);
+    free(s);
+}
+
+const struct state_summary *state_summary(const struct state_reader *s)
+{
+    return &s->sum;
+}
+
+const struct entry *state_seek(struct state_reader *s, const char *path, size_t len)
+{
+    while (s->have) {
+        int c = path_cmp(s->at.path, s->at.path_len, path, len);
+        if (c == 0 && s->at.type != ENTRY_MORE)
+            return &s->at;
+        if (c > 0)
+            return NULL;
+        advance(s);
+    }
+    return NULL;
+}
+
+const struct entry *state_more(struct state_reader *s)
+{
+    advance(s);
+    return s->have && s->at.type == ENTRY_MORE ? &s->at : NULL;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+struct state_writer {
+    int dir_fd, fd;
+    char name[STATE_NAME_BYTES + 8], fresh[STATE_NAME_BYTES + 8];
+    struct wbuf out;
+    struct sha256 *hash;
+    bool committed;
+};
+
+static int flush(struct state_writer *s, struct err *e)
+{
+    if (s->out.failed)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    sha256_update(s->hash, s->out.p, s->out.len);
+    int rc = sys_write(s->fd, s->out.p, s->out.len, e);
+    wbuf_reset(&s->out);
+    return rc < 0 ? err_wrap(e, _("state of this run")) : 0;
+}
+
+int state_create(int dir_fd, const struct state_key *k, struct state_writer **ret, struct err *e)
+{
+    struct state_writer *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    file_names(k, s->name, s->fresh);
+    s->dir_fd = dir_fd;
+    s->hash = sha256_new();
+    s->fd = sys_openat(dir_fd, s->fresh, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0600, e);
+    if (s->fd < 0) {
+        sha256_free(s->hash);
+        free(s);
+        return err_wrap(e, _("state of this run"));
+    }
+    write_head(&s->out, k);
+    *ret = s;
+    return 0;
+}
+
+int state_add_leaf(struct state_writer *s, const struct wbuf *leaf, struct err *e)
+{
+    wb_u32(&s->out, (uint32_t)leaf->len);
+    wb_bytes(&s->out, leaf->p, leaf->len);
+    return s->out.len >= BUFFER_BYTES ? flush(s, e) : 0;
+}
+
+int state_sync(struct state_writer *s, struct err *e)
+{
+    if (flush(s, e) < 0 || sys_fsync(s->fd, e) < 0)
+        return err_wrap(e, _("state of this run"));
+    return 0;
+}
+
+int state_commit(struct state_writer *s, const struct state_summary *sum, struct err *e)
+{
+    struct id h;
+    wb_u32(&s->out, 0);
+    wb_id(&s->out, &sum->snapshot);
+    wb_u64(&s->out, (uint64_t)sum->started_ns);
+    wb_u64(&s->out, (uint64_t)sum->ended_ns);
+    wb_u64(&s->out, sum->files);
+    wb_u64(&s->out, sum->bytes);
+    if (flush(s, e) < 0)
+        return -e->code;
+    sha256_final(s->hash, &h);
+    int rc = sys_write(s->fd, h.b, ID_BYTES, e);
+    if (rc == 0)
+        rc = sys_fsync(s->fd, e);
+    int fd = s->fd;
+    s->fd = -1;
+    int closed = sys_close(fd, rc == 0 ? e : NULL);
+    rc = rc < 0 ? rc : closed;
+    if (rc == 0)
+        rc = sys_renameat(s->dir_fd, s->fresh, s->dir_fd, s->name, true, e);
+    if (rc == 0)
+        rc = sys_fsync_dir(s->dir_fd, ".", e);
+    s->committed = rc == 0;
+    return rc < 0 ? err_wrap(e, _("state of this run")) : 0;
+}
+
+void state_abort(struct state_writer *s)
+{
+    if (!s)
+        return;
+    sys_close_quiet(s->fd);
+    if (!s->committed)
+        sys_unlinkat(s->dir_fd, s->fresh, 0, NULL);
+    sha256_free(s->hash);
+    wbuf_free(&s->out);
+    free(s);
+}

@@ -1,0 +1,56 @@
+/*
+ * state.h - an agent's memory of its last run of one source: the entries with extents, ctime and inode, so
+ * that an unchanged file costs one statx. It is a help and never needed: a file that is torn, foreign or
+ * missing only makes the next run read everything.
+ *
+ * The file: "TWFS" ‖ u8 version (1) ‖ id vault ‖ blob policy ‖ blob source
+ *           ‖ each leaf (manifest.h, kind 'S'): u32 length, not 0 ‖ bytes ‖ u32 0
+ *           ‖ id snapshot ‖ u64 started ‖ u64 ended (ns, the agent's clock) ‖ u64 files ‖ u64 bytes
+ *           ‖ SHA-256 of all before
+ * Little-endian throughout. It lies in the state folder as <first 32 hex digits of SHA-256 of vault ‖ blob
+ * policy ‖ blob source>.state, is written as .new and renamed once the snapshot is committed.
+ */
+#ifndef TWOFOLD_AGENTS_STATE_H
+#define TWOFOLD_AGENTS_STATE_H
+
+#include "lib/base/id.h"
+#include "lib/vault/manifest.h"
+
+#define STATE_NAME_BYTES 48
+
+struct state_key { /* borrowed */
+    const struct id *vault_id;
+    const char *policy, *source;
+};
+/* The name of the file without ".state"; for the lock beside it, too. */
+void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES]);
+
+struct state_summary {
+    struct id snapshot;
+    int64_t started_ns, ended_ns;
+    uint64_t files, bytes;
+};
+
+/* --- reading ---------------------------------------------------------------------------------- */
+struct state_reader;
+/* 0 with *ret NULL: there is none. -ERR_DAMAGED: torn, or of another source. */
+int state_open(int dir_fd, const struct state_key *k, struct state_reader **ret, struct err *e);
+void state_close(struct state_reader *s); /* NULL-safe */
+const struct state_summary *state_summary(const struct state_reader *s);
+/* Moves to the first entry that is not before the path (the paths asked for must ascend) and returns it when
+ * it has that very path, else NULL; borrowed until the next call. Damage is taken as the end. */
+const struct entry *state_seek(struct state_reader *s, const char *path, size_t len);
+/* Behind an entry with ENTRY_HAS_MORE: its next part, or NULL. */
+const struct entry *state_more(struct state_reader *s);
+
+/* --- writing ---------------------------------------------------------------------------------- */
+struct state_writer;
+int state_create(int dir_fd, const struct state_key *k, struct state_writer **ret, struct err *e);
+int state_add_leaf(struct state_writer *s, const struct wbuf *leaf, struct err *e);
+/* What was added is made durable; may be done before it is known whether there will be a commit. */
+int state_sync(struct state_writer *s, struct err *e);
+/* Writes the end and puts it in the place of the old one. */
+int state_commit(struct state_writer *s, const struct state_summary *sum, struct err *e);
+void state_abort(struct state_writer *s); /* also after a commit: frees; NULL-safe */
+
+#endif

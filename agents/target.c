@@ -1,0 +1,325 @@
+/* target.c - the target folder of a restore: whether it may be used, the marker that says which restore it belongs
+ * to, and what is set aside. The marker is text: what it is, the snapshot, the hash of the selection,
+ * and the token in the names of this restore's temporary files. */
+#include "agents/restore_run.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MARKER_BYTES 512
+#define MAX_ASIDE_TRIES 100
+
+/* --- names -------------------------------------------------------------------------------------- */
+void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES])
+{
+    snprintf(out, TEMP_NAME_BYTES, "%s%s-%x", RESTORE_TEMP, r->t.token, r->temps++);
+}
+
+/* ".twofold-<16 hex digits>-..."; with a token only those of that restore. */
+static bool is_temp(const char *name, const char *token)
+{
+    size_t n = strlen(RESTORE_TEMP), hex = TOKEN_BYTES - 1;
+    if (strncmp(name, RESTORE_TEMP, n) != 0)
+        return false;
+    name += n;
+    if (strspn(name, "0123456789abcdef") != hex || name[hex] != '-')
+        return false;
+    return !token || strncmp(name, token, hex) == 0;
+}
+
+/* Calls fn for each name in the folder until it returns non-zero, which is returned. */
+static int each_name(int dir_fd, int (*fn)(void *ctx, int dir_fd, const char *name, struct err *e),
+                     void *ctx, struct err *e)
+{
+    int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), r = 0;
+    if (fd < 0)
+        return fd;
+    DIR *d = fdopendir(fd);
+    if (!d) {
+        sys_close_quiet(fd);
+        return err_sys(e, _("list the folder"));
+    }
+    struct dirent *de;
+    errno = 0;
+    while (r == 0 && (de = readdir(d)) != NULL) {
+        if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+            r = fn(ctx, dir_fd, de->d_name, e);
+        errno = 0;
+    }
+    if (r == 0 && errno != 0)
+        r = err_sys(e, _("list the folder"));
+    closedir(d);
+    return r;
+}
+
+static int sweep_one(void *ctx, int dir_fd, const char *name, struct err *e)
+{
+    struct run *r = ctx;
+    struct stat st;
+    if (!is_temp(name, r->t.token) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        S_ISDIR(st.st_mode))
+        return 0;
+    return sys_unlinkat(dir_fd, name, 0, e);
+}
+
+int target_sweep(struct run *r, int dir_fd, struct err *e)
+{
+    return each_name(dir_fd, sweep_one, r, e);
+}
+
+static int found_one(void *ctx, int dir_fd, const char *name, struct err *e)
+{
+    /* A fresh file system is as good as an empty folder. */
+    return strcmp(name, "lost+found") != 0 && !is_temp(name, NULL);
+}
+
+/* --- the marker ------------------------------------------------------------------------------------- */
+static void selection_hash(const struct run *r, char hex[ID_HEX_BYTES])
+{
+    struct sha256 *sha = sha256_new();
+    struct id id;
+    for (size_t i = 0; i < pathset_count(r->set); i++) {
+        size_t len;
+        const char *p = pathset_at(r->set, i, &len);
+        sha256_update(sha, p, len);
+        sha256_update(sha, "", 1);
+    }
+    sha256_final(sha, &id);
+    sha256_free(sha);
+    id_hex(&id, hex);
+}
+
+/* The part of the marker that must be the same for a continuation. */
+static void marker_head(const struct run *r, char out[MARKER_BYTES])
+{
+    char snapshot[ID_HEX_BYTES], selection[ID_HEX_BYTES];
+    id_hex(&r->m->snapshot_id, snapshot);
+    selection_hash(r, selection);
+    snprintf(out, MARKER_BYTES,
+             "twofold restore 1: this folder is being restored; the same command continues\n"
+             "snapshot %s\nselection %s\nstrip %d\n",
+             snapshot, selection, r->m->strip_source ? 1 : 0);
+}
+
+/* Not a reason to fail: whatever is not our marker is something that is in the way. */
+static void read_marker(struct run *r)
+{
+    char head[MARKER_BYTES], text[MARKER_BYTES + 64], token[TOKEN_BYTES];
+    struct stat st;
+    uint8_t bytes[(TOKEN_BYTES - 1) / 2];
+    int made;
+    int fd = sys_openat(r->t.fd, RESTORE_MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, NULL);
+    if (fd < 0)
+        return;
+    ssize_t n = -1;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
+        n = sys_read(fd, text, sizeof text - 1, NULL);
+    sys_close_quiet(fd);
+    if (n < 0)
+        return;
+    text[n] = '\0';
+    marker_head(r, head);
+    if (strncmp(text, head, strlen(head)) != 0 ||
+        sscanf(text + strlen(head), "made %d\ntoken %16s\n", &made, token) != 2 ||
+        !hex_decode(token, bytes, sizeof bytes))
+        return;
+    memcpy(r->t.token, token, sizeof token);
+    r->t.made = made == 1;
+    r->t.continuing = true;
+}
+
+static int write_marker(struct run *r, struct err *e)
+{
+    char text[MARKER_BYTES + 64], temp[TEMP_NAME_BYTES];
+    marker_head(r, text);
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, "made %d\ntoken %s\n", r->t.made, r->t.token);
+    target_temp_name(r, temp);
+    int fd = sys_openat(r->t.fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, e);
+    if (fd < 0)
+        return fd;
+    int rc = sys_write(fd, text, strlen(text), e);
+    if (rc == 0)
+        rc = sys_fsync(fd, e);
+    int closed = sys_close(fd, rc == 0 ? e : NULL);
+    if (rc == 0)
+        rc = closed;
+    if (rc == 0)
+        rc = sys_renameat(r->t.fd, temp, r->t.fd, RESTORE_MARKER, true, e);
+    if (rc < 0) {
+        sys_unlinkat(r->t.fd, temp, 0, NULL);
+        return rc;
+    }
+    r->t.has_marker = true;
+    return sys_fsync_dir(r->t.fd, ".", e);
+}
+
+/* --- opening ------------------------------------------------------------------------------------------- */
+static int make_target(struct run *r, struct err *e)
+{
+    char *path = strdup(r->m->target);
+    int rc = 0;
+    if (!path)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        path[--n] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash > path) {
+        *slash = '\0';
+        rc = sys_mkdir_p(path, 0755, e);
+        *slash = '/';
+    }
+    if (rc == 0)
+        rc = sys_mkdirat(AT_FDCWD, path, 0700, e);
+    if (rc == 0) {
+        r->t.fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+        rc = r->t.fd < 0 ? r->t.fd : 0;
+        r->t.made = rc == 0;
+    }
+    free(path);
+    return rc;
+}
+
+static int not_empty(const struct run *r, struct err *e)
+{
+    err_set(e, ERR_EXISTS, _("the folder is not empty"));
+    err_wrap(e, _("restore to \"%s\""), r->m->target);
+    return err_next(e, _("give another folder, or --overwrite to restore on top of what is there (it is "
+                         "set aside); a restore that was interrupted is continued by the same command"));
+}
+
+int target_open(struct run *r, struct err *e)
+{
+    struct target *t = &r->t;
+    uint8_t token[(TOKEN_BYTES - 1) / 2];
+    int rc = 0;
+    if (r->m->target[0] != '/')
+        return err_set(e, ERR_USAGE, _("the target \"%s\" is not an absolute path"), r->m->target);
+    sys_random(token, sizeof token);
+    hex_encode(token, sizeof token, t->token);
+    t->fd = sys_openat(AT_FDCWD, r->m->target, O_RDONLY | O_DIRECTORY, 0, e);
+    if (t->fd == -ERR_ABSENT && errno == ENOENT)
+        rc = make_target(r, e);
+    else if (t->fd < 0)
+        rc = t->fd;
+    if (rc < 0)
+        return rc;
+    read_marker(r);
+    rc = t->continuing ? 1 : each_name(t->fd, found_one, NULL, e);
+    if (rc < 0)
+        return err_wrap(e, "%s", r->m->target);
+    t->empty = rc == 0;
+    if (!t->empty && !t->continuing && !r->m->overwrite)
+        return not_empty(r, e);
+    if (t->continuing) {
+        t->has_marker = true;
+        return target_sweep(r, t->fd, e);
+    }
+    return write_marker(r, e);
+}
+
+int target_finish(struct run *r, struct err *e)
+{
+    int rc = sys_unlinkat(r->t.fd, RESTORE_MARKER, 0, e);
+    if (rc == 0)
+        r->t.has_marker = false;
+    return rc == -ERR_ABSENT ? 0 : rc;
+}
+
+void target_close(struct run *r)
+{
+    sys_close_quiet(r->t.aside_fd);
+    sys_close_quiet(r->t.fd);
+    r->t.fd = r->t.aside_fd = -1;
+}
+
+/* --- setting aside ---------------------------------------------------------------------------------------- */
+static int make_aside(struct run *r, struct err *e)
+{
+    char hex[ID_HEX_BYTES], stamp[32];
+    struct tm tm;
+    time_t now = (time_t)sys_realtime_s();
+    gmtime_r(&now, &tm);
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+    id_hex(&r->m->snapshot_id, hex);
+    int rc = -ERR_EXISTS;
+    for (int i = 0; rc == -ERR_EXISTS && i < MAX_ASIDE_TRIES; i++) {
+        snprintf(r->t.aside_name, sizeof r->t.aside_name, i ? "%s%.8s-%s-%d" : "%s%.8s-%s", RESTORE_ASIDE,
+                 hex, stamp, i);
+        rc = sys_mkdirat(r->t.fd, r->t.aside_name, 0700, e);
+    }
+    if (rc < 0)
+        return rc;
+    r->t.aside_fd = sys_openat(r->t.fd, r->t.aside_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    return r->t.aside_fd < 0 ? r->t.aside_fd : 0;
+}
+
+/* The folder in the aside folder for a path of this place: opened, made where it is missing. */
+static int aside_parent(struct run *r, const struct place *p, struct err *e)
+{
+    int at = r->t.aside_fd;
+    const char *from = p->path, *end = p->path + p->path_len - strlen(p->name);
+    while (from < end) {
+        char name[NAME_MAX + 1];
+        const char *slash = memchr(from, '/', (size_t)(end - from));
+        size_t n = (size_t)(slash - from);
+        memcpy(name, from, n);
+        name[n] = '\0';
+        int rc = sys_mkdirat(at, name, 0700, e);
+        int fd = rc == 0 || rc == -ERR_EXISTS
+                     ? sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e)
+                     : rc;
+        if (at != r->t.aside_fd)
+            sys_close_quiet(at);
+        if (fd < 0)
+            return fd;
+        at = fd;
+        from = slash + 1;
+    }
+    return at;
+}
+
+/* An immutable object can neither be linked nor renamed: its flags are taken away meanwhile. */
+static int move_locked(struct run *r, const struct place *p, int to, struct err *e)
+{
+    int rc = sys_renameat(p->dir->fd, p->name, to, p->name, false, e);
+    if (rc == 0 || (errno != EPERM && errno != EACCES))
+        return rc;
+    int fd = sys_openat(p->dir->fd, p->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, 0, NULL);
+    uint32_t had = fd < 0 ? 0 : setmeta_unlock(fd);
+    if (had) {
+        rc = sys_renameat(p->dir->fd, p->name, to, p->name, false, e);
+        struct object o = { .fd = fd, .path = p->shown, .path_len = p->shown_len };
+        setmeta_flags(r->sm, &o, had);
+    }
+    sys_close_quiet(fd);
+    return rc;
+}
+
+int target_set_aside(struct run *r, const struct place *p, bool *keep, struct err *e)
+{
+    bool kept = false;
+    int rc = r->t.aside_fd < 0 ? make_aside(r, e) : 0;
+    int to = rc == 0 ? aside_parent(r, p, e) : rc;
+    if (to < 0)
+        return err_wrap(e, _("set aside \"%s\""), p->name);
+    if (*keep && sys_fault_step() == 0)
+        kept = linkat(p->dir->fd, p->name, to, p->name, 0) == 0;
+    if (!kept)
+        rc = move_locked(r, p, to, e);
+    if (to != r->t.aside_fd)
+        sys_close_quiet(to);
+    if (rc < 0)
+        return err_wrap(e, _("set aside \"%s\""), p->name);
+    *keep = kept;
+    r->rep.n.set_aside++;
+    return 0;
+}

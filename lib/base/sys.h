@@ -1,0 +1,94 @@
+/*
+ * sys.h - the only module that makes system calls which touch disks, wires and processes for the
+ * sake of keeping data. It retries short reads, short writes and EINTR, gives every wait a deadline,
+ * and holds the fault points that tests sweep.
+ *
+ * Fault points (only in builds with -DTWOFOLD_FAULTS): every call below that can change a disk is a
+ * numbered step. TWOFOLD_FAULT="kill@N" ends the process by SIGKILL before step N, "fail@N:ENOSPC"
+ * makes step N fail with that errno, "fail@N+:EIO" that one and all that follow, and
+ * "count:FILE" writes the number of steps to FILE at exit. TWOFOLD_FAULT_PROGRAM=NAME limits it to
+ * the program of that name (program_invocation_short_name). openat2 can be made to fail with
+ * TWOFOLD_FAULT="noopenat2" (the fallback for kernels before 5.6).
+ *
+ * Paths named in errors are the caller's. All functions are safe to use from several threads.
+ */
+#ifndef TWOFOLD_BASE_SYS_H
+#define TWOFOLD_BASE_SYS_H
+
+#include "lib/base/err.h"
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* --- files ------------------------------------------------------------------------------- */
+/* Always O_CLOEXEC. Return a descriptor or a negative code. Fault points when they are to create or
+ * truncate. */
+int sys_openat(int dirfd, const char *path, int flags, mode_t mode, struct err *e);
+/* Opens `path` (relative, may have many components, none of them "..") below dirfd and never
+ * through a symbolic link, also not as the last component (O_NOFOLLOW is implied; with O_PATH a
+ * final symlink itself is opened). openat2(RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|
+ * RESOLVE_NO_MAGICLINKS); where the kernel has none (ENOSYS, EPERM by seccomp) or the path is
+ * longer than PATH_MAX, one openat(O_NOFOLLOW) per component. -ERR_REFUSED: a symlink or "..". */
+int sys_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct err *e);
+/* Reads until n bytes or the end of file; returns what was read (less than n only at the end). */
+ssize_t sys_read(int fd, void *p, size_t n, struct err *e);
+ssize_t sys_pread(int fd, void *p, size_t n, uint64_t off, struct err *e);
+int sys_write(int fd, const void *p, size_t n, struct err *e);              /* fault point */
+int sys_pwrite(int fd, const void *p, size_t n, uint64_t off, struct err *e); /* fault point */
+/* Copies n bytes from in (at *off_in, which advances) to the end of out, in the kernel where it
+ * can. -ERR_DAMAGED when `in` ends early. Errors of reading and of writing are told apart:
+ * *ret_read_side says which it was (may be NULL). */
+int sys_copy(int in, uint64_t off_in, int out, uint64_t n, bool *ret_read_side, struct err *e); /* fault point */
+int sys_fsync(int fd, struct err *e);     /* fault point */
+int sys_syncfs(int fd, struct err *e);    /* fault point */
+int sys_close(int fd, struct err *e);     /* -1 is ignored; -ERR_IO when the kernel says so */
+void sys_close_quiet(int fd);             /* for descriptors that were only read; keeps errno */
+int sys_renameat(int od, const char *op, int nd, const char *np, bool replace, struct err *e); /* fault point */
+int sys_unlinkat(int dirfd, const char *path, int flags, struct err *e); /* fault point */
+int sys_mkdirat(int dirfd, const char *path, mode_t mode, struct err *e); /* fault point; EEXIST is an error */
+/* mkdir -p; existing folders are fine (but anything else in the way is -ERR_EXISTS). */
+int sys_mkdir_p(const char *path, mode_t mode, struct err *e);
+int sys_fsync_dir(int dirfd, const char *path, struct err *e); /* opens, fsyncs, closes; fault point */
+/* A whole small file: owned memory, NUL-terminated beyond *ret_len. -ERR_LIMIT over max bytes. */
+int sys_read_file(int dirfd, const char *path, size_t max, uint8_t **ret, size_t *ret_len, struct err *e);
+/* Makes or replaces a file so that a crash leaves the old or the new one: temporary name beside it,
+ * write, fsync, rename, fsync of the folder. */
+int sys_write_file(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *e);
+/* An exclusive lock on the file (made when absent, mode 0600), held until the descriptor is closed.
+ * Returns the descriptor; -ERR_BUSY when another process holds it. */
+int sys_lock_file(const char *path, struct err *e);
+
+/* --- time and chance ---------------------------------------------------------------------- */
+uint64_t sys_monotonic_ms(void);
+int64_t sys_realtime_s(void);
+int64_t sys_realtime_ns(void); /* since 1970; good until 2262 */
+void sys_random(void *p, size_t n); /* getrandom; aborts the process when the kernel has none */
+
+/* --- processes and wires -------------------------------------------------------------------- */
+/* Starts argv[0] (a path) with one end of a new socket pair as its descriptors 0 and 1; stderr stays.
+ * `extra_fd` (or -1) becomes its descriptor 3. Everything else is closed. The child dies with this
+ * process (PR_SET_PDEATHSIG; to the kernel that is the calling thread, which must live as long).
+ * Returns our end, non-blocking; *ret_pid is for sys_reap. */
+int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err *e);
+/* Waits for the child until the deadline (ms from now); then SIGKILL. *ret_status as of waitpid. */
+int sys_reap(pid_t pid, unsigned timeout_ms, int *ret_status, struct err *e);
+/* poll() for `events` on fd. 0: ready; -ERR_TIMEOUT. A signal that set sys_interrupted ends it with
+ * -ERR_INTERRUPTED. */
+int sys_wait_fd(int fd, short events, int timeout_ms, struct err *e);
+
+/* Installs handlers for SIGINT, SIGTERM and SIGHUP that set the flag below (and SIGPIPE ignored). */
+void sys_catch_signals(void);
+bool sys_interrupted(void);
+
+/* --- fault points, for modules that make their own calls (agents/apply.c) --------------------- */
+/* Returns 0, or -1 with errno set when this step is to fail; may not return at all. Compiled to
+ * nothing without TWOFOLD_FAULTS. */
+#ifdef TWOFOLD_FAULTS
+int sys_fault_step(void);
+#else
+static inline int sys_fault_step(void) { return 0; }
+#endif
+
+#endif

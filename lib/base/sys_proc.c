@@ -1,0 +1,324 @@
+/* sys_proc.c - time, chance, child processes, waiting and signals. The manual is lib/base/sys.h. */
+#include "lib/base/sys.h"
+#include "lib/base/i18n.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+/* Descriptors of a started child. */
+#define CHILD_EXTRA_FD 3
+#define CHILD_STATUS_FD 4
+/* Where descriptors wait while 0 to 4 are being filled. */
+#define PARKING_FD 16
+/* Without close_range and /proc, descriptors are closed up to here. */
+#define MAX_CLOSED_FD 65536
+/* A killed child that does not go away in this time hangs in the kernel. */
+#define KILLED_WAIT_MS 5000
+/* A signal may be delivered to another thread: waits look at the flag this often. */
+#define WAIT_SLICE_MS 200
+
+/* --- time and chance -------------------------------------------------------------------------- */
+static struct timespec now(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t) < 0)
+        abort();
+    return t;
+}
+
+uint64_t sys_monotonic_ms(void)
+{
+    struct timespec t = now(CLOCK_MONOTONIC);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int64_t sys_realtime_s(void)
+{
+    return now(CLOCK_REALTIME).tv_sec;
+}
+
+int64_t sys_realtime_ns(void)
+{
+    struct timespec t = now(CLOCK_REALTIME);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void sys_random(void *p, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t got = getrandom((char *)p + done, n - done, 0);
+        if (got > 0)
+            done += (size_t)got;
+        else if (got == 0 || errno != EINTR)
+            abort();
+    }
+}
+
+/* --- starting a child ------------------------------------------------------------------------- */
+/* What the child is given; the functions below run between fork and exec, where other threads'
+ * locks may be held: system calls only, no memory, no stdio. */
+struct start {
+    const char *const *argv;
+    pid_t parent;
+    int wire, extra, status;
+};
+
+struct dirent64_abi {
+    uint64_t ino;
+    int64_t off;
+    unsigned short reclen;
+    unsigned char type;
+    char name[];
+};
+
+static bool close_listed(int from)
+{
+    union {
+        char bytes[4096];
+        struct dirent64_abi align;
+    } buf;
+    int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return false;
+    for (;;) {
+        long n = syscall(SYS_getdents64, dir, buf.bytes, sizeof buf.bytes);
+        if (n <= 0) {
+            close(dir);
+            return n == 0;
+        }
+        for (long at = 0; at < n;) {
+            const struct dirent64_abi *d = (const void *)(buf.bytes + at);
+            int fd = 0;
+            const char *c = d->name;
+            for (; *c >= '0' && *c <= '9'; c++)
+                fd = fd * 10 + (*c - '0');
+            if (c != d->name && fd >= from && fd != dir)
+                close(fd);
+            at += d->reclen;
+        }
+    }
+}
+
+static void close_from(int from)
+{
+    if (syscall(SYS_close_range, (unsigned)from, UINT_MAX, 0) == 0 || close_listed(from))
+        return;
+    struct rlimit lim;
+    int end = MAX_CLOSED_FD;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < MAX_CLOSED_FD)
+        end = (int)lim.rlim_cur;
+    for (int fd = from; fd < end; fd++)
+        close(fd);
+}
+
+static int park(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, PARKING_FD);
+}
+
+static void child_failed(int status_fd)
+{
+    int sys = errno;
+    ssize_t ignored = write(status_fd, &sys, sizeof sys);
+    (void)ignored;
+    _exit(127);
+}
+
+static void child_signals(void)
+{
+    /* Ignored signals and the mask would survive exec. */
+    struct sigaction dfl = { .sa_handler = SIG_DFL };
+    sigset_t none;
+    sigemptyset(&none);
+    sigaction(SIGPIPE, &dfl, NULL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void child_main(const struct start *s)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != s->parent)
+        _exit(127); /* it died before we asked */
+    child_signals();
+    int status = park(s->status), wire = park(s->wire);
+    int extra = s->extra < 0 ? -1 : park(s->extra);
+    if (status < 0)
+        child_failed(s->status);
+    if (wire < 0 || (s->extra >= 0 && extra < 0) || dup2(wire, 0) < 0 || dup2(wire, 1) < 0)
+        child_failed(status);
+    if (extra >= 0 && dup2(extra, CHILD_EXTRA_FD) < 0)
+        child_failed(status);
+    if (extra < 0)
+        close(CHILD_EXTRA_FD);
+    if (dup3(status, CHILD_STATUS_FD, O_CLOEXEC) < 0)
+        child_failed(status);
+    close_from(CHILD_STATUS_FD + 1);
+    execv(s->argv[0], (char *const *)s->argv);
+    child_failed(CHILD_STATUS_FD);
+}
+
+/* Waits until the child has begun its program (the pipe closes by itself) or said why it cannot. */
+static int child_began(int status_fd)
+{
+    int sys = 0;
+    ssize_t got;
+    do {
+        got = read(status_fd, &sys, sizeof sys);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof sys ? sys : 0;
+}
+
+int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err *e)
+{
+    int pair[2] = { -1, -1 }, pipe_fd[2] = { -1, -1 }, r = 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
+        pipe2(pipe_fd, O_CLOEXEC) < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
+        r = err_sys(e, _("start \"%s\""), argv[0]);
+        goto out;
+    }
+    struct start s = { argv, getpid(), pair[1], extra_fd, pipe_fd[1] };
+    pid_t pid = fork();
+    if (pid == 0)
+        child_main(&s);
+    if (pid < 0) {
+        r = err_sys(e, _("start \"%s\""), argv[0]);
+        goto out;
+    }
+    sys_close_quiet(pipe_fd[1]);
+    pipe_fd[1] = -1;
+    int sys = child_began(pipe_fd[0]);
+    if (sys != 0) {
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        errno = sys;
+        r = err_sys(e, _("start \"%s\""), argv[0]);
+        goto out;
+    }
+    *ret_pid = pid;
+    r = pair[0];
+    pair[0] = -1;
+out:
+    sys_close_quiet(pair[0]);
+    sys_close_quiet(pair[1]);
+    sys_close_quiet(pipe_fd[0]);
+    sys_close_quiet(pipe_fd[1]);
+    return r;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+/* 1: gone, 0: still there at the deadline, -1: errno. pidfd would spare the looking, but not on the
+ * older kernels. */
+static int wait_child(pid_t pid, uint64_t deadline_ms, int *ret_status)
+{
+    long pause_us = 500;
+    for (;;) {
+        int status;
+        pid_t got = waitpid(pid, &status, WNOHANG);
+        if (got == pid) {
+            *ret_status = status;
+            return 1;
+        }
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (sys_monotonic_ms() >= deadline_ms)
+            return 0;
+        struct timespec t = { 0, pause_us * 1000 };
+        nanosleep(&t, NULL);
+        if (pause_us < 20000)
+            pause_us *= 2;
+    }
+}
+
+int sys_reap(pid_t pid, unsigned timeout_ms, int *ret_status, struct err *e)
+{
+    int status = 0;
+    int r = wait_child(pid, sys_monotonic_ms() + timeout_ms, &status);
+    if (r == 0) {
+        kill(pid, SIGKILL);
+        r = wait_child(pid, sys_monotonic_ms() + KILLED_WAIT_MS, &status);
+    }
+    if (r < 0)
+        return err_sys(e, _("wait for process %ld"), (long)pid);
+    if (r == 0)
+        return err_set(e, ERR_TIMEOUT, _("process %ld does not end even when killed"), (long)pid);
+    if (ret_status)
+        *ret_status = status;
+    return 0;
+}
+
+static int slice_until(bool forever, uint64_t deadline_ms)
+{
+    if (forever)
+        return WAIT_SLICE_MS;
+    uint64_t t = sys_monotonic_ms();
+    uint64_t left = t < deadline_ms ? deadline_ms - t : 0;
+    return left < WAIT_SLICE_MS ? (int)left : WAIT_SLICE_MS;
+}
+
+int sys_wait_fd(int fd, short events, int timeout_ms, struct err *e)
+{
+    bool forever = timeout_ms < 0;
+    uint64_t deadline = sys_monotonic_ms() + (forever ? 0 : (uint64_t)timeout_ms);
+    for (;;) {
+        if (sys_interrupted())
+            return err_set(e, ERR_INTERRUPTED, _("interrupted by a signal"));
+        struct pollfd p = { .fd = fd, .events = events };
+        int slice = slice_until(forever, deadline);
+        int n = poll(&p, 1, slice);
+        if (n > 0 && !(p.revents & POLLNVAL))
+            return 0;
+        if (n > 0)
+            errno = EBADF;
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return err_sys(e, _("wait"));
+        if (n == 0 && !forever && sys_monotonic_ms() >= deadline)
+            return err_set(e, ERR_TIMEOUT, _("no answer within %d ms"), timeout_ms);
+    }
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+/* Belongs to the process, as signals do. */
+static atomic_bool interrupted;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    atomic_store(&interrupted, true);
+}
+
+void sys_catch_signals(void)
+{
+    static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+    /* No SA_RESTART: what waits is to wake up. */
+    struct sigaction act = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+    sigemptyset(&act.sa_mask);
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+        struct sigaction had;
+        /* nohup(1) has reasons to ignore SIGHUP. */
+        if (sigaction(caught[i], NULL, &had) < 0 || had.sa_handler != SIG_IGN)
+            sigaction(caught[i], &act, NULL);
+    }
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool sys_interrupted(void)
+{
+    return atomic_load(&interrupted);
+}

@@ -1,0 +1,114 @@
+/*
+ * store.h - a place that keeps the objects of one copy: a folder today, SFTP and S3 later. Five verbs and
+ * one for repair; every driver passes the same suite (tests/contract/test_store.c).
+ *
+ * Names are relative, of the characters [a-z0-9/-], at most MAX_STORE_NAME, no empty or dot component
+ * (docs/format.md, "Objects"). Four answers about an object are kept apart in every verb: there (0),
+ * absent for certain (-ERR_ABSENT), unreachable, so that nobody can tell (-ERR_UNREACHABLE), damaged
+ * (-ERR_DAMAGED; only where the verb itself sees it). "Absent" is never said of a copy whose root is not
+ * there or is another vault's: that is -ERR_UNREACHABLE.
+ *
+ * One thread writes to a store at a time; reads may run in several threads beside it.
+ *
+ *     struct store *s;
+ *     if (store_open("/backup/a", 0, &s, e) < 0) ...
+ *     store_put(s, "packs/ab/ab…", &(struct store_data){ .fd = fd, .len = n }, e);
+ *     store_close(s);
+ */
+#ifndef TWOFOLD_STORE_STORE_H
+#define TWOFOLD_STORE_STORE_H
+
+#include "lib/base/err.h"
+#include "lib/base/id.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_STORE_NAME 160
+
+struct store;
+
+/* What is to be put: bytes in memory (p) or, when p is NULL, `len` bytes of a file from offset 0. */
+struct store_data {
+    const void *p;
+    int fd;
+    uint64_t len;
+};
+
+enum store_open_flags {
+    STORE_CREATE =
+        1, /* make the root when it is not there; it must be empty (but for lost+found) */
+    STORE_READ_ONLY = 2 /* never write, not even tmp/ */
+};
+
+/* url: an absolute path, file:///path, or (tests) memory:NAME. Other schemes: -ERR_CONFIG, with what is
+ * supported. A root that is not there, or is empty without STORE_CREATE (a mount point without its disk):
+ * -ERR_UNREACHABLE ("is the disk mounted?"). */
+int store_open(const char *url, unsigned flags, struct store **ret, struct err *e);
+void store_close(struct store *s); /* NULL-safe; removes nothing */
+
+/* Makes a new object, whole and durable, or not at all: on return 0 it survives a power cut. An object
+ * of that name and length that is there already is success and is not written again (names are content
+ * hashes); of another length: -ERR_DAMAGED. -ERR_FAILED wrapped with ERR_IO for a source that cannot be
+ * read: such an error's `code` is ERR_FAILED, never one of the copy's. */
+int store_put(struct store *s, const char *name, const struct store_data *d, struct err *e);
+/* The same, but whatever has the name is moved to aside/<stamp>/<name> first (repair). `stamp` is
+ * [a-z0-9-]+. Undone by store_restore_aside. */
+int store_replace(struct store *s, const char *name, const struct store_data *d, const char *stamp,
+                  struct err *e);
+/* Moves every object under aside/<stamp>/ back to its name; what stands there is swapped into
+ * aside/<stamp>-undone/. Returns how many, or a negative code. */
+int store_restore_aside(struct store *s, const char *stamp, struct err *e);
+
+/* len bytes at off; all of them or an error (-ERR_DAMAGED when the object is shorter). */
+int store_get(struct store *s, const char *name, uint64_t off, size_t len, void *out,
+              struct err *e);
+int store_stat(struct store *s, const char *name, uint64_t *ret_len, struct err *e);
+/* Calls fn for every object whose name starts with `prefix` ("packs/", "heads/"; whole components), in no
+ * order; tmp/ and aside/ only when the prefix names them. A non-zero return of fn ends it and is
+ * returned. A prefix that does not exist is an empty list. */
+typedef int store_list_fn(void *ctx, const char *name, uint64_t len);
+int store_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx, struct err *e);
+/* Durable when it returns. Absent already: 0. */
+int store_delete(struct store *s, const char *name, struct err *e);
+
+/* Free bytes, and a number that is equal for two stores on one device (0: not known). */
+struct store_space {
+    uint64_t free_bytes, total_bytes;
+    uint64_t device;
+};
+int store_space(struct store *s, struct store_space *ret, struct err *e);
+const char *store_url(const struct store *s);
+/* Removes unfinished writes in tmp/ (of a run that was killed). Only while holding the vault's lock. */
+int store_sweep_tmp(struct store *s, struct err *e);
+
+/* The whole object into owned memory; -ERR_LIMIT above max. */
+int store_get_all(struct store *s, const char *name, size_t max, uint8_t **ret, size_t *ret_len,
+                  struct err *e);
+
+/* --- for drivers and decorators --------------------------------------------------------------------- */
+struct store_ops {
+    int (*put)(void *d, const char *name, const struct store_data *data, struct err *e);
+    int (*replace)(void *d, const char *name, const struct store_data *data, const char *stamp,
+                   struct err *e);
+    int (*restore_aside)(void *d, const char *stamp, struct err *e);
+    int (*get)(void *d, const char *name, uint64_t off, size_t len, void *out, struct err *e);
+    int (*stat)(void *d, const char *name, uint64_t *ret_len, struct err *e);
+    int (*list)(void *d, const char *prefix, store_list_fn *fn, void *ctx, struct err *e);
+    int (*del)(void *d, const char *name, struct err *e);
+    int (*space)(void *d, struct store_space *ret, struct err *e);
+    int (*sweep_tmp)(void *d, struct err *e);
+    void (*close)(void *d);
+};
+/* Takes d (closed by ops->close, also on failure). */
+int store_new(const struct store_ops *ops, void *d, const char *url, struct store **ret,
+              struct err *e);
+
+/* A decorator for tests and drills: fails or delays what `plan` says, e.g. "put@3:EIO", "get:EIO",
+ * "put@5+:ENOSPC". Takes s, also on failure. The plan is a list of VERB[@N[+]]:WHAT, separated by commas;
+ * VERB: put replace restore get stat list delete space sweep, or any; N counts the calls of that verb
+ * from 1; WHAT: a name of errno, ABSENT, UNREACHABLE, DAMAGED, FLIP (get only: one bit of what is read is
+ * wrong) or a delay like 50ms. */
+int store_faulty(struct store *s, const char *plan, struct store **ret, struct err *e);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * recovery.h - the trust anchor of a vault: the `vault` object, the `recovery` file, the operational key
+ * file of an orchestrator, and the sealing of data keys (docs/format.md, "vault", "recovery", "keys").
+ */
+#ifndef TWOFOLD_VAULT_RECOVERY_H
+#define TWOFOLD_VAULT_RECOVERY_H
+
+#include "lib/vault/envelope.h"
+#include "lib/vault/objects.h"
+
+#define RECOVERY_LOG2N 16
+#define MAX_PASSPHRASE_BYTES 1024
+#define VAULT_OBJECT_NAME "vault/00000001"
+#define RECOVERY_OBJECT_NAME "recovery"
+
+/* New random keys of every kind and a new vault id. */
+int vault_keys_generate(struct vault_keys *ret, struct err *e);
+
+/* The vault object of generation 1. */
+int vault_object_write(const struct vault_keys *k, const char *vault_name, int64_t created_s, struct wbuf *out,
+                       struct err *e);
+/* What anybody can read of it; the signature is checked against the public key in it (generation 1 signs
+ * itself), so compare that with a trust anchor. */
+struct vault_public {
+    struct id vault_id;
+    uint8_t recovery_pk[PUBLIC_KEY_BYTES], sign_pk[PUBLIC_KEY_BYTES];
+    uint64_t generation;
+    int64_t created_s;
+};
+int vault_object_read(const void *p, size_t n, struct vault_public *ret, struct err *e);
+/* Opens the sealed part: fills op, sign_sk, public keys and id from the object. k->recovery_sk must be set.
+ * ret_name (owned) may be NULL. -ERR_KEY: not this recovery key. */
+int vault_object_open(const void *p, size_t n, struct vault_keys *k, char **ret_name, struct err *e);
+
+/* JZ-pw: 16 or more characters of at least three kinds (lower, upper, digit, other; any non-ASCII letter counts
+ * as other). -ERR_USAGE with what is missing. */
+int passphrase_check(const struct secret *passphrase, struct err *e);
+
+/* The recovery file with one passphrase slot. */
+int recovery_write(const struct vault_keys *k, const struct secret *passphrase, struct wbuf *out, struct err *e);
+/* Tries every slot. Fills k->vault_id and k->recovery_sk; the fingerprint of the first signing key goes to
+ * ret_sign_fingerprint. -ERR_KEY: no slot opens with this passphrase. */
+int recovery_open(const void *p, size_t n, const struct secret *passphrase, struct vault_keys *k,
+                  struct id *ret_sign_fingerprint, struct err *e);
+
+/* Both from nothing but what a copy holds: recovery file and vault object and a passphrase -> all keys. Checks
+ * id and fingerprint against each other. */
+int vault_keys_recover(const void *recovery, size_t recovery_len, const void *vault, size_t vault_len,
+                       const struct secret *passphrase, struct vault_keys *ret, char **ret_name, struct err *e);
+
+/* Local files, mode 0600: text, "twofold-operational-key-v1 <vault id> <op key> <signing key>" and
+ * "twofold-recovery-key-v1 <vault id> <recovery key>", hex. Loading refuses a file that others can read
+ * (-ERR_REFUSED) and one of another vault (-ERR_KEY). -ERR_ABSENT when there is none.
+ * Loading also sets the public key that goes with it (sign_pk, recovery_pk); where k holds one already, it must be
+ * the same (-ERR_KEY), so start from zeros or from the vault object. */
+int op_key_save(const char *path, const struct vault_keys *k, struct err *e);
+int op_key_load(const char *path, const struct id *vault_id, struct vault_keys *k, struct err *e);
+int recovery_key_save(const char *path, const struct vault_keys *k, struct err *e);
+int recovery_key_load(const char *path, const struct id *vault_id, struct vault_keys *k, struct err *e);
+
+/* The deduplication key of one agent. */
+void dedup_key(const struct vault_keys *k, const char *agent, uint32_t rotation, uint8_t out[KEY_BYTES]);
+
+/* Data keys. */
+int data_key_seal(const uint8_t recovery_pk[PUBLIC_KEY_BYTES], const struct id *vault_id, const struct id *key_id,
+                  const uint8_t key[KEY_BYTES], uint8_t out[DATA_KEY_BLOB_BYTES], struct err *e);
+/* -ERR_KEY: no recovery key at hand, or not sealed to it. */
+int data_key_open(const struct vault_keys *k, const struct data_key *dk, uint8_t out[KEY_BYTES], struct err *e);
+
+#endif

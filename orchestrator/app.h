@@ -1,0 +1,69 @@
+/*
+ * app.h - what every command gets, and the table of commands. A command parses its own arguments with getopt_long, prints
+ * through ui.h, and returns an exit status (cli.md: 0 done, 1 failed, 2 usage or configuration, 3 done but not all of it,
+ * 4 damage, 5 refused, 6 escalated, 130 interrupted).
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_APP_H
+#define TWOFOLD_ORCHESTRATOR_APP_H
+
+#include "orchestrator/ui.h"
+#include "policies/config.h"
+#include "restore/vault.h"
+
+struct app {
+    struct config_paths paths;
+    struct ui ui;
+    const char *program; /* argv[0] */
+};
+
+struct command {
+    const char *name;
+    int (*run)(struct app *app, int argc, char **argv); /* argv[0] is the command's name */
+    const char *usage;   /* "POLICY… [--quarantine]", untranslated */
+    const char *summary; /* N_() */
+};
+
+int cmd_init(struct app *app, int argc, char **argv);
+int cmd_policy(struct app *app, int argc, char **argv);
+int cmd_backup(struct app *app, int argc, char **argv);
+int cmd_status(struct app *app, int argc, char **argv);
+int cmd_snapshots(struct app *app, int argc, char **argv);
+int cmd_ls(struct app *app, int argc, char **argv);
+int cmd_find(struct app *app, int argc, char **argv);
+int cmd_diff(struct app *app, int argc, char **argv);
+int cmd_restore(struct app *app, int argc, char **argv);
+int cmd_export(struct app *app, int argc, char **argv);
+int cmd_scrub(struct app *app, int argc, char **argv);
+int cmd_repair(struct app *app, int argc, char **argv);
+int cmd_replicate(struct app *app, int argc, char **argv);
+int cmd_version(struct app *app, int argc, char **argv);
+
+/* Prints "twofold: COMMAND: why" as a usage error with the command's usage as the next step; returns 2. */
+int app_usage(struct app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- shared by commands (orchestrator/open.c) ---------------------------------------------------------------- */
+/* Where a reading command takes its vault from: the options --vault NAME, --copy URL, --recovery-file F,
+ * --passphrase-file F. */
+struct vault_choice {
+    const char *vault, *copy, *recovery_file, *passphrase_file;
+};
+/* Opens the vault (by configuration, or from the copy alone) and warns about copies with problems. need_recovery: the
+ * recovery key is loaded too: from keys/NAME.recovery, else by the recovery object and a passphrase. */
+int app_open_vault(struct app *app, const struct vault_choice *c, bool write, bool need_recovery, struct vault **ret,
+                   struct err *e);
+/* The vault of a policy: loads the policy and the vault's configuration. With --copy (c->copy) only the name counts. */
+int app_open_policy(struct app *app, const char *policy, const struct vault_choice *c, bool write, bool need_recovery,
+                    struct policy **ret_policy, struct vault **ret, struct err *e);
+
+/* "POLICY/files": the source of a policy. */
+void source_name(const char *policy, char out[MAX_FORMAT_NAME + 1]);
+/* SNAPSHOT of cli.md: an id prefix (8 or more hex digits), "latest", or POLICY@TIME (the newest not after it); `policy` may be
+ * NULL when the snapshot says it all. "latest" and NULL: the newest whole one (with a warning, the newest partial one
+ * where there is no whole one). *ret_source (borrowed from the vault) may be NULL. */
+int app_find_snapshot(struct app *app, struct vault *v, const char *policy, const char *snapshot,
+                      const struct snap_ref **ret, const char **ret_source, struct err *e);
+/* ISO 8601, "2026-11-21", "2026-11-21 02:30[:00]", "now", "-2h", "yesterday", "@1763700000". */
+int parse_time(const char *text, int64_t *ret_ns, struct err *e);
+int find_copy(const struct vault *v, const char *place, int *ret, struct err *e); /* index of a place */
+
+#endif

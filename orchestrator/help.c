@@ -1,0 +1,125 @@
+/* help.c - what `twofold help` and `twofold COMMAND --help` print. */
+#include "lib/base/i18n.h"
+#include "orchestrator/commands.h"
+#include "orchestrator/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_COLUMNS 11
+
+static const char choice_help[] =
+    N_("  --vault NAME            which vault, where there are several\n"
+       "  --copy URL              from this copy alone: no configuration is needed\n"
+       "  --recovery-file FILE    the recovery file, where the copy does not hold it\n"
+       "  --passphrase-file FILE  the passphrase, in one line; else it is asked for\n");
+
+static const char snapshot_help[] =
+    N_("SNAPSHOT is the beginning of an id (8 or more digits, see twofold snapshots), \"latest\" (the\n"
+       "newest whole one), or POLICY@TIME (the newest not after it). TIME: 2026-11-21,\n"
+       "\"2026-11-21 02:30\", 2026-11-21T02:30:00+08:00, now, yesterday, -2h, -3d, @1763700000.\n");
+
+static const struct {
+    const char *command, *text;
+    bool snapshot, choice;
+} details[] = {
+    { "init",
+      N_("  --vault NAME            its name: letters, digits, . _ -\n"
+         "  --copy PLACE=URL        where a copy lies and what the place is called; two or more times\n"
+         "  --passphrase-file FILE  a new passphrase: 16 or more characters of three kinds\n"
+         "  --keep-recovery-key     keep the recovery key on this machine: a restore at night asks\n"
+         "                          nobody, but whoever steals this machine reads all backups\n"
+         "  --no-keep-recovery-key  do not: a restore asks for the passphrase (the default)\n"
+         "  --recovery-off-copy     keep the recovery file off the copies; needs --recovery-file\n"
+         "  --recovery-file FILE    write the recovery file there too\n"
+         "  --kit FILE              write the recovery kit there too (mode 0600)\n"),
+      false, false },
+    { "policy",
+      N_("  add NAME --files PATH… [--exclude GLOB]… [--one-file-system] [--rpo 26h] [--vault V]\n"
+         "                          write policies/NAME.yaml\n"
+         "  lint                    check all vaults and policies; each finding names its duty\n"
+         "  list                    the policies\n"
+         "  show NAME               what a policy says, with its defaults\n"),
+      false, false },
+    { "backup", N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"),
+      false, false },
+    { "status",
+      N_("Exit status 3: something is overdue, behind, away or wrong; below it stands what to do.\n"
+         "  --vault NAME            only this vault\n"),
+      false, false },
+    { "snapshots", N_("Needs no recovery key. Oldest first.\n"), false, true },
+    { "ls",
+      N_("  -l, --long              kind and mode, owner, size, time\n"
+         "  -0                      raw names, each with a final NUL byte, for xargs -0\n"
+         "  --from PLACE            only from this copy\n"),
+      true, true },
+    { "find",
+      N_("NAME is the last part of the path and may be a pattern: '*.conf'. Newest backups first.\n"
+         "  --policy P              only in backups of this policy\n"
+         "  --snapshot S            only in this backup\n"
+         "  --from PLACE            only from this copy\n"),
+      true, true },
+    { "diff",
+      N_("A: only in the second, D: only in the first, M: content, m: owner, mode, time …, T: kind.\n"
+         "Without a second backup: against the live files.\n"
+         "  --from PLACE            only from this copy\n"),
+      true, true },
+    { "restore",
+      N_("  --to TARGET             a folder; it must be empty or new but for --overwrite\n"
+         "  --snapshot ID           which backup (else the newest whole one)\n"
+         "  --at TIME               the newest before\n"
+         "  --from PLACE            only from this copy\n"
+         "  --policy NAME           with --copy URL: whose backup\n"
+         "  --overwrite             write over what is in TARGET; what was there is set aside\n"
+         "  --strip-source          the content of a single source folder straight into TARGET\n"),
+      true, true },
+    { "export",
+      N_("A plain pax archive on standard output, which must not be a terminal. Exit status 4: files\n"
+         "were lost and are named.\n"
+         "  --from PLACE            only from this copy\n"),
+      true, true },
+    { "scrub",
+      N_("  --read-data=N%          read so much of the data and check the hashes; 100% for all\n"
+         "  --open                  also open chunks and check lists (recovery key)\n"),
+      false, false },
+};
+
+void help_overview(struct app *app)
+{
+    (void)app;
+    puts(_("Twofold keeps every backup at least twice, in two places, and proves that each can be "
+           "restored.\n"));
+    puts(_("Usage: twofold [--config DIR] [--json] [--quiet] [--yes] COMMAND [ARGUMENTS]\n"));
+    for (const struct command *c = commands; c->name; c++) {
+        char *name = text_pad(c->name, NAME_COLUMNS, false);
+        printf("  %s %s\n", name, _(c->summary));
+        free(name);
+    }
+    puts(_("\nHow a command is used: twofold COMMAND --help\n"
+           "A first backup:  twofold init --vault main --copy a=/backup/a --copy b=/mnt/b\n"
+           "                 twofold policy add etc --files /etc\n"
+           "                 twofold backup etc && twofold status\n"
+           "Everything lost but one copy:\n"
+           "                 twofold restore --copy /mnt/b --policy etc --to /restored"));
+    puts(_("\nExit status: 0 done, 1 failed, 2 usage or configuration, 3 done but not all of it,\n"
+           "4 damage found, 5 refused, 6 no copy could restore it, 130 interrupted."));
+}
+
+void help_command(struct app *app, const struct command *c)
+{
+    (void)app;
+    printf("twofold %s %s\n", c->name, c->usage);
+    printf("  %s\n", _(c->summary));
+    for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
+        if (strcmp(details[i].command, c->name) != 0)
+            continue;
+        printf("\n%s", _(details[i].text));
+        if (details[i].choice)
+            fputs(_(choice_help), stdout);
+        if (details[i].snapshot)
+            printf("\n%s", _(snapshot_help));
+    }
+    puts(_("\nGlobal options: --config DIR, --json (one object a line), --quiet, --yes (answers "
+           "questions)"));
+}

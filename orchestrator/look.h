@@ -1,0 +1,51 @@
+/*
+ * look.h - what the commands that look inside a backup share: ls, find, diff, export, snapshots, status.
+ *
+ *     struct view v;
+ *     view_open(app, vault, snap, from, &v, e);      body and chunk source of one snapshot
+ *     reader_each(&v.src, v.body, ...);
+ *     view_close(&v);
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_LOOK_H
+#define TWOFOLD_ORCHESTRATOR_LOOK_H
+
+#include "orchestrator/app.h"
+#include "restore/reader.h"
+#include "restore/source.h"
+
+#define SHORT_ID_DIGITS 8
+
+/* One line of a comparison: 'A' only in the second (or live), 'D' only in the first, 'M' content, 'm' metadata, 'T' kind.
+ * `path` as in entries, without the leading '/'; `what` as struct msg_diff of lib/wire/wire.h. */
+void diff_print(struct app *app, char change, unsigned what, const char *path, size_t len);
+
+struct view {
+    struct snapshot *snap;
+    struct snapshot_body *body;
+    struct opener *opener;
+    struct chunk_source src;
+};
+/* from: index of the only copy to read, or -1. The vault needs its recovery key. */
+int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view *ret, struct err *e);
+void view_close(struct view *v); /* also after a failed view_open */
+
+/* A gap_fn and its count: names the gap as a problem. ctx is the struct app. */
+void look_gap(void *ctx, const struct err *why);
+/* Exit status for a walk that ended well with so many gaps or lost files: 0, or 4 after an error that says so. */
+int look_gaps_status(struct app *app, uint64_t gaps, const char *what);
+
+/* "--from PLACE", or NULL: -1. */
+int look_from(const struct vault *v, const char *place, int *ret, struct err *e);
+/* The first 8 digits of an id; returns out. */
+const char *short_id(const struct id *id, char out[SHORT_ID_DIGITS + 1]);
+/* "etc" of "etc/files". Returns out. */
+const char *source_policy(const char *source, char out[MAX_FORMAT_NAME + 1]);
+/* "2026-11-21 02:30", local time; returns out. */
+const char *short_time(int64_t ns, char out[32]);
+
+/* Opens a vault by its configuration, without a word about its copies. */
+int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret, struct err *e);
+/* A URL as it is to be stored: a relative path becomes absolute. Owned. */
+int absolute_url(const char *url, char **ret, struct err *e);
+
+#endif

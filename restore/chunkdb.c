@@ -1,0 +1,482 @@
+/* chunkdb.c - the SQLite cache of the index; see chunkdb.h. One writer, rollback journal, full sync. */
+#include "restore/chunkdb.h"
+#include "lib/base/i18n.h"
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SCHEMA_VERSION 1
+#define CACHE_KIB "-8000"
+
+enum stmt_name {
+    S_FIND, S_HAS, S_PROMISED, S_PROMISE, S_ADD_PACK, S_ADD_CHUNK, S_ADD_KEY, S_KEY_ORD, S_META_GET, S_META_SET,
+    S_LOST, S_COUNT
+};
+static const char *const sql_of[S_COUNT] = {
+    [S_FIND] = "SELECT p.id, p.len, c.off, c.len, k.id, c.counter, c.hash FROM chunks c JOIN packs p ON p.ord = c.pack "
+               "JOIN keys k ON k.ord = c.key WHERE c.id = ?1 AND p.obj <> 0 ORDER BY p.ord DESC LIMIT 8",
+    [S_HAS] = "SELECT 1 FROM chunks WHERE id = ?1 AND id NOT IN (SELECT id FROM lost) LIMIT 1",
+    [S_PROMISED] = "SELECT 1 FROM temp.promised WHERE id = ?1",
+    [S_PROMISE] = "INSERT OR IGNORE INTO temp.promised VALUES (?1)",
+    [S_ADD_PACK] = "INSERT INTO packs(id, len, obj) VALUES (?1, ?2, ?3) "
+                   "ON CONFLICT(id) DO UPDATE SET obj = excluded.obj RETURNING ord",
+    [S_ADD_CHUNK] = "INSERT OR IGNORE INTO chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [S_ADD_KEY] = "INSERT OR IGNORE INTO keys(id) VALUES (?1)",
+    [S_KEY_ORD] = "SELECT ord FROM keys WHERE id = ?1",
+    [S_META_GET] = "SELECT value FROM meta WHERE key = ?1",
+    [S_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
+    [S_LOST] = "INSERT OR IGNORE INTO lost VALUES (?1)",
+};
+
+struct chunkdb {
+    sqlite3 *db;
+    sqlite3_stmt *stmt[S_COUNT];
+};
+
+static int db_err(struct chunkdb *db, struct err *e)
+{
+    int code = sqlite3_errcode(db->db);
+    enum err_code c = code == SQLITE_FULL ? ERR_NOSPACE : code == SQLITE_READONLY ? ERR_READONLY
+                      : code == SQLITE_BUSY ? ERR_BUSY : code == SQLITE_NOMEM ? ERR_NOMEM : ERR_IO;
+    err_set(e, c, "%s", sqlite3_errmsg(db->db));
+    return err_wrap(e, _("index cache %s"), sqlite3_db_filename(db->db, "main"));
+}
+
+static int run(struct chunkdb *db, const char *sql, struct err *e)
+{
+    return sqlite3_exec(db->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_err(db, e);
+}
+
+static const char schema[] =
+    "PRAGMA page_size=8192; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_size=" CACHE_KIB ";"
+    "PRAGMA temp_store=FILE;"
+    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS objects(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS packs(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, len INTEGER NOT NULL,"
+    " obj INTEGER NOT NULL);" /* obj 0: pending */
+    "CREATE TABLE IF NOT EXISTS keys(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS chunks(id BLOB NOT NULL, pack INTEGER NOT NULL, off INTEGER NOT NULL,"
+    " len INTEGER NOT NULL, key INTEGER NOT NULL, counter INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " PRIMARY KEY(id, pack)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS chunks_by_pack ON chunks(pack, off);"
+    "CREATE INDEX IF NOT EXISTS packs_by_obj ON packs(obj);"
+    "CREATE TABLE IF NOT EXISTS lost(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TEMP TABLE IF NOT EXISTS promised(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "PRAGMA user_version=1;";
+
+static int open_once(const char *path, struct chunkdb *db, struct err *e)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path ? path : "", &db->db, flags, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    sqlite3_busy_timeout(db->db, 10000);
+    int rc = run(db, schema, e);
+    for (int i = 0; rc == 0 && i < S_COUNT; i++)
+        if (sqlite3_prepare_v3(db->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
+            rc = db_err(db, e);
+    return rc;
+}
+
+static void close_once(struct chunkdb *db)
+{
+    for (int i = 0; i < S_COUNT; i++) {
+        sqlite3_finalize(db->stmt[i]);
+        db->stmt[i] = NULL;
+    }
+    sqlite3_close_v2(db->db);
+    db->db = NULL;
+}
+
+int chunkdb_open(const char *path, struct chunkdb **ret, struct err *e)
+{
+    struct chunkdb *db = calloc(1, sizeof *db);
+    if (!db)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = open_once(path, db, e);
+    int code = db->db ? sqlite3_errcode(db->db) : 0;
+    if (rc < 0 && path && (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)) {
+        /* Only a cache: what is wrong with it is mended by making it anew. */
+        close_once(db);
+        if (unlink(path) == 0)
+            rc = open_once(path, db, e);
+    }
+    if (rc < 0) {
+        chunkdb_close(db);
+        return rc;
+    }
+    *ret = db;
+    return 0;
+}
+
+void chunkdb_close(struct chunkdb *db)
+{
+    if (!db)
+        return;
+    close_once(db);
+    free(db);
+}
+
+static void bind_id(sqlite3_stmt *s, int at, const struct id *id)
+{
+    sqlite3_bind_blob(s, at, id->b, ID_BYTES, SQLITE_STATIC);
+}
+
+static bool column_id(sqlite3_stmt *s, int at, struct id *out)
+{
+    if (sqlite3_column_bytes(s, at) != ID_BYTES)
+        return false;
+    memcpy(out->b, sqlite3_column_blob(s, at), ID_BYTES);
+    return true;
+}
+
+/* Steps a statement that yields at most one row; 1: a row, 0: none. The caller resets. */
+static int step(struct chunkdb *db, sqlite3_stmt *s, struct err *e)
+{
+    int rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        return 1;
+    return rc == SQLITE_DONE ? 0 : db_err(db, e);
+}
+
+static int step_once(struct chunkdb *db, sqlite3_stmt *s, struct err *e)
+{
+    int rc = step(db, s, e);
+    sqlite3_reset(s);
+    return rc;
+}
+
+static int key_ordinal(struct chunkdb *db, const struct id *key, int64_t *ret, struct err *e)
+{
+    bind_id(db->stmt[S_ADD_KEY], 1, key);
+    int rc = step_once(db, db->stmt[S_ADD_KEY], e);
+    if (rc < 0)
+        return rc;
+    bind_id(db->stmt[S_KEY_ORD], 1, key);
+    rc = step(db, db->stmt[S_KEY_ORD], e);
+    if (rc > 0)
+        *ret = sqlite3_column_int64(db->stmt[S_KEY_ORD], 0);
+    sqlite3_reset(db->stmt[S_KEY_ORD]);
+    return rc < 0 ? rc : 0;
+}
+
+static int add_pack(struct chunkdb *db, const struct index_pack *p, int64_t obj, struct err *e)
+{
+    sqlite3_stmt *s = db->stmt[S_ADD_PACK], *c = db->stmt[S_ADD_CHUNK];
+    bind_id(s, 1, &p->id);
+    sqlite3_bind_int64(s, 2, (int64_t)p->len);
+    sqlite3_bind_int64(s, 3, obj);
+    int rc = step(db, s, e);
+    int64_t ord = rc > 0 ? sqlite3_column_int64(s, 0) : 0;
+    sqlite3_reset(s);
+    if (rc < 0)
+        return rc;
+    const struct pack_table *t = p->table;
+    uint64_t off = 0;
+    uint32_t last_key = UINT32_MAX;
+    int64_t key = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct pack_chunk *pc = &t->chunks[i];
+        if (pc->key != last_key && (rc = key_ordinal(db, &t->keys[pc->key], &key, e)) < 0)
+            return rc;
+        last_key = pc->key;
+        bind_id(c, 1, &pc->id);
+        sqlite3_bind_int64(c, 2, ord);
+        sqlite3_bind_int64(c, 3, (int64_t)off);
+        sqlite3_bind_int64(c, 4, pc->len);
+        sqlite3_bind_int64(c, 5, key);
+        sqlite3_bind_int64(c, 6, (int64_t)pc->counter);
+        sqlite3_bind_blob(c, 7, pc->hash, SHORT_HASH_BYTES, SQLITE_STATIC);
+        if ((rc = step_once(db, c, e)) < 0)
+            return rc;
+        off += pc->len;
+    }
+    return 0;
+}
+
+/* Runs a query with one id and returns the integer of its first row, 0 when there is none. */
+static int64_t one_int(struct chunkdb *db, const char *sql, const struct id *id, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    if (id)
+        bind_id(s, 1, id);
+    int rc = step(db, s, e);
+    int64_t v = rc > 0 ? sqlite3_column_int64(s, 0) : rc;
+    sqlite3_finalize(s);
+    return v;
+}
+
+static int exec_id(struct chunkdb *db, const char *sql, const struct id *id, int64_t n, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    if (id)
+        bind_id(s, 1, id);
+    if (n >= 0)
+        sqlite3_bind_int64(s, 2, n);
+    int rc = step(db, s, e);
+    sqlite3_finalize(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int begin(struct chunkdb *db, struct err *e)
+{
+    return run(db, "BEGIN IMMEDIATE", e);
+}
+
+static int finish(struct chunkdb *db, int rc, struct err *e)
+{
+    if (rc == 0)
+        rc = run(db, "COMMIT", e);
+    if (rc < 0)
+        sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+struct load_ctx {
+    struct chunkdb *db;
+    int64_t obj;
+};
+
+static int load_pack(void *ctx, const struct index_pack *p, struct err *e)
+{
+    struct load_ctx *c = ctx;
+    return add_pack(c->db, p, c->obj, e);
+}
+
+static int object_ordinal(struct chunkdb *db, const struct id *id, int64_t *ret, struct err *e)
+{
+    int rc = exec_id(db, "INSERT OR IGNORE INTO objects(id) VALUES (?1)", id, -1, e);
+    if (rc == 0)
+        *ret = one_int(db, "SELECT ord FROM objects WHERE id = ?1", id, e);
+    return rc < 0 ? rc : *ret < 0 ? (int)*ret : 0;
+}
+
+static int load_object(struct chunkdb *db, const struct object_ref *ref, chunkdb_load_fn *load, void *ctx, struct err *e)
+{
+    int64_t known = one_int(db, "SELECT ord FROM objects WHERE id = ?1", &ref->id, e);
+    if (known != 0)
+        return known < 0 ? (int)known : 0;
+    struct wbuf plain = WBUF_INIT;
+    int rc = load(ctx, ref, &plain, e);
+    struct load_ctx lc = { .db = db };
+    if (rc == 0)
+        rc = object_ordinal(db, &ref->id, &lc.obj, e);
+    if (rc == 0)
+        rc = index_read(plain.p, plain.len, load_pack, &lc, e);
+    wbuf_free(&plain);
+    return rc;
+}
+
+static int drop_where(struct chunkdb *db, const char *where, struct err *e)
+{
+    char sql[400];
+    snprintf(sql, sizeof sql, "DELETE FROM chunks WHERE pack IN (SELECT ord FROM packs WHERE %s);"
+             "DELETE FROM packs WHERE %s;", where, where);
+    return run(db, sql, e);
+}
+
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
+                 struct err *e)
+{
+    int rc = begin(db, e);
+    if (rc < 0)
+        return rc;
+    rc = run(db, "CREATE TEMP TABLE IF NOT EXISTS wanted(id BLOB PRIMARY KEY); DELETE FROM temp.wanted;", e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = load_object(db, &refs[i], load, ctx, e);
+        if (rc == 0)
+            rc = exec_id(db, "INSERT OR IGNORE INTO temp.wanted VALUES (?1)", &refs[i].id, -1, e);
+    }
+    static const char gone[] = "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))";
+    if (rc == 0 && one_int(db, "SELECT count(*) FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", NULL, e) > 0) {
+        rc = drop_where(db, gone, e);
+        if (rc == 0)
+            rc = run(db, "DELETE FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", e);
+    }
+    return finish(db, rc, e);
+}
+
+int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out[MAX_CHUNK_PLACES], struct err *e)
+{
+    sqlite3_stmt *s = db->stmt[S_FIND];
+    bind_id(s, 1, id);
+    int n = 0, rc;
+    while (n < MAX_CHUNK_PLACES && (rc = step(db, s, e)) > 0) {
+        struct chunk_place *p = &out[n];
+        if (!column_id(s, 0, &p->pack) || !column_id(s, 4, &p->key_id) || sqlite3_column_bytes(s, 6) != SHORT_HASH_BYTES)
+            continue;
+        p->pack_len = (uint64_t)sqlite3_column_int64(s, 1);
+        p->off = (uint64_t)sqlite3_column_int64(s, 2);
+        p->len = (uint32_t)sqlite3_column_int64(s, 3);
+        p->counter = (uint64_t)sqlite3_column_int64(s, 5);
+        memcpy(p->hash, sqlite3_column_blob(s, 6), SHORT_HASH_BYTES);
+        n++;
+    }
+    sqlite3_reset(s);
+    return n < MAX_CHUNK_PLACES && rc < 0 ? rc : n;
+}
+
+int chunkdb_has(struct chunkdb *db, const struct id *id, bool promise, struct err *e)
+{
+    bind_id(db->stmt[S_HAS], 1, id);
+    int rc = step_once(db, db->stmt[S_HAS], e);
+    if (rc != 0 || !promise)
+        return rc;
+    bind_id(db->stmt[S_PROMISED], 1, id);
+    rc = step_once(db, db->stmt[S_PROMISED], e);
+    if (rc != 0)
+        return rc;
+    bind_id(db->stmt[S_PROMISE], 1, id);
+    return step_once(db, db->stmt[S_PROMISE], e);
+}
+
+void chunkdb_forget_promises(struct chunkdb *db)
+{
+    sqlite3_exec(db->db, "DELETE FROM temp.promised", NULL, NULL, NULL);
+}
+
+int chunkdb_mark_lost(struct chunkdb *db, const struct id *id, struct err *e)
+{
+    bind_id(db->stmt[S_LOST], 1, id);
+    int rc = step_once(db, db->stmt[S_LOST], e);
+    return rc < 0 ? rc : 0;
+}
+
+int chunkdb_add_pending(struct chunkdb *db, const struct index_pack *p, struct err *e)
+{
+    int rc = begin(db, e);
+    if (rc < 0)
+        return rc;
+    rc = add_pack(db, p, 0, e);
+    /* What is stored anew is lost no longer. */
+    for (size_t i = 0; rc == 0 && i < p->table->n; i++)
+        rc = exec_id(db, "DELETE FROM lost WHERE id = ?1", &p->table->chunks[i].id, -1, e);
+    return finish(db, rc, e);
+}
+
+int chunkdb_drop_pack(struct chunkdb *db, const struct id *pack, struct err *e)
+{
+    int rc = begin(db, e);
+    if (rc < 0)
+        return rc;
+    rc = exec_id(db, "DELETE FROM chunks WHERE pack = (SELECT ord FROM packs WHERE id = ?1)", pack, -1, e);
+    if (rc == 0)
+        rc = exec_id(db, "DELETE FROM packs WHERE id = ?1", pack, -1, e);
+    return finish(db, rc, e);
+}
+
+static int each_pack(struct chunkdb *db, const char *sql, const struct id *id, chunkdb_pack_fn *fn, void *ctx,
+                     struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    if (id)
+        bind_id(s, 1, id);
+    int rc;
+    while ((rc = step(db, s, e)) > 0) {
+        struct object_ref ref = { .len = (uint64_t)sqlite3_column_int64(s, 1) };
+        if (!column_id(s, 0, &ref.id))
+            continue;
+        rc = fn(ctx, &ref, sqlite3_column_int64(s, 2) == 0, e);
+        if (rc != 0)
+            break;
+    }
+    sqlite3_finalize(s);
+    return rc;
+}
+
+int chunkdb_each_pack(struct chunkdb *db, chunkdb_pack_fn *fn, void *ctx, struct err *e)
+{
+    return each_pack(db, "SELECT id, len, obj FROM packs ORDER BY ord", NULL, fn, ctx, e);
+}
+
+int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx, uint64_t *ret_chunks,
+                        struct err *e)
+{
+    if (ret_chunks) {
+        int64_t n = one_int(db, "SELECT count(*) FROM chunks WHERE pack IN (SELECT p.ord FROM packs p JOIN objects o "
+                            "ON o.ord = p.obj WHERE o.id = ?1)", index, e);
+        if (n < 0)
+            return (int)n;
+        *ret_chunks = (uint64_t)n;
+    }
+    if (!fn)
+        return 0;
+    return each_pack(db, "SELECT p.id, p.len, p.obj FROM packs p JOIN objects o ON o.ord = p.obj WHERE o.id = ?1 "
+                     "ORDER BY p.ord", index, fn, ctx, e);
+}
+
+int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_table *ret, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, "SELECT c.id, c.len, c.counter, c.hash, k.id FROM chunks c JOIN keys k ON k.ord = c.key "
+                           "WHERE c.pack = (SELECT ord FROM packs WHERE id = ?1) ORDER BY c.off", -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    pack_table_init(ret);
+    bind_id(s, 1, pack);
+    int rc;
+    while ((rc = step(db, s, e)) > 0) {
+        struct pack_chunk c = { .len = (uint32_t)sqlite3_column_int64(s, 1),
+                                .counter = (uint64_t)sqlite3_column_int64(s, 2) };
+        struct id key;
+        if (!column_id(s, 0, &c.id) || !column_id(s, 4, &key) || sqlite3_column_bytes(s, 3) != SHORT_HASH_BYTES)
+            continue;
+        memcpy(c.hash, sqlite3_column_blob(s, 3), SHORT_HASH_BYTES);
+        if ((rc = pack_table_add(ret, &key, &c, e)) < 0)
+            break;
+    }
+    sqlite3_finalize(s);
+    if (rc < 0)
+        pack_table_done(ret);
+    return rc;
+}
+
+int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct id *merged, size_t n_merged,
+                        struct err *e)
+{
+    int64_t obj = 0;
+    int rc = begin(db, e);
+    if (rc < 0)
+        return rc;
+    rc = object_ordinal(db, index, &obj, e);
+    if (rc == 0) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "UPDATE packs SET obj = %lld WHERE obj = 0", (long long)obj);
+        rc = run(db, sql, e);
+    }
+    for (size_t i = 0; rc == 0 && i < n_merged; i++) {
+        rc = exec_id(db, "UPDATE packs SET obj = ?2 WHERE obj = (SELECT ord FROM objects WHERE id = ?1)", &merged[i], obj, e);
+        if (rc == 0)
+            rc = exec_id(db, "DELETE FROM objects WHERE id = ?1", &merged[i], -1, e);
+    }
+    return finish(db, rc, e);
+}
+
+int chunkdb_get_meta(struct chunkdb *db, const char *key, void *ret, size_t max, struct err *e)
+{
+    sqlite3_stmt *s = db->stmt[S_META_GET];
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    int rc = step(db, s, e);
+    if (rc > 0) {
+        size_t n = (size_t)sqlite3_column_bytes(s, 0);
+        rc = n <= max ? (int)n : 0;
+        if (rc > 0)
+            memcpy(ret, sqlite3_column_blob(s, 0), n);
+    }
+    sqlite3_reset(s);
+    return rc;
+}
+
+int chunkdb_set_meta(struct chunkdb *db, const char *key, const void *p, size_t n, struct err *e)
+{
+    sqlite3_stmt *s = db->stmt[S_META_SET];
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, p, (int)n, SQLITE_STATIC);
+    int rc = step_once(db, s, e);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,65 @@
+/*
+ * chunkdb.h - where every chunk lies: a cache, in SQLite, of the index objects that the head names, plus the
+ * packs that a run has written and not yet committed (*pending*). It holds nothing that the copies do not: delete
+ * it and it is built again. Memory is bounded by SQLite's page cache, whatever the size of the vault.
+ *
+ * For one thread at a time.
+ */
+#ifndef TWOFOLD_RESTORE_CHUNKDB_H
+#define TWOFOLD_RESTORE_CHUNKDB_H
+
+#include "lib/vault/chunk.h"
+#include "lib/vault/objects.h"
+
+#define MAX_CHUNK_PLACES 8 /* packs that one chunk is looked for in */
+
+struct chunkdb;
+/* path NULL: a private one that is gone when closed. A damaged file is made anew. */
+int chunkdb_open(const char *path, struct chunkdb **ret, struct err *e);
+void chunkdb_close(struct chunkdb *db);
+
+/* Makes the cache hold these index objects and no others; pending packs stay (one that an index now names
+ * is pending no longer). `load` brings the plaintext of an object that is not yet in it. */
+typedef int chunkdb_load_fn(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e);
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
+                 struct err *e);
+
+struct chunk_place {
+    struct id pack;
+    uint64_t pack_len, off;
+    uint32_t len;
+    struct id key_id;
+    uint64_t counter;
+    uint8_t hash[SHORT_HASH_BYTES];
+};
+/* How many places in committed packs were found (0: nobody knows this chunk); negative: an error. */
+int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out[MAX_CHUNK_PLACES], struct err *e);
+/* 1 or 0. With promise: a chunk that is not there is noted as on its way, so that the next question for it in this
+ * session is answered 1. */
+int chunkdb_has(struct chunkdb *db, const struct id *id, bool promise, struct err *e);
+void chunkdb_forget_promises(struct chunkdb *db);
+/* A chunk that is lost in every copy counts as not there any more, so that a source stores it again. */
+int chunkdb_mark_lost(struct chunkdb *db, const struct id *id, struct err *e);
+
+/* Durable when it returns. */
+int chunkdb_add_pending(struct chunkdb *db, const struct index_pack *p, struct err *e);
+int chunkdb_drop_pack(struct chunkdb *db, const struct id *pack, struct err *e);
+
+typedef int chunkdb_pack_fn(void *ctx, const struct object_ref *pack, bool pending, struct err *e);
+/* All packs, in a fixed order; fn may not change the database. */
+int chunkdb_each_pack(struct chunkdb *db, chunkdb_pack_fn *fn, void *ctx, struct err *e);
+/* One pack's table, for repair and for writing index objects; pack_table_done is the caller's. */
+int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_table *ret, struct err *e);
+/* Packs that this index object brought, and how many chunks they hold. */
+int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx, uint64_t *ret_chunks,
+                        struct err *e);
+/* The caller has written this index object with all pending packs and those of `merged`; takes effect at once. */
+int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct id *merged, size_t n_merged,
+                        struct err *e);
+
+/* Small durable facts of this orchestrator about the vault ("writer", "head-seen"). ret has max bytes; returns
+ * the length, 0 when unknown. */
+int chunkdb_get_meta(struct chunkdb *db, const char *key, void *ret, size_t max, struct err *e);
+int chunkdb_set_meta(struct chunkdb *db, const char *key, const void *p, size_t n, struct err *e);
+
+#endif

@@ -1,0 +1,366 @@
+/*
+ * fetch.c - the read path: every object and every chunk is asked of one copy after the other, and what each answered is
+ * kept apart (absent, damaged, unreachable); see vault.h.
+ */
+#include "lib/base/i18n.h"
+#include "restore/source.h"
+#include "restore/vault_internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define OPENER_CACHE 8 /* opened chunks that are kept */
+#define MAX_BOXES 64   /* data keys that are kept open */
+
+/* What has been heard so far, over all copies. Error is not absence. */
+struct verdict {
+    bool damaged, away;
+    struct err away_why, damage_why;
+};
+
+static void verdict_add(struct verdict *vd, struct copy *c, int code, const struct err *why)
+{
+    if (code == ERR_DAMAGED || (code == ERR_ABSENT && c->state == COPY_CURRENT)) {
+        vd->damaged = true;
+        vd->damage_why = *why;
+    } else if (code != ERR_ABSENT) {
+        vd->away = true;
+        vd->away_why = *why;
+    }
+}
+
+static int verdict_error(const struct verdict *vd, const char *what, struct err *e)
+{
+    if (vd->away) {
+        if (e)
+            *e = vd->away_why;
+        err_set(e, ERR_UNREACHABLE, _("a copy that may have it could not be read: %s"), vd->away_why.why);
+    } else if (vd->damaged) {
+        err_set(e, ERR_DAMAGED, _("it is damaged or missing in every copy"));
+    } else {
+        err_set(e, ERR_ABSENT, _("no copy has it"));
+    }
+    return err_wrap(e, "%s", what);
+}
+
+static bool usable(const struct copy *c)
+{
+    return c->store && c->state != COPY_AWAY && c->state != COPY_WRONG;
+}
+
+int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only, struct wbuf *out,
+                 struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    struct verdict vd = { 0 };
+    object_name(type, &ref->id, name);
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        struct err why = ERR_INIT;
+        struct id id;
+        if (only >= 0 && i != (size_t)only)
+            continue;
+        if (!usable(c)) {
+            verdict_add(&vd, c, ERR_UNREACHABLE, &c->problem);
+            continue;
+        }
+        wbuf_reset(out);
+        uint8_t *p = ref->len <= MAX_OBJECT_BYTES ? wb_grow(out, ref->len) : NULL;
+        if (!p)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        int rc = store_get(c->store, name, 0, ref->len, p, &why);
+        if (rc == 0) {
+            sha256_of(p, ref->len, &id);
+            if (id_eq(&id, &ref->id))
+                return 0;
+            rc = err_set(&why, ERR_DAMAGED, _("its bytes do not have the hash that its name says"));
+        }
+        verdict_add(&vd, c, -rc, &why);
+    }
+    return verdict_error(&vd, name, e);
+}
+
+int vault_open_object(struct vault *v, enum object_type type, const struct object_ref *ref, struct wbuf *plain,
+                      struct err *e)
+{
+    struct wbuf obj = WBUF_INIT;
+    int rc = vault_object(v, type, ref, -1, &obj, e);
+    if (rc == 0)
+        rc = envelope_open(&v->keys, type, obj.p, obj.len, plain, e);
+    wbuf_free(&obj);
+    return rc;
+}
+
+int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapshot **ret, struct err *e)
+{
+    struct wbuf plain = WBUF_INIT;
+    int rc = vault_open_object(v, OBJECT_SNAPSHOT, ref, &plain, e);
+    if (rc == 0)
+        rc = snapshot_read(plain.p, plain.len, ret, e);
+    wbuf_free(&plain);
+    return rc;
+}
+
+/* --- reach lists ----------------------------------------------------------------------------------------------- */
+/* have (ascending) with add put in and drop taken out. */
+static int apply_reach(struct id **have, size_t *n, const struct reach *r)
+{
+    struct id *out = malloc((*n + r->n_add) * sizeof *out + 1);
+    size_t a = 0, d = 0, o = 0;
+    if (!out)
+        return -1;
+    for (size_t i = 0; i < *n || a < r->n_add;) {
+        int c = i == *n ? 1 : a == r->n_add ? -1 : id_cmp(&(*have)[i], &r->add[a]);
+        const struct id *next = c <= 0 ? &(*have)[i] : &r->add[a];
+        while (d < r->n_drop && id_cmp(&r->drop[d], next) < 0)
+            d++;
+        if (d == r->n_drop || !id_eq(&r->drop[d], next))
+            out[o++] = *next;
+        i += c <= 0;
+        a += c >= 0;
+    }
+    free(*have);
+    *have = out;
+    *n = o;
+    return 0;
+}
+
+static const struct object_ref *find_reach_ref(const struct vault *v, const struct id *id)
+{
+    for (size_t i = 0; i < v->state->n_bases; i++)
+        if (id_eq(&v->state->bases[i].id, id))
+            return &v->state->bases[i];
+    for (size_t i = 0; i < v->n_lists; i++)
+        for (size_t k = 0; k < v->lists[i]->n; k++)
+            if (id_eq(&v->lists[i]->snaps[k].reach.id, id))
+                return &v->lists[i]->snaps[k].reach;
+    return NULL;
+}
+
+int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, size_t *ret_n, struct err *e)
+{
+    struct reach *chain[MAX_REACH_DEPTH + 1] = { 0 };
+    struct wbuf plain = WBUF_INIT;
+    struct id *have = NULL;
+    size_t n = 0, depth = 0;
+    int rc = 0;
+    for (;;) {
+        rc = vault_open_object(v, OBJECT_REACH, ref, &plain, e);
+        if (rc == 0)
+            rc = reach_read(plain.p, plain.len, &chain[depth], e);
+        if (rc < 0 || id_is_zero(&chain[depth]->base))
+            break;
+        ref = find_reach_ref(v, &chain[depth]->base);
+        if (!ref || depth == MAX_REACH_DEPTH) {
+            rc = err_set(e, ERR_DAMAGED, _("a reach list builds on one that the head does not name"));
+            break;
+        }
+        depth++;
+    }
+    for (size_t i = depth + 1; rc == 0 && i-- > 0;)
+        if (apply_reach(&have, &n, chain[i]) < 0)
+            rc = err_set(e, ERR_NOMEM, _("no memory"));
+    for (size_t i = 0; i <= depth; i++)
+        reach_free(chain[i]);
+    wbuf_free(&plain);
+    if (rc < 0) {
+        free(have);
+        return rc;
+    }
+    *ret = have;
+    *ret_n = n;
+    return 0;
+}
+
+/* --- chunks ------------------------------------------------------------------------------------------------------ */
+static int get_place(struct copy *c, const struct chunk_place *p, const char *name, struct wbuf *out, struct err *e)
+{
+    struct id id;
+    wbuf_reset(out);
+    uint8_t *bytes = p->len <= MAX_SEALED_BYTES ? wb_grow(out, p->len) : NULL;
+    if (!bytes)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = store_get(c->store, name, p->off, p->len, bytes, e);
+    if (rc < 0)
+        return rc;
+    sha256_of(bytes, p->len, &id);
+    if (memcmp(id.b, p->hash, SHORT_HASH_BYTES) != 0)
+        return err_set(e, ERR_DAMAGED, _("%u bytes at %" PRIu64 " are not those that were written"), p->len, p->off);
+    return 0;
+}
+
+int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o, struct fetched *ret, struct err *e)
+{
+    struct chunk_place places[MAX_CHUNK_PLACES];
+    struct verdict vd = { 0 };
+    char name[MAX_OBJECT_NAME], hex[ID_HEX_BYTES], what[100];
+    unsigned skip = o->skip;
+    int n = chunkdb_find(v->db, id, places, e);
+    if (n < 0)
+        return n;
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        if (o->from >= 0 && i != (size_t)o->from)
+            continue;
+        if (!usable(c)) {
+            verdict_add(&vd, c, ERR_UNREACHABLE, &c->problem);
+            continue;
+        }
+        for (int k = 0; k < n; k++) {
+            struct err why = ERR_INIT;
+            object_name(OBJECT_PACK, &places[k].pack, name);
+            int rc = get_place(c, &places[k], name, &ret->sealed, &why);
+            if (rc == 0 && skip > 0) {
+                /* Right by its short hash, yet the reader could not open it: it counts as damaged here. */
+                skip--;
+                rc = err_set(&why, ERR_DAMAGED, _("a chunk in it does not open"));
+            }
+            if (rc == 0) {
+                c->chunks_served++;
+                ret->ref = (struct chunk_ref){ .id = *id, .key_id = places[k].key_id, .counter = places[k].counter };
+                ret->copy = (int)i;
+                return 0;
+            }
+            verdict_add(&vd, c, -rc, &why);
+            if (rc == -ERR_DAMAGED || (rc == -ERR_ABSENT && c->state == COPY_CURRENT)) {
+                c->chunks_bad++;
+                if (o->damage)
+                    o->damage(o->ctx, c, name, &why);
+            }
+        }
+    }
+    id_hex(id, hex);
+    snprintf(what, sizeof what, _("chunk %.12s"), hex);
+    return verdict_error(&vd, what, e);
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------- */
+int vault_data_key(struct vault *v, const struct id *key_id, uint8_t out[KEY_BYTES], struct err *e)
+{
+    for (size_t i = 0; i < v->data_keys->n; i++)
+        if (id_eq(&v->data_keys->keys[i].id, key_id))
+            return data_key_open(&v->keys, &v->data_keys->keys[i], out, e);
+    return err_set(e, ERR_DAMAGED, _("the vault does not hold the data key of this chunk"));
+}
+
+int vault_body(struct vault *v, const struct snapshot *s, struct wbuf *plain, struct err *e)
+{
+    uint8_t key[KEY_BYTES];
+    struct wbuf binding = WBUF_INIT;
+    int rc = vault_data_key(v, &s->key_id, key, e);
+    if (rc < 0)
+        return rc;
+    struct chunk_box *box = chunk_box_new(&v->keys.vault_id, &s->key_id, key);
+    secret_wipe(key, sizeof key);
+    snapshot_binding(&binding, s->policy, s->source, s->host);
+    rc = box ? body_open(box, s->counter, &binding, s->body, s->body_len, plain, e)
+             : err_set(e, ERR_NOMEM, _("no memory"));
+    chunk_box_free(box);
+    wbuf_free(&binding);
+    return rc;
+}
+
+struct opener {
+    struct vault *v;
+    struct fetch_options options;
+    struct fetched fetched;
+    struct chunk_box *boxes[MAX_BOXES];
+    size_t n_boxes, next_box;
+    struct {
+        struct id id;
+        struct wbuf plain;
+        uint64_t used;
+    } cache[OPENER_CACHE];
+    uint64_t clock;
+};
+
+struct opener *opener_new(struct vault *v, int from, damage_fn *damage, void *ctx)
+{
+    struct opener *o = calloc(1, sizeof *o);
+    if (o) {
+        o->v = v;
+        o->options = (struct fetch_options){ .from = from, .damage = damage, .ctx = ctx };
+    }
+    return o;
+}
+
+void opener_free(struct opener *o)
+{
+    if (!o)
+        return;
+    for (size_t i = 0; i < MAX_BOXES; i++)
+        chunk_box_free(o->boxes[i]);
+    for (size_t i = 0; i < OPENER_CACHE; i++)
+        wbuf_free(&o->cache[i].plain);
+    wbuf_free(&o->fetched.sealed);
+    free(o);
+}
+
+static int box_for(struct opener *o, const struct id *key_id, struct chunk_box **ret, struct err *e)
+{
+    uint8_t key[KEY_BYTES];
+    for (size_t i = 0; i < MAX_BOXES; i++)
+        if (o->boxes[i] && id_eq(chunk_box_key_id(o->boxes[i]), key_id)) {
+            *ret = o->boxes[i];
+            return 0;
+        }
+    int rc = vault_data_key(o->v, key_id, key, e);
+    if (rc < 0)
+        return rc;
+    struct chunk_box *box = chunk_box_new(&o->v->keys.vault_id, key_id, key);
+    secret_wipe(key, sizeof key);
+    if (!box)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    chunk_box_free(o->boxes[o->next_box]);
+    o->boxes[o->next_box] = *ret = box;
+    o->next_box = (o->next_box + 1) % MAX_BOXES;
+    return 0;
+}
+
+/* Fetches until an answer opens: the reader is the only judge of what is inside. */
+static int fetch_and_open(struct opener *o, const struct id *id, struct wbuf *out, struct err *e)
+{
+    for (o->options.skip = 0;; o->options.skip++) {
+        struct chunk_box *box = NULL;
+        struct err why = ERR_INIT;
+        int rc = vault_fetch(o->v, id, &o->options, &o->fetched, e);
+        if (rc == 0)
+            rc = box_for(o, &o->fetched.ref.key_id, &box, e);
+        if (rc == -ERR_ABSENT && e)
+            e->code = ERR_DAMAGED; /* an entry names it, so somebody lost it */
+        if (rc < 0)
+            return rc == -ERR_ABSENT ? -ERR_DAMAGED : rc;
+        if (chunk_open(box, &o->fetched.ref, o->fetched.sealed.p, o->fetched.sealed.len, out, &why) == 0)
+            return 0;
+    }
+}
+
+static int opener_get(void *ctx, const struct id *id, struct wbuf *out, struct err *e)
+{
+    struct opener *o = ctx;
+    size_t at = 0;
+    for (size_t i = 0; i < OPENER_CACHE; i++) {
+        if (o->cache[i].used && id_eq(&o->cache[i].id, id)) {
+            o->cache[i].used = ++o->clock;
+            wbuf_reset(out);
+            wb_bytes(out, o->cache[i].plain.p, o->cache[i].plain.len);
+            return out->failed ? err_set(e, ERR_NOMEM, _("no memory")) : 0;
+        }
+        if (o->cache[i].used < o->cache[at].used)
+            at = i;
+    }
+    o->cache[at].used = 0;
+    int rc = fetch_and_open(o, id, &o->cache[at].plain, e);
+    if (rc < 0)
+        return rc;
+    o->cache[at].id = *id;
+    o->cache[at].used = ++o->clock;
+    wbuf_reset(out);
+    wb_bytes(out, o->cache[at].plain.p, o->cache[at].plain.len);
+    return out->failed ? err_set(e, ERR_NOMEM, _("no memory")) : 0;
+}
+
+void opener_source(struct opener *o, struct chunk_source *ret)
+{
+    *ret = (struct chunk_source){ .get = opener_get, .ctx = o };
+}

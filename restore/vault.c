@@ -1,0 +1,291 @@
+/* vault.c - opening a vault, from its configuration or from one copy alone; see vault.h. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "restore/vault_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_VAULT_OBJECT 4096
+#define MAX_RECOVERY_BYTES 65536
+
+static struct vault *vault_new(const char *name)
+{
+    struct vault *v = calloc(1, sizeof *v);
+    if (!v)
+        return NULL;
+    v->lock_fd = -1;
+    v->name = strdup(name);
+    if (!v->name) {
+        free(v);
+        return NULL;
+    }
+    return v;
+}
+
+static void copy_done(struct copy *c)
+{
+    store_close(c->store);
+    free(c->place);
+    free(c->url);
+}
+
+void vault_close(struct vault *v)
+{
+    if (!v)
+        return;
+    for (size_t i = 0; i < v->n_copies; i++)
+        copy_done(&v->copies[i]);
+    for (size_t i = 0; i < v->n_tips; i++)
+        head_free(v->tips[i].head);
+    for (size_t i = 0; i < v->n_lists; i++)
+        source_list_free(v->lists[i]);
+    free(v->lists);
+    head_free(v->state);
+    key_set_free(v->data_keys);
+    chunkdb_close(v->db);
+    vault_keys_done(&v->keys);
+    sys_close_quiet(v->lock_fd);
+    free(v->state_dir);
+    free(v->name);
+    free(v);
+}
+
+static int add_copy(struct vault *v, const char *place, const char *url, struct err *e)
+{
+    struct copy *c = &v->copies[v->n_copies++];
+    c->place = strdup(place);
+    c->url = strdup(url);
+    return c->place && c->url ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+/* Whose vault is it? A copy of another one must never be read as ours, or written. */
+static int check_vault_object(struct vault *v, struct copy *c, struct err *e)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    struct vault_public pub;
+    int rc = store_get_all(c->store, VAULT_OBJECT_NAME, MAX_VAULT_OBJECT, &p, &n, e);
+    if (rc == 0)
+        rc = vault_object_read(p, n, &pub, e);
+    free(p);
+    if (rc == -ERR_ABSENT)
+        return err_set(e, ERR_UNREACHABLE, _("there is no vault in %s: is the disk mounted?"), c->url);
+    if (rc < 0)
+        return rc;
+    if (!id_eq(&pub.vault_id, &v->keys.vault_id)) {
+        err_set(e, ERR_REFUSED, _("%s holds another vault"), c->url);
+        return err_next(e, _("check the copy's url in the vault's configuration, and what is mounted there"));
+    }
+    if (memcmp(pub.sign_pk, v->keys.sign_pk, PUBLIC_KEY_BYTES) != 0)
+        return err_set(e, ERR_DAMAGED, _("its vault object is signed by somebody else"));
+    return 0;
+}
+
+static void copy_fails(struct copy *c, int rc, const struct err *why)
+{
+    c->state = rc == -ERR_REFUSED || rc == -ERR_VERSION ? COPY_WRONG : COPY_AWAY;
+    c->problem = *why;
+    err_wrap(&c->problem, _("copy \"%s\""), c->place);
+}
+
+/* A copy whose vault object is damaged is still read: everything else in it is authentic by itself. */
+static void open_copy(struct vault *v, struct copy *c, bool write)
+{
+    struct err e = ERR_INIT;
+    int rc = 0;
+    if (!c->store)
+        rc = store_open(c->url, write ? 0 : STORE_READ_ONLY, &c->store, &e);
+    if (rc == 0)
+        rc = check_vault_object(v, c, &e);
+    if (rc == -ERR_DAMAGED) {
+        c->problem = e;
+        rc = 0;
+    }
+    if (rc == 0)
+        rc = read_heads(v, c, &e);
+    if (rc < 0)
+        copy_fails(c, rc, &e);
+}
+
+static int none_readable(struct vault *v, struct err *e)
+{
+    for (size_t i = 0; i < v->n_copies; i++)
+        if (v->copies[i].state != COPY_AWAY && v->copies[i].state != COPY_WRONG)
+            return 0;
+    if (e)
+        *e = v->copies[0].problem;
+    return err_wrap(e, _("vault \"%s\": no copy can be read"), v->name);
+}
+
+/* What this orchestrator has seen: a copy, or all of them, that now show less were rolled back. */
+static int check_rollback(struct vault *v, struct err *e)
+{
+    struct {
+        uint64_t generation;
+        struct id head;
+    } seen;
+    char key[2 * MAX_NAME + 16];
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        snprintf(key, sizeof key, "copy-head/%s", c->place);
+        rc = chunkdb_get_meta(v->db, key, &seen, sizeof seen, e);
+        c->rolled_back = rc == (int)sizeof seen && c->state != COPY_AWAY && c->state != COPY_WRONG &&
+                         c->generation < seen.generation;
+    }
+    if (rc >= 0)
+        rc = chunkdb_get_meta(v->db, "head-seen", &seen, sizeof seen, e);
+    if (rc == (int)sizeof seen) {
+        v->seen_generation = seen.generation;
+        v->seen_head = seen.head;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int open_state_dir(struct vault *v, const struct vault_open_options *o, struct err *e)
+{
+    char hex[ID_HEX_BYTES], *path = NULL;
+    id_hex(&v->keys.vault_id, hex);
+    if (asprintf(&v->state_dir, "%s/%.16s", o->paths->state_dir, hex) < 0) {
+        v->state_dir = NULL;
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    int rc = sys_mkdir_p(v->state_dir, 0700, e);
+    if (rc == 0 && o->write) {
+        if (asprintf(&path, "%s/lock", v->state_dir) < 0)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        v->lock_fd = sys_lock_file(path, e);
+        free(path);
+        if (v->lock_fd < 0) {
+            rc = v->lock_fd;
+            v->lock_fd = -1;
+            if (rc == -ERR_BUSY) {
+                err_set(e, ERR_BUSY, _("another twofold is writing to vault \"%s\""), v->name);
+                err_next(e, _("wait until it has ended, then run this again"));
+            }
+            return rc;
+        }
+    }
+    if (rc == 0) {
+        if (asprintf(&path, "%s/index.db", v->state_dir) < 0)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        rc = chunkdb_open(path, &v->db, e);
+        free(path);
+    }
+    return rc;
+}
+
+static int load_writer(struct vault *v, struct err *e)
+{
+    int rc = chunkdb_get_meta(v->db, "writer", v->writer.b, ID_BYTES, e);
+    if (rc == 0) {
+        sys_random(v->writer.b, ID_BYTES);
+        rc = chunkdb_set_meta(v->db, "writer", v->writer.b, ID_BYTES, e);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int load_keys(struct vault *v, const struct vault_open_options *o, struct err *e)
+{
+    const struct vault_conf *c = o->conf;
+    char *path = NULL;
+    v->keys.vault_id = c->id;
+    memcpy(v->keys.recovery_pk, c->recovery_pk, PUBLIC_KEY_BYTES);
+    memcpy(v->keys.sign_pk, c->signing_pk, PUBLIC_KEY_BYTES);
+    if (asprintf(&path, "%s/keys/%s.op", o->paths->config_dir, c->name) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = op_key_load(path, &c->id, &v->keys, e);
+    free(path);
+    return rc < 0 ? err_wrap(e, _("operational key of vault \"%s\""), c->name) : 0;
+}
+
+static int open_all(struct vault *v, const struct vault_open_options *o, struct err *e)
+{
+    int rc = load_keys(v, o, e);
+    for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
+        rc = add_copy(v, o->conf->copies[i].place, o->conf->copies[i].url, e);
+    if (rc == 0)
+        rc = open_state_dir(v, o, e);
+    if (rc == 0)
+        rc = load_writer(v, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < v->n_copies; i++)
+        open_copy(v, &v->copies[i], o->write);
+    rc = none_readable(v, e);
+    if (rc == 0)
+        judge_copies(v);
+    if (rc == 0)
+        rc = check_rollback(v, e);
+    if (rc == 0)
+        rc = load_state(v, e);
+    return rc;
+}
+
+int vault_open(const struct vault_open_options *o, struct vault **ret, struct err *e)
+{
+    struct vault *v = vault_new(o->conf->name);
+    if (!v)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = open_all(v, o, e);
+    if (rc < 0) {
+        vault_close(v);
+        return rc;
+    }
+    *ret = v;
+    return 0;
+}
+
+static int recover_keys(struct vault *v, const char *recovery_file, const struct secret *passphrase, struct err *e)
+{
+    struct store *s = v->copies[0].store;
+    uint8_t *rec = NULL, *obj = NULL;
+    size_t rec_len = 0, obj_len = 0;
+    char *name = NULL;
+    int rc = store_get_all(s, VAULT_OBJECT_NAME, MAX_VAULT_OBJECT, &obj, &obj_len, e);
+    if (rc == -ERR_ABSENT) {
+        err_set(e, ERR_ABSENT, _("there is no vault in %s"), v->copies[0].url);
+        err_next(e, _("give the folder that holds vault/, heads/ and packs/"));
+    }
+    if (rc == 0)
+        rc = recovery_file ? sys_read_file(AT_FDCWD, recovery_file, MAX_RECOVERY_BYTES, &rec, &rec_len, e)
+                           : store_get_all(s, RECOVERY_OBJECT_NAME, MAX_RECOVERY_BYTES, &rec, &rec_len, e);
+    if (rc == 0)
+        rc = vault_keys_recover(rec, rec_len, obj, obj_len, passphrase, &v->keys, &name, e);
+    if (rc == 0) {
+        free(v->name);
+        v->name = name;
+    }
+    free(rec);
+    free(obj);
+    return rc;
+}
+
+int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase, struct vault **ret,
+                    struct err *e)
+{
+    struct vault *v = vault_new("");
+    if (!v)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = add_copy(v, "copy", url, e);
+    if (rc == 0)
+        rc = store_open(url, STORE_READ_ONLY, &v->copies[0].store, e);
+    if (rc == 0)
+        rc = recover_keys(v, recovery_file, passphrase, e);
+    if (rc == 0)
+        rc = chunkdb_open(NULL, &v->db, e);
+    if (rc == 0) {
+        open_copy(v, &v->copies[0], false);
+        rc = none_readable(v, e);
+    }
+    if (rc == 0) {
+        judge_copies(v);
+        rc = load_state(v, e);
+    }
+    if (rc < 0) {
+        vault_close(v);
+        return err_wrap(e, _("copy %s"), url);
+    }
+    *ret = v;
+    return 0;
+}

@@ -1,0 +1,129 @@
+/*
+ * vault.h - an opened vault: its copies, its keys, and the state that the newest heads on them describe
+ * (docs/format.md, rules 3 to 8). Reading needs no more than this; the orchestrator writes on top of it.
+ *
+ *     struct vault *v;
+ *     vault_open(&options, &v, e);      reads the heads of all copies that can be reached, loads the index
+ *     v->copies[i].problem.code         what is wrong with a copy; it is kept, not dropped
+ *     v->state                          lists, index, keys: the union where heads fork
+ *     vault_close(v);
+ */
+#ifndef TWOFOLD_RESTORE_VAULT_H
+#define TWOFOLD_RESTORE_VAULT_H
+
+#include "lib/store/store.h"
+#include "lib/vault/recovery.h"
+#include "policies/config.h"
+#include "restore/chunkdb.h"
+
+#define MAX_TIPS MAX_PARENTS
+#define MAX_HEADS_KEPT 256 /* heads that are looked at on one copy, newest first */
+
+enum copy_state {
+    COPY_CURRENT,    /* has every tip */
+    COPY_BEHIND,     /* has an older head, or no head yet */
+    COPY_AWAY,       /* cannot be reached: see problem */
+    COPY_WRONG       /* another vault's, or not a vault: see problem */
+};
+
+struct copy {
+    char *place, *url;
+    struct store *store;        /* NULL when it could not be opened */
+    enum copy_state state;
+    struct err problem;         /* code ERR_NONE when all is well */
+    uint64_t generation;        /* of its newest good head; 0: none */
+    struct id head;
+    bool rolled_back;           /* shows less than this orchestrator has seen on it */
+    unsigned bad_heads;         /* heads on it that do not verify */
+    uint64_t chunks_served, chunks_bad; /* by vault_fetch */
+};
+
+struct tip {
+    struct head *head;
+    struct id id;
+    uint64_t len;
+};
+
+struct vault {
+    char *name;
+    struct vault_keys keys;
+    struct copy copies[MAX_COPIES];
+    size_t n_copies;
+    struct tip tips[MAX_TIPS];
+    size_t n_tips;              /* 0: nothing was ever committed; 2 or more: a fork */
+    struct head *state;         /* the union of the tips (or the tip); generation 0 when there is none */
+    struct source_list **lists; /* of state, parsed */
+    size_t n_lists;
+    struct key_set *data_keys;  /* all of state */
+    struct chunkdb *db;
+    struct id writer;           /* this orchestrator; zeros for a vault opened from a copy alone */
+    uint64_t seen_generation;   /* the newest that this orchestrator has written or seen */
+    struct id seen_head;
+    char *state_dir;            /* of this vault; NULL for one opened from a copy alone */
+    int lock_fd;                /* -1 unless opened for writing */
+};
+
+struct vault_open_options {
+    const struct config_paths *paths;
+    const struct vault_conf *conf;
+    bool write;                 /* takes the vault's lock: -ERR_BUSY when another process writes */
+};
+/* Opens what is configured. Copies that cannot be opened are kept with their problem; only when none can be read
+ * is that an error. */
+int vault_open(const struct vault_open_options *o, struct vault **ret, struct err *e);
+
+/* Opens a vault from one copy and the passphrase: no configuration, no state. `recovery_file` (NULL: the copy's
+ * own) is a file with the recovery object. */
+int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase, struct vault **ret,
+                    struct err *e);
+void vault_close(struct vault *v); /* NULL-safe */
+
+/* The snapshots of a source ("POLICY/files"), oldest first; NULL when there is none. */
+const struct source_list *vault_list(const struct vault *v, const char *source);
+/* The whole bytes of an object, from the first copy (in order, `only` < 0: all) that has the right ones. Damage on the
+ * way is counted in the copy. -ERR_ABSENT, -ERR_DAMAGED, -ERR_UNREACHABLE as in vault_fetch. */
+int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only, struct wbuf *out,
+                 struct err *e);
+/* The same, opened. */
+int vault_open_object(struct vault *v, enum object_type type, const struct object_ref *ref, struct wbuf *plain,
+                      struct err *e);
+int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapshot **ret, struct err *e);
+/* The chunks that a snapshot reaches, ascending and distinct; owned. Follows bases. */
+int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, size_t *ret_n, struct err *e);
+
+/* How a head and the ids in it are compared: does `head` name `id` among its ancestors (or is it)? */
+bool head_descends(const struct head *h, const struct id *own, const struct id *ancestor);
+
+/* --- the read path: fallback over the copies, chunk by chunk ------------------------------------------------------ */
+struct fetched {
+    struct chunk_ref ref;
+    struct wbuf sealed; /* reused from call to call */
+    int copy;           /* which served it */
+};
+/* A sealed chunk whose short hash is right. `from`: only that copy (an index), or -1. `skip`: how many good answers to
+ * pass over, for a reader that could not open what it got (0 first). Four outcomes are kept apart: 0; -ERR_ABSENT or
+ * -ERR_DAMAGED only when every copy said so for certain; -ERR_UNREACHABLE when some copy could not be asked. What was found
+ * damaged or missing goes to `damage` (may be NULL). */
+typedef void damage_fn(void *ctx, const struct copy *c, const char *object, const struct err *what);
+struct fetch_options {
+    int from;
+    unsigned skip;
+    damage_fn *damage;
+    void *ctx;
+};
+int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o, struct fetched *ret, struct err *e);
+
+/* The data key of a chunk or body: needs keys.recovery_sk. */
+int vault_data_key(struct vault *v, const struct id *key_id, uint8_t out[KEY_BYTES], struct err *e);
+
+/* An opened snapshot's body. */
+int vault_body(struct vault *v, const struct snapshot *s, struct wbuf *plain, struct err *e);
+
+/* A struct chunk_source over the vault: fetches, unseals, opens; caches the last few opened chunks. */
+struct opener;
+struct opener *opener_new(struct vault *v, int from, damage_fn *damage, void *ctx);
+void opener_free(struct opener *o);
+struct chunk_source;
+void opener_source(struct opener *o, struct chunk_source *ret);
+
+#endif

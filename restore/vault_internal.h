@@ -1,0 +1,19 @@
+/* vault_internal.h - what vault.c, vault_state.c and fetch.c share; nobody else includes it. */
+#ifndef TWOFOLD_RESTORE_VAULT_INTERNAL_H
+#define TWOFOLD_RESTORE_VAULT_INTERNAL_H
+
+#include "restore/vault.h"
+
+struct seen_head {
+    uint64_t generation, len;
+    struct id id;
+};
+/* The names under heads/, newest first; owned. */
+int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struct err *e);
+/* Adds the heads of one copy to the tips; fills the copy's generation and head. */
+int read_heads(struct vault *v, struct copy *c, struct err *e);
+/* From the tips: state, lists, data keys, index. */
+int load_state(struct vault *v, struct err *e);
+void judge_copies(struct vault *v);
+
+#endif

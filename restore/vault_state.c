@@ -1,0 +1,332 @@
+/* vault_state.c - which heads count and what they say together: tips, forks and the union; docs/format.md, rules 6 and 8. */
+#include "restore/vault_internal.h"
+#include "lib/base/i18n.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+bool head_descends(const struct head *h, const struct id *own, const struct id *ancestor)
+{
+    if (id_eq(own, ancestor))
+        return true;
+    for (size_t i = 0; i < h->n_ancestors; i++)
+        if (id_eq(&h->ancestors[i], ancestor))
+            return true;
+    for (size_t i = 0; i < h->n_parents; i++)
+        if (id_eq(&h->parents[i].id, ancestor))
+            return true;
+    return false;
+}
+
+/* --- gathering the heads of all copies --------------------------------------------------------------------------- */
+struct seen_heads {
+    struct seen_head *h;
+    size_t n, cap;
+};
+
+static int note_head(void *ctx, const char *name, uint64_t len)
+{
+    struct seen_heads *s = ctx;
+    struct seen_head h = { .len = len };
+    if (!object_name_parse(OBJECT_HEAD, name, &h.generation, &h.id))
+        return 0;
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 16;
+        struct seen_head *grown = realloc(s->h, cap * sizeof *grown);
+        if (!grown)
+            return -ERR_NOMEM;
+        s->h = grown;
+        s->cap = cap;
+    }
+    s->h[s->n++] = h;
+    return 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct seen_head *x = a, *y = b;
+    if (x->generation != y->generation)
+        return x->generation < y->generation ? 1 : -1;
+    return id_cmp(&x->id, &y->id);
+}
+
+int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struct err *e)
+{
+    struct seen_heads list = { 0 };
+    int rc = store_list(s, "heads/", note_head, &list, e);
+    if (rc < 0) {
+        free(list.h);
+        return rc;
+    }
+    if (list.n)
+        qsort(list.h, list.n, sizeof *list.h, newest_first);
+    *ret = list.h;
+    *ret_n = list.n;
+    return 0;
+}
+
+/* Loads and verifies one head from one copy. */
+static int load_head(struct vault *v, struct copy *c, const struct seen_head *sh, struct head **ret, struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    uint8_t *p = NULL;
+    size_t n = 0;
+    struct id id;
+    struct wbuf plain = WBUF_INIT;
+    head_name(sh->generation, &sh->id, name);
+    int rc = store_get_all(c->store, name, MAX_OBJECT_BYTES, &p, &n, e);
+    if (rc < 0)
+        return rc;
+    sha256_of(p, n, &id);
+    if (!id_eq(&id, &sh->id))
+        rc = err_set(e, ERR_DAMAGED, _("its bytes do not have the hash that its name says"));
+    if (rc == 0)
+        rc = envelope_open(&v->keys, OBJECT_HEAD, p, n, &plain, e);
+    if (rc == 0)
+        rc = head_read(plain.p, plain.len, ret, e);
+    if (rc == 0 && (*ret)->generation != sh->generation) {
+        head_free(*ret);
+        *ret = NULL;
+        rc = err_set(e, ERR_DAMAGED, _("it is of another generation than its name says"));
+    }
+    free(p);
+    wbuf_free(&plain);
+    return rc < 0 ? err_wrap(e, _("copy \"%s\": %s"), c->place, name) : 0;
+}
+
+/* A head that is not yet among the candidates joins them; it and they may supersede one another. */
+static int consider(struct vault *v, struct head *h, const struct seen_head *sh, struct err *e)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        if (head_descends(v->tips[i].head, &v->tips[i].id, &sh->id)) {
+            head_free(h);
+            return 0;
+        }
+    size_t kept = 0;
+    for (size_t i = 0; i < v->n_tips; i++) {
+        if (head_descends(h, &sh->id, &v->tips[i].id))
+            head_free(v->tips[i].head);
+        else
+            v->tips[kept++] = v->tips[i];
+    }
+    v->n_tips = kept;
+    if (v->n_tips == MAX_TIPS) {
+        head_free(h);
+        return err_set(e, ERR_LIMIT, _("more than %d orchestrators have written to this vault at once"), MAX_TIPS);
+    }
+    v->tips[v->n_tips++] = (struct tip){ .head = h, .id = sh->id, .len = sh->len };
+    return 0;
+}
+
+static bool is_candidate(const struct vault *v, const struct id *id)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        if (head_descends(v->tips[i].head, &v->tips[i].id, id))
+            return true;
+    return false;
+}
+
+int read_heads(struct vault *v, struct copy *c, struct err *e)
+{
+    struct seen_head *list = NULL;
+    size_t n = 0;
+    int rc = heads_of_store(c->store, &list, &n, e);
+    for (size_t i = 0; rc == 0 && i < n && i < MAX_HEADS_KEPT; i++) {
+        struct head *h = NULL;
+        struct err why = ERR_INIT;
+        bool known = is_candidate(v, &list[i].id);
+        /* An older head is of no interest once a newer one of this copy was good: it is superseded or was, in its
+         * time, a fork that the newer one merged. Only equals may both be tips. */
+        if (c->generation != 0 && list[i].generation < c->generation && known)
+            continue;
+        if (load_head(v, c, &list[i], &h, &why) < 0) {
+            if (why.code != ERR_DAMAGED && why.code != ERR_ABSENT && why.code != ERR_VERSION) {
+                *e = why;
+                rc = -(int)why.code;
+            } else {
+                c->bad_heads++;
+                c->problem = why;
+            }
+            continue;
+        }
+        if (c->generation == 0) {
+            c->generation = list[i].generation;
+            c->head = list[i].id;
+        }
+        rc = consider(v, h, &list[i], e);
+    }
+    free(list);
+    return rc;
+}
+
+/* --- the union ----------------------------------------------------------------------------------------------------------- */
+static int add_ref(struct object_ref **refs, size_t *n, const struct object_ref *r)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (id_eq(&(*refs)[i].id, &r->id))
+            return 0;
+    struct object_ref *grown = realloc(*refs, (*n + 1) * sizeof *grown);
+    if (!grown)
+        return -1;
+    grown[(*n)++] = *r;
+    *refs = grown;
+    return 0;
+}
+
+static int add_refs(struct object_ref **refs, size_t *n, const struct object_ref *from, size_t n_from)
+{
+    for (size_t i = 0; i < n_from; i++)
+        if (add_ref(refs, n, &from[i]) < 0)
+            return -1;
+    return 0;
+}
+
+static int by_receipt(const void *a, const void *b)
+{
+    const struct snap_ref *x = a, *y = b;
+    if (x->received_ns != y->received_ns)
+        return x->received_ns < y->received_ns ? -1 : 1;
+    return id_cmp(&x->ref.id, &y->ref.id);
+}
+
+/* Adds what `from` has and `to` lacks. */
+static int merge_list(struct source_list *to, const struct source_list *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        bool there = false;
+        for (size_t k = 0; k < to->n && !there; k++)
+            there = id_eq(&to->snaps[k].ref.id, &from->snaps[i].ref.id);
+        if (there)
+            continue;
+        struct snap_ref *grown = realloc(to->snaps, (to->n + 1) * sizeof *grown);
+        if (!grown)
+            return -1;
+        grown[to->n++] = from->snaps[i];
+        to->snaps = grown;
+    }
+    if (to->n)
+        qsort(to->snaps, to->n, sizeof *to->snaps, by_receipt);
+    return 0;
+}
+
+static int add_list(struct vault *v, struct source_list *l)
+{
+    for (size_t i = 0; i < v->n_lists; i++)
+        if (strcmp(v->lists[i]->source, l->source) == 0) {
+            int rc = merge_list(v->lists[i], l);
+            source_list_free(l);
+            return rc;
+        }
+    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof *grown);
+    if (!grown)
+        return -1;
+    grown[v->n_lists++] = l;
+    v->lists = grown;
+    return 0;
+}
+
+static int load_lists(struct vault *v, const struct head *h, struct err *e)
+{
+    struct wbuf plain = WBUF_INIT;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < h->n_lists; i++) {
+        struct source_list *l = NULL;
+        rc = vault_open_object(v, OBJECT_LIST, &h->lists[i].ref, &plain, e);
+        if (rc == 0)
+            rc = source_list_read(plain.p, plain.len, &l, e);
+        if (rc == 0 && strcmp(l->source, h->lists[i].source) != 0) {
+            source_list_free(l);
+            rc = err_set(e, ERR_DAMAGED, _("a list of snapshots is of another source than the head says"));
+        } else if (rc == 0 && add_list(v, l) < 0) {
+            rc = err_set(e, ERR_NOMEM, _("no memory"));
+        }
+    }
+    wbuf_free(&plain);
+    return rc;
+}
+
+static int load_data_keys(struct vault *v, struct err *e)
+{
+    struct wbuf plain = WBUF_INIT;
+    int rc = 0;
+    v->data_keys = calloc(1, sizeof *v->data_keys);
+    if (!v->data_keys)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    for (size_t i = 0; rc == 0 && i < v->state->n_keys; i++) {
+        struct key_set *k = NULL;
+        rc = vault_open_object(v, OBJECT_KEYS, &v->state->keys[i], &plain, e);
+        if (rc == 0)
+            rc = key_set_read(plain.p, plain.len, &k, e);
+        if (rc < 0)
+            break;
+        struct data_key *grown = realloc(v->data_keys->keys, (v->data_keys->n + k->n) * sizeof *grown + 1);
+        if (grown) {
+            if (k->n)
+                memcpy(grown + v->data_keys->n, k->keys, k->n * sizeof *grown);
+            v->data_keys->keys = grown;
+            v->data_keys->n += k->n;
+        } else {
+            rc = err_set(e, ERR_NOMEM, _("no memory"));
+        }
+        key_set_free(k);
+    }
+    wbuf_free(&plain);
+    return rc;
+}
+
+static int load_index(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e)
+{
+    return vault_open_object(ctx, OBJECT_INDEX, ref, out, e);
+}
+
+int load_state(struct vault *v, struct err *e)
+{
+    struct head *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    v->state = s;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < v->n_tips; i++) {
+        const struct head *h = v->tips[i].head;
+        s->generation = h->generation > s->generation ? h->generation : s->generation;
+        if (add_refs(&s->index, &s->n_index, h->index, h->n_index) < 0 ||
+            add_refs(&s->keys, &s->n_keys, h->keys, h->n_keys) < 0 ||
+            add_refs(&s->bases, &s->n_bases, h->bases, h->n_bases) < 0)
+            rc = err_set(e, ERR_NOMEM, _("no memory"));
+        else
+            rc = load_lists(v, h, e);
+    }
+    if (rc == 0)
+        rc = load_data_keys(v, e);
+    if (rc == 0)
+        rc = chunkdb_sync(v->db, s->index, s->n_index, load_index, v, e);
+    return rc;
+}
+
+static bool descends_from_any_tip(const struct vault *v, const struct id *head)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        if (head_descends(v->tips[i].head, &v->tips[i].id, head))
+            return true;
+    return false;
+}
+
+/* Current: its newest head is a tip, and the only one; with a fork nobody is. */
+void judge_copies(struct vault *v)
+{
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        if (c->state == COPY_AWAY || c->state == COPY_WRONG)
+            continue;
+        bool current = v->n_tips == 0 || (v->n_tips == 1 && id_eq(&v->tips[0].id, &c->head));
+        c->state = current ? COPY_CURRENT : COPY_BEHIND;
+    }
+    (void)descends_from_any_tip;
+}
+
+const struct source_list *vault_list(const struct vault *v, const char *source)
+{
+    for (size_t i = 0; i < v->n_lists; i++)
+        if (strcmp(v->lists[i]->source, source) == 0)
+            return v->lists[i];
+    return NULL;
+}

@@ -1,0 +1,635 @@
+/* test_config.c - policies/: loading, mistakes with their lines, writing and reading back, lint. */
+#include "lib/base/sys.h"
+#include "policies/config.h"
+#include "policies/yaml.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEX "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define ANCHORS "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX "\n"
+#define TWO_COPIES "copies:\n  - place: a\n    url: /nowhere/a\n  - place: b\n    url: /nowhere/b\n"
+
+struct fixture {
+    char dir[64];
+    struct config_paths p;
+    struct err e;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    const char *tmp = getenv("TMPDIR");
+    snprintf(f->dir, sizeof f->dir, "%s/tf-config-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(config_paths_find(f->dir, &f->p, &f->e), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    config_paths_done(&f->p);
+    nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return 0;
+}
+
+static void write_conf(struct fixture *f, const char *kind, const char *name, const char *text,
+                       size_t len)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", f->dir, kind);
+    assert_int_equal(sys_mkdir_p(path, 0755, &f->e), 0);
+    snprintf(path, sizeof path, "%s/%s/%s", f->dir, kind, name);
+    assert_int_equal(sys_write_file(AT_FDCWD, path, text, len, 0644, &f->e), 0);
+}
+
+static void vault_file(struct fixture *f, const char *name, const char *text)
+{
+    write_conf(f, "vaults", name, text, strlen(text));
+}
+
+static void policy_file(struct fixture *f, const char *name, const char *text)
+{
+    write_conf(f, "policies", name, text, strlen(text));
+}
+
+/* --- where ---------------------------------------------------------------------------------------------- */
+static void test_paths(void **state)
+{
+    struct fixture *f = *state;
+    struct config_paths p;
+    char cwd[4096], want[4200];
+    assert_string_equal(f->p.config_dir, f->dir);
+    setenv("TWOFOLD_CONFIG", "/some/where/", 1);
+    setenv("TWOFOLD_STATE", "/some/state", 1);
+    assert_int_equal(config_paths_find(NULL, &p, &f->e), 0);
+    assert_string_equal(p.config_dir, "/some/where");
+    assert_string_equal(p.state_dir, "/some/state");
+    config_paths_done(&p);
+    assert_int_equal(config_paths_find("rel", &p, &f->e), 0); /* the option wins */
+    assert_non_null(getcwd(cwd, sizeof cwd));
+    snprintf(want, sizeof want, "%s/rel", cwd);
+    assert_string_equal(p.config_dir, want);
+    config_paths_done(&p);
+    unsetenv("TWOFOLD_CONFIG");
+    unsetenv("TWOFOLD_STATE");
+    assert_int_equal(config_paths_find(NULL, &p, &f->e), 0);
+    if (geteuid() == 0) {
+        assert_string_equal(p.config_dir, "/etc/twofold");
+        assert_string_equal(p.state_dir, "/var/lib/twofold");
+    } else {
+        assert_non_null(strstr(p.config_dir, "/.config/twofold"));
+    }
+    config_paths_done(&p);
+    config_paths_done(&p);
+}
+
+static void test_names(void **state)
+{
+    char longest[MAX_NAME + 2];
+    memset(longest, 'a', sizeof longest);
+    longest[MAX_NAME + 1] = '\0';
+    assert_false(config_name_ok(longest));
+    longest[MAX_NAME] = '\0';
+    assert_true(config_name_ok(longest));
+    assert_true(config_name_ok("etc"));
+    assert_true(config_name_ok("9-a_b.C"));
+    static const char *const bad[] = { "", ".", "..", ".a", "-a", "_a", "a/b", "a b", "ä", "a\n" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(config_name_ok(bad[i]));
+}
+
+/* --- policies ---------------------------------------------------------------------------------------------- */
+static void test_policy_defaults(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *pol = NULL;
+    policy_file(f, "etc.yaml", "files:\n  paths: [/etc, //home/./x/]\n");
+    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), 0);
+    assert_string_equal(pol->name, "etc");
+    assert_string_equal(pol->vault, "");
+    assert_string_equal(pol->agent, "local");
+    assert_int_equal(pol->n_paths, 2);
+    assert_string_equal(pol->paths[0], "/etc");
+    assert_string_equal(pol->paths[1], "/home/x");
+    assert_int_equal(pol->n_exclude, 0);
+    assert_false(pol->one_file_system);
+    assert_true(pol->skip_cache_dirs);
+    assert_int_equal(pol->rpo_s, 26 * 3600);
+    policy_free(pol);
+    policy_free(NULL);
+}
+
+static void test_policy_in_full(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *pol = NULL;
+    policy_file(
+        f, "etc.yaml",
+        "vault: main\nagent: local\nfiles:\n  paths: [/]\n  exclude: [\"*.tmp\", /home/x/cache]\n"
+        "  one-file-system: yes\n  skip-cache-dirs: false\nrpo: 90s\n");
+    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), 0);
+    assert_string_equal(pol->vault, "main");
+    assert_string_equal(pol->paths[0], "/");
+    assert_int_equal(pol->n_exclude, 2);
+    assert_string_equal(pol->exclude[0], "*.tmp");
+    assert_true(pol->one_file_system);
+    assert_false(pol->skip_cache_dirs);
+    assert_int_equal(pol->rpo_s, 90);
+    policy_free(pol);
+}
+
+/* Each mistake, the line that must be named, a word of the reason and one of the advice. */
+static const struct {
+    const char *text;
+    int line;
+    const char *why, *next;
+} policy_mistakes[] = {
+    { "", 0, "empty", "" },
+    { "# nothing\n\n", 0, "empty", "" },
+    { "- a\n", 1, "key: value", "own" },
+    { "files:\n  paths: [/etc]\nrpo: 26h\nretension: 1\n", 4, "retension",
+      "vault, agent, files, rpo" },
+    { "retension: 1\nfiles:\n  paths: [/etc]\n", 1, "retension", "vault, agent, files, rpo" },
+    { "files:\n  paths: [/etc]\n  excludes: [a]\n", 3, "excludes",
+      "paths, exclude, one-file-system" },
+    { "files:\n  paths:\n    - /etc\n\n  vault: x\n", 5, "vault", "skip-cache-dirs" },
+    { "files:\n  paths: [/etc]\n  paths: [/home]\n", 3, "twice", "remove" },
+    { "vault: a\nfiles:\n  paths: /etc\n", 3, "list", "paths: [one, two]" },
+    { "vault: [a]\nfiles:\n  paths: [/etc]\n", 1, "vault", "text" },
+    { "files: [/etc]\n", 1, "key: value", "indented" },
+    { "files:\n", 1, "key: value", "indented" },
+    { "vault: main\n", 1, "nothing to back up", "paths:" },
+    { "vault: main\nfiles:\n  paths: []\n", 3, "nothing to back up", "paths:" },
+    { "files:\n  paths: [/etc\nrpo: 1h\n", 3, "YAML", "brackets" },
+    { "files:\n\tpaths: [/etc]\n", 2, "YAML", "tabs" },
+    { "files:\n  paths:\n    - '/etc\n", 4, "YAML", "quotes" },
+    { "rpo: 26\nfiles:\n  paths: [/etc]\n", 1, "duration", "26h" },
+    { "files:\n  paths: [/etc]\nrpo: 0h\n", 3, "duration", "26h" },
+    { "files:\n  paths: [/etc]\nrpo: -1h\n", 3, "duration", "26h" },
+    { "files:\n  paths: [/etc]\nrpo: 1h30m\n", 3, "duration", "26h" },
+    { "files:\n  paths: [/etc]\nrpo: 99999999999999999999d\n", 3, "duration", "26h" },
+    { "files:\n  paths: [/etc]\nrpo: 3651d\n", 3, "duration", "26h" },
+    { "files:\n  paths: [/etc]\nrpo:\n", 3, "duration", "26h" },
+    { "files:\n  paths:\n    - /etc\n    - etc\n", 4, "whole path", "/etc" },
+    { "files:\n  paths:\n    - /etc\n    - /etc/../home\n", 4, "..", "without" },
+    { "files:\n  paths: [/etc]\n  exclude:\n    - a\n    - ''\n", 5, "empty", "*.tmp" },
+    { "files:\n  paths: [/etc]\n  one-file-system: maybe\n", 3, "true nor false", "true or" },
+    { "files:\n  paths: [/etc]\n  skip-cache-dirs: 1\n", 3, "true nor false", "true or" },
+    { "vault: ../x\nfiles:\n  paths: [/etc]\n", 1, "name of a vault", "vaults/" },
+    { "vault: a\nagent: db1\nfiles:\n  paths: [/etc]\n", 2, "db1", "local" },
+    { "vault: &x a\nagent: *x\nfiles:\n  paths: [/etc]\n", 2, "reference", "value" },
+    { "files:\n  paths: [/etc]\n---\nfiles:\n  paths: [/etc]\n", 4, "second", "---" },
+    { "files:\n  paths: [\"/e\\0tc\"]\n", 2, "NUL", "" },
+    { "? [a]\n: b\n", 1, "key", "" },
+    { "vault: a\nfiles:\n  paths: [/\xff]\n", 3, "UTF-8", "UTF-8" },
+};
+
+static void test_policy_mistakes(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof policy_mistakes / sizeof *policy_mistakes; i++) {
+        struct policy *pol = NULL;
+        char where[128];
+        policy_file(f, "etc.yaml", policy_mistakes[i].text);
+        f->e = ERR_INIT;
+        if (policy_load(&f->p, "etc", &pol, &f->e) != -ERR_CONFIG)
+            fail_msg("not refused: %s", policy_mistakes[i].text);
+        snprintf(where, sizeof where, "%s/policies/etc.yaml, line %d", f->dir,
+                 policy_mistakes[i].line);
+        if (policy_mistakes[i].line == 0)
+            *strchr(where, ',') = '\0';
+        if (strcmp(f->e.what, where) != 0 || !strstr(f->e.why, policy_mistakes[i].why) ||
+            !strstr(f->e.next, policy_mistakes[i].next))
+            fail_msg("%s: %s / %s / %s", policy_mistakes[i].text, f->e.what, f->e.why, f->e.next);
+        assert_null(pol);
+        assert_int_equal(policy_load(&f->p, "etc", &pol, NULL), -ERR_CONFIG);
+    }
+}
+
+static void test_policy_absent(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *pol = NULL;
+    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), -ERR_ABSENT);
+    assert_non_null(strstr(f->e.next, "policy add"));
+    policy_file(f, "www.yaml", "x");
+    policy_file(f, "home.yaml", "x");
+    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), -ERR_ABSENT);
+    assert_non_null(strstr(f->e.next, "home, www"));
+    assert_int_equal(policy_load(&f->p, "../policies/www", &pol, &f->e), -ERR_USAGE);
+}
+
+static void test_policy_written_and_read_back(void **state)
+{
+    struct fixture *f = *state;
+    static char *paths[] = { "/etc",
+                             "/a b",
+                             "/it's",
+                             "/say \"hi\"",
+                             "/a: b",
+                             "/a #b",
+                             "/- x",
+                             "/数据/备份",
+                             "/back\\slash",
+                             "/tab\there",
+                             "/\x01\x7f",
+                             "/nel\xc2\x85x",
+                             "/ls\xe2\x80\xa8",
+                             "/bom\xef\xbb\xbf",
+                             "/{x}",
+                             "/[y]",
+                             "/*z",
+                             "/emoji\xf0\x9f\x98\x80",
+                             "/!t",
+                             "/%a@b`c",
+                             "/trailing ",
+                             "/" };
+    static char *exclude[] = {
+        "*.tmp", "- x", "-x", "~",    "true", "null",          "12",
+        "&a",    "#c",  "'",  "x: y", "?",    "/home/x/cache", "\xef\xbf\xbe"
+    };
+    struct policy pol = { .name = "odd",
+                          .vault = "main",
+                          .agent = "local",
+                          .paths = paths,
+                          .n_paths = sizeof paths / sizeof *paths,
+                          .exclude = exclude,
+                          .n_exclude = sizeof exclude / sizeof *exclude,
+                          .one_file_system = true,
+                          .skip_cache_dirs = false,
+                          .rpo_s = 26 * 3600 },
+                  *got = NULL;
+    assert_int_equal(policy_write(&f->p, &pol, &f->e), 0);
+    assert_int_equal(policy_load(&f->p, "odd", &got, &f->e), 0);
+    assert_string_equal(got->vault, pol.vault);
+    assert_string_equal(got->agent, pol.agent);
+    assert_int_equal(got->n_paths, pol.n_paths);
+    for (size_t i = 0; i < pol.n_paths; i++)
+        assert_string_equal(got->paths[i], paths[i]);
+    assert_int_equal(got->n_exclude, pol.n_exclude);
+    for (size_t i = 0; i < pol.n_exclude; i++)
+        assert_string_equal(got->exclude[i], exclude[i]);
+    assert_true(got->one_file_system);
+    assert_false(got->skip_cache_dirs);
+    assert_int_equal(got->rpo_s, pol.rpo_s);
+    policy_free(got);
+    assert_int_equal(policy_write(&f->p, &pol, &f->e), -ERR_EXISTS);
+}
+
+static void test_policy_minimal_written(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t durations[] = {
+        1, 60, 61, 3600, 86400, 7 * 86400, 93600, 3650ULL * 86400
+    };
+    char *paths[] = { "/etc//x/" };
+    struct policy pol = { .vault = "", .agent = "local", .paths = paths, .n_paths = 1 },
+                  *got = NULL;
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "p%zu", i);
+        pol.name = name;
+        pol.rpo_s = durations[i];
+        assert_int_equal(policy_write(&f->p, &pol, &f->e), 0);
+        assert_int_equal(policy_load(&f->p, name, &got, &f->e), 0);
+        assert_string_equal(got->vault, "");
+        assert_string_equal(got->paths[0], "/etc/x");
+        assert_int_equal(got->n_exclude, 0);
+        assert_int_equal(got->rpo_s, durations[i]);
+        policy_free(got);
+    }
+}
+
+static void test_policy_that_cannot_be_written(void **state)
+{
+    struct fixture *f = *state;
+    static char *const bad[] = { "/a\nb",      "/a\rb", "/\xff\xfe", "/\xc0\x80", "/\xed\xa0\x80",
+                                 "/x\xe2\x82", "etc",   "/a/../b",   "" };
+    char *paths[1];
+    struct policy pol = {
+        .name = "x", .vault = "", .agent = "local", .paths = paths, .n_paths = 1
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        paths[0] = bad[i];
+        f->e = ERR_INIT;
+        assert_int_equal(policy_write(&f->p, &pol, &f->e), -ERR_CONFIG);
+        assert_true(f->e.why[0] && f->e.next[0]);
+    }
+    paths[0] = "/etc";
+    pol.name = "a/b";
+    assert_int_equal(policy_write(&f->p, &pol, &f->e), -ERR_CONFIG);
+    pol.name = "x";
+    pol.n_paths = 0;
+    assert_int_equal(policy_write(&f->p, &pol, &f->e), -ERR_CONFIG);
+    assert_int_equal(policy_load(&f->p, "x", &(struct policy *){ NULL }, &f->e), -ERR_ABSENT);
+}
+
+static int note_name(void *ctx, const char *name)
+{
+    strcat(strcat(ctx, name), " ");
+    return strcmp(name, "stop") == 0 ? 7 : 0;
+}
+
+static void test_each(void **state)
+{
+    struct fixture *f = *state;
+    char names[64] = "";
+    assert_int_equal(policy_each(&f->p, note_name, names, &f->e), 0);
+    assert_string_equal(names, "");
+    policy_file(f, "b.yaml", "");
+    policy_file(f, "a.yaml", "");
+    policy_file(f, "a-1.yaml", "");
+    policy_file(f, "c.yml", "");
+    policy_file(f, ".d.yaml", "");
+    policy_file(f, "e e.yaml", "");
+    assert_int_equal(policy_each(&f->p, note_name, names, &f->e), 0);
+    assert_string_equal(names, "a a-1 b ");
+    policy_file(f, "stop.yaml", "");
+    policy_file(f, "z.yaml", "");
+    names[0] = '\0';
+    assert_int_equal(policy_each(&f->p, note_name, names, &f->e), 7);
+    assert_string_equal(names, "a a-1 b stop ");
+}
+
+/* --- vaults --------------------------------------------------------------------------------------------------- */
+static void test_vault_load(void **state)
+{
+    struct fixture *f = *state;
+    struct vault_conf *v = NULL;
+    assert_int_equal(vault_conf_load(&f->p, NULL, &v, &f->e), -ERR_ABSENT);
+    assert_non_null(strstr(f->e.next, "twofold init"));
+    vault_file(f, "main.yaml", ANCHORS TWO_COPIES "min-copies: 2\ncompression: 19\n");
+    assert_int_equal(vault_conf_load(&f->p, NULL, &v, &f->e), 0); /* the only one */
+    assert_string_equal(v->name, "main");
+    assert_int_equal(v->id.b[1], 0x11);
+    assert_int_equal(v->signing_pk[31], 0xff);
+    assert_int_equal(v->suite, 1);
+    assert_int_equal(v->n_copies, 2);
+    assert_string_equal(v->copies[1].place, "b");
+    assert_string_equal(v->copies[1].url, "/nowhere/b");
+    assert_int_equal(v->min_copies, 2);
+    assert_int_equal(v->compression, 19);
+    vault_conf_free(v);
+    vault_file(f, "other.yaml", ANCHORS TWO_COPIES);
+    assert_int_equal(vault_conf_load(&f->p, NULL, &v, &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.next, "main, other"));
+    assert_int_equal(vault_conf_load(&f->p, "third", &v, &f->e), -ERR_ABSENT);
+    assert_non_null(strstr(f->e.next, "main, other"));
+    assert_int_equal(vault_conf_load(&f->p, "other", &v, &f->e), 0);
+    assert_int_equal(v->min_copies, 1);
+    assert_int_equal(v->compression, 3);
+    vault_conf_free(v);
+    vault_conf_free(NULL);
+}
+
+#define COPY(place, url) "  - place: " place "\n    url: " url "\n"
+static const struct {
+    const char *text;
+    int line;
+    const char *why;
+} vault_mistakes[] = {
+    { TWO_COPIES, 1, "\"id\" is missing" },
+    { "id: " HEX "\nsuite: 1\n" TWO_COPIES, 1, "\"recovery-public-key\" is missing" },
+    { "id: 12\nsuite: 1\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX "\n" TWO_COPIES, 1,
+      "64" },
+    { "id: " HEX "\nsuite: 2\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX
+      "\n" TWO_COPIES,
+      2, "suite" },
+    { "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "0\nsigning-public-key: " HEX
+      "\n" TWO_COPIES,
+      3, "64" },
+    { ANCHORS, 1, "copies" },
+    { ANCHORS "copies:\n" COPY("a", "/a"), 5, "PY-DB-1" },
+    { ANCHORS "copies: []\n", 5, "PY-DB-1" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") "  - place: b\n", 8, "\"url\" is missing" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    uri: c\n", 10, "uri" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("a", "/x/b"), 8, "place name" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x//a/"), 8, "same folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "file:///x/a"), 8, "same folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/a/b"), 8, "lies in" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a/b") COPY("b", "/x"), 8, "lies in" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b b", "/x/b"), 8, "name of a place" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "s3://x/b"), 8, "supported" },
+    { ANCHORS "copies:\n" COPY("a", "x/a") COPY("b", "/x/b"), 6, "supported" },
+    { ANCHORS TWO_COPIES "min-copies: 3\n", 10, "1 to 2" },
+    { ANCHORS TWO_COPIES "min-copies: 0\n", 10, "1 to 2" },
+    { ANCHORS TWO_COPIES "min-copies: -1\n", 10, "1 to 2" },
+    { ANCHORS TWO_COPIES "compression: 20\n", 10, "1 to 19" },
+    { ANCHORS TWO_COPIES "compression: 0x3\n", 10, "1 to 19" },
+    { ANCHORS "copies:\n" COPY("1", "/1") COPY("2", "/2") COPY("3", "/3") COPY("4", "/4")
+          COPY("5", "/5") COPY("6", "/6") COPY("7", "/7") COPY("8", "/8") COPY("9", "/9"),
+      5, "at most 8" },
+};
+
+static void test_vault_mistakes(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof vault_mistakes / sizeof *vault_mistakes; i++) {
+        struct vault_conf *v = NULL;
+        char where[128];
+        vault_file(f, "main.yaml", vault_mistakes[i].text);
+        f->e = ERR_INIT;
+        if (vault_conf_load(&f->p, "main", &v, &f->e) != -ERR_CONFIG)
+            fail_msg("not refused: %s", vault_mistakes[i].text);
+        snprintf(where, sizeof where, "main.yaml, line %d", vault_mistakes[i].line);
+        if (!strstr(f->e.what, where) || !strstr(f->e.why, vault_mistakes[i].why) || !f->e.next[0])
+            fail_msg("%s: %s / %s / %s", vault_mistakes[i].text, f->e.what, f->e.why, f->e.next);
+    }
+}
+
+static void test_vault_written_and_read_back(void **state)
+{
+    struct fixture *f = *state;
+    struct vault_conf v = {
+        .name = "main", .suite = 1, .n_copies = 3, .min_copies = 2, .compression = 5,
+        .copies = { { "room", "/nowhere/a b: \"c\"" }, { "building-2", "/nowhere/楼" }, { "on", "/nowhere/it's #1" } },
+    }, *got = NULL;
+    for (int i = 0; i < 32; i++) {
+        v.id.b[i] = (uint8_t)i;
+        v.recovery_pk[i] = (uint8_t)(200 + i);
+        v.signing_pk[i] = (uint8_t)(100 + i);
+    }
+    assert_int_equal(vault_conf_write(&f->p, &v, &f->e), 0);
+    assert_int_equal(vault_conf_load(&f->p, "main", &got, &f->e), 0);
+    assert_true(id_eq(&got->id, &v.id));
+    assert_memory_equal(got->recovery_pk, v.recovery_pk, 32);
+    assert_memory_equal(got->signing_pk, v.signing_pk, 32);
+    assert_int_equal(got->n_copies, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(got->copies[i].place, v.copies[i].place);
+        assert_string_equal(got->copies[i].url, v.copies[i].url);
+    }
+    assert_int_equal(got->min_copies, 2);
+    assert_int_equal(got->compression, 5);
+    vault_conf_free(got);
+    assert_int_equal(vault_conf_write(&f->p, &v, &f->e), -ERR_EXISTS);
+    v.name = "second";
+    v.copies[1].url = "/new\nline";
+    assert_int_equal(vault_conf_write(&f->p, &v, &f->e), -ERR_CONFIG);
+    v.copies[1].url = v.copies[0].url;
+    assert_int_equal(vault_conf_write(&f->p, &v, &f->e), -ERR_CONFIG);
+}
+
+static void test_copies_that_exist(void **state)
+{
+    struct fixture *f = *state;
+    char a[100], link[100], inner[120], beside[100];
+    snprintf(a, sizeof a, "%s/a", f->dir);
+    snprintf(link, sizeof link, "%s/link", f->dir);
+    snprintf(inner, sizeof inner, "%s/link/x/y", f->dir);
+    snprintf(beside, sizeof beside, "%s/a-b", f->dir);
+    assert_int_equal(mkdir(a, 0700), 0);
+    assert_int_equal(symlink("a", link), 0);
+    struct copy_conf same[] = { { "a", a }, { "b", link } },
+                     nested[] = { { "a", inner }, { "b", a } };
+    struct copy_conf fine[] = { { "a", a }, { "b", beside } },
+                     memory[] = { { "a", "memory:a" }, { "b", "memory:b" } };
+    assert_int_equal(copies_check(same, 2, &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.why, "same folder"));
+    assert_int_equal(copies_check(nested, 2, &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.why, "lies in"));
+    assert_int_equal(copies_check(fine, 2, &f->e), 0);
+    assert_int_equal(copies_check(memory, 2, &f->e), 0);
+    assert_int_equal(copies_check(fine, 1, &f->e), -ERR_CONFIG);
+    assert_int_equal(copies_check(fine, 0, NULL), -ERR_CONFIG);
+}
+
+/* --- lint -------------------------------------------------------------------------------------------------------- */
+struct findings {
+    struct lint_finding v[32];
+    size_t n;
+};
+
+static void collect(void *ctx, const struct lint_finding *finding)
+{
+    struct findings *l = ctx;
+    assert_true(l->n < 32);
+    l->v[l->n++] = *finding;
+}
+
+static const struct lint_finding *found(const struct findings *l, const char *text)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strstr(l->v[i].text, text))
+            return &l->v[i];
+    fail_msg("no finding says \"%s\"", text);
+    return NULL;
+}
+
+static void expect(const struct findings *l, const char *text, bool error, int line,
+                   const char *duty)
+{
+    const struct lint_finding *x = found(l, text);
+    assert_int_equal(x->error, error);
+    assert_int_equal(x->line, line);
+    assert_string_equal(x->duty, duty);
+}
+
+static void test_lint_of_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct findings l = { .n = 0 };
+    assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 0);
+    assert_int_equal(l.n, 1);
+    expect(&l, "no vault yet", false, 0, "");
+}
+
+static void test_lint(void **state)
+{
+    struct fixture *f = *state;
+    struct findings l = { .n = 0 };
+    char text[2000];
+    snprintf(text, sizeof text,
+             ANCHORS "copies:\n" COPY("a", "%s/vaults") COPY("b", "%s/policies")
+                 COPY("c", "/nowhere/c"),
+             f->dir, f->dir);
+    vault_file(f, "main.yaml", text);
+    vault_file(f, "one.yaml", ANCHORS "copies:\n" COPY("a", "/a"));
+    vault_file(f, "notes.txt", "");
+    snprintf(text, sizeof text,
+             "vault: main\nfiles:\n  paths:\n    - %s\n    - /nowhere/x\n    - %s/vaults\n"
+             "  exclude: [%s/policies]\nrpo: 27h\n",
+             f->dir, f->dir, f->dir);
+    policy_file(f, "a.yaml", text);
+    policy_file(f, "b.yaml",
+                "vault: gone\nfiles:\n  paths: [/]\n  exclude: [/tmp, /nowhere]\nrpo: 26h\n");
+    policy_file(f, "c.yaml", "files:\n  paths: [/dev]\n");
+    policy_file(f, "d.yaml", "vault: main\nrpo: 1h\n");
+    policy_file(f, "e.yml", "");
+    assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 4);
+    expect(&l, "on one device", false, 9, "PY-DB-1");
+    expect(&l, "copy \"c\" is not there", false, 11, "PY-DB-1");
+    expect(&l, "at least two copies", true, 5, "PY-DB-1");
+    expect(&l, "/nowhere/x is not there", false, 5, "");
+    expect(&l, "is part of", false, 6, "");
+    expect(&l, "holds the copy", false, 4, "");
+    expect(&l, "RPO over 26 h", false, 8, "SMX-6");
+    expect(&l, "no vault \"gone\"", true, 1, "");
+    expect(&l, "which vault keeps it", true, 0, "");
+    expect(&l, "nothing to back up", true, 1, "");
+    assert_non_null(strstr(found(&l, "nothing to back up")->file, "/policies/d.yaml"));
+    expect(&l, "is not used", false, 0, "");
+}
+
+static void test_lint_of_what_was_written(void **state)
+{
+    struct fixture *f = *state;
+    struct findings l = { .n = 0 };
+    char *paths[] = { "/dev" };
+    struct policy pol = {
+        .name = "p", .vault = "", .agent = "local", .paths = paths, .n_paths = 1
+    };
+    struct vault_conf v = { .name = "main",
+                            .suite = 1,
+                            .n_copies = 2,
+                            .min_copies = 1,
+                            .compression = 3,
+                            .copies = { { "a", "/dev" }, { "b", "/proc" } } };
+    assert_int_equal(vault_conf_write(&f->p, &v, &f->e), 0);
+    pol.paths[0] = "/usr";
+    assert_int_equal(policy_write(&f->p, &pol, &f->e), 0);
+    assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 0);
+    assert_int_equal(l.n, 0);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_paths),
+        cmocka_unit_test(test_names),
+        TEST(test_policy_defaults),
+        TEST(test_policy_in_full),
+        TEST(test_policy_mistakes),
+        TEST(test_policy_absent),
+        TEST(test_policy_written_and_read_back),
+        TEST(test_policy_minimal_written),
+        TEST(test_policy_that_cannot_be_written),
+        TEST(test_each),
+        TEST(test_vault_load),
+        TEST(test_vault_mistakes),
+        TEST(test_vault_written_and_read_back),
+        TEST(test_copies_that_exist),
+        TEST(test_lint_of_nothing),
+        TEST(test_lint),
+        TEST(test_lint_of_what_was_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
