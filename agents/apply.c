@@ -259,6 +259,9 @@ static int open_all(struct run *r, const char *state_dir, struct err *e)
         rc = pathset_new(NULL, 0, &r->everything, e);
     if (rc < 0)
         return rc;
+    rc = sys_mkdir_p(state_dir, 0700, e);
+    if (rc < 0)
+        return rc;
     r->state_fd = sys_openat(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY, 0, e);
     if (r->state_fd < 0)
         return r->state_fd;
@@ -310,6 +313,8 @@ int agent_restore(struct wire *w, const struct msg_restore *m, const char *state
     int rc = open_all(&r, state_dir, e);
     if (rc == 0)
         rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);
+    if (rc == 0)
+        rc = fetch_drain(r.fetch, e);
     if (rc == 0)
         rc = report_done(&r.rep, e);
     close_all(&r);

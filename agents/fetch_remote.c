@@ -7,16 +7,19 @@
 #include "lib/vault/chunk.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define BUCKETS 8192
 #define PIECE_OVERHEAD 256    /* what a piece costs beside its bytes */
 #define FIRST_GUESS_BYTES (1u << 20)
-#define POLL_MS 250           /* how long an ended fetch may stay unnoticed by the receiver */
+#define IDLE_MS 1000          /* how often the receiver looks whether the peer has fallen silent */
+#define FRAME_MS 50           /* how long it waits for the rest of a frame before it looks around again */
 
 enum piece_state { ASKED, SEALED, OPENING, READY, GONE };
 
@@ -43,6 +46,7 @@ struct fetch {
     struct keyring *keys;
     pthread_mutex_t lock;
     pthread_cond_t work, ready;
+    int stop_fd;            /* an eventfd: wakes the receiver when it is to stop */
     pthread_t receiver, workers[FETCH_MAX_WORKERS];
     unsigned n_workers;
     bool receiving, stop, broken;
@@ -303,24 +307,38 @@ static int take_frame(struct fetch *f, enum frame_type type, struct rbuf *payloa
     }
 }
 
-/* Waits in short turns, so that it sees when it is to stop; what counts as silence is therefore its
- * own to judge. */
+/* Waits for the peer, but not longer than until it is to stop. */
+static int wait_for_peer(struct fetch *f, struct err *e)
+{
+    struct pollfd p[2] = { { .fd = wire_fd(f->w), .events = POLLIN },
+                           { .fd = f->stop_fd, .events = POLLIN } };
+    int n = poll(p, 2, IDLE_MS);
+    if (sys_interrupted())
+        return err_set(e, ERR_INTERRUPTED, _("interrupted"));
+    if (n < 0 && errno != EINTR)
+        return err_sys(e, _("wait for the orchestrator"));
+    return n > 0 && p[0].revents ? 0 : -ERR_TIMEOUT;
+}
+
+/* PINGs are taken silently, so what counts as silence is judged here, by whether bytes come at all. */
 static int receive_turn(struct fetch *f, uint64_t *heard_ms, struct err *e)
 {
     enum frame_type type;
     struct rbuf payload;
     int r = 0;
     if (!wire_pending(f->w))
-        r = sys_wait_fd(wire_fd(f->w), POLLIN, POLL_MS, e);
+        r = wait_for_peer(f, e);
     if (r == 0) {
         *heard_ms = sys_monotonic_ms();
-        r = wire_recv(f->w, &type, &payload, POLL_MS, e);
+        r = wire_recv(f->w, &type, &payload, FRAME_MS, e);
     }
     if (r == 0)
         return take_frame(f, type, &payload, e);
-    if (r == -ERR_TIMEOUT && sys_monotonic_ms() - *heard_ms < WIRE_DEADLINE_MS)
+    if (r != -ERR_TIMEOUT)
+        return r;
+    if (sys_monotonic_ms() - *heard_ms < WIRE_DEADLINE_MS)
         return 0;
-    return r;
+    return err_set(e, ERR_TIMEOUT, _("nothing was heard from the orchestrator for %u ms"), WIRE_DEADLINE_MS);
 }
 
 static void *receive(void *arg)
@@ -444,6 +462,23 @@ int fetch_get(struct fetch *f, const struct id *id, struct piece **ret, struct e
     return r;
 }
 
+int fetch_drain(struct fetch *f, struct err *e)
+{
+    int r = 0;
+    pthread_mutex_lock(&f->lock);
+    f->waiting++;
+    while (f->asked > 0 && !f->broken)
+        pthread_cond_wait(&f->ready, &f->lock);
+    f->waiting--;
+    if (f->broken) {
+        if (e)
+            *e = f->why;
+        r = -(int)f->why.code;
+    }
+    pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
 void fetch_put(struct fetch *f, struct piece *p)
 {
     if (!p)
@@ -495,10 +530,11 @@ int fetch_new(struct wire *w, const struct id *vault_id, struct fetch **ret, str
     f->keys = keys;
     f->queue_end = &f->queue;
     f->guess = FIRST_GUESS_BYTES;
+    f->stop_fd = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->work, NULL);
     pthread_cond_init(&f->ready, NULL);
-    if (start_threads(f) < 0) {
+    if (f->stop_fd < 0 || start_threads(f) < 0) {
         fetch_free(f);
         return err_set(e, ERR_NOMEM, _("no thread could be started"));
     }
@@ -514,6 +550,8 @@ void fetch_free(struct fetch *f)
     f->stop = true;
     pthread_cond_broadcast(&f->work);
     pthread_mutex_unlock(&f->lock);
+    if (f->stop_fd >= 0)
+        (void)eventfd_write(f->stop_fd, 1);
     if (f->receiving)
         pthread_join(f->receiver, NULL);
     for (unsigned i = 0; i < f->n_workers; i++)
@@ -523,6 +561,7 @@ void fetch_free(struct fetch *f)
             drop(f, f->buckets[i]);
     }
     keyring_free(f->keys);
+    sys_close_quiet(f->stop_fd);
     pthread_cond_destroy(&f->ready);
     pthread_cond_destroy(&f->work);
     pthread_mutex_destroy(&f->lock);

@@ -45,6 +45,9 @@ struct piece *fetch_peek(struct fetch *f, const struct id *id);
 void fetch_put(struct fetch *f, struct piece *p); /* NULL-safe */
 const uint8_t *piece_bytes(const struct piece *p);
 size_t piece_len(const struct piece *p);
+/* Waits until nothing that was asked for is on its way any more: the peer may then be left. Negative as
+ * fetch_get. */
+int fetch_drain(struct fetch *f, struct err *e);
 /* Asks for a chunk that will be needed soon. false: there is no room for more now. Failures show in fetch_get. */
 bool fetch_ahead(struct fetch *f, const struct id *id);
 

@@ -16,7 +16,7 @@
 #define SHORT_ID_DIGITS 8
 
 /* One line of a comparison: 'A' only in the second (or live), 'D' only in the first, 'M' content, 'm' metadata, 'T' kind.
- * `path` as in entries, without the leading '/'; `what` as struct msg_diff of lib/wire/wire.h. */
+ * `path` with or without its leading '/'; `what` as struct msg_diff of lib/wire/wire.h. */
 void diff_print(struct app *app, char change, unsigned what, const char *path, size_t len);
 
 struct view {
@@ -29,10 +29,19 @@ struct view {
 int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view *ret, struct err *e);
 void view_close(struct view *v); /* also after a failed view_open */
 
-/* A gap_fn and its count: names the gap as a problem. ctx is the struct app. */
+/* A gap_fn that names the gap as a problem. ctx points to a `struct app *`: the context of a walk begins with one. */
 void look_gap(void *ctx, const struct err *why);
 /* Exit status for a walk that ended well with so many gaps or lost files: 0, or 4 after an error that says so. */
 int look_gaps_status(struct app *app, uint64_t gaps, const char *what);
+
+/* reader_each on a view; an interruption is an error, a reader that is gone (| head) is not. *gaps is added to. */
+int look_walk(struct view *view, const struct select *sel, entry_fn *fn, void *ctx, uint64_t *gaps,
+              struct err *e);
+/* What an entry_fn or diff_fn returns: 1 where nobody reads on or a signal came, else 0. */
+int look_go_on(void);
+/* A path of an entry with its leading '/' (added where it has none), for a terminal; owned. The same as "path" of o. */
+char *look_path(const char *path, size_t len);
+void look_json_path(json_t *o, const char *path, size_t len);
 
 /* "--from PLACE", or NULL: -1. */
 int look_from(const struct vault *v, const char *place, int *ret, struct err *e);

@@ -149,7 +149,7 @@ static int add_run(struct export *x, const struct extent *ex, struct err *e)
     if (!ex->hole && ex->len > 0 && last && last->off + last->len == f->at) {
         last->len += ex->len;
     } else if (!ex->hole && ex->len > 0) {
-        if (x->n_runs == x->cap_runs) {
+        if (!x->runs || x->n_runs == x->cap_runs) {
             size_t cap = x->cap_runs ? 2 * x->cap_runs : 64;
             struct run *grown = realloc(x->runs, cap * sizeof(*grown));
             if (!grown)
@@ -360,6 +360,7 @@ static int find_target(struct export *x, const struct entry *link, struct entry 
                        struct err *why)
 {
     int rc = 0;
+    *ret = (struct entry){ 0 };
     if (!x->targets)
         rc = reader_open(x->src, x->body, &x->targets, why);
     if (rc == 0)

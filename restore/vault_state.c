@@ -9,11 +9,22 @@ bool head_descends(const struct head *h, const struct id *own, const struct id *
     if (id_eq(own, ancestor))
         return true;
     for (size_t i = 0; i < h->n_ancestors; i++)
-        if (id_eq(&h->ancestors[i], ancestor))
+        if (id_eq(&h->ancestors[i].id, ancestor))
             return true;
-    for (size_t i = 0; i < h->n_parents; i++)
-        if (id_eq(&h->parents[i].id, ancestor))
-            return true;
+    return false;
+}
+
+/* Rule 6. Beyond the ancestors that are named one by one, the chains tell. */
+static bool supersedes(const struct tip *newer, const struct head *old, const struct id *old_id)
+{
+    const struct head *h = newer->head;
+    if (head_descends(h, &newer->id, old_id))
+        return true;
+    if (h->n_ancestors < MAX_ANCESTORS || h->ancestors[h->n_ancestors - 1].generation <= old->generation)
+        return false;
+    for (size_t i = 0; i < h->n_chains; i++)
+        if (id_eq(&h->chains[i].writer, &old->writer) && h->chains[i].epoch == old->epoch)
+            return h->chains[i].generation >= old->generation;
     return false;
 }
 
@@ -96,14 +107,15 @@ static int load_head(struct vault *v, struct copy *c, const struct seen_head *sh
 /* A head that is not yet among the candidates joins them; it and they may supersede one another. */
 static int consider(struct vault *v, struct head *h, const struct seen_head *sh, struct err *e)
 {
+    struct tip mine = { .head = h, .id = sh->id };
     for (size_t i = 0; i < v->n_tips; i++)
-        if (head_descends(v->tips[i].head, &v->tips[i].id, &sh->id)) {
+        if (supersedes(&v->tips[i], h, &sh->id)) {
             head_free(h);
             return 0;
         }
     size_t kept = 0;
     for (size_t i = 0; i < v->n_tips; i++) {
-        if (head_descends(h, &sh->id, &v->tips[i].id))
+        if (supersedes(&mine, v->tips[i].head, &v->tips[i].id))
             head_free(v->tips[i].head);
         else
             v->tips[kept++] = v->tips[i];
@@ -302,14 +314,6 @@ int load_state(struct vault *v, struct err *e)
     return rc;
 }
 
-static bool descends_from_any_tip(const struct vault *v, const struct id *head)
-{
-    for (size_t i = 0; i < v->n_tips; i++)
-        if (head_descends(v->tips[i].head, &v->tips[i].id, head))
-            return true;
-    return false;
-}
-
 /* Current: its newest head is a tip, and the only one; with a fork nobody is. */
 void judge_copies(struct vault *v)
 {
@@ -320,7 +324,6 @@ void judge_copies(struct vault *v)
         bool current = v->n_tips == 0 || (v->n_tips == 1 && id_eq(&v->tips[0].id, &c->head));
         c->state = current ? COPY_CURRENT : COPY_BEHIND;
     }
-    (void)descends_from_any_tip;
 }
 
 const struct source_list *vault_list(const struct vault *v, const char *source)

@@ -82,8 +82,14 @@ void kit_add(struct kit *k, const struct entry *en)
 
 struct entry kit_entry(enum entry_type type, const char *path)
 {
-    return (struct entry){ .path = path, .path_len = strlen(path), .type = type, .mode = 0644, .uid = 1,
-                           .gid = 2, .mtime_s = 1700000000, .mtime_ns = 123456789 };
+    return (struct entry){ .path = path,
+                           .path_len = strlen(path),
+                           .type = type,
+                           .mode = 0644,
+                           .uid = 1,
+                           .gid = 2,
+                           .mtime_s = 1700000000,
+                           .mtime_ns = 123456789 };
 }
 
 void kit_dir(struct kit *k, const char *path, unsigned mode)
@@ -225,4 +231,11 @@ void kit_lose(struct kit *k, const struct id *id, enum err_code code)
 unsigned kit_gets(const struct kit *k)
 {
     return k->gets;
+}
+
+void kit_each(const struct kit *k,
+              void (*fn)(void *ctx, const struct id *id, const void *p, size_t n), void *ctx)
+{
+    for (size_t i = 0; i < k->n_chunks; i++)
+        fn(ctx, &k->chunks[i].id, k->chunks[i].bytes.p, k->chunks[i].bytes.len);
 }

@@ -30,12 +30,15 @@ struct piece {
     const char *data; /* NULL: a hole */
 };
 void kit_pieces(struct kit *k, struct entry en, const struct piece *pieces, size_t n);
-struct id kit_leaf(struct kit *k);  /* ends the leaf; returns its id */
-struct id kit_index(struct kit *k); /* ends the leaf and the index chunk */
+struct id kit_leaf(struct kit *k);                     /* ends the leaf; returns its id */
+struct id kit_index(struct kit *k);                    /* ends the leaf and the index chunk */
 const struct snapshot_body *kit_finish(struct kit *k); /* the kit's */
 struct chunk_source kit_source(struct kit *k);
 /* From now on that chunk cannot be had: -code. */
 void kit_lose(struct kit *k, const struct id *id, enum err_code code);
+/* Calls fn for every chunk; for tests that put them into a real copy. */
+void kit_each(const struct kit *k,
+              void (*fn)(void *ctx, const struct id *id, const void *p, size_t n), void *ctx);
 unsigned kit_gets(const struct kit *k); /* how many chunks were asked for */
 
 #endif

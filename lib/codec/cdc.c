@@ -1,5 +1,5 @@
-/* cdc.c - FastCDC (Xia et al., USENIX ATC 2016): a gear hash over the last 64 bytes, a harder mask before
- * the wished length and an easier one behind it, no cut before the minimum. */
+/* cdc.c - FastCDC (Xia et al., USENIX ATC 2016): a gear hash over the last 64 bytes, a harder
+ * mask before the wished length and an easier one behind it, no cut before the minimum. */
 #include "lib/codec/cdc.h"
 #include "lib/crypto/crypto.h"
 
@@ -61,23 +61,20 @@ static size_t scan(struct cdc *c, const uint8_t *p, size_t n, uint64_t mask, boo
     const uint64_t *gear = c->gear;
     uint64_t h = c->hash;
     size_t i = 0;
-    bool cut = true;
-#define STEP(k)                      \
-    h = (h << 1) + gear[p[i + (k)]]; \
-    if (!(h & mask)) {               \
-        i += (k) + 1;                \
-        goto out;                    \
+    bool cut = false;
+    /* Four bytes at a time, so that their sums need not wait for the hash before them. */
+    for (; n - i >= 4; i += 4) {
+        uint64_t s1 = gear[p[i]], s2 = (s1 << 1) + gear[p[i + 1]];
+        uint64_t s3 = (s2 << 1) + gear[p[i + 2]], s4 = (s3 << 1) + gear[p[i + 3]];
+        uint64_t h1 = (h << 1) + s1, h2 = (h << 2) + s2, h3 = (h << 3) + s3, h4 = (h << 4) + s4;
+        if (!(h1 & mask) || !(h2 & mask) || !(h3 & mask) || !(h4 & mask))
+            break; /* the loop below finds at which */
+        h = h4;
     }
-    for (; n - i >= 8; i += 8) {
-        STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7)
+    while (i < n && !cut) {
+        h = (h << 1) + gear[p[i++]];
+        cut = !(h & mask);
     }
-    while (i < n) {
-        STEP(0)
-        i++;
-    }
-#undef STEP
-    cut = false;
-out:
     c->hash = h;
     c->pos += i;
     *ret_cut = cut;

@@ -1,4 +1,5 @@
-/* chunk.c - sealing and opening of chunks and snapshot bodies. docs/format.md, "chunk", "snapshot". */
+/* chunk.c - sealing and opening of chunks and snapshot bodies. docs/format.md, "chunk",
+ * "snapshot". */
 #include "lib/vault/chunk.h"
 #include "lib/base/i18n.h"
 #include "lib/codec/zstd.h"
@@ -147,7 +148,7 @@ int chunk_open(struct chunk_box *b, const struct chunk_ref *ref, const void *sea
     return unpack(b, inner, n - AEAD_TAG_BYTES, out, e);
 }
 
-/* --- bodies -------------------------------------------------------------------------------------- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 static void body_aad(const struct chunk_box *b, const struct wbuf *binding, struct wbuf *aad)
 {
     wb_bytes(aad, body_label, sizeof body_label - 1);

@@ -80,28 +80,28 @@ static int signed_text(const struct id *vault_id, const void *p, size_t n, struc
     return w->failed ? -1 : 0;
 }
 
-void object_sign(const struct vault_keys *k, struct wbuf *w)
+void object_sign(const struct id *vault_id, const uint8_t sk[KEY_BYTES], struct wbuf *w)
 {
     struct wbuf text = WBUF_INIT;
     uint8_t sig[SIGNATURE_BYTES];
-    if (w->failed || signed_text(&k->vault_id, w->p, w->len, &text) < 0) {
+    if (w->failed || signed_text(vault_id, w->p, w->len, &text) < 0) {
         w->failed = true;
     } else {
-        ed25519_sign(secret_bytes(k->sign_sk), text.p, text.len, sig);
+        ed25519_sign(sk, text.p, text.len, sig);
         wb_bytes(w, sig, sizeof sig);
     }
     wbuf_free(&text);
 }
 
-bool object_verify(const struct id *vault_id, const uint8_t sign_pk[PUBLIC_KEY_BYTES],
-                   const void *p, size_t n)
+bool object_verify(const struct id *vault_id, const uint8_t pk[PUBLIC_KEY_BYTES], const void *p,
+                   size_t n)
 {
     if (n < SIGNATURE_BYTES)
         return false;
     struct wbuf text = WBUF_INIT;
     const uint8_t *bytes = p;
     bool ok = signed_text(vault_id, p, n - SIGNATURE_BYTES, &text) == 0 &&
-              ed25519_verify(sign_pk, text.p, text.len, bytes + n - SIGNATURE_BYTES);
+              ed25519_verify(pk, text.p, text.len, bytes + n - SIGNATURE_BYTES);
     wbuf_free(&text);
     return ok;
 }
@@ -124,7 +124,7 @@ int envelope_seal(const struct vault_keys *k, enum object_type type, const void 
         aead_seal(a, nonce, aad, sizeof aad, p, n, body);
         aead_free(a);
         if (is_signed(type))
-            object_sign(k, &w);
+            object_sign(&k->vault_id, secret_bytes(k->sign_sk), &w);
     }
     if (w.len > MAX_OBJECT_BYTES) {
         wbuf_free(&w);

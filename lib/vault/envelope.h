@@ -40,9 +40,10 @@ int envelope_seal(const struct vault_keys *k, enum object_type type, const void 
 int envelope_open(const struct vault_keys *k, enum object_type type, const void *p, size_t n, struct wbuf *out,
                   struct err *e);
 
-/* Appends the signature over "twofold v1 signature", vault id and everything in w so far / checks it. */
-void object_sign(const struct vault_keys *k, struct wbuf *w);
-bool object_verify(const struct id *vault_id, const uint8_t sign_pk[PUBLIC_KEY_BYTES], const void *p, size_t n);
+/* Appends the signature over "twofold v1 signature", vault id and everything in w so far / checks it. The key is
+ * the signing key or, of a vault object, the root key. */
+void object_sign(const struct id *vault_id, const uint8_t sk[KEY_BYTES], struct wbuf *w);
+bool object_verify(const struct id *vault_id, const uint8_t pk[PUBLIC_KEY_BYTES], const void *p, size_t n);
 
 /* "packs/ab/abcd…", "index/…", … for types that are named by hash alone. */
 const char *object_name(enum object_type type, const struct id *id, char out[MAX_OBJECT_NAME]);

@@ -1,9 +1,10 @@
-/* manifest.c - order and form of paths, and what makes an entry valid. docs/format.md, "Manifest". */
+/* manifest.c - order and form of paths, and what makes an entry valid. docs/format.md,
+ * "Manifest". */
 #include "lib/vault/manifest_impl.h"
 #include "lib/base/i18n.h"
 #include "lib/vault/chunk.h"
 
-/* --- paths ---------------------------------------------------------------------------------------- */
+/* --- paths ------------------------------------------------------------------------------------ */
 size_t common_prefix(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t n = a_len < b_len ? a_len : b_len, i = 0;
@@ -68,7 +69,7 @@ bool path_ok(const char *path, size_t len)
     return path_tail_ok(path, 0, len);
 }
 
-/* --- entries ------------------------------------------------------------------------------------------ */
+/* --- entries ---------------------------------------------------------------------------------- */
 unsigned entry_allowed_flags(enum entry_type type)
 {
     unsigned meta = ENTRY_XATTRS | ENTRY_FFLAGS | ENTRY_SAME;
@@ -128,7 +129,7 @@ static const char *sum_extents(const struct entry *en, uint64_t *ret_sum)
 
 static const char *check_extents(const struct entry *en, struct open_file *of)
 {
-    uint64_t sum;
+    uint64_t sum = 0;
     const char *why = sum_extents(en, &sum);
     if (why)
         return why;

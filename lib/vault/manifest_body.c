@@ -45,7 +45,8 @@ void snapshot_body_free(struct snapshot_body *b)
     free(b);
 }
 
-/* A number of things that take at least min_bytes each, and zeroed room for them (NULL for none). */
+/* A number of things that take at least min_bytes each, and zeroed room for them (NULL for
+ * none). */
 static void *read_array(struct rbuf *r, size_t max, size_t min_bytes, size_t size, size_t *ret_n)
 {
     size_t n = (size_t)rb_varint_max(r, max);

@@ -24,7 +24,8 @@ struct open_file {
 
 /* Flags that an entry of this type may have in a leaf. */
 unsigned entry_allowed_flags(enum entry_type type);
-/* Checks all but the path and its order; keeps book in `of`. NULL, or what is wrong (translated). */
+/* Checks all but the path and its order; keeps book in `of`. NULL, or what is wrong
+ * (translated). */
 const char *entry_check(const struct entry *en, struct open_file *of);
 /* path_ok for a path whose first `known` bytes began another one that was ok. */
 bool path_tail_ok(const char *path, size_t known, size_t len);

@@ -1,5 +1,5 @@
-/* manifest_read.c - leaves and index chunks being read. Nothing in them is trusted: whoever writes a
- * manifest may be hostile. docs/format.md, "Manifest". */
+/* manifest_read.c - leaves and index chunks being read. Nothing in them is trusted: whoever
+ * writes a manifest may be hostile. docs/format.md, "Manifest". */
 #include "lib/base/i18n.h"
 #include "lib/vault/manifest_impl.h"
 
@@ -87,7 +87,7 @@ static void *ensure(void *array, size_t *cap, size_t n, size_t size)
     return to;
 }
 
-/* --- parts of an entry: NULL, or what is wrong ------------------------------------------------------ */
+/* --- parts of an entry: NULL, or what is wrong ------------------------------------------------ */
 static const char *read_path(struct leaf_reader *r, struct entry *en)
 {
     size_t len, shared = (size_t)rb_varint_max(&r->in, r->path_len);
@@ -282,7 +282,7 @@ int leaf_next(struct leaf_reader *r, struct entry *ret, struct err *e)
     return 1;
 }
 
-/* --- index chunks ------------------------------------------------------------------------------------- */
+/* --- index chunks ----------------------------------------------------------------------------- */
 void leaf_info_write(struct wbuf *w, const struct leaf_info *li)
 {
     wb_id(w, &li->id);

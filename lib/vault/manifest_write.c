@@ -7,7 +7,8 @@
 
 #define MIN_SLOTS 256 /* a power of two */
 
-/* The leaf's chunks in the order of their first use, and where to find each: slots hold ordinal + 1. */
+/* The leaf's chunks in the order of their first use, and where to find each: slots hold ordinal
+ * + 1. */
 struct chunk_table {
     struct id *ids;
     size_t n, cap;
@@ -50,7 +51,7 @@ void leaf_writer_free(struct leaf_writer *w)
     free(w);
 }
 
-/* --- the chunk table ---------------------------------------------------------------------------------- */
+/* --- the chunk table -------------------------------------------------------------------------- */
 /* Chunk ids are MACs, so any eight bytes of one are a hash. */
 static size_t slot_of(const struct chunk_table *t, const struct id *id)
 {
@@ -62,7 +63,8 @@ static size_t slot_of(const struct chunk_table *t, const struct id *id)
     return i;
 }
 
-/* Room for `more` new chunks, so that adding them cannot fail half-way. At most half of the slots are used. */
+/* Room for `more` new chunks, so that adding them cannot fail half-way. At most half of the
+ * slots are used. */
 static bool table_reserve(struct chunk_table *t, size_t more)
 {
     size_t want = t->n + more;
@@ -115,7 +117,7 @@ const struct id *leaf_chunks(const struct leaf_writer *w, size_t *ret_n)
     return w->chunks.ids;
 }
 
-/* --- entries -------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 static void put_extent(struct leaf_writer *w, const struct extent *x)
 {
     struct wbuf *b = &w->entries;
@@ -225,7 +227,8 @@ static unsigned flags_of(const struct leaf_writer *w, const struct entry *en)
     return flags & entry_allowed_flags(en->type);
 }
 
-/* A continuation has the path of the part before it; every other entry comes behind the one before. */
+/* A continuation has the path of the part before it; every other entry comes behind the one
+ * before. */
 static bool order_ok(const struct leaf_writer *w, const struct entry *en, size_t shared)
 {
     if (w->count == 0)
@@ -283,7 +286,7 @@ nomem:
     return err_set(e, ERR_NOMEM, _("no memory for the list of files"));
 }
 
-/* --- leaves ---------------------------------------------------------------------------------------------- */
+/* --- leaves ----------------------------------------------------------------------------------- */
 /* FNV-1a, and then the finaliser of MurmurHash3, as the low bits of the former are weak. */
 static uint64_t path_hash(const char *path, size_t len)
 {

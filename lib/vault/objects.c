@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_HEAD_GENERATION UINT64_C(9999999999999999) /* the 16 digits in its name */
 #define MIN_REF_BYTES (ID_BYTES + 1)
@@ -40,10 +41,10 @@ static struct object_ref *refs_read(struct parse *in, size_t *ret_n)
 }
 
 /* --- head ------------------------------------------------------------------------------------- */
-static bool is_ancestor(const struct head *h, const struct id *id)
+static bool is_ancestor(const struct head *h, const struct head_parent *p)
 {
     for (size_t i = 0; i < h->n_ancestors; i++)
-        if (id_eq(&h->ancestors[i], id))
+        if (h->ancestors[i].generation == p->generation && id_eq(&h->ancestors[i].id, &p->id))
             return true;
     return false;
 }
@@ -54,14 +55,29 @@ static bool history_ok(const struct head *h)
     if (h->generation > MAX_HEAD_GENERATION)
         return false;
     for (size_t i = 0; i < h->n_parents; i++)
-        if (h->parents[i].generation >= h->generation || !is_ancestor(h, &h->parents[i].id))
+        if (!is_ancestor(h, &h->parents[i]))
+            return false;
+    for (size_t i = 0; i < h->n_ancestors; i++) {
+        uint64_t g = h->ancestors[i].generation;
+        if (g >= h->generation || (i > 0 && g > h->ancestors[i - 1].generation))
+            return false;
+    }
+    return true;
+}
+
+/* One list for each source, in one order: the same state makes the same bytes. */
+static bool lists_ascend(const struct head *h)
+{
+    for (size_t i = 1; i < h->n_lists; i++)
+        if (strcmp(h->lists[i - 1].source, h->lists[i].source) >= 0)
             return false;
     return true;
 }
 
 void head_write(struct wbuf *w, const struct head *h)
 {
-    assert(h->n_parents <= MAX_PARENTS && h->n_ancestors <= MAX_ANCESTORS && history_ok(h));
+    assert(h->n_parents <= MAX_PARENTS && h->n_ancestors <= MAX_ANCESTORS);
+    assert(h->n_chains <= MAX_CHAINS && history_ok(h) && lists_ascend(h));
     wb_u64(w, h->generation);
     wb_id(w, &h->writer);
     wb_u64(w, h->epoch);
@@ -72,7 +88,17 @@ void head_write(struct wbuf *w, const struct head *h)
         wb_u64(w, h->parents[i].generation);
         wb_id(w, &h->parents[i].id);
     }
-    ids_write(w, h->ancestors, h->n_ancestors);
+    wb_varint(w, h->n_ancestors);
+    for (size_t i = 0; i < h->n_ancestors; i++) {
+        wb_u64(w, h->ancestors[i].generation);
+        wb_id(w, &h->ancestors[i].id);
+    }
+    wb_varint(w, h->n_chains);
+    for (size_t i = 0; i < h->n_chains; i++) {
+        wb_id(w, &h->chains[i].writer);
+        wb_u64(w, h->chains[i].epoch);
+        wb_u64(w, h->chains[i].generation);
+    }
     wb_varint(w, h->n_lists);
     for (size_t i = 0; i < h->n_lists; i++) {
         wb_str(w, h->lists[i].source);
@@ -97,8 +123,16 @@ static void history_read(struct rbuf *r, struct head *h)
         rb_id(r, &h->parents[i].id);
     }
     h->n_ancestors = (size_t)rb_varint_max(r, MAX_ANCESTORS);
-    for (size_t i = 0; i < h->n_ancestors; i++)
-        rb_id(r, &h->ancestors[i]);
+    for (size_t i = 0; i < h->n_ancestors; i++) {
+        h->ancestors[i].generation = rb_u64(r);
+        rb_id(r, &h->ancestors[i].id);
+    }
+    h->n_chains = (size_t)rb_varint_max(r, MAX_CHAINS);
+    for (size_t i = 0; i < h->n_chains; i++) {
+        rb_id(r, &h->chains[i].writer);
+        h->chains[i].epoch = rb_u64(r);
+        h->chains[i].generation = rb_u64(r);
+    }
     if (!history_ok(h))
         rb_fail(r);
 }
@@ -115,6 +149,8 @@ int head_read(const void *p, size_t n, struct head **ret, struct err *e)
         h->lists[i].source = parse_name(&in);
         ref_read(&in.r, &h->lists[i].ref);
     }
+    if (!in.r.bad && !lists_ascend(h)) /* when bad, some have no source */
+        rb_fail(&in.r);
     h->index = refs_read(&in, &h->n_index);
     h->keys = refs_read(&in, &h->n_keys);
     h->bases = refs_read(&in, &h->n_bases);

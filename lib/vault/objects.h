@@ -10,6 +10,7 @@
 
 #define MAX_PARENTS 8
 #define MAX_ANCESTORS 64
+#define MAX_CHAINS 64
 #define MAX_FORMAT_NAME 255     /* policy, source, host, kind */
 #define MAX_REACH_DEPTH 8
 #define MAX_PACK_BYTES (256u << 20)
@@ -24,6 +25,11 @@ struct head_parent {
     uint64_t generation;
     struct id id;
 };
+/* The heads of one writer and epoch follow one another: up to this generation they are ancestors. */
+struct head_chain {
+    struct id writer;
+    uint64_t epoch, generation;
+};
 struct head_list {
     char *source; /* owned */
     struct object_ref ref;
@@ -36,14 +42,17 @@ struct head {
     uint64_t vault_generation;
     struct head_parent parents[MAX_PARENTS];
     size_t n_parents;
-    struct id ancestors[MAX_ANCESTORS];
+    struct head_parent ancestors[MAX_ANCESTORS]; /* newest first */
     size_t n_ancestors;
-    struct head_list *lists;
+    struct head_chain chains[MAX_CHAINS];
+    size_t n_chains;
+    struct head_list *lists; /* strictly ascending by source, bytewise */
     size_t n_lists;
     struct object_ref *index, *keys, *bases;
     size_t n_index, n_keys, n_bases;
 };
-/* The parents must be among the ancestors, and of lower generations (asserted). */
+/* Asserted: ancestors are newest first and below the head's own generation, the parents are among
+ * them with the same generations, and the lists are in order. */
 void head_write(struct wbuf *w, const struct head *h);
 /* -ERR_VERSION: it has extensions. */
 int head_read(const void *p, size_t n, struct head **ret, struct err *e);

@@ -45,8 +45,10 @@ static void slot_aad(const uint8_t *header, const uint8_t *prefix, uint8_t aad[S
 
 static void payload_of(const struct vault_keys *k, uint8_t out[PAYLOAD_BYTES])
 {
+    uint8_t root_pk[PUBLIC_KEY_BYTES];
     struct id fingerprint;
-    sha256_of(k->sign_pk, PUBLIC_KEY_BYTES, &fingerprint);
+    root_key_public(k, root_pk);
+    sha256_of(root_pk, PUBLIC_KEY_BYTES, &fingerprint);
     *out++ = SUITE_1;
     memcpy(out, k->vault_id.b, ID_BYTES);
     memcpy(out + ID_BYTES, secret_bytes(k->recovery_sk), KEY_BYTES);
@@ -116,7 +118,7 @@ static int slot_open(const uint8_t *header, const uint8_t *slot, const struct se
 }
 
 static int take_payload(const uint8_t payload[PAYLOAD_BYTES], struct vault_keys *k,
-                        struct id *ret_sign_fingerprint, struct err *e)
+                        struct id *ret_root_fingerprint, struct err *e)
 {
     struct rbuf r = rbuf_of(payload, PAYLOAD_BYTES);
     uint8_t suite = rb_u8(&r);
@@ -130,12 +132,12 @@ static int take_payload(const uint8_t payload[PAYLOAD_BYTES], struct vault_keys 
     secret_free(k->recovery_sk);
     k->recovery_sk = sk;
     memcpy(k->vault_id.b, vault_id, ID_BYTES);
-    rb_id(&r, ret_sign_fingerprint);
+    rb_id(&r, ret_root_fingerprint);
     return 0;
 }
 
 int recovery_open(const void *p, size_t n, const struct secret *passphrase, struct vault_keys *k,
-                  struct id *ret_sign_fingerprint, struct err *e)
+                  struct id *ret_root_fingerprint, struct err *e)
 {
     uint8_t payload[PAYLOAD_BYTES];
     struct rbuf r = rbuf_of(p, n);
@@ -149,7 +151,7 @@ int recovery_open(const void *p, size_t n, const struct secret *passphrase, stru
     for (size_t i = 0; i < n_slots && rc == 0; i++)
         rc = slot_open(p, slots + i * SLOT_BYTES, passphrase, payload, e);
     if (rc == 1)
-        rc = take_payload(payload, k, ret_sign_fingerprint, e);
+        rc = take_payload(payload, k, ret_root_fingerprint, e);
     else if (rc == 0)
         rc = err_set(e, ERR_KEY, _("the recovery file does not open with this passphrase"));
     secret_wipe(payload, sizeof payload);

@@ -16,20 +16,25 @@
 /* New random keys of every kind and a new vault id. */
 int vault_keys_generate(struct vault_keys *ret, struct err *e);
 
-/* The vault object of generation 1. */
+/* The root key, with which the recovery key's holder, and nobody else, signs vault objects. It is made from the
+ * vault id and the recovery key, both of which k must have, and kept nowhere. Wipe the secret half. */
+void root_key_secret(const struct vault_keys *k, uint8_t sk[KEY_BYTES]);
+void root_key_public(const struct vault_keys *k, uint8_t pk[PUBLIC_KEY_BYTES]);
+
+/* The vault object of generation 1. k->recovery_sk must be set: its root key signs. */
 int vault_object_write(const struct vault_keys *k, const char *vault_name, int64_t created_s, struct wbuf *out,
                        struct err *e);
-/* What anybody can read of it; the signature is checked against the public key in it (generation 1 signs
- * itself), so compare that with a trust anchor. */
+/* What anybody can read of it. The signature is checked against the root public key in it, which says nothing
+ * until that is compared with a trust anchor: the recovery file's fingerprint, or root_key_public(). */
 struct vault_public {
     struct id vault_id;
-    uint8_t recovery_pk[PUBLIC_KEY_BYTES], sign_pk[PUBLIC_KEY_BYTES];
+    uint8_t recovery_pk[PUBLIC_KEY_BYTES], sign_pk[PUBLIC_KEY_BYTES], root_pk[PUBLIC_KEY_BYTES];
     uint64_t generation;
     int64_t created_s;
 };
 int vault_object_read(const void *p, size_t n, struct vault_public *ret, struct err *e);
 /* Opens the sealed part: fills op, sign_sk, public keys and id from the object. k->recovery_sk must be set.
- * ret_name (owned) may be NULL. -ERR_KEY: not this recovery key. */
+ * ret_name (owned) may be NULL. -ERR_KEY: not this recovery key. -ERR_DAMAGED: it is, but did not sign. */
 int vault_object_open(const void *p, size_t n, struct vault_keys *k, char **ret_name, struct err *e);
 
 /* JZ-pw: 16 or more characters of at least three kinds (lower, upper, digit, other; any non-ASCII letter counts
@@ -38,13 +43,13 @@ int passphrase_check(const struct secret *passphrase, struct err *e);
 
 /* The recovery file with one passphrase slot. */
 int recovery_write(const struct vault_keys *k, const struct secret *passphrase, struct wbuf *out, struct err *e);
-/* Tries every slot. Fills k->vault_id and k->recovery_sk; the fingerprint of the first signing key goes to
- * ret_sign_fingerprint. -ERR_KEY: no slot opens with this passphrase. */
+/* Tries every slot. Fills k->vault_id and k->recovery_sk; SHA-256 of the root public key goes to
+ * ret_root_fingerprint. -ERR_KEY: no slot opens with this passphrase. */
 int recovery_open(const void *p, size_t n, const struct secret *passphrase, struct vault_keys *k,
-                  struct id *ret_sign_fingerprint, struct err *e);
+                  struct id *ret_root_fingerprint, struct err *e);
 
 /* Both from nothing but what a copy holds: recovery file and vault object and a passphrase -> all keys. Checks
- * id and fingerprint against each other. */
+ * id, fingerprint and both public keys against each other. */
 int vault_keys_recover(const void *recovery, size_t recovery_len, const void *vault, size_t vault_len,
                        const struct secret *passphrase, struct vault_keys *ret, char **ret_name, struct err *e);
 

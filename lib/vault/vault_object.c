@@ -14,6 +14,7 @@
 #define MIN_SEALED_PART_BYTES (MIN_SECRET_PART_BYTES + HPKE_OVERHEAD_BYTES)
 #define MAX_SEALED_PART_BYTES (MAX_SECRET_PART_BYTES + HPKE_OVERHEAD_BYTES)
 #define FIRST_GENERATION 1
+#define ROOT_LABEL "twofold v1 root"
 
 int vault_keys_generate(struct vault_keys *ret, struct err *e)
 {
@@ -31,6 +32,22 @@ int vault_keys_generate(struct vault_keys *ret, struct err *e)
     ed25519_public(secret_bytes(k.sign_sk), k.sign_pk);
     *ret = k;
     return 0;
+}
+
+/* --- the root key ----------------------------------------------------------------------------- */
+void root_key_secret(const struct vault_keys *k, uint8_t sk[KEY_BYTES])
+{
+    assert(k->recovery_sk);
+    hkdf(k->vault_id.b, ID_BYTES, secret_bytes(k->recovery_sk), secret_len(k->recovery_sk), ROOT_LABEL,
+         sizeof ROOT_LABEL - 1, sk, KEY_BYTES);
+}
+
+void root_key_public(const struct vault_keys *k, uint8_t pk[PUBLIC_KEY_BYTES])
+{
+    uint8_t sk[KEY_BYTES];
+    root_key_secret(k, sk);
+    ed25519_public(sk, pk);
+    secret_wipe(sk, sizeof sk);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -69,22 +86,27 @@ int vault_object_write(const struct vault_keys *k, const char *vault_name, int64
                        struct wbuf *out, struct err *e)
 {
     static const struct id none;
+    uint8_t root_sk[KEY_BYTES], root_pk[PUBLIC_KEY_BYTES];
     assert(strlen(vault_name) <= MAX_FORMAT_NAME && created_s >= 0);
     struct wbuf w = WBUF_INIT;
+    root_key_secret(k, root_sk);
+    ed25519_public(root_sk, root_pk);
     header_write(&w, OBJECT_VAULT);
     wb_u64(&w, FIRST_GENERATION);
     wb_id(&w, &k->vault_id);
     wb_bytes(&w, k->recovery_pk, PUBLIC_KEY_BYTES);
     wb_bytes(&w, k->sign_pk, PUBLIC_KEY_BYTES);
+    wb_bytes(&w, root_pk, PUBLIC_KEY_BYTES);
     wb_id(&w, &none);
     wb_u64(&w, (uint64_t)created_s);
     int rc = write_sealed(k, vault_name, &w, e);
     if (rc == 0) {
-        object_sign(k, &w);
+        object_sign(&k->vault_id, root_sk, &w);
         wb_bytes(out, w.p, w.len);
         if (w.failed || out->failed)
             rc = err_set(e, ERR_NOMEM, _("no memory"));
     }
+    secret_wipe(root_sk, sizeof root_sk);
     wbuf_free(&w);
     return rc;
 }
@@ -108,6 +130,7 @@ static int read_object(const void *p, size_t n, struct vault_public *ret,
     rb_id(&r, &v.vault_id);
     const uint8_t *recovery_pk = rb_bytes(&r, PUBLIC_KEY_BYTES);
     const uint8_t *sign_pk = rb_bytes(&r, PUBLIC_KEY_BYTES);
+    const uint8_t *root_pk = rb_bytes(&r, PUBLIC_KEY_BYTES);
     rb_id(&r, &previous);
     uint64_t created = rb_u64(&r);
     sealed->p = rb_blob(&r, MAX_SEALED_PART_BYTES, &sealed->n);
@@ -117,10 +140,11 @@ static int read_object(const void *p, size_t n, struct vault_public *ret,
     if (v.generation != FIRST_GENERATION)
         return err_set(e, ERR_VERSION,
                        _("this program knows only the first generation of a vault"));
-    if (!id_is_zero(&previous) || !object_verify(&v.vault_id, sign_pk, p, n))
+    if (!id_is_zero(&previous) || !object_verify(&v.vault_id, root_pk, p, n))
         return err_set(e, ERR_DAMAGED, _("its signature is not this vault's"));
     memcpy(v.recovery_pk, recovery_pk, PUBLIC_KEY_BYTES);
     memcpy(v.sign_pk, sign_pk, PUBLIC_KEY_BYTES);
+    memcpy(v.root_pk, root_pk, PUBLIC_KEY_BYTES);
     v.created_s = (int64_t)created;
     *ret = v;
     return 0;
@@ -132,8 +156,7 @@ int vault_object_read(const void *p, size_t n, struct vault_public *ret, struct 
     return read_object(p, n, ret, &sealed, e);
 }
 
-/* Takes the opened part apart. Whoever sealed it knew only the recovery public key, which is no secret:
- * the signing key in it must be the one that signed the object. */
+/* Takes the opened part apart. The public half of the signing key in it stands in the open part, too. */
 static int take_secrets(const uint8_t *plain, size_t n, const struct vault_public *v,
                         struct vault_keys *k, char **ret_name, struct err *e)
 {
@@ -148,7 +171,7 @@ static int take_secrets(const uint8_t *plain, size_t n, const struct vault_publi
     }
     if (!ok) {
         free(name);
-        return err_set(e, ERR_DAMAGED, _("the keys in it are not those that it was signed with"));
+        return err_set(e, ERR_DAMAGED, _("the signing key sealed in it is not the one that it names"));
     }
     struct secret *s_op = secret_of(op, KEY_BYTES), *s_sign = secret_of(sign_sk, KEY_BYTES);
     if (!s_op || !s_sign) {
@@ -168,17 +191,32 @@ static int take_secrets(const uint8_t *plain, size_t n, const struct vault_publi
     return 0;
 }
 
+/* Both public keys follow from the recovery key: no other part of the object is believed before they do. */
+static int check_recovery_key(const struct vault_public *v, const struct secret *recovery_sk,
+                              struct err *e)
+{
+    struct vault_keys k = { .vault_id = v->vault_id, .recovery_sk = (struct secret *)recovery_sk };
+    uint8_t pk[PUBLIC_KEY_BYTES];
+    x25519_public(secret_bytes(recovery_sk), pk);
+    if (memcmp(pk, v->recovery_pk, PUBLIC_KEY_BYTES) != 0)
+        return err_set(e, ERR_KEY, _("this is not the recovery key of that vault"));
+    root_key_public(&k, pk);
+    if (memcmp(pk, v->root_pk, PUBLIC_KEY_BYTES) != 0)
+        return err_set(e, ERR_DAMAGED,
+                       _("the vault object is not signed by the holder of the recovery key"));
+    return 0;
+}
+
 int vault_object_open(const void *p, size_t n, struct vault_keys *k, char **ret_name, struct err *e)
 {
     struct vault_public v;
     struct sealed_part sealed;
-    uint8_t pk[PUBLIC_KEY_BYTES], aad[SEALED_AAD_BYTES], plain[MAX_SECRET_PART_BYTES];
+    uint8_t aad[SEALED_AAD_BYTES], plain[MAX_SECRET_PART_BYTES];
     int rc = read_object(p, n, &v, &sealed, e);
+    if (rc == 0)
+        rc = check_recovery_key(&v, k->recovery_sk, e);
     if (rc < 0)
         return rc;
-    x25519_public(secret_bytes(k->recovery_sk), pk);
-    if (memcmp(pk, v.recovery_pk, PUBLIC_KEY_BYTES) != 0)
-        return err_set(e, ERR_KEY, _("this is not the recovery key of that vault"));
     sealed_aad(&v.vault_id, aad);
     struct hpke_text t = { SEALED_INFO, aad, sizeof SEALED_INFO - 1, sizeof aad };
     rc = hpke_open(secret_bytes(k->recovery_sk), &t, sealed.p, sealed.n, plain, e);
@@ -199,7 +237,7 @@ static int check_anchor(const struct vault_public *v, const struct id *vault_id,
                         const struct id *fingerprint, struct err *e)
 {
     struct id have;
-    sha256_of(v->sign_pk, PUBLIC_KEY_BYTES, &have);
+    sha256_of(v->root_pk, PUBLIC_KEY_BYTES, &have);
     if (!id_eq(&v->vault_id, vault_id))
         return err_set(e, ERR_DAMAGED,
                        _("the vault object is another vault's than the recovery file"));

@@ -1,5 +1,6 @@
-/* messages.c - the payloads of the frames, written and read back. Every reader checks every bound and
- * that nothing is left over; what it returns is untouched on failure. docs/protocol.md. */
+/* messages.c - the payloads of the frames, written and read back. Every reader checks every
+ * bound and that nothing is left over; what it returns is untouched on failure.
+ * docs/protocol.md. */
 #include "lib/base/i18n.h"
 #include "lib/crypto/secret.h"
 #include "lib/wire/wire_impl.h"
@@ -15,7 +16,7 @@ static int malformed(struct err *e, const char *what)
     return err_set(e, ERR_PROTOCOL, _("the other side sent a malformed message (%s)"), what);
 }
 
-/* --- small helpers ---------------------------------------------------------------------------------- */
+/* --- small helpers ---------------------------------------------------------------------------- */
 static void put_bits(struct wbuf *w, const bool *bits, size_t n)
 {
     unsigned v = 0;
@@ -93,7 +94,7 @@ static void get_key(struct rbuf *r, uint8_t key[32])
         memcpy(key, p, 32);
 }
 
-/* --- BACKUP --------------------------------------------------------------------------------------------- */
+/* --- BACKUP ----------------------------------------------------------------------------------- */
 void msg_backup_write(struct wbuf *w, const struct msg_backup *m)
 {
     wb_id(w, &m->vault_id);
@@ -167,7 +168,7 @@ int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
     return 0;
 }
 
-/* --- SNAPSHOT --------------------------------------------------------------------------------------------- */
+/* --- SNAPSHOT --------------------------------------------------------------------------------- */
 void msg_snapshot_write(struct wbuf *w, const struct msg_snapshot *m)
 {
     wb_id(w, &m->base);
@@ -182,7 +183,7 @@ void msg_snapshot_write(struct wbuf *w, const struct msg_snapshot *m)
 
 int msg_snapshot_read(struct rbuf *r, struct msg_snapshot *ret, struct err *e)
 {
-    struct msg_snapshot m;
+    struct msg_snapshot m = { 0 };
     rb_id(r, &m.base);
     m.started_ns = rb_zigzag(r);
     m.ended_ns = rb_zigzag(r);
@@ -197,7 +198,7 @@ int msg_snapshot_read(struct rbuf *r, struct msg_snapshot *ret, struct err *e)
     return 0;
 }
 
-/* --- PROGRESS, NOTE ------------------------------------------------------------------------------------------ */
+/* --- PROGRESS, NOTE --------------------------------------------------------------------------- */
 #define MAX_PHASE 3
 
 void msg_progress_write(struct wbuf *w, const struct msg_progress *m)
@@ -212,7 +213,7 @@ void msg_progress_write(struct wbuf *w, const struct msg_progress *m)
 
 int msg_progress_read(struct rbuf *r, struct msg_progress *ret, struct err *e)
 {
-    struct msg_progress m;
+    struct msg_progress m = { 0 };
     m.phase = rb_u8(r);
     uint64_t *const v[] = { &m.files,    &m.bytes,       &m.bytes_read,
                             &m.problems, &m.total_files, &m.total_bytes };
@@ -244,7 +245,7 @@ int msg_note_read(struct rbuf *r, struct msg_note *ret, struct err *e)
     return 0;
 }
 
-/* --- RESTORE -------------------------------------------------------------------------------------------------- */
+/* --- RESTORE ---------------------------------------------------------------------------------- */
 void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
 {
     wb_id(w, &m->vault_id);
@@ -304,7 +305,7 @@ int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
     return 0;
 }
 
-/* --- CHUNK, DIFF, DONE ------------------------------------------------------------------------------------------ */
+/* --- CHUNK, DIFF, DONE ------------------------------------------------------------------------ */
 void msg_chunk_write(struct wbuf *w, const struct msg_chunk *m)
 {
     wb_id(w, &m->id);
@@ -360,7 +361,7 @@ void msg_done_write(struct wbuf *w, const struct msg_done *m)
 
 int msg_done_read(struct rbuf *r, struct msg_done *ret, struct err *e)
 {
-    struct msg_done m;
+    struct msg_done m = { 0 };
     uint64_t *const v[] = { &m.files,   &m.dirs,   &m.others,   &m.bytes,
                             &m.already, &m.failed, &m.set_aside };
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)

@@ -1,5 +1,5 @@
-/* wire.c - frames over a stream: sending whole under a lock, receiving with a deadline, the handshake.
- * docs/protocol.md. */
+/* wire.c - frames over a stream: sending whole under a lock, receiving with a deadline, the
+ * handshake. docs/protocol.md. */
 #include "lib/wire/wire_impl.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -28,7 +28,7 @@ struct wire {
     uint8_t *lent_buf; /* an older buffer in which the borrowed frame lies */
 };
 
-/* --- making ------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 static void set_nonblocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -106,7 +106,7 @@ static int closed(struct err *e)
     return rc;
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 /* One write of as much as goes; no SIGPIPE where that can be asked for. */
 static ssize_t write_some(struct wire *w, struct iovec *v, int n)
 {
@@ -141,7 +141,7 @@ static int write_all(struct wire *w, struct iovec *v, int n, struct err *e)
             rc = closed(e);
         else if (got < 0 && errno != EINTR)
             rc = err_sys(e, _("send"));
-        for (size_t left = got > 0 ? (size_t)got : 0; left > 0; begun = true) {
+        for (size_t left = got > 0 ? (size_t)got : 0; left > 0 && n > 0; begun = true) {
             size_t part = left < v->iov_len ? left : v->iov_len;
             v->iov_base = (uint8_t *)v->iov_base + part;
             v->iov_len -= part;
@@ -187,7 +187,7 @@ void wire_send_error(struct wire *w, const struct err *e)
     wbuf_free(&b);
 }
 
-/* --- receiving ----------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 static bool known(unsigned type)
 {
     return (type >= FRAME_HELLO && type <= FRAME_PING) ||
@@ -391,7 +391,7 @@ bool wire_pending(struct wire *w)
     return fill(w, NULL) != 0;
 }
 
-/* --- handshake ------------------------------------------------------------------------------------- */
+/* --- handshake -------------------------------------------------------------------------------- */
 static const char magic[] = "twofold";
 
 static int send_hello(struct wire *w, const char *program_version, struct err *e)
@@ -446,7 +446,7 @@ static int take_hello(struct rbuf *r, char ret_host[256], struct err *e)
 
 int wire_hello(struct wire *w, const char *program_version, char ret_host[256], struct err *e)
 {
-    enum frame_type type;
+    enum frame_type type = FRAME_ERROR;
     struct rbuf r;
     int rc = send_hello(w, program_version, e);
     if (rc == 0)

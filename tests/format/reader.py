@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Restores a snapshot from one copy of a vault, written from docs/format.md alone.
 
     reader.py COPYDIR PASSPHRASEFILE [SNAPSHOT|latest] OUTDIR
@@ -296,19 +296,32 @@ class Vault:
                  "vault generation": b.u64()}
             need(h["generation"] == int(m.group(1)), "heads/%s is of another generation" % name)
             h["parents"] = [(b.u64(), b.id()) for _ in range(b.varint(8))]
-            h["ancestors"] = b.ids(b.varint(64))
-            need(all(p in h["ancestors"] for _, p in h["parents"]), "a parent that is no ancestor")
-            need(all(g < h["generation"] for g, _ in h["parents"]), "a parent that is not older")
+            h["ancestors"] = [(b.u64(), b.id()) for _ in range(b.varint(64))]
+            h["chains"] = [(b.id(), b.u64(), b.u64()) for _ in range(b.varint(64))]
+            generations = [g for g, _ in h["ancestors"]]
+            need(all(g < h["generation"] for g in generations), "an ancestor that is not older")
+            need(generations == sorted(generations, reverse=True), "ancestors that are not newest first")
+            need(all(p in h["ancestors"] for p in h["parents"]), "a parent that is no ancestor")
             h["lists"] = [(b.name(), (b.id(), b.varint())) for _ in range(b.varint(MAX_OBJECT))]
+            sources = [s for s, _ in h["lists"]]
+            need(sources == sorted(set(sources)), "lists that are not sorted by source, one for each")
             h["index"], h["keys"], h["bases"] = b.refs(), b.refs(), b.refs()
             need(b.varint() == 0, "extensions that this reader does not know")
             b.end()
             heads[sha256(raw)] = h
         return heads
 
+    @staticmethod
+    def supersedes(by, i, h):
+        """Rule 6."""
+        if any(i == a for _, a in by["ancestors"]):
+            return True
+        return (len(by["ancestors"]) == 64 and by["ancestors"][-1][0] > h["generation"] and
+                any(c[:2] == (h["writer"], h["epoch"]) and c[2] >= h["generation"] for c in by["chains"]))
+
     def find_tips(self):
-        superseded = {a for h in self.heads.values() for a in h["ancestors"]}
-        return [h for i, h in self.heads.items() if i not in superseded]
+        return [h for i, h in self.heads.items()
+                if not any(self.supersedes(by, i, h) for by in self.heads.values())]
 
     def read_keys(self, ref):
         b = self.open_envelope(self.read_named("keys", ref), KEYS)
@@ -348,11 +361,14 @@ class Vault:
         b.end()
 
     def read_list(self, source, ref):
-        b = self.open_envelope(self.read_named("lists", ref), LIST)
+        b, before = self.open_envelope(self.read_named("lists", ref), LIST), None
         need(b.name() == source, "a list of another source")
         for _ in range(b.varint(MAX_OBJECT)):
             snap = {"source": source, "ref": (b.id(), b.varint()), "received": b.zigzag(), "state": b.u8(),
                     "flags": b.u8(), "reach": (b.id(), b.varint())}
+            now = (snap["received"], snap["ref"][0])
+            need(before is None or before < now, "snapshots out of order")
+            before = now
             self.lists.setdefault(source, {})[snap["ref"][0]] = snap
         b.end()
 
@@ -417,6 +433,7 @@ class Vault:
         b.end()
         for ids in (add, drop):
             need(all(x < y for x, y in zip(ids, ids[1:])), "a list that is not sorted")
+        need(not set(add) & set(drop), "an id that is added and dropped")
         if base == ZEROS:
             need(depth == 0 and not drop, "a reach list without a base that builds on one")
             return set(add), 0
@@ -426,7 +443,7 @@ class Vault:
         need(1 <= depth <= 8, "a reach list of that depth")
         below, below_depth = self.read_reach((base, lengths[base]))
         need(depth == below_depth + 1, "a reach list of a wrong depth")
-        need(not set(add) & below and set(drop) <= below, "a reach list that does not fit its base")
+        need(set(drop) <= below, "a reach list that does not fit its base")
         return below - set(drop) | set(add), depth
 
     def read_snapshot(self, snap):

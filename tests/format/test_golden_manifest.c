@@ -1,5 +1,6 @@
-/* test_golden_manifest.c - a leaf, an index chunk, a body and sealed chunks whose bytes were worked out by another
- * program from docs/format.md alone. Whoever changes a byte here changes the format. */
+/* test_golden_manifest.c - a leaf, an index chunk, a body and sealed chunks whose bytes were
+ * worked out by another program from docs/format.md alone. Whoever changes a byte here changes
+ * the format. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,8 +34,7 @@ static const char golden_body[] =
 static const char golden_plain[] =
     "a7fd45f7a284b71f7cc9e7c66070e0884e6216cee5bdee2f39d077b668fe87bc5e";
 
-static const char golden_zstd[] =
-    "a9d3e762dcd509c1441c80c56e953d4b30cd8b7165a34e27b3e94b957754b7";
+static const char golden_zstd[] = "a9d3e762dcd509c1441c80c56e953d4b30cd8b7165a34e27b3e94b957754b7";
 
 static const char golden_sealed_body[] =
     "f38113dc165bc1f90d31cbc0ab4214e3306e277b40e0ebd10aa722d9f99312b031dc41727b7ded0196a78f37"
@@ -63,7 +63,7 @@ static struct id id_of(uint8_t byte)
     return id;
 }
 
-/* --- the leaf ------------------------------------------------------------------------------------------- */
+/* --- the leaf --------------------------------------------------------------------------------- */
 #define HOLE_BYTES (UINT64_C(1) << 33)
 #define FAR (INT64_C(1) << 40)
 static const struct xattr xattr = { "user.k", 6, (const uint8_t *)"\0\xff", 2 };
@@ -179,7 +179,7 @@ static void golden_leaf_is_read(void **state)
     free(p);
 }
 
-/* --- index chunk and body -------------------------------------------------------------------------------- */
+/* --- index chunk and body --------------------------------------------------------------------- */
 static void index_chunk_has_the_golden_bytes(void **state)
 {
     struct wbuf w = WBUF_INIT;
@@ -205,7 +205,7 @@ static void body_has_the_golden_bytes(void **state)
     wbuf_free(&w);
 }
 
-/* --- sealed ------------------------------------------------------------------------------------------------ */
+/* --- sealed ----------------------------------------------------------------------------------- */
 static struct chunk_box *golden_box(void)
 {
     struct id vault_id = id_of(0x11), key_id = id_of(0x33), key = id_of(0x44);

@@ -28,18 +28,20 @@ struct fixture {
     char dir[64], tar[96], out[96], log[96];
     struct kit *kit;
     struct id lost;
-    unsigned named;             /* calls of gap_fn */
-    char names[4096];           /* what they named */
+    unsigned named;   /* calls of gap_fn */
+    char names[4096]; /* what they named */
 };
 
 /* "%t": the archive, "%o": a fresh folder to extract to. */
 static int run(struct fixture *f, const char *command)
 {
     char line[4096] = "";
-    size_t at = (size_t)snprintf(line, sizeof(line), "rm -rf %s && mkdir %s && exec >%s 2>&1 && ", f->out,
-                                 f->out, f->log);
+    size_t at = (size_t)snprintf(line, sizeof(line), "rm -rf %s && mkdir %s && exec >%s 2>&1 && ",
+                                 f->out, f->out, f->log);
     for (const char *p = command; *p; p++) {
-        const char *s = p[0] == '%' && p[1] == 't' ? f->tar : p[0] == '%' && p[1] == 'o' ? f->out : NULL;
+        const char *s = p[0] == '%' && p[1] == 't'   ? f->tar
+                        : p[0] == '%' && p[1] == 'o' ? f->out
+                                                     : NULL;
         at += (size_t)(s ? snprintf(line + at, sizeof(line) - at, "%s", s)
                          : snprintf(line + at, sizeof(line) - at, "%c", *p));
         p += s != NULL;
@@ -56,8 +58,10 @@ static int run(struct fixture *f, const char *command)
 static const struct {
     const char *name, *extract;
 } tools[] = {
-    { "tar", "LC_ALL=C.UTF-8 tar -xpf %t -C %o --xattrs --xattrs-include='*' --acls --numeric-owner" },
-    { "tar in C", "LC_ALL=C tar -xpf %t -C %o --xattrs --xattrs-include='*' --acls --numeric-owner" },
+    { "tar",
+      "LC_ALL=C.UTF-8 tar -xpf %t -C %o --xattrs --xattrs-include='*' --acls --numeric-owner" },
+    { "tar in C",
+      "LC_ALL=C tar -xpf %t -C %o --xattrs --xattrs-include='*' --acls --numeric-owner" },
     { "bsdtar", "LC_ALL=C.UTF-8 bsdtar -xpf %t -C %o --numeric-owner --acls --xattrs --fflags" },
 };
 #define N_TOOLS (sizeof(tools) / sizeof(*tools))
@@ -97,7 +101,8 @@ static void see_gap(void *ctx, const struct err *why)
     snprintf(f->names + at, sizeof(f->names) - at, "%s;", why->what);
 }
 
-static int export_some(struct fixture *f, const struct select *sel, uint64_t *ret_lost, struct err *e)
+static int export_some(struct fixture *f, const struct select *sel, uint64_t *ret_lost,
+                       struct err *e)
 {
     struct chunk_source src = kit_source(f->kit);
     int fd = open(f->tar, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
@@ -137,7 +142,8 @@ static void check_bytes(struct fixture *f, const char *path, off_t off, const ch
     assert_memory_equal(have, want, strlen(want));
 }
 
-static void check_xattr(struct fixture *f, const char *path, const char *name, const struct xattr *want)
+static void check_xattr(struct fixture *f, const char *path, const char *name,
+                        const struct xattr *want)
 {
     char have[512];
     ssize_t n = lgetxattr(at(f, path), name, have, sizeof(have));
@@ -157,12 +163,16 @@ static struct stat stat_of(struct fixture *f, const char *path)
 
 /* --- metadata --------------------------------------------------------------------------------------- */
 
-#define XATTR(n, v, l) { .name = n, .name_len = sizeof(n) - 1, .value = (const uint8_t *)v, .len = l }
+#define XATTR(n, v, l)                                                              \
+    {                                                                               \
+        .name = n, .name_len = sizeof(n) - 1, .value = (const uint8_t *)v, .len = l \
+    }
 #define ACL_HEAD "\2\0\0\0"
 #define ACL(tag, perm, id) tag "\0" perm "\0" id
 #define NOBODY "\377\377\377\377"
 static const char access_acl[] = ACL_HEAD ACL("\1", "\6", NOBODY) ACL("\2", "\5", "\271\13\0\0")
-    ACL("\4", "\4", NOBODY) ACL("\10", "\7", "\272\13\0\0") ACL("\20", "\7", NOBODY) ACL("\40", "\0", NOBODY);
+    ACL("\4", "\4", NOBODY) ACL("\10", "\7", "\272\13\0\0") ACL("\20", "\7", NOBODY)
+        ACL("\40", "\0", NOBODY);
 static const char default_acl[] = ACL_HEAD ACL("\1", "\7", NOBODY) ACL("\2", "\3", "\271\13\0\0")
     ACL("\4", "\5", NOBODY) ACL("\20", "\7", NOBODY) ACL("\40", "\1", NOBODY);
 
@@ -291,8 +301,16 @@ static void restores_metadata(void **state)
 /* --- names ------------------------------------------------------------------------------------------ */
 
 static const char *const names[] = {
-    "-dash", " space ", "back\\slash", "e\314\201-composed-of-two", "gbk-\326\320\316\304",
-    "new\nline", "quote\"'", "utf8-\344\270\255\346\226\207-\303\251", "\355\240\275 not utf-8", "\377\376",
+    "-dash",
+    " space ",
+    "back\\slash",
+    "e\314\201-composed-of-two",
+    "gbk-\326\320\316\304",
+    "new\nline",
+    "quote\"'",
+    "utf8-\344\270\255\346\226\207-\303\251",
+    "\355\240\275 not utf-8",
+    "\377\376",
 };
 #define N_NAMES (sizeof(names) / sizeof(*names))
 
@@ -309,7 +327,8 @@ static void plant_names(struct kit *k)
     memcpy(sorted, names, sizeof(names));
     qsort(sorted, N_NAMES, sizeof(*sorted), by_path);
     for (size_t i = 0; i < N_NAMES; i++) {
-        struct piece holed[] = { { .len = 1 << 20 }, { .len = strlen(sorted[i]), .data = sorted[i] } };
+        struct piece holed[] = { { .len = 1 << 20 },
+                                 { .len = strlen(sorted[i]), .data = sorted[i] } };
         kit_dir(k, sorted[i], 0755);
         snprintf(path, sizeof(path), "%s/%s", sorted[i], sorted[i]);
         struct entry en = kit_entry(ENTRY_FILE, path);
@@ -382,8 +401,9 @@ static void writes_very_long_paths(void **state)
     export_all(f);
     assert_int_equal(run(f, "tar -tf %t | grep -c '/f$'"), 0);
     assert_int_equal(run(f, tools[2].extract), 0);
-    snprintf(line, sizeof(line),
-             "bsdtar -xpf %%t -C %%o; cd %%o; for i in $(seq 30); do cd -P n*; done; test \"$(cat f)\" = deep");
+    snprintf(
+        line, sizeof(line),
+        "bsdtar -xpf %%t -C %%o; cd %%o; for i in $(seq 30); do cd -P n*; done; test \"$(cat f)\" = deep");
     assert_int_equal(run(f, line), 0);
     assert_int_equal(run(f, tools[2].extract), 0);
     check_bytes(f, "z", 0, "last");
@@ -398,8 +418,10 @@ static void restores_holes(void **state)
 {
     struct fixture *f = *state;
     struct piece all[] = { { .len = 1 << 20 } };
-    struct piece mixed[] = { { .len = 20 * GB }, { .len = 5, .data = "first" }, { .len = 6, .data = "second" },
-                             { .len = 100000 }, { .len = 5, .data = "third" }, { .len = 70000 } };
+    struct piece mixed[] = {
+        { .len = 20 * GB }, { .len = 5, .data = "first" }, { .len = 6, .data = "second" },
+        { .len = 100000 },  { .len = 5, .data = "third" }, { .len = 70000 }
+    };
     struct piece tail[] = { { .len = 5, .data = "begin" }, { .len = 1 << 20 } };
     kit_pieces(f->kit, kit_entry(ENTRY_FILE, "all"), all, 1);
     kit_pieces(f->kit, kit_entry(ENTRY_FILE, "mixed"), mixed, 6);
@@ -432,7 +454,8 @@ static void plant_big(struct fixture *f, char *bytes)
     struct sha256 *h = sha256_new();
     for (size_t i = 0; i < 10; i++) {
         memset(bytes, 'a' + (int)i, BIG_PIECE_BYTES);
-        ex[i] = (struct extent){ .len = BIG_PIECE_BYTES, .chunk = kit_chunk(f->kit, bytes, BIG_PIECE_BYTES) };
+        ex[i] = (struct extent){ .len = BIG_PIECE_BYTES,
+                                 .chunk = kit_chunk(f->kit, bytes, BIG_PIECE_BYTES) };
         sha256_update(h, bytes, BIG_PIECE_BYTES);
     }
     sha256_final(h, &en.hash);
@@ -464,7 +487,8 @@ static void restores_big_files(void **state)
         assert_int_equal(stat_of(f, "big").st_size, 10 * BIG_PIECE_BYTES);
         for (unsigned c = 0; c < 10; c++) {
             check_bytes(f, "big", c * (off_t)BIG_PIECE_BYTES, (char[]){ (char)('a' + c), '\0' });
-            check_bytes(f, "big", (c + 1) * (off_t)BIG_PIECE_BYTES - 1, (char[]){ (char)('a' + c), '\0' });
+            check_bytes(f, "big", (c + 1) * (off_t)BIG_PIECE_BYTES - 1,
+                        (char[]){ (char)('a' + c), '\0' });
         }
         assert_int_equal(stat_of(f, "link").st_ino, stat_of(f, "big").st_ino);
     }
@@ -508,7 +532,9 @@ static void leaves_out_lost_files(void **state)
     assert_int_equal(export_some(f, NULL, &lost, &e), 0);
     assert_int_equal(lost, 5);
     assert_int_equal(f->named, 5);
-    assert_string_equal(f->names, "/b;/c;/d;/e;what lies from \"/f\" up to (not including) \"/z\" in the snapshot;");
+    assert_string_equal(
+        f->names,
+        "/b;/c;/d;/e;what lies from \"/f\" up to (not including) \"/z\" in the snapshot;");
     for (size_t i = 0; i < N_TOOLS; i++) {
         assert_int_equal(run(f, tools[i].extract), 0);
         check_bytes(f, "a", 0, "fine");
@@ -570,7 +596,8 @@ static void a_wrong_path_writes_nothing(void **state)
     /* And a place that takes no more is an error, not a short archive. */
     struct chunk_source src = kit_source(f->kit);
     int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-    assert_int_equal(reader_export(&src, kit_finish(f->kit), NULL, fd, NULL, NULL, NULL, &e), -ERR_NOSPACE);
+    assert_int_equal(reader_export(&src, kit_finish(f->kit), NULL, fd, NULL, NULL, NULL, &e),
+                     -ERR_NOSPACE);
     close(fd);
 }
 

@@ -1,4 +1,5 @@
-/* test_cdc.c - lib/codec/cdc.h: bounds and spread of the lengths, cuts that depend on content alone. */
+/* test_cdc.c - lib/codec/cdc.h: bounds and spread of the lengths, cuts that depend on content
+ * alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static int free_data(void **state)
 }
 
 /* Cuts n bytes fed in pieces of 1 to max_piece bytes (0: all at once). */
-static void cut(const uint8_t k[KEY_BYTES], const uint8_t *p, size_t n, size_t max_piece, struct cuts *c)
+static void cut(const uint8_t k[KEY_BYTES], const uint8_t *p, size_t n, size_t max_piece,
+                struct cuts *c)
 {
     struct cdc *d = cdc_new(k);
     uint64_t x = max_piece + 1;
@@ -137,7 +139,8 @@ static void reset_begins_a_new_chunk(void **state)
     bool end;
     size_t first = cdc_feed(d, data, DATA_BYTES, &end);
     assert_true(end);
-    assert_int_equal(cdc_feed(d, data + DATA_BYTES / 2, CDC_MIN_BYTES + 1000, &end), CDC_MIN_BYTES + 1000);
+    assert_int_equal(cdc_feed(d, data + DATA_BYTES / 2, CDC_MIN_BYTES + 1000, &end),
+                     CDC_MIN_BYTES + 1000);
     cdc_reset(d);
     assert_int_equal(cdc_feed(d, data, DATA_BYTES, &end), first);
     cdc_free(d);

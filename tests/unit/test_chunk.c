@@ -71,7 +71,8 @@ static void length_is_bounded(void **state)
     struct chunk_ref ref = REF;
     uint8_t *p = calloc(1, MAX_SEALED_BYTES + 1);
     assert_int_equal(chunk_seal(b, &chunk_id, 0, 3, p, 0, &out, NULL), -ERR_LIMIT);
-    assert_int_equal(chunk_seal(b, &chunk_id, 0, 3, p, MAX_CHUNK_BYTES + 1, &out, NULL), -ERR_LIMIT);
+    assert_int_equal(chunk_seal(b, &chunk_id, 0, 3, p, MAX_CHUNK_BYTES + 1, &out, NULL),
+                     -ERR_LIMIT);
     assert_int_equal(out.len, 0);
     for (size_t n = 0; n < 40; n++)
         assert_int_equal(chunk_open(b, &ref, p, n, &out, NULL), -ERR_DAMAGED);

@@ -1,5 +1,5 @@
-/* test_manifest.c - lib/vault/manifest.h: order, leaves and where they are cut, index, bodies, and readers
- * that are given bytes of somebody hostile. */
+/* test_manifest.c - lib/vault/manifest.h: order, leaves and where they are cut, index, bodies,
+ * and readers that are given bytes of somebody hostile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +54,7 @@ static void take(struct leaf_writer *w, struct wbuf *out)
     wbuf_free(&first);
 }
 
-/* --- paths ---------------------------------------------------------------------------------------------- */
+/* --- paths ------------------------------------------------------------------------------------ */
 static int cmp(const char *a, const char *b)
 {
     return path_cmp(a, strlen(a), b, strlen(b));
@@ -62,7 +62,7 @@ static int cmp(const char *a, const char *b)
 
 static void paths_are_in_walk_order(void **state)
 {
-    static const char *const walk[] = { "a",   "a/b", "a/b/c", "a/b.c", "a/c", "a b",
+    static const char *const walk[] = { "a",   "a/b", "a/b/c", "a/b.c", "a/c",  "a b",
                                         "a.b", "a0",  "aa",    "b",     "b\xff" };
     size_t n = sizeof walk / sizeof *walk;
     for (size_t i = 0; i < n; i++)
@@ -87,14 +87,15 @@ static bool within(const char *path, const char *dir)
 static void forms_of_paths(void **state)
 {
     static const char *const good[] = { "a", "a/b", "...", ".a", "..a", "a..", "a/.b/c.", "a\n" };
-    static const char *const bad[] = { "",    "/",    "/a",   "a/",   "a//b", ".",    "..",
-                                       "a/.", "a/..", "./a",  "../a", "a/./b", "a/../b" };
+    static const char *const bad[] = { "",    "/",    "/a",  "a/",   "a//b",  ".",     "..",
+                                       "a/.", "a/..", "./a", "../a", "a/./b", "a/../b" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(ok(good[i]));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(ok(bad[i]));
     assert_false(path_ok("a\0b", 3));
-    assert_true(within("a/b", "a") && within("a", "a") && within("a", "") && within("a/b/c", "a/b"));
+    assert_true(within("a/b", "a") && within("a", "a") && within("a", "") &&
+                within("a/b/c", "a/b"));
     assert_false(within("ab", "a") || within("a", "a/b") || within("b", "a"));
     char *longest = malloc(MAX_PATH_BYTES + 1);
     memset(longest, 'x', MAX_PATH_BYTES + 1);
@@ -103,7 +104,7 @@ static void forms_of_paths(void **state)
     free(longest);
 }
 
-/* --- round trips ------------------------------------------------------------------------------------------- */
+/* --- round trips ------------------------------------------------------------------------------ */
 static void same_extents(const struct entry *a, const struct entry *b)
 {
     assert_int_equal(a->n_extents, b->n_extents);
@@ -297,7 +298,9 @@ static void a_part_has_many_extents(void **state)
     struct leaf_reader *r;
     struct entry got;
     for (size_t i = 0; i <= MAX_PART_EXTENTS; i++)
-        x[i] = (struct extent){ .len = i + 1, .off = (uint32_t)i, .chunk = { { (uint8_t)i, (uint8_t)(i >> 8) } } };
+        x[i] = (struct extent){ .len = i + 1,
+                                .off = (uint32_t)i,
+                                .chunk = { { (uint8_t)i, (uint8_t)(i >> 8) } } };
     assert_int_equal(add(w, file("f", x, MAX_PART_EXTENTS + 1)), -ERR_LIMIT);
     struct entry en = file("f", x, MAX_PART_EXTENTS);
     assert_int_equal(add(w, en), 0);
@@ -310,7 +313,7 @@ static void a_part_has_many_extents(void **state)
     wbuf_free(&leaf);
 }
 
-/* --- what the writer refuses ---------------------------------------------------------------------------- */
+/* --- what the writer refuses ------------------------------------------------------------------ */
 static void writer_refuses(struct entry en)
 {
     struct wbuf plain = WBUF_INIT, after = WBUF_INIT;
@@ -416,7 +419,22 @@ static void an_open_file_must_go_on(void **state)
     leaf_writer_free(w);
 }
 
-/* --- where leaves are cut ----------------------------------------------------------------------------------- */
+/* Reads to the end; the last answer. */
+static int read_all(const void *p, size_t n, bool state)
+{
+    struct leaf_reader *r;
+    struct entry en;
+    int rc = leaf_reader_new(p, n, state, &r, NULL);
+    if (rc < 0)
+        return rc;
+    while ((rc = leaf_next(r, &en, NULL)) > 0)
+        ;
+    assert_int_equal(leaf_next(r, &en, NULL), rc);
+    leaf_reader_free(r);
+    return rc;
+}
+
+/* --- where leaves are cut --------------------------------------------------------------------- */
 #define N_FILES 20000
 
 /* Writes all files but `without` and keeps the hash-like sum of each leaf. */
@@ -434,6 +452,7 @@ static size_t cut_leaves(int without, uint64_t sums[], size_t max)
             assert_true(end || leaf.len >= LEAF_MIN_BYTES);
             assert_true(leaf.len < LEAF_MAX_BYTES + 4096);
             assert_true(n < max);
+            assert_int_equal(read_all(leaf.p, leaf.len, false), 0);
             uint64_t h = 0;
             for (size_t k = 0; k < leaf.len; k++)
                 h = (h ^ leaf.p[k]) * UINT64_C(0x100000001b3);
@@ -474,22 +493,7 @@ static void a_leaf_ends_at_its_greatest_length(void **state)
     leaf_writer_free(w);
 }
 
-/* --- hostile leaves ---------------------------------------------------------------------------------------- */
-/* Reads to the end; the last answer. */
-static int read_all(const void *p, size_t n, bool state)
-{
-    struct leaf_reader *r;
-    struct entry en;
-    int rc = leaf_reader_new(p, n, state, &r, NULL);
-    if (rc < 0)
-        return rc;
-    while ((rc = leaf_next(r, &en, NULL)) > 0)
-        ;
-    assert_int_equal(leaf_next(r, &en, NULL), rc);
-    leaf_reader_free(r);
-    return rc;
-}
-
+/* --- hostile leaves --------------------------------------------------------------------------- */
 static void every_cut_and_addition_is_damage(void **state)
 {
     for (int s = 0; s < 2; s++) {
@@ -532,60 +536,73 @@ static void entries_by_hand(void **state)
     assert_int_equal(RAW(1, A_DIR), 0);
     assert_int_equal(RAW(2, A_DIR "\0\1b\2\x10\0\0"), 0);
     assert_int_equal(RAW(2, A_DIR "\1\2/b\2\x10\0\0"), 0);
+    assert_int_equal(RAW(2, "\0\3...\2\0" META "\3\2/b\2\x10\0\0"), 0);
     assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x14\0\0"), 0);
     assert_int_equal(RAW(1, A_FILE("\0", "\5") "\2\x10\0\0\6"), 0);
     assert_int_equal(RAW(1, "\0\1a\1\0" META "\0"), 0);
     assert_int_equal(RAW(1, A_FILE("\4", "\5") "\1\x10\0\0"), 0);
-    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0" "\1\0\x9\0\1\6"), 0);
+    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0"
+                                               "\1\0\x9\0\1\6"),
+                     0);
 }
 
 static void forged_paths_and_flags(void **state)
 {
     assert_int_equal(RAW(0, ""), -ERR_DAMAGED);
     assert_int_equal(RAW(1, A_DIR "\0"), -ERR_DAMAGED);
-    assert_int_equal(RAW(2, A_DIR "\0\1a\2\x10\0\0"), -ERR_DAMAGED);  /* the same path */
-    assert_int_equal(RAW(2, "\0\1b\2\0" META A_DIR), -ERR_DAMAGED);   /* order */
-    assert_int_equal(RAW(2, A_DIR "\2\1b\2\x10\0\0"), -ERR_DAMAGED);  /* shared too long */
-    assert_int_equal(RAW(1, "\1\1a\2\0" META), -ERR_DAMAGED);         /* shared with nothing */
-    assert_int_equal(RAW(1, "\0\0\2\0" META), -ERR_DAMAGED);          /* no path */
+    assert_int_equal(RAW(2, A_DIR "\0\1a\2\x10\0\0"), -ERR_DAMAGED); /* the same path */
+    assert_int_equal(RAW(2, "\0\1b\2\0" META A_DIR), -ERR_DAMAGED);  /* order */
+    assert_int_equal(RAW(2, A_DIR "\2\1b\2\x10\0\0"), -ERR_DAMAGED); /* shared too long */
+    assert_int_equal(RAW(1, "\1\1a\2\0" META), -ERR_DAMAGED);        /* shared with nothing */
+    assert_int_equal(RAW(1, "\0\0\2\0" META), -ERR_DAMAGED);         /* no path */
     assert_int_equal(RAW(1, "\0\2..\2\0" META), -ERR_DAMAGED);
     assert_int_equal(RAW(1, "\0\2a\0\2\0" META), -ERR_DAMAGED);
     assert_int_equal(RAW(2, A_DIR "\1\3/..\2\x10\0\0"), -ERR_DAMAGED);
     assert_int_equal(RAW(2, "\0\2a.\2\0" META "\2\2/.\2\x10\0\0"), -ERR_DAMAGED);
     assert_int_equal(RAW(2, "\0\3a/-\2\0" META "\2\1.\2\x10\0\0"), -ERR_DAMAGED);
-    assert_int_equal(RAW(1, "\0\1a\2\x10\0\0"), -ERR_DAMAGED);        /* SAME as nothing */
-    assert_int_equal(RAW(1, "\0\1a\2\4" META), -ERR_DAMAGED);         /* a folder with MORE */
-    assert_int_equal(RAW(1, "\0\1a\2\x80\1" META), -ERR_DAMAGED);     /* unknown flag */
-    assert_int_equal(RAW(1, "\0\1a\2\1" META "\0"), -ERR_DAMAGED);    /* XATTRS, but none */
-    assert_int_equal(RAW(1, "\0\1a\2\2" META "\0"), -ERR_DAMAGED);    /* FFLAGS, but none */
+    assert_int_equal(RAW(1, "\0\1a\2\x10\0\0"), -ERR_DAMAGED);           /* SAME as nothing */
+    assert_int_equal(RAW(1, "\0\1a\2\4" META), -ERR_DAMAGED);            /* a folder with MORE */
+    assert_int_equal(RAW(1, "\0\1a\2\x80\1" META), -ERR_DAMAGED);        /* unknown flag */
+    assert_int_equal(RAW(1, "\0\1a\2\1" META "\0"), -ERR_DAMAGED);       /* XATTRS, but none */
+    assert_int_equal(RAW(1, "\0\1a\2\2" META "\0"), -ERR_DAMAGED);       /* FFLAGS, but none */
     assert_int_equal(RAW(1, "\0\1a\2\0\x80\x20\0\0\0\0"), -ERR_DAMAGED); /* mode */
-    assert_int_equal(RAW(1, "\0\1a\x8\0" META), -ERR_DAMAGED);        /* socket */
+    assert_int_equal(RAW(1, "\0\1a\x8\0" META), -ERR_DAMAGED);           /* socket */
     assert_int_equal(RAW(1, "\0\1a\xa\0" META), -ERR_DAMAGED);
-    assert_int_equal(RAW(1, "\0\1a\3\0" META "\0"), -ERR_DAMAGED);    /* empty target */
-    assert_int_equal(RAW(1, "\0\1a\4\0" META "\1a"), -ERR_DAMAGED);   /* a hard link to itself */
+    assert_int_equal(RAW(1, "\0\1a\3\0" META "\0"), -ERR_DAMAGED);  /* empty target */
+    assert_int_equal(RAW(1, "\0\1a\4\0" META "\1a"), -ERR_DAMAGED); /* a hard link to itself */
     assert_int_equal(RAW(1, "\0\1a\4\0" META "\3../"), -ERR_DAMAGED);
 }
 
 static void forged_extents(void **state)
 {
     assert_int_equal(RAW(1, A_FILE("\0", "\5") "\0"), -ERR_DAMAGED);
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x10\0\0"), -ERR_DAMAGED);     /* 4 of 5 bytes */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x18\0\0"), -ERR_DAMAGED);     /* 6 of 5 */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x14\1\0"), -ERR_DAMAGED);     /* no such chunk */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x16"), -ERR_DAMAGED);         /* follows nothing */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\2\5\x12"), -ERR_DAMAGED);       /* follows a hole */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x17"), -ERR_DAMAGED);         /* both */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\2\0\0\0\x16"), -ERR_DAMAGED);   /* length 0 */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x14\0\xfc\xff\xff\3"), -ERR_DAMAGED); /* over the end */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x10\0\0"), -ERR_DAMAGED);   /* 4 of 5 bytes */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x18\0\0"), -ERR_DAMAGED);   /* 6 of 5 */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x14\1\0"), -ERR_DAMAGED);   /* no such chunk */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x16"), -ERR_DAMAGED);       /* follows nothing */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\2\5\x12"), -ERR_DAMAGED);     /* follows a hole */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x17"), -ERR_DAMAGED);       /* both */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\2\0\0\0\x16"), -ERR_DAMAGED); /* length 0 */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x14\0\xfc\xff\xff\3"),
+                     -ERR_DAMAGED); /* over the end */
     assert_int_equal(RAW(1, A_FILE("\0", "\5") "\1\x14\0\xff\xff\xff\xff\x1f"), -ERR_DAMAGED);
-    assert_int_equal(RAW(1, A_FILE("\4", "\5") "\1\x14\0\0"), -ERR_DAMAGED);     /* whole, yet MORE */
-    assert_int_equal(RAW(1, A_FILE("\0", "\x81\x80\x80\x80\x80\x80\x80\x80\x10") "\1\1"), -ERR_DAMAGED);
-    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0" "\0\1b\2\x10\0\0"), -ERR_DAMAGED);
-    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0" "\1\0\x9\0\1\x9"), -ERR_DAMAGED);
-    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0" "\1\0\x9\0\0"), -ERR_DAMAGED);
-    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0" "\0\1b\x9\0\1\6"), -ERR_DAMAGED);
-    assert_int_equal(RAW(2, A_DIR "\1\0\x9\0\1\4\0\0"), -ERR_DAMAGED);           /* of a folder */
-    assert_int_equal(RAW(1, "\0\1a\x9\x10\1\4\0\0"), -ERR_DAMAGED);              /* SAME */
+    assert_int_equal(RAW(1, A_FILE("\4", "\5") "\1\x14\0\0"), -ERR_DAMAGED); /* whole, yet MORE */
+    assert_int_equal(RAW(1, A_FILE("\0", "\x81\x80\x80\x80\x80\x80\x80\x80\x10") "\1\1"),
+                     -ERR_DAMAGED);
+    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0"
+                                               "\0\1b\2\x10\0\0"),
+                     -ERR_DAMAGED);
+    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0"
+                                               "\1\0\x9\0\1\x9"),
+                     -ERR_DAMAGED);
+    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0"
+                                               "\1\0\x9\0\0"),
+                     -ERR_DAMAGED);
+    assert_int_equal(RAW(2, A_FILE("\4", "\5") "\1\x10\0\0"
+                                               "\0\1b\x9\0\1\6"),
+                     -ERR_DAMAGED);
+    assert_int_equal(RAW(2, A_DIR "\1\0\x9\0\1\4\0\0"), -ERR_DAMAGED); /* of a folder */
+    assert_int_equal(RAW(1, "\0\1a\x9\x10\1\4\0\0"), -ERR_DAMAGED);    /* SAME */
 }
 
 static void counts_beyond_the_leaf_cost_nothing(void **state)
@@ -593,8 +610,8 @@ static void counts_beyond_the_leaf_cost_nothing(void **state)
     assert_int_equal(read_all("L\1\xff\xff\3", 5, false), -ERR_DAMAGED);
     assert_int_equal(read_all("L\1\0\xff\xff\xff\x3", 7, false), -ERR_DAMAGED);
     assert_int_equal(read_all("L\2\0\1" A_DIR, 14, false), -ERR_DAMAGED);
-    assert_int_equal(RAW(1, "\0\1a\2\1" META "\xff\xff\3"), -ERR_DAMAGED);       /* xattrs */
-    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\xff\xf\1"), -ERR_DAMAGED);      /* extents */
+    assert_int_equal(RAW(1, "\0\1a\2\1" META "\xff\xff\3"), -ERR_DAMAGED);  /* xattrs */
+    assert_int_equal(RAW(1, A_FILE("\0", "\5") "\xff\xf\1"), -ERR_DAMAGED); /* extents */
     uint8_t *big = calloc(1, MAX_LEAF_BYTES + 1);
     memcpy(big, "L\1\0\1" A_DIR, 14);
     assert_int_equal(read_all(big, MAX_LEAF_BYTES + 1, false), -ERR_DAMAGED);
@@ -625,7 +642,7 @@ static void long_prefixes_are_cheap(void **state)
     wbuf_free(&w);
 }
 
-/* --- index chunks and bodies ----------------------------------------------------------------------------- */
+/* --- index chunks and bodies ------------------------------------------------------------------ */
 static void leaf_infos_come_back(void **state)
 {
     struct wbuf w = WBUF_INIT;
@@ -656,13 +673,15 @@ static void leaf_infos_come_back(void **state)
 static void bodies_come_back(void **state)
 {
     char *roots[] = { (char *)"/", (char *)"/srv/data" };
-    struct body_index index[] = { { { { 5 } }, (char *)"srv", 3 }, { { { 6 } }, (char *)"srv/x", 5 } };
+    struct body_index index[] = { { { { 5 } }, (char *)"srv", 3 },
+                                  { { { 6 } }, (char *)"srv/x", 5 } };
     struct body_problem problems[] = { { (char *)"srv/gone", (char *)"vanished", 8 } };
     struct snapshot_body b = { roots, 2, index, 2, 12345, problems, 1 }, *got;
     struct wbuf w = WBUF_INIT;
     snapshot_body_write(&w, &b);
     assert_int_equal(snapshot_body_read(w.p, w.len, &got, NULL), 0);
-    assert_true(got->n_roots == 2 && got->n_index == 2 && got->n_problems == 1 && got->entries == 12345);
+    assert_true(got->n_roots == 2 && got->n_index == 2 && got->n_problems == 1 &&
+                got->entries == 12345);
     assert_string_equal(got->roots[1], "/srv/data");
     assert_string_equal(got->index[1].first, "srv/x");
     assert_int_equal(got->index[1].first_len, 5);
@@ -689,10 +708,10 @@ static void forged_bodies(void **state)
     assert_int_equal(BODY("\1\1\3a/b\0\0\0"), -ERR_DAMAGED);
     assert_int_equal(BODY("\1\1\3/..\0\0\0"), -ERR_DAMAGED);
     assert_int_equal(BODY("\1\1\0\0\0\0"), -ERR_DAMAGED);
-    assert_int_equal(BODY("\1\x80\x20\2/a\0\0\0"), -ERR_DAMAGED);     /* roots that are not there */
+    assert_int_equal(BODY("\1\x80\x20\2/a\0\0\0"), -ERR_DAMAGED); /* roots that are not there */
     assert_int_equal(BODY("\1\0\1" HASH "\2..\0\0"), -ERR_DAMAGED);
     assert_int_equal(BODY("\1\0\0\0\xff\x7\1a"), -ERR_DAMAGED);
-    assert_int_equal(BODY("\1\0\0\0\1\3a\0b\1t"), -ERR_DAMAGED);      /* a NUL */
+    assert_int_equal(BODY("\1\0\0\0\1\3a\0b\1t"), -ERR_DAMAGED); /* a NUL */
 }
 
 int main(void)

@@ -1,5 +1,5 @@
-/* test_messages.c - lib/wire/wire.h, the payloads: each comes back, and none that is cut short, has bytes
- * left over or breaks a bound is taken. */
+/* test_messages.c - lib/wire/wire.h, the payloads: each comes back, and none that is cut short,
+ * has bytes left over or breaks a bound is taken. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,11 +31,11 @@ static int read_restore(struct rbuf *r)
     return rc;
 }
 
-#define READER(name)                             \
-    static int read_##name(struct rbuf *r)       \
-    {                                            \
-        struct msg_##name m;                     \
-        return msg_##name##_read(r, &m, NULL);   \
+#define READER(name)                           \
+    static int read_##name(struct rbuf *r)     \
+    {                                          \
+        struct msg_##name m;                   \
+        return msg_##name##_read(r, &m, NULL); \
     }
 READER(snapshot)
 READER(progress)
@@ -65,7 +65,7 @@ static void cut_and_stretch(reader *read, struct wbuf *w, bool open_end)
     assert_int_equal(read_bytes(read, w->p, w->len), open_end ? 0 : -ERR_PROTOCOL);
 }
 
-/* --- the long ones ------------------------------------------------------------------------------------------ */
+/* --- the long ones ---------------------------------------------------------------------------- */
 static char *roots[] = { (char *)"/", (char *)"/srv" }, *globs[] = { (char *)"*.tmp" };
 
 static struct msg_backup a_backup(void)
@@ -103,11 +103,13 @@ static void backups_come_back(void **state)
     msg_backup_write(&w, &m);
     struct rbuf r = rbuf_of(w.p, w.len);
     assert_int_equal(msg_backup_read(&r, &got, NULL), 0);
-    assert_true(id_eq(&got.vault_id, &m.vault_id) && got.recovery_pk[0] == 8 && got.dedup_key[0] == 9);
+    assert_true(id_eq(&got.vault_id, &m.vault_id) && got.recovery_pk[0] == 8 &&
+                got.dedup_key[0] == 9);
     assert_string_equal(got.policy, "etc");
     assert_string_equal(got.source, "etc@db1");
     assert_int_equal(got.compression, 3);
-    assert_true(!got.one_file_system && got.skip_cache_dirs && !got.want_estimate && got.force_full);
+    assert_true(!got.one_file_system && got.skip_cache_dirs && !got.want_estimate &&
+                got.force_full);
     assert_true(got.n_roots == 2 && got.n_exclude == 1 && got.n_live == 3);
     assert_string_equal(got.roots[1], "/srv");
     assert_string_equal(got.exclude[0], "*.tmp");
@@ -210,9 +212,19 @@ static void restores_come_back(void **state)
 
 static void snapshots_come_back(void **state)
 {
-    struct msg_snapshot m = { .base = { { 4 } }, .started_ns = -5, .ended_ns = INT64_MAX, .files = 1,
-                              .dirs = 2, .others = 3, .bytes = UINT64_MAX, .bytes_read = 5, .problems = 6,
-                              .counter = 7, .body = (const uint8_t *)"sealed", .body_len = 6 }, got;
+    struct msg_snapshot m = { .base = { { 4 } },
+                              .started_ns = -5,
+                              .ended_ns = INT64_MAX,
+                              .files = 1,
+                              .dirs = 2,
+                              .others = 3,
+                              .bytes = UINT64_MAX,
+                              .bytes_read = 5,
+                              .problems = 6,
+                              .counter = 7,
+                              .body = (const uint8_t *)"sealed",
+                              .body_len = 6 },
+                        got;
     struct wbuf w = WBUF_INIT;
     msg_snapshot_write(&w, &m);
     struct rbuf r = rbuf_of(w.p, w.len);
@@ -229,17 +241,26 @@ static void snapshots_come_back(void **state)
     wbuf_free(&w);
 }
 
-/* --- the short ones --------------------------------------------------------------------------------------------- */
+/* --- the short ones --------------------------------------------------------------------------- */
 static void progress_comes_back(void **state)
 {
-    struct msg_progress m = { .phase = 3, .files = 1, .bytes = 2, .bytes_read = 3, .problems = 4,
-                              .total_files = 5, .total_bytes = 6, .path = "srv/x", .path_len = 5 }, got;
+    struct msg_progress m = { .phase = 3,
+                              .files = 1,
+                              .bytes = 2,
+                              .bytes_read = 3,
+                              .problems = 4,
+                              .total_files = 5,
+                              .total_bytes = 6,
+                              .path = "srv/x",
+                              .path_len = 5 },
+                        got;
     struct wbuf w = WBUF_INIT;
     msg_progress_write(&w, &m);
     struct rbuf r = rbuf_of(w.p, w.len);
     assert_int_equal(msg_progress_read(&r, &got, NULL), 0);
     assert_true(got.phase == 3 && got.files == 1 && got.bytes == 2 && got.bytes_read == 3);
-    assert_true(got.problems == 4 && got.total_files == 5 && got.total_bytes == 6 && got.path_len == 5);
+    assert_true(got.problems == 4 && got.total_files == 5 && got.total_bytes == 6 &&
+                got.path_len == 5);
     assert_memory_equal(got.path, "srv/x", 5);
     cut_and_stretch(read_progress, &w, false);
     wbuf_reset(&w);
@@ -256,7 +277,11 @@ static void long_texts_are_cut_between_characters(void **state)
         memcpy(text + i, "\xc3\xbc", 2);
     text[0] = 'x';
     memmove(text + 1, text + 2, sizeof text - 2);
-    struct msg_note m = { .problem = true, .path = "p", .path_len = 1, .text = text, .text_len = sizeof text - 1 },
+    struct msg_note m = { .problem = true,
+                          .path = "p",
+                          .path_len = 1,
+                          .text = text,
+                          .text_len = sizeof text - 1 },
                     got;
     struct wbuf w = WBUF_INIT;
     msg_note_write(&w, &m);
@@ -326,10 +351,14 @@ static void done_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(backups_come_back),    cmocka_unit_test(backups_have_bounds),
-        cmocka_unit_test(restores_come_back),   cmocka_unit_test(snapshots_come_back),
-        cmocka_unit_test(progress_comes_back),  cmocka_unit_test(long_texts_are_cut_between_characters),
-        cmocka_unit_test(chunks_come_back),     cmocka_unit_test(diffs_come_back),
+        cmocka_unit_test(backups_come_back),
+        cmocka_unit_test(backups_have_bounds),
+        cmocka_unit_test(restores_come_back),
+        cmocka_unit_test(snapshots_come_back),
+        cmocka_unit_test(progress_comes_back),
+        cmocka_unit_test(long_texts_are_cut_between_characters),
+        cmocka_unit_test(chunks_come_back),
+        cmocka_unit_test(diffs_come_back),
         cmocka_unit_test(done_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

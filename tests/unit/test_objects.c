@@ -143,6 +143,12 @@ static void head_fields(void **state)
     assert_int_equal(h->parents[1].generation, 5);
     assert_true(id_eq(&h->parents[1].id, &want->parents[1].id));
     assert_int_equal(h->n_ancestors, 3);
+    assert_int_equal(h->ancestors[2].generation, 4);
+    assert_true(id_eq(&h->ancestors[2].id, &want->ancestors[2].id));
+    assert_int_equal(h->n_chains, 2);
+    assert_true(id_eq(&h->chains[1].writer, &want->chains[1].writer));
+    assert_int_equal(h->chains[1].epoch, 258);
+    assert_int_equal(h->chains[1].generation, 5);
     assert_int_equal(h->n_lists, 2);
     assert_string_equal(h->lists[1].source, "home");
     assert_int_equal(h->lists[1].ref.len, 70000);
@@ -158,12 +164,36 @@ static void head_fields(void **state)
 }
 
 struct head_shape {
-    uint64_t generation, parent_generation, n_parents, n_ancestors, len, extensions;
+    uint64_t generation;
+    uint64_t newest, step; /* ancestors: newest, newest - step, newest - 2 * step, ... */
+    uint64_t parent_generation, n_parents, n_ancestors, n_chains, len, extensions;
     unsigned parent; /* of the ancestors 1, 2, 3, ... */
     size_t name;
+    const char *second; /* source of another list */
 };
+static const struct head_shape good_head = { 7, 6, 0, 6, 1, 3, 2, 300, 0, 2, 5, NULL };
 
-static void write_shape(struct wbuf *w, const struct head_shape *s)
+static void write_history(struct wbuf *w, const struct head_shape *s)
+{
+    wb_varint(w, s->n_parents);
+    for (unsigned i = 0; i < s->n_parents; i++) {
+        wb_u64(w, s->parent_generation);
+        an_id(w, s->parent + i);
+    }
+    wb_varint(w, s->n_ancestors);
+    for (unsigned i = 0; i < s->n_ancestors; i++) {
+        wb_u64(w, s->newest - i * s->step);
+        an_id(w, 1 + i);
+    }
+    wb_varint(w, s->n_chains);
+    for (unsigned i = 0; i < s->n_chains; i++) {
+        an_id(w, i);
+        wb_u64(w, 1);
+        wb_u64(w, UINT64_MAX);
+    }
+}
+
+static void write_head(struct wbuf *w, const struct head_shape *s)
 {
     char name[300];
     memset(name, 'x', sizeof name);
@@ -173,60 +203,121 @@ static void write_shape(struct wbuf *w, const struct head_shape *s)
     wb_u64(w, 1);
     wb_zigzag(w, -5);
     wb_u64(w, 1);
-    wb_varint(w, s->n_parents);
-    for (unsigned i = 0; i < s->n_parents; i++) {
-        wb_u64(w, s->parent_generation);
-        an_id(w, s->parent + i);
-    }
-    ids(w, 1, s->n_ancestors);
-    wb_varint(w, 1);
+    write_history(w, s);
+    wb_varint(w, s->second ? 2 : 1);
     wb_str(w, name);
     an_id(w, 9);
     wb_varint(w, s->len);
+    if (s->second) {
+        wb_str(w, s->second);
+        an_id(w, 10);
+        wb_varint(w, s->len);
+    }
     wb_varint(w, 0);
     wb_varint(w, 0);
     wb_varint(w, 0);
     wb_varint(w, s->extensions);
 }
 
-static void head_bounds(void **state)
+static void heads_beyond_a_bound_are_refused(void **state)
 {
-    static const struct head_shape good = { 7, 6, 1, 3, 300, 0, 2, 5 };
-    struct head_shape shapes[12];
+    struct head_shape shapes[8];
     size_t n = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        shapes[i] = good;
+        shapes[i] = good_head;
     shapes[n++].generation = UINT64_C(10000000000000000); /* 17 digits */
-    shapes[n++].parent_generation = 7;
-    shapes[n++].parent_generation = UINT64_MAX;
+    shapes[n].n_ancestors = 20;
     shapes[n++].n_parents = 9;
     shapes[n++].n_ancestors = 65;
-    shapes[n++].parent = 4; /* not among the ancestors */
+    shapes[n++].n_chains = 65;
     shapes[n++].len = MAX_OBJECT_BYTES + 1;
     shapes[n++].name = 256;
     for (size_t i = 0; i < n; i++) {
         struct wbuf w = WBUF_INIT;
-        if (i == 3)
-            shapes[i].n_ancestors = 20;
-        write_shape(&w, &shapes[i]);
+        write_head(&w, &shapes[i]);
         assert_refused(OBJECT_HEAD, &w);
     }
+    struct wbuf w = WBUF_INIT;
+    shapes[n].extensions = 1;
+    write_head(&w, &shapes[n]);
+    assert_int_equal(read_only(OBJECT_HEAD, &w), -ERR_VERSION);
+    wbuf_free(&w);
+}
+
+static void heads_at_a_bound_are_read(void **state)
+{
+    struct head_shape shapes[6];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        shapes[i] = good_head;
+    n++; /* as it is: ancestors of one generation */
     shapes[n].n_parents = 8;
     shapes[n].parent = 57;
     shapes[n++].n_ancestors = 64;
     shapes[n].generation = UINT64_C(9999999999999999);
     shapes[n].len = MAX_OBJECT_BYTES;
     shapes[n++].name = 255;
-    for (size_t i = 8; i < n; i++) {
+    shapes[n++].n_chains = 64;
+    shapes[n].step = 1; /* 6, 5, 4 */
+    shapes[n].parent = 1;
+    shapes[n++].name = 0;
+    shapes[n].generation = shapes[n].n_parents = shapes[n].n_ancestors = shapes[n].n_chains = 0;
+    n++;
+    for (size_t i = 0; i < n; i++) {
         struct wbuf w = WBUF_INIT;
-        write_shape(&w, &shapes[i]);
+        write_head(&w, &shapes[i]);
         assert_accepted(OBJECT_HEAD, &w);
     }
-    struct wbuf w = WBUF_INIT;
-    shapes[n].extensions = 1;
-    write_shape(&w, &shapes[n]);
-    assert_int_equal(read_only(OBJECT_HEAD, &w), -ERR_VERSION);
-    wbuf_free(&w);
+}
+
+static void heads_whose_history_contradicts_itself_are_refused(void **state)
+{
+    struct head_shape shapes[9];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        shapes[i] = good_head;
+    shapes[n++].parent = 4;            /* not among the ancestors */
+    shapes[n++].parent_generation = 5; /* another one than there */
+    shapes[n].newest = shapes[n].parent_generation = 7;
+    n++; /* not below its own */
+    shapes[n].newest = shapes[n].parent_generation = UINT64_MAX;
+    n++;
+    for (size_t i = n; i < sizeof shapes / sizeof *shapes; i++)
+        shapes[i].n_parents = 0; /* only the ancestors are wrong */
+    shapes[n++].newest = 7;
+    shapes[n++].newest = 8;
+    shapes[n].generation = 0; /* nothing is below that */
+    shapes[n++].newest = 0;
+    shapes[n].newest = 4; /* 4, 5, 6 */
+    shapes[n++].step = UINT64_MAX;
+    shapes[n].newest = 0; /* 0, UINT64_MAX, ... */
+    shapes[n++].step = 1;
+    for (size_t i = 0; i < n; i++) {
+        struct wbuf w = WBUF_INIT;
+        write_head(&w, &shapes[i]);
+        assert_refused(OBJECT_HEAD, &w);
+    }
+}
+
+static void lists_of_a_head_are_sorted_by_source(void **state)
+{
+    static const char *const behind[] = { "xxxxxx", "xxxxy", "y", "\xff" };
+    char too_long[MAX_FORMAT_NAME + 2] = "";
+    memset(too_long, 'y', sizeof too_long - 1);
+    const char *const not_behind[] = { "xxxxx", "xxxx", "xxxxw", "a", "", too_long };
+    struct head_shape s = good_head; /* whose first is of "xxxxx" */
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+        struct wbuf w = WBUF_INIT;
+        s.second = behind[i];
+        write_head(&w, &s);
+        assert_accepted(OBJECT_HEAD, &w);
+    }
+    for (size_t i = 0; i < sizeof not_behind / sizeof *not_behind; i++) {
+        struct wbuf w = WBUF_INIT;
+        s.second = not_behind[i];
+        write_head(&w, &s);
+        assert_refused(OBJECT_HEAD, &w);
+    }
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -631,7 +722,10 @@ int main(void)
         cmocka_unit_test(counts_are_held_against_the_input),
         cmocka_unit_test(memory_is_asked_for_only_when_the_input_can_fill_it),
         cmocka_unit_test(head_fields),
-        cmocka_unit_test(head_bounds),
+        cmocka_unit_test(heads_beyond_a_bound_are_refused),
+        cmocka_unit_test(heads_at_a_bound_are_read),
+        cmocka_unit_test(heads_whose_history_contradicts_itself_are_refused),
+        cmocka_unit_test(lists_of_a_head_are_sorted_by_source),
         cmocka_unit_test(lists_are_written_oldest_first),
         cmocka_unit_test(lists_out_of_order_are_refused),
         cmocka_unit_test(reach_lists_are_sorted_and_of_a_depth),

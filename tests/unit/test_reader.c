@@ -17,7 +17,7 @@
 struct log {
     char text[LOG_BYTES];
     unsigned gaps;
-    char gap_text[2 * ERR_TEXT_BYTES];
+    char gap_text[2 * ERR_TEXT_BYTES + 2];
     int stop_after; /* 0: never */
 };
 
@@ -221,7 +221,8 @@ static void a_false_index_is_damage(void **state)
     struct leaf_info wrong = { .id = t->leaf[2], .entries = 2, .first = "b", .first_len = 1 };
     leaf_info_write(&w, &li);
     leaf_info_write(&w, &wrong);
-    struct body_index bi[2] = { { .first = "a", .first_len = 1 }, { .first = "b", .first_len = 1 } };
+    struct body_index bi[2] = { { .first = "a", .first_len = 1 },
+                                { .first = "b", .first_len = 1 } };
     struct snapshot_body body = { .index = bi, .n_index = 1 };
     struct tree other = { .src = t->src, .body = &body };
     struct log l;
@@ -286,8 +287,8 @@ static void finds_a_file_before_its_further_parts(void **state)
     kit_free(t.kit);
 }
 
-static void select_into(struct tree *t, const char *p1, const char *p2, const char *name, struct log *l,
-                        int want)
+static void select_into(struct tree *t, const char *p1, const char *p2, const char *name,
+                        struct log *l, int want)
 {
     char *paths[2] = { (char *)p1, (char *)p2 };
     struct select sel = { .paths = paths, .n_paths = p2 ? 2 : p1 ? 1 : 0, .name = name };
@@ -357,7 +358,8 @@ static void only_gaps_that_matter_count(void **state)
 
 /* --- differences ------------------------------------------------------------------------------------ */
 
-static int see_change(void *ctx, char change, unsigned what, const struct entry *a, const struct entry *b)
+static int see_change(void *ctx, char change, unsigned what, const struct entry *a,
+                      const struct entry *b)
 {
     const struct entry *en = a ? a : b;
     char word[256];
@@ -385,8 +387,10 @@ static void finds_no_difference(void **state)
 
 static void plant_change(struct kit *k, int side)
 {
-    struct xattr x[2] = { { .name = "user.a", .name_len = 6, .value = (const uint8_t *)"1", .len = 1 },
-                          { .name = "user.b", .name_len = 6, .value = (const uint8_t *)"2", .len = 1 } };
+    struct xattr x[2] = {
+        { .name = "user.a", .name_len = 6, .value = (const uint8_t *)"1", .len = 1 },
+        { .name = "user.b", .name_len = 6, .value = (const uint8_t *)"2", .len = 1 }
+    };
     struct xattr swapped[2] = { x[1], x[0] };
     struct entry en;
     if (side == 0)

@@ -1,4 +1,5 @@
-/* test_zstd.c - lib/codec/zstd.h: round trips, bounds, and frames that are not what they should be. */
+/* test_zstd.c - lib/codec/zstd.h: round trips, bounds, and frames that are not what they should
+ * be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char text[] = "the quick brown fox jumps over the lazy dog; the quick brown fox jumps again, "
-                           "and the quick brown fox is tired of the lazy dog";
+static const char text[] =
+    "the quick brown fox jumps over the lazy dog; the quick brown fox jumps again, "
+    "and the quick brown fox is tired of the lazy dog";
 
 static size_t pack(struct zstd *z, int level, uint8_t *out, size_t cap)
 {

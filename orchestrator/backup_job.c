@@ -1,0 +1,343 @@
+/*
+ * backup_job.c - the orchestrator's side of a backup: answers the agent's questions, packs what it sends, and commits
+ * what it reports; see backup_job.h and docs/protocol.md.
+ */
+#include "orchestrator/backup_job.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "lib/wire/wire.h"
+#include "orchestrator/packer.h"
+#include "orchestrator/session.h"
+#include <stdlib.h>
+
+#define DEDUP_ROTATION 1
+#define MAX_REACH_IDS (16u << 20) /* 16 TiB of chunks in one snapshot */
+
+struct backup {
+    struct app *app;
+    struct vault *v;
+    struct backup_job *job;
+    struct session *session;
+    struct fanout *fanout;
+    struct packer *packer;
+    char source[MAX_FORMAT_NAME + 1];
+    struct data_key key;
+    bool have_key, done;
+    struct id *reach;
+    size_t n_reach, cap_reach;
+    uint64_t stored_before;
+    struct ui_progress progress;
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static int malformed(struct err *e)
+{
+    return err_set(e, ERR_PROTOCOL, _("the agent sent a malformed message"));
+}
+
+/* --- progress --------------------------------------------------------------------------------------------------------- */
+static void show(struct backup *b)
+{
+    struct ui_progress *p = &b->progress;
+    for (size_t i = 0; i < b->v->n_copies; i++) {
+        const struct copy *c = &b->v->copies[i];
+        p->copies[i] = (struct ui_copy_line){ .place = c->place, .bytes = fanout_bytes(b->fanout, i),
+            .state = fanout_alive(b->fanout, i) ? _("writing") : fanout_error(b->fanout, i) ? _("failed") : _("away") };
+    }
+    p->n_copies = b->v->n_copies;
+    ui_progress(&b->app->ui, p);
+}
+
+static int on_progress(struct backup *b, struct rbuf *r, struct err *e)
+{
+    struct msg_progress m;
+    int rc = msg_progress_read(r, &m, e);
+    if (rc < 0)
+        return rc;
+    struct ui_progress *p = &b->progress;
+    p->phase = m.phase == 0 ? _("backing up") : _("finishing");
+    p->files = m.files;
+    p->bytes = m.bytes;
+    p->total_files = m.total_files;
+    p->total_bytes = m.total_bytes;
+    p->problems = m.problems;
+    p->path = m.path;
+    p->path_len = m.path_len;
+    show(b);
+    p->path = NULL;
+    return 0;
+}
+
+static int on_note(struct backup *b, struct rbuf *r, struct err *e)
+{
+    struct msg_note m;
+    int rc = msg_note_read(r, &m, e);
+    if (rc == 0)
+        ui_note(&b->app->ui, m.problem, m.path, m.path_len, m.text, m.text_len);
+    return rc;
+}
+
+/* --- chunks --------------------------------------------------------------------------------------------------------------- */
+static int on_have(struct backup *b, struct rbuf *r, struct err *e)
+{
+    uint64_t n = rb_varint_max(r, MAX_FRAME_IDS);
+    struct wbuf w = WBUF_INIT;
+    int rc = 0;
+    wb_varint(&w, n);
+    size_t at = w.len;
+    uint8_t *bits = wb_grow(&w, (n + 7) / 8);
+    if (!bits && n)
+        return no_memory(e);
+    if (n)
+        memset(bits, 0, (n + 7) / 8);
+    for (uint64_t i = 0; rc >= 0 && i < n; i++) {
+        struct id id;
+        rb_id(r, &id);
+        rc = chunkdb_has(b->v->db, &id, true, e);
+        if (rc > 0)
+            w.p[at + i / 8] |= (uint8_t)(1u << (i % 8));
+    }
+    if (rc >= 0)
+        rc = rb_done(r) ? wire_send(session_wire(b->session), FRAME_HAD, &w, NULL, 0, e) : malformed(e);
+    wbuf_free(&w);
+    return rc < 0 ? rc : 0;
+}
+
+/* A key id or a chunk id that is taken is never taken again: an agent must not answer for another's data. */
+static int on_data_key(struct backup *b, struct rbuf *r, struct err *e)
+{
+    size_t n = 0;
+    rb_id(r, &b->key.id);
+    const uint8_t *blob = rb_blob(r, DATA_KEY_BLOB_BYTES, &n);
+    if (!rb_done(r) || n != DATA_KEY_BLOB_BYTES || b->have_key)
+        return malformed(e);
+    for (size_t i = 0; i < b->v->data_keys->n; i++)
+        if (id_eq(&b->v->data_keys->keys[i].id, &b->key.id))
+            return err_set(e, ERR_PROTOCOL, _("the agent sent a data key that is not new"));
+    memcpy(b->key.blob, blob, n);
+    b->have_key = true;
+    return publish_key(b->v, b->fanout, &b->key, e);
+}
+
+static int on_put(struct backup *b, struct rbuf *r, struct err *e)
+{
+    struct chunk_ref ref = { .key_id = b->key.id };
+    rb_id(r, &ref.id);
+    ref.counter = rb_varint(r);
+    size_t n = rb_left(r);
+    const uint8_t *sealed = rb_bytes(r, n);
+    if (!sealed || r->bad || n <= AEAD_TAG_BYTES || n > MAX_SEALED_BYTES || !b->have_key)
+        return malformed(e);
+    int rc = chunkdb_has(b->v->db, &ref.id, false, e);
+    if (rc != 0)
+        return rc < 0 ? rc : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that the vault has"));
+    return packer_add(b->packer, &ref, sealed, n, e);
+}
+
+static int on_reach(struct backup *b, struct rbuf *r, struct err *e)
+{
+    uint64_t n = rb_varint_max(r, MAX_FRAME_IDS);
+    if (b->n_reach + n > MAX_REACH_IDS)
+        return err_set(e, ERR_LIMIT, _("the snapshot has too many chunks; split the policy"));
+    if (b->n_reach + n > b->cap_reach) {
+        size_t cap = 2 * b->cap_reach + MAX_FRAME_IDS;
+        struct id *grown = realloc(b->reach, cap * sizeof *grown);
+        if (!grown)
+            return no_memory(e);
+        b->reach = grown;
+        b->cap_reach = cap;
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        struct id *id = &b->reach[b->n_reach];
+        rb_id(r, id);
+        if (b->n_reach > 0 && id_cmp(&b->reach[b->n_reach - 1], id) >= 0)
+            return malformed(e);
+        b->n_reach++;
+    }
+    return rb_done(r) ? 0 : malformed(e);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------------- */
+static int make_snapshot(struct backup *b, const struct msg_snapshot *m, struct snapshot *s)
+{
+    *s = (struct snapshot){
+        .state = m->problems ? SNAPSHOT_PARTIAL : SNAPSHOT_WHOLE,
+        .flags = b->job->quarantine ? SNAPSHOT_QUARANTINE : 0,
+        .policy = (char *)b->job->policy->name, .source = b->source, .host = (char *)session_host(b->session),
+        .kind = "files", .base = m->base, .started_ns = m->started_ns, .ended_ns = m->ended_ns,
+        .received_ns = sys_realtime_ns(), .files = m->files, .dirs = m->dirs, .others = m->others, .bytes = m->bytes,
+        .bytes_read = m->bytes_read, .bytes_stored = packer_bytes(b->packer), .problems = m->problems,
+        .key_id = b->key.id, .counter = m->counter, .body = (uint8_t *)m->body, .body_len = m->body_len,
+    };
+    return 0;
+}
+
+static void keep_results(struct backup *b, const struct snapshot *s)
+{
+    struct backup_job *j = b->job;
+    j->state = s->state;
+    j->files = s->files;
+    j->dirs = s->dirs;
+    j->others = s->others;
+    j->bytes = s->bytes;
+    j->bytes_read = s->bytes_read;
+    j->bytes_stored = s->bytes_stored;
+    j->problems = s->problems;
+}
+
+static void on_transferred(void *ctx, uint64_t bytes)
+{
+    struct backup *b = ctx;
+    (void)bytes;
+    b->progress.phase = _("catching up");
+    show(b);
+}
+
+static int commit(struct backup *b, struct snapshot *s, struct err *e)
+{
+    b->progress.phase = _("committing");
+    show(b);
+    int rc = publish_index(b->v, b->fanout, e);
+    if (rc == 0)
+        rc = publish_snapshot(b->v, b->fanout, b->source, s, b->reach, b->n_reach, &b->job->snapshot, e);
+    if (rc == 0)
+        rc = publish_head(b->v, b->fanout, true, on_transferred, b, &b->job->published, e);
+    if (rc == 0 && b->job->published.n_current < b->job->conf->min_copies)
+        rc = err_set(e, ERR_FAILED, _("the backup is in %zu of at least %u copies"), b->job->published.n_current,
+                     b->job->conf->min_copies);
+    return rc;
+}
+
+static int on_snapshot(struct backup *b, struct rbuf *r, struct err *e)
+{
+    struct msg_snapshot m;
+    struct snapshot s;
+    struct wbuf w = WBUF_INIT;
+    int rc = msg_snapshot_read(r, &m, e);
+    if (rc == 0 && !b->have_key)
+        rc = malformed(e);
+    if (rc == 0)
+        rc = packer_finish(b->packer, e);
+    if (rc == 0)
+        rc = fanout_flush(b->fanout, e);
+    if (rc < 0)
+        return rc;
+    make_snapshot(b, &m, &s);
+    rc = commit(b, &s, e);
+    if (rc < 0)
+        return rc;
+    keep_results(b, &s);
+    b->done = true;
+    wb_id(&w, &b->job->snapshot);
+    /* The backup is safe now, whatever becomes of the agent: without its answer it reads everything next time. */
+    wire_send(session_wire(b->session), FRAME_COMMITTED, &w, NULL, 0, NULL);
+    wbuf_free(&w);
+    return 0;
+}
+
+static int handle(struct backup *b, enum frame_type type, struct rbuf *r, struct err *e)
+{
+    switch (type) {
+    case FRAME_HAVE: return on_have(b, r, e);
+    case FRAME_PUT: return on_put(b, r, e);
+    case FRAME_DATAKEY: return on_data_key(b, r, e);
+    case FRAME_NOTE: return on_note(b, r, e);
+    case FRAME_PROGRESS: return on_progress(b, r, e);
+    case FRAME_REACH: return on_reach(b, r, e);
+    case FRAME_SNAPSHOT: return on_snapshot(b, r, e);
+    default: return err_set(e, ERR_PROTOCOL, _("the agent sent a message that does not belong to a backup"));
+    }
+}
+
+static int converse(struct backup *b, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && !b->done) {
+        enum frame_type type;
+        struct rbuf r;
+        rc = wire_recv(session_wire(b->session), &type, &r, 0, e);
+        if (rc == 0)
+            rc = handle(b, type, &r, e);
+    }
+    if (rc < 0)
+        wire_send_error(session_wire(b->session), e);
+    return rc;
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------------------------------- */
+static int send_job(struct backup *b, struct err *e)
+{
+    const struct policy *p = b->job->policy;
+    struct msg_backup m = { .vault_id = b->v->keys.vault_id, .policy = p->name, .source = b->source,
+        .compression = b->job->conf->compression, .one_file_system = p->one_file_system,
+        .skip_cache_dirs = p->skip_cache_dirs, .want_estimate = b->app->ui.tty, .force_full = b->job->full,
+        .roots = p->paths, .n_roots = p->n_paths, .exclude = p->exclude, .n_exclude = p->n_exclude };
+    const struct source_list *l = vault_list(b->v, b->source);
+    struct wbuf w = WBUF_INIT;
+    memcpy(m.recovery_pk, b->v->keys.recovery_pk, PUBLIC_KEY_BYTES);
+    dedup_key(&b->v->keys, p->agent, DEDUP_ROTATION, m.dedup_key);
+    m.live = calloc((l ? l->n : 0) + 1, sizeof *m.live);
+    if (!m.live)
+        return no_memory(e);
+    for (size_t i = l ? l->n : 0; i-- > 0 && m.n_live < MAX_FRAME_IDS;)
+        m.live[m.n_live++] = l->snaps[i].ref.id;
+    msg_backup_write(&w, &m);
+    int rc = w.failed ? no_memory(e) : wire_send(session_wire(b->session), FRAME_BACKUP, &w, NULL, 0, e);
+    secret_wipe(m.dedup_key, sizeof m.dedup_key);
+    if (w.p)
+        secret_wipe(w.p, w.len);
+    wbuf_free(&w);
+    free(m.live);
+    return rc;
+}
+
+static int start_fanout(struct backup *b, struct err *e)
+{
+    struct store *stores[MAX_COPIES] = { 0 };
+    for (size_t i = 0; i < b->v->n_copies; i++) {
+        enum copy_state s = b->v->copies[i].state;
+        if (s == COPY_CURRENT || s == COPY_BEHIND)
+            stores[i] = b->v->copies[i].store;
+    }
+    return fanout_new(stores, b->v->n_copies, &b->fanout, e);
+}
+
+static int prepare(struct backup *b, struct err *e)
+{
+    int rc = publish_begin(b->v, b->job->take_over, e);
+    if (rc == 0)
+        rc = start_fanout(b, e);
+    if (rc == 0)
+        rc = publish_settle(b->v, b->fanout, e);
+    if (rc == 0)
+        rc = packer_new(b->v, b->fanout, &b->packer, e);
+    return rc;
+}
+
+int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struct err *e)
+{
+    struct backup b = { .app = app, .v = v, .job = j };
+    source_name(j->policy->name, b.source);
+    j->started_ms = b.progress.started_ms = sys_monotonic_ms();
+    chunkdb_forget_promises(v->db);
+    int rc = prepare(&b, e);
+    if (rc == 0)
+        rc = session_start(app, j->policy->agent, &b.session, e);
+    if (rc == 0)
+        rc = send_job(&b, e);
+    if (rc == 0)
+        rc = converse(&b, e);
+    /* Committed is committed: how the agent ends cannot change that any more. */
+    if (b.session)
+        session_end(b.session, true, NULL);
+    ui_progress_end(&app->ui);
+    packer_free(b.packer);
+    fanout_free(b.fanout);
+    free(b.reach);
+    j->ended_ms = sys_monotonic_ms();
+    return rc;
+}

@@ -1,0 +1,159 @@
+/* cmd_backup.c - twofold backup POLICY…: one run each, to all copies. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/args.h"
+#include "orchestrator/backup_job.h"
+#include <stdlib.h>
+
+struct options {
+    bool quarantine, full, take_over;
+};
+
+static void json_result(struct app *app, const struct vault *v, const struct backup_job *j)
+{
+    char hex[ID_HEX_BYTES];
+    json_t *copies = json_array();
+    for (size_t i = 0; i < v->n_copies; i++) {
+        const struct err *why = &j->published.problem[i];
+        json_t *c = json_pack("{s:s, s:b}", "place", v->copies[i].place, "complete", j->published.current[i]);
+        if (!j->published.current[i])
+            json_object_set_new(c, "problem", json_string(why->why[0] ? why->why : why->what));
+        json_array_append_new(copies, c);
+    }
+    ui_json(&app->ui, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "backup",
+        "policy", j->policy->name, "snapshot", id_hex(&j->snapshot, hex),
+        "state", j->state == SNAPSHOT_WHOLE ? "whole" : "partial", "files", (json_int_t)j->files,
+        "folders", (json_int_t)j->dirs, "others", (json_int_t)j->others, "bytes", (json_int_t)j->bytes,
+        "bytes_read", (json_int_t)j->bytes_read, "bytes_stored", (json_int_t)j->bytes_stored,
+        "problems", (json_int_t)j->problems, "ms", (json_int_t)(j->ended_ms - j->started_ms), "copies", copies));
+}
+
+static void print_result(struct app *app, const struct vault *v, const struct backup_job *j)
+{
+    char hex[ID_HEX_BYTES], a[32], b[32], c[32];
+    uint64_t ms = j->ended_ms - j->started_ms;
+    ui_line(&app->ui, _("%s: snapshot %.8s, %s"), j->policy->name, id_hex(&j->snapshot, hex),
+            j->state == SNAPSHOT_WHOLE ? _("whole") : _("PARTIAL"));
+    ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s in each copy, %llu.%llu s"), (unsigned long long)j->files,
+            ui_bytes(j->bytes, a), ui_bytes(j->bytes_read, b), ui_bytes(j->bytes_stored, c),
+            (unsigned long long)(ms / 1000), (unsigned long long)(ms / 100 % 10));
+    for (size_t i = 0; i < v->n_copies; i++) {
+        const struct caught_up *cu = &j->published.caught_up[i];
+        const struct err *why = &j->published.problem[i];
+        if (j->published.current[i] && cu->objects)
+            ui_line(&app->ui, _("  copy \"%s\": complete (caught up: %llu objects, %s)"), v->copies[i].place,
+                    (unsigned long long)cu->objects, ui_bytes(cu->bytes, a));
+        else if (j->published.current[i])
+            ui_line(&app->ui, _("  copy \"%s\": complete"), v->copies[i].place);
+        else
+            ui_line(&app->ui, _("  copy \"%s\": LACKS this backup: %s"), v->copies[i].place,
+                    why->why[0] ? why->why : why->what);
+    }
+    json_result(app, v, j);
+}
+
+/* Done, but not all of it: says so in three lines, and what to do. */
+static int verdict(struct app *app, const struct vault *v, const struct backup_job *j)
+{
+    struct err e = ERR_INIT;
+    size_t lacking = v->n_copies - j->published.n_current;
+    if (lacking > 0) {
+        size_t i = 0;
+        while (i < v->n_copies && j->published.current[i])
+            i++;
+        const struct err *why = &j->published.problem[i];
+        err_set(&e, ERR_PARTIAL, _("the backup is good, but copy \"%s\" lacks it: %s"), v->copies[i].place,
+                why->why[0] ? why->why : why->what);
+        err_next(&e, _("mend that copy's place, then run: twofold replicate"));
+    } else if (j->state != SNAPSHOT_WHOLE) {
+        err_set(&e, ERR_PARTIAL, _("%llu things could not be read as they should; each is named above"),
+                (unsigned long long)j->problems);
+        err_next(&e, _("see to them, or exclude them in the policy; what could be read is saved"));
+    } else {
+        return 0;
+    }
+    err_wrap(&e, _("backup of \"%s\""), j->policy->name);
+    return ui_error(&app->ui, &e);
+}
+
+static int run(struct app *app, struct policy *p, struct vault_conf *conf, struct vault *v, const struct options *o, bool full,
+               struct backup_job *ret, struct err *e)
+{
+    *ret = (struct backup_job){ .policy = p, .conf = conf, .quarantine = o->quarantine, .full = full,
+                                .take_over = o->take_over };
+    return backup_job_run(app, v, ret, e);
+}
+
+static int backup_one(struct app *app, const char *name, const struct options *o)
+{
+    struct policy *p = NULL;
+    struct vault_conf *conf = NULL;
+    struct vault *v = NULL;
+    struct backup_job j;
+    struct err e = ERR_INIT;
+    int rc = policy_load(&app->paths, name, &p, &e), status;
+    for (int attempt = 0; rc == 0 && attempt < 2; attempt++) {
+        vault_conf_free(conf);
+        vault_close(v);
+        conf = NULL;
+        v = NULL;
+        rc = vault_conf_load(&app->paths, p->vault[0] ? p->vault : NULL, &conf, &e);
+        if (rc == 0) {
+            struct vault_choice c = { .vault = conf->name };
+            rc = app_open_vault(app, &c, true, false, &v, &e);
+        }
+        if (rc == 0)
+            rc = run(app, p, conf, v, o, o->full || attempt > 0, &j, &e);
+        /* What the agent remembers is not in the vault any more: once again, reading everything. */
+        if (rc != -ERR_DAMAGED || attempt > 0)
+            break;
+        ui_warn(&app->ui, _("the vault lacks something that the last backup had; everything is read again"));
+        rc = 0;
+    }
+    if (rc == 0) {
+        print_result(app, v, &j);
+        status = verdict(app, v, &j);
+    } else {
+        err_wrap(&e, _("backup of \"%s\""), name);
+        status = ui_error(&app->ui, &e);
+    }
+    vault_close(v);
+    vault_conf_free(conf);
+    policy_free(p);
+    return status;
+}
+
+/* The worst of several: a failure counts more than an incomplete run. */
+static int worse(int a, int b)
+{
+    if (a == 0 || b == 0)
+        return a ? a : b;
+    return a == 3 ? b : a;
+}
+
+int cmd_backup(struct app *app, int argc, char **argv)
+{
+    enum { OPT_QUARANTINE = OPT_OWN, OPT_FULL, OPT_TAKE_OVER };
+    static const struct option options[] = { { "quarantine", no_argument, NULL, OPT_QUARANTINE },
+                                             { "full", no_argument, NULL, OPT_FULL },
+                                             { "take-over", no_argument, NULL, OPT_TAKE_OVER },
+                                             OPTIONS_END };
+    struct options o = { 0 };
+    int c, status = 0;
+    args_begin();
+    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (c == OPT_QUARANTINE)
+            o.quarantine = true;
+        else if (c == OPT_FULL)
+            o.full = true;
+        else if (c == OPT_TAKE_OVER)
+            o.take_over = true;
+        else
+            return args_bad(app, c, argv);
+    }
+    if (optind == argc)
+        return app_usage(app, _("which policy?"));
+    for (int i = optind; i < argc && !sys_interrupted(); i++)
+        status = worse(status, backup_one(app, argv[i], &o));
+    return sys_interrupted() && status == 0 ? 130 : status;
+}

@@ -1,0 +1,196 @@
+/* cmd_restore.c - twofold restore POLICY --to TARGET …, also from nothing but one copy and the passphrase. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/args.h"
+#include "orchestrator/look.h"
+#include "orchestrator/restore_job.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct options {
+    struct vault_choice choice;
+    const char *policy, *to, *snapshot, *at, *from;
+    bool overwrite, strip;
+    char **paths;
+    size_t n_paths;
+};
+
+/* "--at TIME" is the newest snapshot not after it. */
+static int choose(struct app *app, struct vault *v, const struct options *o, const struct snap_ref **ret, struct err *e)
+{
+    char *name = NULL;
+    const char *source = NULL;
+    int rc;
+    if (o->at && asprintf(&name, "%s@%s", o->policy, o->at) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    rc = app_find_snapshot(app, v, o->policy, name ? name : o->snapshot, ret, &source, e);
+    free(name);
+    return rc;
+}
+
+static int absolute(const char *path, char **ret, struct err *e)
+{
+    char cwd[PATH_MAX];
+    if (path[0] == '/')
+        *ret = strdup(path);
+    else if (!getcwd(cwd, sizeof cwd))
+        return err_sys(e, "%s", path);
+    else if (asprintf(ret, "%s/%s", cwd, path) < 0)
+        *ret = NULL;
+    return *ret ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static void print_copies(struct app *app, const struct vault *v, const struct restore_job *j)
+{
+    for (size_t i = 0; i < v->n_copies; i++) {
+        const struct copy *c = &v->copies[i];
+        if (c->state == COPY_AWAY || c->state == COPY_WRONG)
+            ui_line(&app->ui, _("  copy \"%s\": not used"), c->place);
+        else if (j->bad[i])
+            ui_line(&app->ui, _("  copy \"%s\": %llu chunks, and %llu that were DAMAGED or missing"), c->place,
+                    (unsigned long long)j->served[i], (unsigned long long)j->bad[i]);
+        else
+            ui_line(&app->ui, _("  copy \"%s\": %llu chunks"), c->place, (unsigned long long)j->served[i]);
+    }
+}
+
+static void print_result(struct app *app, const struct vault *v, const struct restore_job *j, const struct options *o,
+                         uint64_t ms)
+{
+    char hex[ID_HEX_BYTES], size[32];
+    const struct msg_done *d = &j->done;
+    json_t *copies = json_array();
+    ui_line(&app->ui, _("restored snapshot %.8s to %s"), id_hex(&j->snap->ref.id, hex), o->to);
+    ui_line(&app->ui, _("  %llu files, %s, %llu folders; %llu were there already; %llu.%llu s"), (unsigned long long)d->files,
+            ui_bytes(d->bytes, size), (unsigned long long)d->dirs, (unsigned long long)d->already,
+            (unsigned long long)(ms / 1000), (unsigned long long)(ms / 100 % 10));
+    if (d->set_aside)
+        ui_line(&app->ui, _("  %llu things that were in the way are set aside in %s/.twofold-aside-…"),
+                (unsigned long long)d->set_aside, o->to);
+    print_copies(app, v, j);
+    for (size_t i = 0; i < v->n_copies; i++)
+        json_array_append_new(copies, json_pack("{s:s, s:I, s:I}", "place", v->copies[i].place, "chunks",
+                              (json_int_t)j->served[i], "damaged", (json_int_t)j->bad[i]));
+    ui_json(&app->ui, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "restore", "snapshot", hex,
+        "target", o->to, "files", (json_int_t)d->files, "folders", (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes,
+        "already", (json_int_t)d->already, "failed", (json_int_t)d->failed, "set_aside", (json_int_t)d->set_aside,
+        "ms", (json_int_t)ms, "copies", copies));
+}
+
+static int verdict(struct app *app, const struct restore_job *j)
+{
+    struct err e = ERR_INIT;
+    if (j->done.failed) {
+        err_set(&e, ERR_DAMAGED, _("%llu files could not be restored whole and were left out; each is named above"),
+                (unsigned long long)j->done.failed);
+        err_next(&e, _("take them from an older snapshot (twofold find NAME), then run: twofold scrub, twofold repair"));
+    } else if (j->problems) {
+        err_set(&e, ERR_PARTIAL, _("the files are whole, but %llu things are not as they were; each is named above"),
+                (unsigned long long)j->problems);
+        err_next(&e, _("see to them; as root, owners and special attributes can be restored too"));
+    } else {
+        return 0;
+    }
+    err_wrap(&e, _("restore of \"%s\""), j->v->name);
+    return ui_error(&app->ui, &e);
+}
+
+/* What could not be checked is said (docs/security.md). */
+static void say_unchecked(struct app *app, const struct vault *v, const struct options *o)
+{
+    if (o->choice.copy)
+        ui_warn(&app->ui, _("read from one copy alone: whether newer backups exist elsewhere cannot be told from here"));
+    (void)v;
+}
+
+static int restore(struct app *app, struct options *o, struct err *e, int *ret_status)
+{
+    struct restore_job j = { .from = -1 };
+    struct policy *p = NULL;
+    struct vault *v = NULL;
+    char *to = NULL;
+    uint64_t start = sys_monotonic_ms();
+    int rc = absolute(o->to, &to, e);
+    if (rc == 0)
+        rc = app_open_policy(app, o->policy, &o->choice, false, true, &p, &v, e);
+    if (rc == 0 && o->from)
+        rc = find_copy(v, o->from, &j.from, e);
+    if (rc == 0)
+        rc = choose(app, v, o, &j.snap, e);
+    if (rc == 0) {
+        say_unchecked(app, v, o);
+        j.v = v;
+        j.agent = p->agent;
+        j.msg.target = to;
+        j.msg.overwrite = o->overwrite;
+        j.msg.strip_source = o->strip;
+        j.msg.paths = o->paths;
+        j.msg.n_paths = o->n_paths;
+        rc = restore_job_run(app, &j, e);
+    }
+    if (rc == 0) {
+        o->to = to;
+        print_result(app, v, &j, o, sys_monotonic_ms() - start);
+        *ret_status = verdict(app, &j);
+    }
+    free(to);
+    policy_free(p);
+    vault_close(v);
+    return rc;
+}
+
+static int paths_ok(struct app *app, const struct options *o)
+{
+    for (size_t i = 0; i < o->n_paths; i++)
+        if (o->paths[i][0] != '/')
+            return app_usage(app, _("%s: paths in a backup are absolute, like /etc/hosts"), o->paths[i]);
+    return 0;
+}
+
+int cmd_restore(struct app *app, int argc, char **argv)
+{
+    enum { OPT_TO = OPT_OWN, OPT_SNAPSHOT, OPT_AT, OPT_FROM, OPT_OVERWRITE, OPT_STRIP, OPT_POLICY };
+    static const struct option options[] = { { "to", required_argument, NULL, OPT_TO },
+                                             { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
+                                             { "at", required_argument, NULL, OPT_AT },
+                                             { "from", required_argument, NULL, OPT_FROM },
+                                             { "overwrite", no_argument, NULL, OPT_OVERWRITE },
+                                             { "strip-source", no_argument, NULL, OPT_STRIP },
+                                             { "policy", required_argument, NULL, OPT_POLICY },
+                                             CHOICE_OPTIONS, OPTIONS_END };
+    struct options o = { 0 };
+    struct err e = ERR_INIT;
+    int c, status = 0;
+    args_begin();
+    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (c) {
+        case OPT_TO: o.to = optarg; break;
+        case OPT_SNAPSHOT: o.snapshot = optarg; break;
+        case OPT_AT: o.at = optarg; break;
+        case OPT_FROM: o.from = optarg; break;
+        case OPT_OVERWRITE: o.overwrite = true; break;
+        case OPT_STRIP: o.strip = true; break;
+        case OPT_POLICY: o.policy = optarg; break;
+        default:
+            if (!choice_option(c, &o.choice))
+                return args_bad(app, c, argv);
+        }
+    }
+    if (!o.policy && optind < argc)
+        o.policy = argv[optind++];
+    if (!o.policy)
+        return app_usage(app, _("which policy?"));
+    if (!o.to)
+        return app_usage(app, _("where to? Give --to TARGET"));
+    if (o.snapshot && o.at)
+        return app_usage(app, _("--snapshot and --at say the same thing; give one"));
+    o.paths = argv + optind;
+    o.n_paths = (size_t)(argc - optind);
+    status = paths_ok(app, &o);
+    if (status == 0 && restore(app, &o, &e, &status) < 0) {
+        err_wrap(&e, _("restore of \"%s\""), o.policy);
+        status = ui_error(&app->ui, &e);
+    }
+    return status;
+}

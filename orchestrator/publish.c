@@ -1,0 +1,383 @@
+/* publish.c - keys, index, snapshot and lists of a run, in write order; see publish.h. The head: publish_head.c. */
+#include "orchestrator/publish_internal.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+int put_object(struct vault *v, struct fanout *f, enum object_type type, const struct wbuf *plain, struct object_ref *ret,
+               struct err *e)
+{
+    struct wbuf obj = WBUF_INIT;
+    char name[MAX_OBJECT_NAME];
+    if (plain->failed)
+        return no_memory(e);
+    int rc = envelope_seal(&v->keys, type, plain->p, plain->len, &obj, e);
+    if (rc == 0) {
+        sha256_of(obj.p, obj.len, &ret->id);
+        ret->len = obj.len;
+        rc = fanout_put(f, outgoing_bytes(object_name(type, &ret->id, name), &obj), FANOUT_ALL, e);
+    }
+    wbuf_free(&obj);
+    return rc;
+}
+
+static int add_ref(struct object_ref **refs, size_t *n, const struct object_ref *r, struct err *e)
+{
+    struct object_ref *grown = realloc(*refs, (*n + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(e);
+    grown[(*n)++] = *r;
+    *refs = grown;
+    return 0;
+}
+
+/* --- may we write? ------------------------------------------------------------------------------------------------- */
+static int check_writer(const struct vault *v, struct err *e)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        if (!id_eq(&v->tips[i].head->writer, &v->writer)) {
+            err_set(e, ERR_REFUSED, _("the newest state of vault \"%s\" was written by another orchestrator"), v->name);
+            return err_next(e, _("if that one is gone, or this one shall write from now on: run it again with --take-over"));
+        }
+    return 0;
+}
+
+static int check_seen(const struct vault *v, struct err *e)
+{
+    bool away = false;
+    if (v->seen_generation == 0)
+        return 0;
+    for (size_t i = 0; i < v->n_tips; i++)
+        if (v->tips[i].head->generation > v->seen_generation ||
+            head_descends(v->tips[i].head, &v->tips[i].id, &v->seen_head))
+            return 0;
+    for (size_t i = 0; i < v->n_copies; i++)
+        away |= v->copies[i].state == COPY_AWAY;
+    if (away)
+        return 0; /* the newest head may lie there: what is written now forks, and is merged later */
+    err_set(e, ERR_ROLLBACK, _("every copy shows an older state than generation %llu, which was written from here"),
+            (unsigned long long)v->seen_generation);
+    return err_next(e, _("find out who put the copies back; to go on from what they show, run it again with --take-over"));
+}
+
+int publish_begin(struct vault *v, bool take_over, struct err *e)
+{
+    int rc = take_over ? 0 : check_writer(v, e);
+    if (rc == 0 && !take_over)
+        rc = check_seen(v, e);
+    for (size_t i = 0; rc == 0 && i < v->n_copies; i++)
+        if (v->copies[i].state == COPY_CURRENT || v->copies[i].state == COPY_BEHIND)
+            store_sweep_tmp(v->copies[i].store, NULL);
+    return rc;
+}
+
+/* --- what a killed run left --------------------------------------------------------------------------------------- */
+struct pending_list {
+    struct object_ref *refs;
+    size_t n;
+};
+
+static int collect_pending(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    struct pending_list *l = ctx;
+    return pending ? add_ref(&l->refs, &l->n, pack, e) : 0;
+}
+
+static int settle_pack(struct vault *v, struct fanout *f, const struct object_ref *pack, struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    uint32_t lacking = 0;
+    bool there = false;
+    uint64_t len;
+    object_name(OBJECT_PACK, &pack->id, name);
+    for (size_t i = 0; i < v->n_copies; i++) {
+        if (!fanout_alive(f, i))
+            continue;
+        if (store_stat(v->copies[i].store, name, &len, NULL) == 0 && len == pack->len)
+            there = true;
+        else
+            lacking |= 1u << i;
+    }
+    if (!there)
+        return chunkdb_drop_pack(v->db, &pack->id, e);
+    /* Read back before it is believed, also where no copy lacks it. */
+    int fd = transfer_fetch(v, OBJECT_PACK, pack, NULL, NULL);
+    if (fd < 0)
+        return chunkdb_drop_pack(v->db, &pack->id, e);
+    if (lacking)
+        return fanout_put(f, outgoing_file(name, fd, pack->len), lacking, e);
+    sys_close_quiet(fd);
+    return 0;
+}
+
+int publish_settle(struct vault *v, struct fanout *f, struct err *e)
+{
+    struct pending_list l = { 0 };
+    int rc = chunkdb_each_pack(v->db, collect_pending, &l, e);
+    for (size_t i = 0; rc == 0 && i < l.n; i++)
+        rc = settle_pack(v, f, &l.refs[i], e);
+    free(l.refs);
+    return rc;
+}
+
+/* --- keys and index ------------------------------------------------------------------------------------------------- */
+int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, struct err *e)
+{
+    struct key_set one = { .keys = (struct data_key *)k, .n = 1 };
+    struct wbuf plain = WBUF_INIT;
+    struct object_ref ref;
+    struct data_key *grown = realloc(v->data_keys->keys, (v->data_keys->n + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(e);
+    v->data_keys->keys = grown;
+    grown[v->data_keys->n++] = *k;
+    bool together = v->state->n_keys >= MAX_LOOSE_OBJECTS;
+    key_set_write(&plain, together ? v->data_keys : &one);
+    int rc = put_object(v, f, OBJECT_KEYS, &plain, &ref, e);
+    wbuf_free(&plain);
+    if (together)
+        v->state->n_keys = 0;
+    return rc < 0 ? rc : add_ref(&v->state->keys, &v->state->n_keys, &ref, e);
+}
+
+struct index_build {
+    struct vault *v;
+    struct index_writer *w;
+    bool any;
+    struct object_ref *packs;
+    size_t n;
+};
+
+static int want_pack(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    struct index_build *b = ctx;
+    (void)pending;
+    return add_ref(&b->packs, &b->n, pack, e);
+}
+
+static int want_pending(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    return pending ? want_pack(ctx, pack, pending, e) : 0;
+}
+
+static int add_tables(struct index_build *b, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < b->n; i++) {
+        struct pack_table t;
+        rc = chunkdb_pack_table(b->v->db, &b->packs[i].id, &t, e);
+        if (rc < 0)
+            break;
+        struct index_pack ip = { .id = b->packs[i].id, .len = b->packs[i].len, .table = &t };
+        rc = index_writer_add(b->w, &ip, e);
+        pack_table_done(&t);
+    }
+    return rc;
+}
+
+/* Small index objects are put together with the new one once there are many; large ones stay as they are. */
+static int merge_small(struct index_build *b, struct id *merged, size_t *ret_n, struct err *e)
+{
+    struct head *s = b->v->state;
+    size_t kept = 0;
+    int rc = 0;
+    if (s->n_index < MAX_LOOSE_OBJECTS)
+        return 0;
+    for (size_t i = 0; rc == 0 && i < s->n_index; i++) {
+        bool small = s->index[i].len < MAX_OBJECT_BYTES / 64 && *ret_n < 2 * MAX_LOOSE_OBJECTS;
+        if (!small) {
+            s->index[kept++] = s->index[i];
+            continue;
+        }
+        merged[(*ret_n)++] = s->index[i].id;
+        rc = chunkdb_index_packs(b->v->db, &s->index[i].id, want_pack, b, NULL, e);
+    }
+    s->n_index = kept;
+    return rc;
+}
+
+int publish_index(struct vault *v, struct fanout *f, struct err *e)
+{
+    struct index_build b = { .v = v };
+    struct id merged[2 * MAX_LOOSE_OBJECTS];
+    size_t n_merged = 0;
+    struct wbuf plain = WBUF_INIT;
+    struct object_ref ref;
+    int rc = chunkdb_each_pack(v->db, want_pending, &b, e);
+    if (rc < 0 || b.n == 0)
+        goto out;
+    b.w = index_writer_new();
+    rc = b.w ? merge_small(&b, merged, &n_merged, e) : no_memory(e);
+    if (rc == 0)
+        rc = add_tables(&b, e);
+    if (rc < 0)
+        goto out;
+    index_writer_finish(b.w, &plain);
+    rc = put_object(v, f, OBJECT_INDEX, &plain, &ref, e);
+    if (rc == 0)
+        rc = add_ref(&v->state->index, &v->state->n_index, &ref, e);
+    if (rc == 0)
+        rc = chunkdb_adopt_index(v->db, &ref.id, merged, n_merged, e);
+out:
+    index_writer_free(b.w);
+    wbuf_free(&plain);
+    free(b.packs);
+    return rc;
+}
+
+/* --- reach lists ---------------------------------------------------------------------------------------------------- */
+static int check_reach(struct vault *v, const struct id *ids, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        int rc = chunkdb_has(v->db, &ids[i], false, e);
+        if (rc < 0)
+            return rc;
+        if (rc == 0) {
+            char hex[ID_HEX_BYTES];
+            err_set(e, ERR_DAMAGED, _("the snapshot needs chunk %.12s, which the vault does not hold"), id_hex(&ids[i], hex));
+            return err_next(e, _("run the backup again: it will read everything anew"));
+        }
+    }
+    return 0;
+}
+
+static int put_reach(struct vault *v, struct fanout *f, const struct reach *r, struct object_ref *ret, struct err *e)
+{
+    struct wbuf plain = WBUF_INIT;
+    reach_write(&plain, r);
+    int rc = put_object(v, f, OBJECT_REACH, &plain, ret, e);
+    wbuf_free(&plain);
+    return rc;
+}
+
+/* What ids has beside base and base beside ids. */
+static int reach_difference(const struct id *base, size_t n_base, const struct id *ids, size_t n, struct reach *r)
+{
+    r->add = malloc(n * sizeof *r->add + 1);
+    r->drop = malloc(n_base * sizeof *r->drop + 1);
+    if (!r->add || !r->drop)
+        return -1;
+    for (size_t i = 0, k = 0; i < n || k < n_base;) {
+        int c = i == n ? 1 : k == n_base ? -1 : id_cmp(&ids[i], &base[k]);
+        if (c < 0)
+            r->add[r->n_add++] = ids[i++];
+        else if (c > 0)
+            r->drop[r->n_drop++] = base[k++];
+        else
+            i++, k++;
+    }
+    return 0;
+}
+
+/* Depth of the list that the newest snapshot has, so that ours may build on it; negative: better not. */
+static int base_depth(struct vault *v, const struct object_ref *ref)
+{
+    struct wbuf plain = WBUF_INIT;
+    struct reach *r = NULL;
+    int depth = -1;
+    if (vault_open_object(v, OBJECT_REACH, ref, &plain, NULL) == 0 && reach_read(plain.p, plain.len, &r, NULL) == 0)
+        depth = (int)r->depth;
+    reach_free(r);
+    wbuf_free(&plain);
+    return depth < MAX_REACH_DEPTH ? depth : -1;
+}
+
+/* 1: written as a difference; 0: not worth it. */
+static int put_reach_on_base(struct vault *v, struct fanout *f, const struct source_list *l, const struct id *ids, size_t n,
+                             struct object_ref *ret, struct err *e)
+{
+    if (!l || l->n == 0)
+        return 0;
+    const struct object_ref *base = &l->snaps[l->n - 1].reach;
+    int depth = base_depth(v, base), rc = 0;
+    struct id *have = NULL;
+    size_t n_have = 0;
+    if (depth < 0 || vault_reach(v, base, &have, &n_have, NULL) < 0)
+        return 0;
+    struct reach r = { .base = base->id, .depth = (unsigned)depth + 1 };
+    if (reach_difference(have, n_have, ids, n, &r) < 0)
+        rc = no_memory(e);
+    else if ((r.n_add + r.n_drop) * 2 < n && r.n_add + r.n_drop <= MAX_REACH_PART)
+        rc = put_reach(v, f, &r, ret, e) < 0 ? -(int)e->code : 1;
+    free(r.add);
+    free(r.drop);
+    free(have);
+    return rc;
+}
+
+static int put_reach_whole(struct vault *v, struct fanout *f, const struct id *ids, size_t n, struct object_ref *ret,
+                           struct err *e)
+{
+    struct reach r = { 0 };
+    for (;;) {
+        size_t part = n < MAX_REACH_PART ? n : MAX_REACH_PART;
+        r.add = (struct id *)ids;
+        r.n_add = part;
+        int rc = put_reach(v, f, &r, ret, e);
+        if (rc < 0 || part == n)
+            return rc;
+        if (r.depth == MAX_REACH_DEPTH)
+            return err_set(e, ERR_LIMIT, _("one snapshot has more chunks than the format allows; split the policy"));
+        rc = add_ref(&v->state->bases, &v->state->n_bases, ret, e);
+        if (rc < 0)
+            return rc;
+        r.base = ret->id;
+        r.depth++;
+        ids += part;
+        n -= part;
+    }
+}
+
+/* --- the snapshot ------------------------------------------------------------------------------------------------------- */
+static struct source_list *list_of(struct vault *v, const char *source, struct err *e)
+{
+    for (size_t i = 0; i < v->n_lists; i++)
+        if (strcmp(v->lists[i]->source, source) == 0)
+            return v->lists[i];
+    struct source_list *l = calloc(1, sizeof *l);
+    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof *grown);
+    if (grown)
+        v->lists = grown;
+    if (!l || !grown || !(l->source = strdup(source))) {
+        source_list_free(l);
+        no_memory(e);
+        return NULL;
+    }
+    return v->lists[v->n_lists++] = l;
+}
+
+int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s, const struct id *ids,
+                     size_t n, struct id *ret_id, struct err *e)
+{
+    struct snap_ref ref = { .received_ns = s->received_ns, .state = s->state, .flags = s->flags };
+    struct wbuf plain = WBUF_INIT;
+    struct source_list *l = list_of(v, source, e);
+    if (!l)
+        return -ERR_NOMEM;
+    int rc = check_reach(v, ids, n, e);
+    if (rc == 0)
+        rc = put_reach_on_base(v, f, l, ids, n, &ref.reach, e);
+    if (rc == 0)
+        rc = put_reach_whole(v, f, ids, n, &ref.reach, e);
+    if (rc < 0)
+        return rc;
+    s->reach = ref.reach.id;
+    snapshot_write(&plain, s);
+    rc = put_object(v, f, OBJECT_SNAPSHOT, &plain, &ref.ref, e);
+    wbuf_free(&plain);
+    if (rc < 0)
+        return rc;
+    struct snap_ref *grown = realloc(l->snaps, (l->n + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(e);
+    l->snaps = grown;
+    l->snaps[l->n++] = ref;
+    *ret_id = ref.ref.id;
+    return 0;
+}

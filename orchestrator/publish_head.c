@@ -1,0 +1,365 @@
+/* publish_head.c - the commit: a head for every copy that holds everything it reaches; docs/format.md, rules 3 and 5 to 8. */
+#include "orchestrator/publish_internal.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HEADS_KEPT 8
+
+struct own_head {
+    uint64_t generation, epoch;
+    struct id id;
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+/* --- history ------------------------------------------------------------------------------------------------------- */
+static void add_ancestor(struct head *h, const struct head_parent *a)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < h->n_ancestors; i++)
+        if (id_eq(&h->ancestors[i].id, &a->id))
+            return;
+    while (at < h->n_ancestors && h->ancestors[at].generation >= a->generation)
+        at++;
+    if (at == MAX_ANCESTORS)
+        return;
+    size_t tail = h->n_ancestors < MAX_ANCESTORS ? h->n_ancestors - at : MAX_ANCESTORS - at - 1;
+    memmove(&h->ancestors[at + 1], &h->ancestors[at], tail * sizeof *h->ancestors);
+    h->ancestors[at] = *a;
+    if (h->n_ancestors < MAX_ANCESTORS)
+        h->n_ancestors++;
+}
+
+static void add_chain(struct head *h, const struct head_chain *c)
+{
+    size_t oldest = 0;
+    for (size_t i = 0; i < h->n_chains; i++) {
+        if (id_eq(&h->chains[i].writer, &c->writer) && h->chains[i].epoch == c->epoch) {
+            if (h->chains[i].generation < c->generation)
+                h->chains[i].generation = c->generation;
+            return;
+        }
+        if (h->chains[i].generation < h->chains[oldest].generation)
+            oldest = i;
+    }
+    /* A chain that is forgotten can only make an old head look like a fork: safe, and merged. */
+    if (h->n_chains < MAX_CHAINS)
+        h->chains[h->n_chains++] = *c;
+    else if (h->chains[oldest].generation < c->generation)
+        h->chains[oldest] = *c;
+}
+
+static void add_history(struct head *h, const struct vault *v)
+{
+    for (size_t i = 0; i < v->n_tips; i++) {
+        const struct head *t = v->tips[i].head;
+        h->parents[h->n_parents++] = (struct head_parent){ t->generation, v->tips[i].id };
+        add_chain(h, &(struct head_chain){ t->writer, t->epoch, t->generation });
+        for (size_t k = 0; k < t->n_chains; k++)
+            add_chain(h, &t->chains[k]);
+    }
+    for (size_t i = 0; i < h->n_parents; i++)
+        add_ancestor(h, &h->parents[i]);
+    for (size_t i = 0; i < v->n_tips; i++)
+        for (size_t k = 0; k < v->tips[i].head->n_ancestors; k++)
+            add_ancestor(h, &v->tips[i].head->ancestors[k]);
+}
+
+/* A new epoch whenever what we write on does not include our own last head (rule: chains are lines). */
+static int choose_epoch(struct vault *v, struct head *h, struct err *e)
+{
+    struct own_head own = { 0 };
+    int rc = chunkdb_get_meta(v->db, "own-head", &own, sizeof own, e);
+    if (rc < 0)
+        return rc;
+    bool included = rc == 0;
+    for (size_t i = 0; !included && i < v->n_tips; i++) {
+        const struct head *t = v->tips[i].head;
+        included = head_descends(t, &v->tips[i].id, &own.id);
+        for (size_t k = 0; !included && k < t->n_chains && t->n_ancestors == MAX_ANCESTORS; k++)
+            included = id_eq(&t->chains[k].writer, &v->writer) && t->chains[k].epoch == own.epoch &&
+                       t->chains[k].generation >= own.generation &&
+                       t->ancestors[t->n_ancestors - 1].generation > own.generation;
+    }
+    h->epoch = rc == 0 ? 1 : included ? own.epoch : own.epoch + 1;
+    return 0;
+}
+
+/* --- lists --------------------------------------------------------------------------------------------------------------- */
+static const struct object_ref *unchanged_list(const struct vault *v, const struct source_list *l)
+{
+    struct wbuf was = WBUF_INIT, is = WBUF_INIT;
+    const struct object_ref *ref = NULL;
+    if (v->n_tips != 1)
+        return NULL;
+    for (size_t i = 0; i < v->tips[0].head->n_lists; i++)
+        if (strcmp(v->tips[0].head->lists[i].source, l->source) == 0)
+            ref = &v->tips[0].head->lists[i].ref;
+    /* Sealing is salted, so the same list has another name each time: compare what is inside. */
+    if (ref) {
+        source_list_write(&is, l);
+        if (vault_open_object((struct vault *)v, OBJECT_LIST, ref, &was, NULL) < 0 || is.failed || was.len != is.len ||
+            memcmp(was.p, is.p, is.len) != 0)
+            ref = NULL;
+    }
+    wbuf_free(&was);
+    wbuf_free(&is);
+    return ref;
+}
+
+static int by_source(const void *a, const void *b)
+{
+    return strcmp(((const struct head_list *)a)->source, ((const struct head_list *)b)->source);
+}
+
+static int put_lists(struct vault *v, struct fanout *f, struct head *h, struct err *e)
+{
+    h->lists = calloc(v->n_lists + 1, sizeof *h->lists);
+    if (!h->lists)
+        return no_memory(e);
+    for (size_t i = 0; i < v->n_lists; i++) {
+        struct head_list *hl = &h->lists[h->n_lists];
+        const struct object_ref *same = unchanged_list(v, v->lists[i]);
+        struct wbuf plain = WBUF_INIT;
+        int rc = 0;
+        if (same) {
+            hl->ref = *same;
+        } else {
+            source_list_write(&plain, v->lists[i]);
+            rc = put_object(v, f, OBJECT_LIST, &plain, &hl->ref, e);
+            wbuf_free(&plain);
+        }
+        if (rc < 0)
+            return rc;
+        hl->source = strdup(v->lists[i]->source);
+        if (!hl->source)
+            return no_memory(e);
+        h->n_lists++;
+    }
+    qsort(h->lists, h->n_lists, sizeof *h->lists, by_source);
+    return 0;
+}
+
+static int copy_refs(struct object_ref **to, size_t *n, const struct object_ref *from, size_t n_from)
+{
+    *to = malloc(n_from * sizeof **to + 1);
+    if (!*to)
+        return -1;
+    if (n_from)
+        memcpy(*to, from, n_from * sizeof **to);
+    *n = n_from;
+    return 0;
+}
+
+static int build_head(struct vault *v, struct fanout *f, struct head **ret, struct err *e)
+{
+    const struct head *s = v->state;
+    struct head *h = calloc(1, sizeof *h);
+    if (!h)
+        return no_memory(e);
+    h->generation = (s->generation > v->seen_generation ? s->generation : v->seen_generation) + 1;
+    h->writer = v->writer;
+    h->written_ns = sys_realtime_ns();
+    h->vault_generation = 1;
+    add_history(h, v);
+    int rc = choose_epoch(v, h, e);
+    if (rc == 0 && (copy_refs(&h->index, &h->n_index, s->index, s->n_index) < 0 ||
+                    copy_refs(&h->keys, &h->n_keys, s->keys, s->n_keys) < 0 ||
+                    copy_refs(&h->bases, &h->n_bases, s->bases, s->n_bases) < 0))
+        rc = no_memory(e);
+    if (rc == 0)
+        rc = put_lists(v, f, h, e);
+    if (rc < 0) {
+        head_free(h);
+        return rc;
+    }
+    *ret = h;
+    return 0;
+}
+
+/* --- the copies ------------------------------------------------------------------------------------------------------------- */
+static int remember_copy(struct vault *v, struct copy *c, struct err *e)
+{
+    char key[2 * MAX_NAME + 16];
+    struct {
+        uint64_t generation;
+        struct id head;
+    } seen = { c->generation, c->head };
+    snprintf(key, sizeof key, "copy-head/%s", c->place);
+    return chunkdb_set_meta(v->db, key, &seen, sizeof seen, e);
+}
+
+struct old_heads {
+    struct {
+        uint64_t generation;
+        struct id id;
+    } h[256];
+    size_t n;
+};
+
+static int note_old(void *ctx, const char *name, uint64_t len)
+{
+    struct old_heads *o = ctx;
+    (void)len;
+    if (o->n < sizeof o->h / sizeof *o->h && object_name_parse(OBJECT_HEAD, name, &o->h[o->n].generation, &o->h[o->n].id))
+        o->n++;
+    return 0;
+}
+
+/* Rule 11: superseded heads beyond the last few. That it fails does no harm. */
+static void drop_old_heads(struct copy *c, const struct head *h, const struct id *own)
+{
+    struct old_heads *o = calloc(1, sizeof *o);
+    char name[MAX_OBJECT_NAME];
+    if (o && store_list(c->store, "heads/", note_old, o, NULL) == 0)
+        for (size_t i = 0; i < o->n; i++) {
+            size_t newer = 0;
+            for (size_t k = 0; k < o->n; k++)
+                newer += o->h[k].generation > o->h[i].generation;
+            if (newer >= HEADS_KEPT && !id_eq(own, &o->h[i].id) && head_descends(h, own, &o->h[i].id))
+                store_delete(c->store, head_name(o->h[i].generation, &o->h[i].id, name), NULL);
+        }
+    free(o);
+}
+
+static bool reachable(const struct copy *c)
+{
+    return c->state == COPY_CURRENT || c->state == COPY_BEHIND;
+}
+
+/* The head for one copy, once it has everything. */
+static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transferred_fn *fn, void *ctx,
+                     struct published *ret, struct err *e)
+{
+    struct copy *c = &v->copies[i];
+    const struct tip *t = &v->tips[0];
+    struct store_data d = { .p = obj->p, .fd = -1, .len = obj->len };
+    char name[MAX_OBJECT_NAME];
+    int rc = 0;
+    if (c->state != COPY_CURRENT)
+        rc = transfer_catch_up(v, i, fn, ctx, &ret->caught_up[i], e);
+    if (rc == 0)
+        rc = store_put(c->store, head_name(t->head->generation, &t->id, name), &d, e);
+    if (rc < 0)
+        return rc;
+    c->state = COPY_CURRENT;
+    c->generation = t->head->generation;
+    c->head = t->id;
+    ret->current[i] = true;
+    ret->n_current++;
+    drop_old_heads(c, t->head, &t->id);
+    return remember_copy(v, c, e);
+}
+
+static void give_heads(struct vault *v, struct fanout *f, const struct wbuf *obj, transferred_fn *fn, void *ctx,
+                       struct published *ret)
+{
+    /* Those that lack nothing first: the backup is safe there before anything else is tried. */
+    for (int behind = 0; behind < 2; behind++)
+        for (size_t i = 0; i < v->n_copies; i++) {
+            struct copy *c = &v->copies[i];
+            const struct err *why = fanout_error(f, i);
+            if (ret->current[i] || ret->problem[i].code)
+                continue;
+            if (!reachable(c))
+                ret->problem[i] = c->problem;
+            else if (why)
+                ret->problem[i] = *why;
+            else if ((c->state == COPY_CURRENT) == !behind)
+                give_head(v, i, obj, fn, ctx, ret, &ret->problem[i]);
+        }
+}
+
+/* The new head becomes the only tip. */
+static void adopt_tip(struct vault *v, struct head *h, const struct wbuf *obj)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        head_free(v->tips[i].head);
+    v->tips[0] = (struct tip){ .head = h, .len = obj->len };
+    sha256_of(obj->p, obj->len, &v->tips[0].id);
+    v->n_tips = 1;
+}
+
+static int remember_head(struct vault *v, struct err *e)
+{
+    const struct tip *t = &v->tips[0];
+    struct own_head own = { t->head->generation, t->head->epoch, t->id };
+    struct {
+        uint64_t generation;
+        struct id head;
+    } seen = { t->head->generation, t->id };
+    int rc = chunkdb_set_meta(v->db, "own-head", &own, sizeof own, e);
+    return rc < 0 ? rc : chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
+}
+
+/* The head that is there already, for copies that lack it. */
+static int same_head(struct vault *v, struct wbuf *obj, struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    head_name(v->tips[0].head->generation, &v->tips[0].id, name);
+    for (size_t i = 0; i < v->n_copies; i++) {
+        uint8_t *p = NULL;
+        size_t n = 0;
+        struct id id;
+        if (!reachable(&v->copies[i]) || store_get_all(v->copies[i].store, name, MAX_OBJECT_BYTES, &p, &n, e) < 0)
+            continue;
+        sha256_of(p, n, &id);
+        if (id_eq(&id, &v->tips[0].id))
+            wb_bytes(obj, p, n);
+        free(p);
+        if (obj->len)
+            return 0;
+    }
+    return err_set(e, ERR_DAMAGED, _("no copy has the newest head whole"));
+}
+
+static int new_head(struct vault *v, struct fanout *f, struct wbuf *obj, struct err *e)
+{
+    struct head *h = NULL;
+    struct wbuf plain = WBUF_INIT;
+    int rc = build_head(v, f, &h, e);
+    if (rc < 0)
+        return rc;
+    head_write(&plain, h);
+    rc = plain.failed ? no_memory(e) : envelope_seal(&v->keys, OBJECT_HEAD, plain.p, plain.len, obj, e);
+    wbuf_free(&plain);
+    if (rc == 0)
+        rc = fanout_flush(f, e);
+    if (rc < 0) {
+        head_free(h);
+        return rc;
+    }
+    adopt_tip(v, h, obj);
+    return 0;
+}
+
+int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx, struct published *ret,
+                 struct err *e)
+{
+    struct wbuf obj = WBUF_INIT;
+    memset(ret, 0, sizeof *ret);
+    changed |= v->n_tips > 1;
+    if (!changed && v->n_tips == 0)
+        return 0;
+    int rc = changed ? new_head(v, f, &obj, e) : same_head(v, &obj, e);
+    if (rc < 0)
+        goto out;
+    give_heads(v, f, &obj, fn, ctx, ret);
+    ret->generation = v->tips[0].head->generation;
+    if (ret->n_current > 0)
+        rc = changed ? remember_head(v, e) : 0;
+    for (size_t i = 0; ret->n_current == 0 && rc == 0 && i < v->n_copies; i++)
+        if (ret->problem[i].code) {
+            if (e)
+                *e = ret->problem[i];
+            rc = -(int)ret->problem[i].code;
+        }
+out:
+    wbuf_free(&obj);
+    return rc;
+}

@@ -1,0 +1,289 @@
+/*
+ * restore_job.c - serves an agent that restores or compares: chunks from the first copy that has them healthy, from the next
+ * one when the agent cannot open what it got; see restore_job.h and docs/protocol.md.
+ */
+#include "orchestrator/restore_job.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/look.h"
+#include "orchestrator/session.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_RETRIED 256 /* chunks that an agent could not open, remembered with how many answers it has had */
+
+struct retried {
+    struct id id;
+    unsigned answers;
+};
+
+struct restore {
+    struct app *app;
+    struct restore_job *job;
+    struct session *session;
+    struct fetched fetched;
+    struct id *sent_keys; /* data keys that the agent has */
+    size_t n_keys, cap_keys;
+    struct retried retried[MAX_RETRIED];
+    size_t n_retried;
+    struct ui_progress progress;
+    uint64_t away;
+    bool done;
+};
+
+static int malformed(struct err *e)
+{
+    return err_set(e, ERR_PROTOCOL, _("the agent sent a malformed message"));
+}
+
+static void on_damage(void *ctx, const struct copy *c, const char *object, const struct err *what)
+{
+    struct restore *r = ctx;
+    char text[ERR_TEXT_BYTES + 100];
+    int n = snprintf(text, sizeof text, _("copy \"%s\": %s; taken from another copy if there is one"), c->place, what->why);
+    if (c->chunks_bad <= 20)
+        ui_note(&r->app->ui, false, object, strlen(object), text, (size_t)n);
+}
+
+static int send_key(struct restore *r, const struct id *key_id, struct err *e)
+{
+    uint8_t key[KEY_BYTES];
+    struct wbuf w = WBUF_INIT;
+    for (size_t i = 0; i < r->n_keys; i++)
+        if (id_eq(&r->sent_keys[i], key_id))
+            return 0;
+    if (r->n_keys == r->cap_keys) {
+        size_t cap = r->cap_keys ? 2 * r->cap_keys : 16;
+        struct id *grown = realloc(r->sent_keys, cap * sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        r->sent_keys = grown;
+        r->cap_keys = cap;
+    }
+    int rc = vault_data_key(r->job->v, key_id, key, e);
+    if (rc < 0)
+        return rc;
+    wb_id(&w, key_id);
+    wb_bytes(&w, key, sizeof key);
+    secret_wipe(key, sizeof key);
+    rc = wire_send(session_wire(r->session), FRAME_KEY, &w, NULL, 0, e);
+    if (w.p)
+        secret_wipe(w.p, w.len);
+    wbuf_free(&w);
+    r->sent_keys[r->n_keys++] = *key_id;
+    return rc;
+}
+
+static int answer(struct restore *r, const struct id *id, unsigned skip, struct err *e)
+{
+    struct fetch_options o = { .from = r->job->from, .skip = skip, .damage = on_damage, .ctx = r };
+    struct msg_chunk m = { .id = *id };
+    struct wbuf w = WBUF_INIT;
+    struct err why = ERR_INIT;
+    int rc = vault_fetch(r->job->v, id, &o, &r->fetched, &why);
+    if (rc == 0) {
+        m.key_id = r->fetched.ref.key_id;
+        m.counter = r->fetched.ref.counter;
+        rc = send_key(r, &m.key_id, e);
+        if (rc < 0)
+            return rc;
+    } else if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT) {
+        m.status = CHUNK_LOST;
+    } else if (rc == -ERR_UNREACHABLE) {
+        m.status = CHUNK_AWAY;
+        r->away++;
+    } else {
+        if (e)
+            *e = why;
+        return rc;
+    }
+    msg_chunk_write(&w, &m);
+    bool ok = m.status == CHUNK_OK;
+    rc = wire_send(session_wire(r->session), FRAME_CHUNK, &w, ok ? r->fetched.sealed.p : NULL,
+                   ok ? r->fetched.sealed.len : 0, e);
+    wbuf_free(&w);
+    return rc;
+}
+
+static int on_get(struct restore *r, struct rbuf *p, struct err *e)
+{
+    uint64_t n = rb_varint_max(p, MAX_FRAME_IDS);
+    if (rb_left(p) != n * ID_BYTES)
+        return malformed(e);
+    int rc = 0;
+    for (uint64_t i = 0; rc == 0 && i < n; i++) {
+        struct id id;
+        rb_id(p, &id);
+        rc = p->bad ? malformed(e) : answer(r, &id, 0, e);
+    }
+    return rc;
+}
+
+/* The agent alone can open a chunk, so it has the last word for this restore: the next answer, if there is one. */
+static int on_bad(struct restore *r, struct rbuf *p, struct err *e)
+{
+    struct id id;
+    size_t n, i = 0;
+    rb_id(p, &id);
+    const uint8_t *why = rb_blob(p, MAX_FRAME_TEXT, &n);
+    if (!rb_done(p) || !why)
+        return malformed(e);
+    while (i < r->n_retried && !id_eq(&r->retried[i].id, &id))
+        i++;
+    if (i == MAX_RETRIED)
+        return answer(r, &id, UINT32_MAX, e); /* given up: lost */
+    if (i == r->n_retried)
+        r->retried[r->n_retried++] = (struct retried){ .id = id };
+    return answer(r, &id, ++r->retried[i].answers, e);
+}
+
+static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
+{
+    struct msg_progress m;
+    int rc = msg_progress_read(p, &m, e);
+    if (rc < 0)
+        return rc;
+    struct ui_progress *u = &r->progress;
+    u->phase = r->job->msg.mode == RESTORE_COMPARE ? _("comparing") : m.phase == 3 ? _("finishing") : _("restoring");
+    u->files = m.files;
+    u->bytes = m.bytes;
+    u->total_files = m.total_files;
+    u->total_bytes = m.total_bytes;
+    u->problems = m.problems;
+    u->path = m.path;
+    u->path_len = m.path_len;
+    u->n_copies = r->job->v->n_copies;
+    for (size_t i = 0; i < u->n_copies; i++) {
+        const struct copy *c = &r->job->v->copies[i];
+        u->copies[i] = (struct ui_copy_line){ .place = c->place, .bytes = 0,
+            .state = c->state == COPY_AWAY || c->state == COPY_WRONG ? _("away") : c->chunks_bad ? _("damaged")
+                     : c->chunks_served ? _("reading") : _("standing by") };
+    }
+    ui_progress(&r->app->ui, u);
+    u->path = NULL;
+    return 0;
+}
+
+static int on_note(struct restore *r, struct rbuf *p, struct err *e)
+{
+    struct msg_note m;
+    int rc = msg_note_read(p, &m, e);
+    if (rc < 0)
+        return rc;
+    r->job->problems += m.problem;
+    ui_note(&r->app->ui, m.problem, m.path, m.path_len, m.text, m.text_len);
+    return 0;
+}
+
+static int on_diff(struct restore *r, struct rbuf *p, struct err *e)
+{
+    struct msg_diff m;
+    int rc = msg_diff_read(p, &m, e);
+    if (rc == 0 && r->job->diff)
+        r->job->diff(r->job->ctx, &m);
+    return rc;
+}
+
+static int handle(struct restore *r, enum frame_type type, struct rbuf *p, struct err *e)
+{
+    int rc;
+    switch (type) {
+    case FRAME_GET: return on_get(r, p, e);
+    case FRAME_BAD: return on_bad(r, p, e);
+    case FRAME_PROGRESS: return on_progress(r, p, e);
+    case FRAME_NOTE: return on_note(r, p, e);
+    case FRAME_DIFF: return on_diff(r, p, e);
+    case FRAME_DONE:
+        rc = msg_done_read(p, &r->job->done, e);
+        r->done = rc == 0;
+        return rc;
+    default: return err_set(e, ERR_PROTOCOL, _("the agent sent a message that does not belong to a restore"));
+    }
+}
+
+static int converse(struct restore *r, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && !r->done) {
+        enum frame_type type;
+        struct rbuf p;
+        rc = wire_recv(session_wire(r->session), &type, &p, 0, e);
+        if (rc == 0)
+            rc = handle(r, type, &p, e);
+    }
+    if (rc < 0)
+        wire_send_error(session_wire(r->session), e);
+    return rc;
+}
+
+static int send_job(struct restore *r, struct err *e)
+{
+    struct restore_job *j = r->job;
+    struct snapshot *s = NULL;
+    struct wbuf body = WBUF_INIT, w = WBUF_INIT;
+    int rc = vault_snapshot(j->v, &j->snap->ref, &s, e);
+    if (rc == 0)
+        rc = vault_body(j->v, s, &body, e);
+    if (rc == 0) {
+        j->msg.vault_id = j->v->keys.vault_id;
+        j->msg.snapshot_id = j->snap->ref.id;
+        j->msg.body = body.p;
+        j->msg.body_len = body.len;
+        r->progress.total_files = s->files;
+        msg_restore_write(&w, &j->msg);
+        rc = w.failed ? err_set(e, ERR_NOMEM, _("no memory"))
+                      : wire_send(session_wire(r->session), FRAME_RESTORE, &w, NULL, 0, e);
+        j->msg.body = NULL;
+    }
+    snapshot_free(s);
+    wbuf_free(&body);
+    wbuf_free(&w);
+    return rc;
+}
+
+int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
+{
+    struct restore r = { .app = app, .job = j };
+    r.progress.started_ms = sys_monotonic_ms();
+    for (size_t i = 0; i < j->v->n_copies; i++)
+        j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = 0;
+    int rc = session_start(app, j->agent, &r.session, e);
+    if (rc == 0)
+        rc = send_job(&r, e);
+    if (rc == 0)
+        rc = converse(&r, e);
+    if (r.session) {
+        int end = session_end(r.session, rc < 0, e);
+        rc = rc < 0 ? rc : end;
+    }
+    ui_progress_end(&app->ui);
+    for (size_t i = 0; i < j->v->n_copies; i++) {
+        j->served[i] = j->v->copies[i].chunks_served;
+        j->bad[i] = j->v->copies[i].chunks_bad;
+    }
+    if (rc == 0 && r.away)
+        ui_warn(&app->ui, _("%llu chunks may lie in a copy that could not be reached"), (unsigned long long)r.away);
+    wbuf_free(&r.fetched.sealed);
+    free(r.sent_keys);
+    return rc;
+}
+
+static void print_diff(void *ctx, const struct msg_diff *d)
+{
+    diff_print(ctx, d->change, d->what, d->path, d->path_len);
+}
+
+int diff_live(struct app *app, struct vault *v, const struct policy *pol, const struct snap_ref *snap, struct err *e)
+{
+    struct restore_job j = { .v = v, .snap = snap, .agent = pol->agent, .from = -1, .diff = print_diff, .ctx = app };
+    j.msg.mode = RESTORE_COMPARE;
+    j.msg.target = (char *)"/";
+    j.msg.exclude = pol->exclude;
+    j.msg.n_exclude = pol->n_exclude;
+    int rc = restore_job_run(app, &j, e);
+    if (rc == 0 && (j.problems || j.done.failed)) {
+        rc = err_set(e, ERR_PARTIAL, _("some things could not be compared; each is named above"));
+        err_next(e, _("see to them, then compare again"));
+    }
+    return rc;
+}

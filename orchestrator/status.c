@@ -1,0 +1,102 @@
+/* status.c - judges copies (PY-DB-1) and policies (SMX-6); see status.h. */
+#include "orchestrator/status.h"
+#include "lib/base/i18n.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_S 1000000000LL
+
+static void copy_text(char out[STATUS_TEXT_BYTES], const char *text)
+{
+    snprintf(out, STATUS_TEXT_BYTES, "%s", text);
+}
+
+static void judge_unusable(const struct copy *c, struct copy_status *s)
+{
+    bool away = c->state == COPY_AWAY;
+    s->bad = true;
+    s->name = away ? "away" : "wrong";
+    snprintf(s->text, sizeof s->text, "%s", away ? _("away") : _("wrong"));
+    copy_text(s->why, c->problem.why);
+    if (c->problem.next[0])
+        copy_text(s->next, c->problem.next);
+    else if (away)
+        copy_text(s->next, _("mount it or switch it on, then run: twofold replicate"));
+    else
+        copy_text(s->next, _("correct its url in the vault's configuration, or what is mounted there"));
+}
+
+static void judge_behind(const struct vault *v, const struct copy *c, struct copy_status *s)
+{
+    uint64_t newest = v->state ? v->state->generation : 0;
+    s->bad = true;
+    s->name = "behind";
+    if (c->generation == 0)
+        snprintf(s->text, sizeof s->text, _("behind: has no backup yet"));
+    else if (newest > c->generation)
+        snprintf(s->text, sizeof s->text, _("behind by %" PRIu64), newest - c->generation);
+    else
+        snprintf(s->text, sizeof s->text, _("behind: half of a fork"));
+    copy_text(s->next, v->n_tips > 1 ? _("merge the fork: the next backup does it: twofold backup POLICY")
+                                     : _("twofold replicate"));
+}
+
+void copy_judge(const struct vault *v, size_t i, struct copy_status *s)
+{
+    const struct copy *c = &v->copies[i];
+    memset(s, 0, sizeof *s);
+    if (c->store && c->state != COPY_AWAY && c->state != COPY_WRONG)
+        s->has_space = store_space(c->store, &s->space, NULL) == 0;
+    if (c->state == COPY_AWAY || c->state == COPY_WRONG) {
+        judge_unusable(c, s);
+        return;
+    }
+    s->name = "current";
+    snprintf(s->text, sizeof s->text, v->n_tips ? _("current") : _("ready"));
+    if (c->state == COPY_BEHIND)
+        judge_behind(v, c, s);
+    if (c->bad_heads || c->problem.code != ERR_NONE) {
+        s->bad = true;
+        s->name = "damaged";
+        if (c->bad_heads)
+            snprintf(s->text, sizeof s->text, P_("%u damaged head", "%u damaged heads", c->bad_heads),
+                     c->bad_heads);
+        else
+            snprintf(s->text, sizeof s->text, _("damaged"));
+        copy_text(s->why, c->problem.why);
+        copy_text(s->next, _("see what else is damaged: twofold scrub; mend it: twofold repair"));
+    }
+    if (c->rolled_back) {
+        s->bad = true;
+        s->name = "rolled-back";
+        snprintf(s->text, sizeof s->text, _("rolled back"));
+        copy_text(s->why, _("it shows an older state than it has had"));
+        copy_text(s->next, _("find out who put the older state there; then: twofold replicate"));
+    }
+}
+
+void policy_judge(const struct vault *v, const struct policy *pol, int64_t now_ns,
+                  struct policy_status *s)
+{
+    char source[MAX_FORMAT_NAME + 1];
+    memset(s, 0, sizeof *s);
+    source_name(pol->name, source);
+    const struct source_list *l = vault_list(v, source);
+    for (size_t i = 0; l && i < l->n; i++) {
+        if (l->snaps[i].flags & SNAPSHOT_QUARANTINE)
+            continue;
+        if (l->snaps[i].state == SNAPSHOT_WHOLE)
+            s->whole = &l->snaps[i];
+        else
+            s->partial = &l->snaps[i];
+    }
+    if (!s->whole) {
+        s->overdue = true;
+        return;
+    }
+    s->age_s = (now_ns - s->whole->received_ns) / NS_PER_S;
+    s->future = s->whole->received_ns > now_ns;
+    s->overdue = s->age_s > (int64_t)pol->rpo_s;
+}
