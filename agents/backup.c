@@ -3,6 +3,7 @@
 #include "agents/capture.h"
 #include "agents/estimate.h"
 #include "agents/reach.h"
+#include "agents/scan_roots.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -22,6 +23,8 @@ struct job {
     struct state_reader *state; /* of the base; NULL: everything is read */
     struct state_writer *next;
     struct exclude *exclude;
+    char **roots; /* of the message, cleaned and sorted */
+    size_t n_roots;
     struct pipeline *pipeline;
     struct feed *feed;
     struct inventory *inventory;
@@ -179,9 +182,20 @@ static int make_parts(struct job *j, struct err *e)
     return capture_new(&co, &j->capture, e);
 }
 
+static int clean_roots(struct job *j, struct err *e)
+{
+    struct roots r;
+    if (roots_init(&r, j->m->roots, j->m->n_roots, e) < 0)
+        return -e->code;
+    j->roots = roots_absolute(&r);
+    j->n_roots = r.n;
+    roots_done(&r);
+    return j->roots ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+}
+
 static int prepare(struct job *j, struct err *ret_state_err, struct err *e)
 {
-    if (open_state_dir(j, e) < 0)
+    if (clean_roots(j, e) < 0 || open_state_dir(j, e) < 0)
         return -e->code;
     j->problems = problems_new(j->w);
     j->links = linktable_new(j->state_fd);
@@ -199,8 +213,8 @@ static int prepare(struct job *j, struct err *ret_state_err, struct err *e)
 /* --- the run ------------------------------------------------------------------------------------- */
 static int walk(struct job *j, struct err *e)
 {
-    struct scan_opts o = { .roots = j->m->roots,
-                           .n_roots = j->m->n_roots,
+    struct scan_opts o = { .roots = j->roots,
+                           .n_roots = j->n_roots,
                            .exclude = j->exclude,
                            .one_file_system = j->m->one_file_system,
                            .skip_cache_dirs = j->m->skip_cache_dirs,
@@ -288,7 +302,7 @@ static int commit(struct job *j, const struct err *state_err, struct err *e)
 
 static int finish(struct job *j, const struct err *state_err, struct err *e)
 {
-    struct snapshot_body b = { .roots = j->m->roots, .n_roots = j->m->n_roots };
+    struct snapshot_body b = { .roots = j->roots, .n_roots = j->n_roots };
     const struct body_index *index;
     say(j, 1, NULL, 0);
     if (feed_cut(j->feed, e) < 0 || inventory_finish(j->inventory, &index, &b.n_index, &b.entries, e) < 0 ||
@@ -313,6 +327,7 @@ static void done(struct job *j)
     linktable_free(j->links);
     spool_free(j->reach);
     exclude_free(j->exclude);
+    roots_absolute_free(j->roots, j->n_roots);
     state_close(j->state);
     state_abort(j->next);
     sys_close_quiet(j->lock_fd);

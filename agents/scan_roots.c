@@ -90,3 +90,25 @@ void roots_within(const struct roots *r, const char *path, size_t len, size_t *r
     *ret_lo = lo;
     *ret_hi = hi;
 }
+
+char **roots_absolute(const struct roots *r)
+{
+    char **paths = calloc(r->n ? r->n : 1, sizeof *paths);
+    for (size_t i = 0; paths && i < r->n; i++) {
+        paths[i] = malloc(r->all[i].len + 2);
+        if (!paths[i]) {
+            roots_absolute_free(paths, r->n);
+            return NULL;
+        }
+        paths[i][0] = '/';
+        memcpy(paths[i] + 1, r->all[i].path, r->all[i].len + 1);
+    }
+    return paths;
+}
+
+void roots_absolute_free(char **paths, size_t n)
+{
+    for (size_t i = 0; paths && i < n; i++)
+        free(paths[i]);
+    free(paths);
+}

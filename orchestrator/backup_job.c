@@ -212,13 +212,23 @@ static int commit(struct backup *b, struct snapshot *s, struct err *e)
     return rc;
 }
 
+/* A base is one of those that the agent was told of, or none. */
+static bool is_live(const struct backup *b, const struct id *base)
+{
+    const struct source_list *l = vault_list(b->v, b->source);
+    bool live = id_is_zero(base);
+    for (size_t i = 0; l && !live && i < l->n; i++)
+        live = id_eq(&l->snaps[i].ref.id, base);
+    return live;
+}
+
 static int on_snapshot(struct backup *b, struct rbuf *r, struct err *e)
 {
     struct msg_snapshot m;
     struct snapshot s;
     struct wbuf w = WBUF_INIT;
     int rc = msg_snapshot_read(r, &m, e);
-    if (rc == 0 && !b->have_key)
+    if (rc == 0 && (!b->have_key || !is_live(b, &m.base)))
         rc = malformed(e);
     if (rc == 0)
         rc = packer_finish(b->packer, e);
@@ -264,7 +274,7 @@ static int converse(struct backup *b, struct err *e)
             rc = handle(b, type, &r, e);
     }
     if (rc < 0)
-        wire_send_error(session_wire(b->session), e);
+        rc = session_failed(b->session, rc, e);
     return rc;
 }
 

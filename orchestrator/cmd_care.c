@@ -1,3 +1,381 @@
-#include "orchestrator/app.h"
-int cmd_scrub(struct app *app, int argc, char **argv) { return 1; }
-int cmd_repair(struct app *app, int argc, char **argv) { return 1; }
+/* cmd_care.c - twofold scrub and twofold repair. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/args.h"
+#include "orchestrator/care.h"
+#include "orchestrator/care_open.h"
+#include "orchestrator/publish.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define DEFAULT_PERCENT 10
+#define MAX_FINDINGS 100000
+
+struct care {
+    struct app *app;
+    struct vault *v;
+    struct finding *findings;
+    size_t n, cap;
+    struct ui_progress progress;
+};
+
+static const char *kind_text(enum finding_kind k)
+{
+    return k == FINDING_MISSING ? _("MISSING") : k == FINDING_DAMAGED ? _("DAMAGED") : _("UNREADABLE");
+}
+
+static int on_finding(void *ctx, const struct finding *f, struct err *e)
+{
+    struct care *c = ctx;
+    const char *place = c->v->copies[f->copy].place;
+    ui_progress_end(&c->app->ui);
+    ui_line(&c->app->ui, _("copy \"%s\": %s: %s (%s)"), place, f->name, kind_text(f->kind), f->why);
+    ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "finding", "place", place, "object", f->name, "kind",
+            f->kind == FINDING_MISSING ? "missing" : f->kind == FINDING_DAMAGED ? "damaged" : "unreadable", "why", f->why));
+    if (c->n == MAX_FINDINGS)
+        return err_set(e, ERR_LIMIT, _("more than %d objects are damaged; the copy is better replaced"), MAX_FINDINGS);
+    if (c->n == c->cap) {
+        size_t cap = c->cap ? 2 * c->cap : 64;
+        struct finding *grown = realloc(c->findings, cap * sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        c->findings = grown;
+        c->cap = cap;
+    }
+    c->findings[c->n++] = *f;
+    return 0;
+}
+
+static void on_checked(void *ctx, uint64_t bytes_read)
+{
+    struct care *c = ctx;
+    c->progress.files++;
+    c->progress.bytes = bytes_read;
+    ui_progress(&c->app->ui, &c->progress);
+}
+
+static int parse_percent(struct app *app, const char *text, unsigned *ret)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (end == text || n > 100 || (*end && strcmp(end, "%") != 0))
+        return app_usage(app, _("--read-data=%s: give a share from 0%% to 100%%"), text);
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int check(struct care *c, int only, unsigned percent, struct care_result *r, struct err *e)
+{
+    struct care_options o = { .only = only, .percent = percent, .found = on_finding, .checked = on_checked, .ctx = c };
+    c->progress.phase = _("checking");
+    c->progress.started_ms = sys_monotonic_ms();
+    int rc = care_check(c->v, &o, r, e);
+    ui_progress_end(&c->app->ui);
+    return rc;
+}
+
+/* Copies that should have been looked at and could not: not a clean bill of health. */
+static size_t not_looked(const struct vault *v, int only, const struct care_result *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_copies; i++)
+        n += (only < 0 || (size_t)only == i) && !r->looked[i];
+    return n;
+}
+
+/* --- scrub -------------------------------------------------------------------------------------------------------------- */
+static int scrub_verdict(struct app *app, const struct care *c, int only, const struct care_result *r,
+                         const struct opened_result *opened)
+{
+    struct err e = ERR_INIT;
+    if (r->findings || opened->bad) {
+        err_set(&e, ERR_DAMAGED, _("%llu objects are damaged or missing; each is named above"),
+                (unsigned long long)(r->findings + opened->bad));
+        err_next(&e, _("mend them from another copy: twofold repair"));
+    } else if (not_looked(c->v, only, r)) {
+        err_set(&e, ERR_PARTIAL, _("%zu copies could not be looked at"), not_looked(c->v, only, r));
+        err_next(&e, _("see what is wrong with them: twofold status"));
+    } else {
+        ui_line(&app->ui, _("no damage found"));
+        return 0;
+    }
+    err_wrap(&e, "scrub");
+    return ui_error(&app->ui, &e);
+}
+
+static void print_scrub(struct app *app, const struct care_result *r, const struct opened_result *o, bool open)
+{
+    char size[32];
+    ui_line(&app->ui, _("checked %llu objects; of %llu packs %llu were read and hashed (%s read in all)"),
+            (unsigned long long)r->objects, (unsigned long long)r->packs, (unsigned long long)r->packs_read,
+            ui_bytes(r->bytes_read, size));
+    if (open)
+        ui_line(&app->ui, _("opened %llu snapshots and %llu of their chunks"), (unsigned long long)o->snapshots,
+                (unsigned long long)o->chunks);
+    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "scrub", "objects",
+            (json_int_t)r->objects, "packs", (json_int_t)r->packs, "packs_read", (json_int_t)r->packs_read, "bytes_read",
+            (json_int_t)r->bytes_read, "findings", (json_int_t)r->findings, "snapshots_opened", (json_int_t)o->snapshots,
+            "chunks_opened", (json_int_t)o->chunks, "open_problems", (json_int_t)o->bad));
+}
+
+static int scrub(struct app *app, const struct vault_choice *choice, const char *place, unsigned percent, bool open,
+                 int *ret_status, struct err *e)
+{
+    struct care c = { .app = app };
+    struct care_result r;
+    struct opened_result opened = { 0 };
+    int only = -1;
+    int rc = app_open_vault(app, choice, true, open, &c.v, e);
+    if (rc == 0 && place)
+        rc = find_copy(c.v, place, &only, e);
+    if (rc == 0)
+        rc = check(&c, only, percent, &r, e);
+    if (rc == 0 && open)
+        rc = care_open(app, c.v, only, percent, &opened, e);
+    if (rc == 0) {
+        print_scrub(app, &r, &opened, open);
+        *ret_status = scrub_verdict(app, &c, only, &r, &opened);
+    }
+    free(c.findings);
+    vault_close(c.v);
+    return rc;
+}
+
+int cmd_scrub(struct app *app, int argc, char **argv)
+{
+    enum { OPT_READ = OPT_OWN, OPT_OPEN };
+    static const struct option options[] = { { "read-data", required_argument, NULL, OPT_READ },
+                                             { "open", no_argument, NULL, OPT_OPEN },
+                                             { "vault", required_argument, NULL, OPT_VAULT },
+                                             { "recovery-file", required_argument, NULL, OPT_RECOVERY_FILE },
+                                             { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
+                                             OPTIONS_END };
+    struct vault_choice choice = { 0 };
+    struct err e = ERR_INIT;
+    unsigned percent = DEFAULT_PERCENT;
+    bool open = false;
+    int ch, status = 0;
+    args_begin();
+    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (ch == OPT_OPEN)
+            open = true;
+        else if (ch == OPT_READ && (status = parse_percent(app, optarg, &percent)) != 0)
+            return status;
+        else if (ch != OPT_READ && !choice_option(ch, &choice))
+            return args_bad(app, ch, argv);
+    }
+    if (argc - optind > 1)
+        return app_usage(app, _("one place, or none for all of them"));
+    if (scrub(app, &choice, optind < argc ? argv[optind] : NULL, percent, open, &status, &e) < 0) {
+        err_wrap(&e, "scrub");
+        status = ui_error(&app->ui, &e);
+    }
+    return status;
+}
+
+/* --- repair --------------------------------------------------------------------------------------------------------------------- */
+static void make_stamp(char out[40])
+{
+    time_t now = (time_t)sys_realtime_s();
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(out, 40, "%Y%m%dt%H%M%Sz", &tm);
+    for (char *p = out; *p; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+}
+
+/* Damage that was noted earlier (by a scrub, by a restore) and lies in packs which this check did not read. */
+static int add_noted(void *ctx, const char *place, const char *name, const char *why, struct err *e)
+{
+    struct care *c = ctx;
+    struct finding f = { .kind = FINDING_DAMAGED, .type = OBJECT_PACK };
+    int at = -1;
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->findings[i].name, name) == 0 && strcmp(c->v->copies[c->findings[i].copy].place, place) == 0)
+            return 0;
+    if (!object_name_parse(OBJECT_PACK, name, NULL, &f.ref.id) || find_copy(c->v, place, &at, NULL) < 0)
+        return 0;
+    f.copy = (size_t)at;
+    snprintf(f.name, sizeof f.name, "%s", name);
+    snprintf(f.why, sizeof f.why, "%s", why);
+    return on_finding(c, &f, e);
+}
+
+struct len_of {
+    const struct id *id;
+    uint64_t len;
+};
+
+static int find_len(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    struct len_of *l = ctx;
+    (void)pending;
+    (void)e;
+    if (id_eq(&pack->id, l->id))
+        l->len = pack->len;
+    return 0;
+}
+
+/* A pack that no copy can give back: its chunks count as lost, so that the next backup stores them again, and the snapshots
+ * that need them are named. */
+static void give_up(struct care *c, const struct finding *f, const struct err *why)
+{
+    struct pack_table t;
+    ui_line(&c->app->ui, _("copy \"%s\": %s: NOT mended: %s"), c->v->copies[f->copy].place, f->name, why->why);
+    if (f->type != OBJECT_PACK || why->code != ERR_DAMAGED || chunkdb_pack_table(c->v->db, &f->ref.id, &t, NULL) < 0)
+        return;
+    struct fetched got = { .sealed = WBUF_INIT };
+    size_t lost = 0;
+    for (size_t i = 0; i < t.n; i++) {
+        struct fetch_options o = { .from = -1 };
+        if (vault_fetch(c->v, &t.chunks[i].id, &o, &got, NULL) == -ERR_DAMAGED &&
+            chunkdb_mark_lost(c->v->db, &t.chunks[i].id, NULL) == 0)
+            lost++;
+    }
+    wbuf_free(&got.sealed);
+    pack_table_done(&t);
+    if (lost)
+        ui_line(&c->app->ui, _("  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again"),
+                lost);
+}
+
+static int mend_all(struct care *c, const char *stamp, struct mended *m, size_t *ret_failed, struct err *e)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        struct finding *f = &c->findings[i];
+        struct err why = ERR_INIT;
+        if (sys_interrupted())
+            return err_set(e, ERR_INTERRUPTED, _("interrupted; run it again to mend the rest"));
+        if (f->type == OBJECT_PACK && f->ref.len == 0) {
+            struct len_of l = { .id = &f->ref.id };
+            chunkdb_each_pack(c->v->db, find_len, &l, NULL);
+            f->ref.len = l.len;
+        }
+        if (care_mend(c->v, f, stamp, m, &why) < 0) {
+            (*ret_failed)++;
+            give_up(c, f, &why);
+            continue;
+        }
+        ui_line(&c->app->ui, m->from_parts ? _("copy \"%s\": %s: mended from the healthy parts of several copies")
+                                           : _("copy \"%s\": %s: mended"), c->v->copies[f->copy].place, f->name);
+        ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s}", "type", "mended", "place", c->v->copies[f->copy].place, "object",
+                f->name));
+        c->progress.files++;
+        ui_progress(&c->app->ui, &c->progress);
+    }
+    return 0;
+}
+
+static int repair_verdict(struct app *app, const struct care *c, int only, const struct care_result *r, const char *stamp,
+                          const struct mended *m, size_t failed)
+{
+    struct err e = ERR_INIT;
+    char size[32];
+    if (m->objects) {
+        ui_line(&app->ui, _("mended %llu objects, %s; what was there before is kept in aside/%s of the copy"),
+                (unsigned long long)m->objects, ui_bytes(m->bytes, size), stamp);
+        ui_line(&app->ui, _("to take it back: twofold repair --undo %s"), stamp);
+    }
+    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:s}", "type", "repair", "mended", (json_int_t)m->objects, "bytes",
+            (json_int_t)m->bytes, "failed", (json_int_t)failed, "stamp", stamp));
+    if (failed) {
+        err_set(&e, ERR_DAMAGED, _("%zu objects could not be mended; each is named above"), failed);
+        err_next(&e, _("bring a copy that is away back and run it again; then back up anew: twofold backup POLICY"));
+    } else if (not_looked(c->v, only, r)) {
+        err_set(&e, ERR_PARTIAL, _("%zu copies could not be looked at"), not_looked(c->v, only, r));
+        err_next(&e, _("see what is wrong with them: twofold status"));
+    } else {
+        if (m->objects == 0)
+            ui_line(&app->ui, _("nothing to mend"));
+        return 0;
+    }
+    err_wrap(&e, "repair");
+    return ui_error(&app->ui, &e);
+}
+
+static int repair(struct app *app, const struct vault_choice *choice, const char *place, unsigned percent, int *ret_status,
+                  struct err *e)
+{
+    struct care c = { .app = app };
+    struct care_result r;
+    struct mended m = { 0 };
+    size_t failed = 0;
+    char stamp[40];
+    int only = -1;
+    make_stamp(stamp);
+    int rc = app_open_vault(app, choice, true, false, &c.v, e);
+    if (rc == 0 && place)
+        rc = find_copy(c.v, place, &only, e);
+    if (rc == 0)
+        rc = publish_begin(c.v, true, e); /* sweeps tmp/; a repair adds nothing new, so whose head it is does not matter */
+    if (rc == 0)
+        rc = check(&c, only, percent, &r, e);
+    if (rc == 0)
+        rc = chunkdb_each_damage(c.v->db, add_noted, &c, e);
+    c.progress = (struct ui_progress){ .phase = _("mending"), .started_ms = sys_monotonic_ms(), .total_files = c.n };
+    if (rc == 0)
+        rc = mend_all(&c, stamp, &m, &failed, e);
+    ui_progress_end(&app->ui);
+    if (rc == 0)
+        *ret_status = repair_verdict(app, &c, only, &r, stamp, &m, failed);
+    free(c.findings);
+    vault_close(c.v);
+    return rc;
+}
+
+static int undo(struct app *app, const struct vault_choice *choice, const char *stamp, struct err *e)
+{
+    struct vault *v = NULL;
+    int rc = app_open_vault(app, choice, true, false, &v, e), n = 0;
+    for (size_t i = 0; rc == 0 && i < v->n_copies; i++) {
+        if (v->copies[i].state != COPY_CURRENT && v->copies[i].state != COPY_BEHIND)
+            continue;
+        int back = store_restore_aside(v->copies[i].store, stamp, e);
+        if (back < 0)
+            rc = err_wrap(e, _("copy \"%s\""), v->copies[i].place);
+        else
+            n += back;
+        if (back > 0)
+            ui_line(&app->ui, _("copy \"%s\": %d objects are as they were before"), v->copies[i].place, back);
+    }
+    if (rc == 0 && n == 0) {
+        err_set(e, ERR_ABSENT, _("no copy keeps anything under aside/%s"), stamp);
+        rc = err_next(e, _("give the stamp that the repair printed"));
+    }
+    vault_close(v);
+    return rc;
+}
+
+int cmd_repair(struct app *app, int argc, char **argv)
+{
+    enum { OPT_READ = OPT_OWN, OPT_UNDO };
+    static const struct option options[] = { { "read-data", required_argument, NULL, OPT_READ },
+                                             { "undo", required_argument, NULL, OPT_UNDO },
+                                             { "vault", required_argument, NULL, OPT_VAULT },
+                                             OPTIONS_END };
+    struct vault_choice choice = { 0 };
+    struct err e = ERR_INIT;
+    unsigned percent = 0;
+    const char *stamp = NULL;
+    int ch, status = 0;
+    args_begin();
+    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (ch == OPT_UNDO)
+            stamp = optarg;
+        else if (ch == OPT_READ && (status = parse_percent(app, optarg, &percent)) != 0)
+            return status;
+        else if (ch != OPT_READ && !choice_option(ch, &choice))
+            return args_bad(app, ch, argv);
+    }
+    if (argc - optind > 1)
+        return app_usage(app, _("one place, or none for all of them"));
+    int rc = stamp ? undo(app, &choice, stamp, &e)
+                   : repair(app, &choice, optind < argc ? argv[optind] : NULL, percent, &status, &e);
+    if (rc < 0) {
+        err_wrap(&e, "repair");
+        status = ui_error(&app->ui, &e);
+    }
+    return status;
+}

@@ -34,8 +34,13 @@ static json_t *entry_json(const struct entry *en)
                           "size", (json_int_t)(en->type == ENTRY_FILE ? en->size : 0), "mtime",
                           ui_time(en->mtime_s * NS_PER_S + en->mtime_ns, when));
     look_json_path(o, en->path, en->path_len);
-    if (en->type == ENTRY_SYMLINK || en->type == ENTRY_HARDLINK)
+    if (en->type == ENTRY_SYMLINK) {
         json_object_set_new(o, "target", ui_json_text(en->target, en->target_len));
+    } else if (en->type == ENTRY_HARDLINK) {
+        char *target = text_print("/%.*s", (int)en->target_len, en->target);
+        json_object_set_new(o, "target", ui_json_text(target, strlen(target)));
+        free(target);
+    }
     return o;
 }
 

@@ -100,7 +100,8 @@ static int show_one(struct table *t, const char *source, const struct snap_ref *
     if (t->app->ui.json) {
         row_json(t, source, r, s);
     } else {
-        char *policy = ui_path(source_policy(source, name), strlen(name));
+        source_policy(source, name);
+        char *policy = ui_path(name, strlen(name));
         print_row(t, (const char *const[]){ short_id(&r->ref.id, id), policy,
                                             short_time(r->received_ns, when),
                                             rc < 0 ? _("LOST") : _(state_name(r)), files, size, stored });

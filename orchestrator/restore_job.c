@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define MAX_DAMAGE_NOTES 20
 #define MAX_RETRIED 256 /* chunks that an agent could not open, remembered with how many answers it has had */
 
 struct retried {
@@ -28,6 +29,8 @@ struct restore {
     size_t n_retried;
     struct ui_progress progress;
     uint64_t away;
+    char last_damaged[MAX_COPIES][MAX_OBJECT_NAME];
+    unsigned damage_notes;
     bool done;
 };
 
@@ -36,13 +39,20 @@ static int malformed(struct err *e)
     return err_set(e, ERR_PROTOCOL, _("the agent sent a malformed message"));
 }
 
+/* Said once for each object of a copy, and remembered until it is mended. */
 static void on_damage(void *ctx, const struct copy *c, const char *object, const struct err *what)
 {
     struct restore *r = ctx;
-    char text[ERR_TEXT_BYTES + 100];
-    int n = snprintf(text, sizeof text, _("copy \"%s\": %s; taken from another copy if there is one"), c->place, what->why);
-    if (c->chunks_bad <= 20)
+    char text[ERR_TEXT_BYTES + 200];
+    size_t place = (size_t)(c - r->job->v->copies);
+    if (strcmp(r->last_damaged[place], object) == 0)
+        return;
+    snprintf(r->last_damaged[place], sizeof r->last_damaged[place], "%s", object);
+    int n = snprintf(text, sizeof text, _("copy \"%s\": %s; taken from another copy where one has it (mend it: twofold repair)"),
+                     c->place, what->why);
+    if (r->damage_notes++ < MAX_DAMAGE_NOTES)
         ui_note(&r->app->ui, false, object, strlen(object), text, (size_t)n);
+    chunkdb_note_damage(r->job->v->db, c->place, object, what->why, NULL);
 }
 
 static int send_key(struct restore *r, const struct id *key_id, struct err *e)
@@ -211,9 +221,7 @@ static int converse(struct restore *r, struct err *e)
         if (rc == 0)
             rc = handle(r, type, &p, e);
     }
-    if (rc < 0)
-        wire_send_error(session_wire(r->session), e);
-    return rc;
+    return rc < 0 ? session_failed(r->session, rc, e) : 0;
 }
 
 static int send_job(struct restore *r, struct err *e)

@@ -437,16 +437,17 @@ static int by_time(struct app *app, struct vault *v, const char *policy, const c
     size_t n = (size_t)(at - text);
     int64_t until = 0;
     if (n > MAX_FORMAT_NAME)
-        return err_set(e, ERR_USAGE, _("the name before the @ is too long"));
+        n = MAX_FORMAT_NAME; /* no policy has such a name */
     memcpy(name, text, n);
     name[n] = '\0';
     if (n == 0 && !policy) {
         err_set(e, ERR_USAGE, _("the policy before the @ is missing"));
         return err_next(e, _("write POLICY@TIME, for instance: etc@yesterday"));
     }
-    if (n > 0 && policy && strcmp(name, policy) != 0)
-        return err_set(e, ERR_USAGE, _("policy \"%s\" is asked for, but the snapshot says \"%s\""), policy,
-                       name);
+    if (n > 0 && policy && strcmp(name, policy) != 0) {
+        err_set(e, ERR_USAGE, _("policy \"%s\" is asked for, but the snapshot says \"%s\""), policy, name);
+        return err_next(e, _("write %s@TIME, or ask for policy \"%s\""), policy, name);
+    }
     int rc = parse_time(at + 1, &until, e);
     return rc < 0 ? rc : newest_good(app, v, n ? name : policy, until, ret, e);
 }

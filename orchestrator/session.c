@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define END_MS 10000
+#define LAST_WORDS 1000 /* frames that may stand before the agent's error */
+#define LAST_WORDS_MS 1000
 
 struct session {
     struct wire *wire;
@@ -122,6 +124,24 @@ struct wire *session_wire(struct session *s)
 const char *session_host(const struct session *s)
 {
     return s->host;
+}
+
+int session_failed(struct session *s, int rc, struct err *e)
+{
+    if (rc == -ERR_UNREACHABLE) {
+        struct err said = ERR_INIT;
+        enum frame_type type;
+        struct rbuf r;
+        int got = 0;
+        for (int i = 0; got == 0 && i < LAST_WORDS; i++)
+            got = wire_recv(s->wire, &type, &r, LAST_WORDS_MS, &said);
+        if (got < 0 && got != -ERR_UNREACHABLE && got != -ERR_TIMEOUT && e) {
+            *e = said;
+            return got;
+        }
+    }
+    wire_send_error(s->wire, e);
+    return rc;
 }
 
 int session_end(struct session *s, bool job_failed, struct err *e)

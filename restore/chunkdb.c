@@ -62,6 +62,7 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS chunks_by_pack ON chunks(pack, off);"
     "CREATE INDEX IF NOT EXISTS packs_by_obj ON packs(obj);"
     "CREATE TABLE IF NOT EXISTS lost(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS damage(place TEXT, name TEXT, why TEXT, PRIMARY KEY(place, name)) WITHOUT ROWID;"
     "CREATE TEMP TABLE IF NOT EXISTS promised(id BLOB PRIMARY KEY) WITHOUT ROWID;"
     "PRAGMA user_version=1;";
 
@@ -479,4 +480,46 @@ int chunkdb_set_meta(struct chunkdb *db, const char *key, const void *p, size_t 
     sqlite3_bind_blob(s, 2, p, (int)n, SQLITE_STATIC);
     int rc = step_once(db, s, e);
     return rc < 0 ? rc : 0;
+}
+
+static int damage_row(struct chunkdb *db, const char *sql, const char *place, const char *name, const char *why, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    sqlite3_bind_text(s, 1, place, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, name, -1, SQLITE_STATIC);
+    if (why)
+        sqlite3_bind_text(s, 3, why, -1, SQLITE_STATIC);
+    int rc = step(db, s, e);
+    sqlite3_finalize(s);
+    return rc < 0 ? rc : 0;
+}
+
+int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why, struct err *e)
+{
+    return damage_row(db, "INSERT OR REPLACE INTO damage VALUES (?1, ?2, ?3)", place, name, why, e);
+}
+
+int chunkdb_clear_damage(struct chunkdb *db, const char *place, const char *name, struct err *e)
+{
+    return damage_row(db, "DELETE FROM damage WHERE place = ?1 AND name = ?2", place, name, NULL, e);
+}
+
+int chunkdb_each_damage(struct chunkdb *db, chunkdb_damage_fn *fn, void *ctx, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, "SELECT place, name, why FROM damage ORDER BY place, name", -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    int rc;
+    while ((rc = step(db, s, e)) > 0) {
+        const char *text[3];
+        for (int i = 0; i < 3; i++)
+            text[i] = sqlite3_column_text(s, i) ? (const char *)sqlite3_column_text(s, i) : "";
+        rc = fn(ctx, text[0], text[1], text[2], e);
+        if (rc != 0)
+            break;
+    }
+    sqlite3_finalize(s);
+    return rc;
 }

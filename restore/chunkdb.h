@@ -57,6 +57,12 @@ int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack
 int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct id *merged, size_t n_merged,
                         struct err *e);
 
+/* What was seen damaged or missing on a copy, until it is mended. `name` is the object's. */
+int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why, struct err *e);
+int chunkdb_clear_damage(struct chunkdb *db, const char *place, const char *name, struct err *e);
+typedef int chunkdb_damage_fn(void *ctx, const char *place, const char *name, const char *why, struct err *e);
+int chunkdb_each_damage(struct chunkdb *db, chunkdb_damage_fn *fn, void *ctx, struct err *e);
+
 /* Small durable facts of this orchestrator about the vault ("writer", "head-seen"). ret has max bytes; returns
  * the length, 0 when unknown. */
 int chunkdb_get_meta(struct chunkdb *db, const char *key, void *ret, size_t max, struct err *e);

@@ -76,8 +76,10 @@ static int check_vault_object(struct vault *v, struct copy *c, struct err *e)
         err_set(e, ERR_REFUSED, _("%s holds another vault"), c->url);
         return err_next(e, _("check the copy's url in the vault's configuration, and what is mounted there"));
     }
-    if (memcmp(pub.sign_pk, v->keys.sign_pk, PUBLIC_KEY_BYTES) != 0)
-        return err_set(e, ERR_DAMAGED, _("its vault object is signed by somebody else"));
+    /* The root key that signed it is known only to whoever has the recovery key; vault_keys_recover looks at that. */
+    if (memcmp(pub.sign_pk, v->keys.sign_pk, PUBLIC_KEY_BYTES) != 0 ||
+        memcmp(pub.recovery_pk, v->keys.recovery_pk, PUBLIC_KEY_BYTES) != 0)
+        return err_set(e, ERR_DAMAGED, _("its vault object names keys that are not this vault's"));
     return 0;
 }
 

@@ -291,7 +291,7 @@ void rk_maybe_agent(int argc, char **argv)
         wire_send_error(w, &e);
     wire_free(w);
     if (getenv("RK_SHOW_MEMORY"))
-        (void)!system("grep VmHWM /proc/$PPID/status >&2");
+        (void)!system("grep VmHWM /proc/$PPID/status >&2; cut -d' ' -f14,15 /proc/$PPID/stat >&2");
     exit(rc < 0 ? 1 : 0);
 }
 

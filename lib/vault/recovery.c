@@ -47,7 +47,7 @@ static void payload_of(const struct vault_keys *k, uint8_t out[PAYLOAD_BYTES])
 {
     uint8_t root_pk[PUBLIC_KEY_BYTES];
     struct id fingerprint;
-    root_key_public(k, root_pk);
+    root_key_public(&k->vault_id, k->recovery_sk, root_pk);
     sha256_of(root_pk, PUBLIC_KEY_BYTES, &fingerprint);
     *out++ = SUITE_1;
     memcpy(out, k->vault_id.b, ID_BYTES);

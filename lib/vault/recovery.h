@@ -16,10 +16,10 @@
 /* New random keys of every kind and a new vault id. */
 int vault_keys_generate(struct vault_keys *ret, struct err *e);
 
-/* The root key, with which the recovery key's holder, and nobody else, signs vault objects. It is made from the
- * vault id and the recovery key, both of which k must have, and kept nowhere. Wipe the secret half. */
-void root_key_secret(const struct vault_keys *k, uint8_t sk[KEY_BYTES]);
-void root_key_public(const struct vault_keys *k, uint8_t pk[PUBLIC_KEY_BYTES]);
+/* The root key, with which the recovery key's holder, and nobody else, signs vault objects. It follows from the
+ * vault id and the recovery key and is kept nowhere. Wipe the secret half. */
+void root_key_secret(const struct id *vault_id, const struct secret *recovery_sk, uint8_t sk[KEY_BYTES]);
+void root_key_public(const struct id *vault_id, const struct secret *recovery_sk, uint8_t pk[PUBLIC_KEY_BYTES]);
 
 /* The vault object of generation 1. k->recovery_sk must be set: its root key signs. */
 int vault_object_write(const struct vault_keys *k, const char *vault_name, int64_t created_s, struct wbuf *out,

@@ -35,17 +35,19 @@ int vault_keys_generate(struct vault_keys *ret, struct err *e)
 }
 
 /* --- the root key ----------------------------------------------------------------------------- */
-void root_key_secret(const struct vault_keys *k, uint8_t sk[KEY_BYTES])
+void root_key_secret(const struct id *vault_id, const struct secret *recovery_sk,
+                     uint8_t sk[KEY_BYTES])
 {
-    assert(k->recovery_sk);
-    hkdf(k->vault_id.b, ID_BYTES, secret_bytes(k->recovery_sk), secret_len(k->recovery_sk), ROOT_LABEL,
+    assert(recovery_sk);
+    hkdf(vault_id->b, ID_BYTES, secret_bytes(recovery_sk), secret_len(recovery_sk), ROOT_LABEL,
          sizeof ROOT_LABEL - 1, sk, KEY_BYTES);
 }
 
-void root_key_public(const struct vault_keys *k, uint8_t pk[PUBLIC_KEY_BYTES])
+void root_key_public(const struct id *vault_id, const struct secret *recovery_sk,
+                     uint8_t pk[PUBLIC_KEY_BYTES])
 {
     uint8_t sk[KEY_BYTES];
-    root_key_secret(k, sk);
+    root_key_secret(vault_id, recovery_sk, sk);
     ed25519_public(sk, pk);
     secret_wipe(sk, sizeof sk);
 }
@@ -89,7 +91,7 @@ int vault_object_write(const struct vault_keys *k, const char *vault_name, int64
     uint8_t root_sk[KEY_BYTES], root_pk[PUBLIC_KEY_BYTES];
     assert(strlen(vault_name) <= MAX_FORMAT_NAME && created_s >= 0);
     struct wbuf w = WBUF_INIT;
-    root_key_secret(k, root_sk);
+    root_key_secret(&k->vault_id, k->recovery_sk, root_sk);
     ed25519_public(root_sk, root_pk);
     header_write(&w, OBJECT_VAULT);
     wb_u64(&w, FIRST_GENERATION);
@@ -195,12 +197,11 @@ static int take_secrets(const uint8_t *plain, size_t n, const struct vault_publi
 static int check_recovery_key(const struct vault_public *v, const struct secret *recovery_sk,
                               struct err *e)
 {
-    struct vault_keys k = { .vault_id = v->vault_id, .recovery_sk = (struct secret *)recovery_sk };
     uint8_t pk[PUBLIC_KEY_BYTES];
     x25519_public(secret_bytes(recovery_sk), pk);
     if (memcmp(pk, v->recovery_pk, PUBLIC_KEY_BYTES) != 0)
         return err_set(e, ERR_KEY, _("this is not the recovery key of that vault"));
-    root_key_public(&k, pk);
+    root_key_public(&v->vault_id, recovery_sk, pk);
     if (memcmp(pk, v->root_pk, PUBLIC_KEY_BYTES) != 0)
         return err_set(e, ERR_DAMAGED,
                        _("the vault object is not signed by the holder of the recovery key"));

@@ -19,7 +19,7 @@ import sys
 import zstandard
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -234,17 +234,23 @@ class Vault:
         self.id, self.recovery_sk, self.fingerprint = p.id(), p.take(32), p.take(32)
         p.end()
 
-    def verify(self, b, key):
-        try:
-            Ed25519PublicKey.from_public_bytes(key).verify(b[-64:], b"twofold v1 signature" + self.id + b[:-64])
-        except InvalidSignature:
-            raise Damaged("a signature does not hold") from None
+    def verify(self, b, keys):
+        for key in keys:
+            try:
+                Ed25519PublicKey.from_public_bytes(key).verify(b[-64:], b"twofold v1 signature" + self.id + b[:-64])
+                return
+            except InvalidSignature:
+                pass
+        raise Damaged("a signature does not hold")
 
     def read_vault_objects(self):
-        """The chain from generation 1, which the recovery file vouches for, to the newest."""
+        """All generations, each signed by the root key that the recovery key makes, and naming the one before."""
         names = sorted(n for n in os.listdir(os.path.join(self.folder, "vault")) if re.fullmatch(r"\d{8}", n))
-        signer, before = None, ZEROS
         own = raw_public(X25519PrivateKey.from_private_bytes(self.recovery_sk))
+        root = raw_public(Ed25519PrivateKey.from_private_bytes(hkdf(self.id, self.recovery_sk, b"twofold v1 root")))
+        need(sha256(root) == self.fingerprint, "the recovery file's fingerprint is another key's")
+        need(names, "no vault object")
+        self.ops, self.sign_pks, before = [], [], ZEROS  # newest first
         for i, name in enumerate(names):
             raw = self.read("vault/" + name)
             b = Buf(raw[:-64])
@@ -252,33 +258,35 @@ class Vault:
             generation = b.u64()
             need(generation == int(name) == i + 1, "vault/%s is another generation's" % name)
             need(b.id() == self.id, "vault/%s is another vault's" % name)
-            recovery_pk, sign_pk, previous = b.take(32), b.take(32), b.id()
+            recovery_pk, sign_pk, root_pk, previous = b.take(32), b.take(32), b.take(32), b.id()
             b.u64()
             sealed = b.blob(MAX_OBJECT)
             b.end()
-            if signer is None:
-                need(sha256(sign_pk) == self.fingerprint, "vault/%s is not the one that the recovery file knows" % name)
-            self.verify(raw, signer or sign_pk)
+            need(root_pk == root and recovery_pk == own, "vault/%s is not the recovery key's" % name)
+            self.verify(raw, [root])
             need(previous == before, "vault/%s follows another one" % name)
-            signer, before = sign_pk, sha256(raw)
-            if recovery_pk != own:
-                continue
+            before = sha256(raw)
             p = Buf(hpke_open(self.recovery_sk, b"twofold v1 vault keys", self.id + struct.pack("<Q", generation), sealed))
-            self.op, self.sign_pk, self.generation = p.take(32), sign_pk, generation
-            p.take(32)  # the signing secret key: readers do not need it
+            self.ops.insert(0, p.take(32))
+            need(raw_public(Ed25519PrivateKey.from_private_bytes(p.take(32))) == sign_pk, "another signing key is sealed")
+            self.sign_pks.insert(0, sign_pk)
             self.name = p.blob(MAX_NAME).decode()
             p.end()
-        need(signer and self.sign_pk == signer, "no vault object that this recovery key opens")
 
     def open_envelope(self, b, kind):
         header = check_header(b[:8], kind)
         need(len(b) >= 8 + 32 + 16 + (64 if kind in SIGNED else 0), "too short")
         if kind in SIGNED:
-            self.verify(b, self.sign_pk)
+            self.verify(b, self.sign_pks[:1] if kind == HEAD else self.sign_pks)
             b = b[:-64]
         salt = b[8:40]
-        key = hkdf(salt, self.op, b"twofold v1 object" + bytes([kind]) + self.id)
-        return Buf(aead_open(key, bytes(12), header + salt + self.id, b[40:], "an object of type %d" % kind))
+        for op in self.ops:
+            key = hkdf(salt, op, b"twofold v1 object" + bytes([kind]) + self.id)
+            try:
+                return Buf(aead_open(key, bytes(12), header + salt + self.id, b[40:], "an object of type %d" % kind))
+            except Damaged:
+                if op is self.ops[-1]:
+                    raise
 
     # --- heads, lists, keys, index
 

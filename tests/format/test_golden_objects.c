@@ -104,6 +104,17 @@ static void golden_deduplication_key(void **state)
     vault_keys_done(&k);
 }
 
+static void golden_root_key(void **state)
+{
+    struct vault_keys k = sample_keys();
+    uint8_t pk[PUBLIC_KEY_BYTES], want[PUBLIC_KEY_BYTES];
+    assert_true(hex_decode("718dc0f9bb7cda59963561d0b424b8ee22d31ac75058e5609b0ff811f5cd5e30", want,
+                           PUBLIC_KEY_BYTES));
+    root_key_public(&k.vault_id, k.recovery_sk, pk);
+    assert_memory_equal(pk, want, PUBLIC_KEY_BYTES);
+    vault_keys_done(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +123,7 @@ int main(void)
         cmocka_unit_test(golden_data_keys_open),
         cmocka_unit_test(golden_vault_recovers),
         cmocka_unit_test(golden_deduplication_key),
+        cmocka_unit_test(golden_root_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,6 +311,21 @@ static void refuses_every_flipped_object(void **state)
     must(c, READ);
 }
 
+/* A stolen orchestrator's vault object: the true signing and operational key, sealed to the true recovery key,
+ * and signed by a root of the thief's own making. */
+static void refuses_another_root(void **state)
+{
+    struct copy *c = *state;
+    struct vault_keys forged = c->keys;
+    struct wbuf w = WBUF_INIT;
+    forged.recovery_sk = secret_random(KEY_BYTES);
+    assert_int_equal(vault_object_write(&forged, "main", 1700000000, &w, NULL), 0);
+    secret_free(forged.recovery_sk);
+    write_object(c, VAULT_OBJECT_NAME, &w);
+    wbuf_free(&w);
+    must(c, READ "; test $? = 1 && grep -q 'not the recovery key' $d/log");
+}
+
 static void refuses_another_passphrase(void **state)
 {
     struct copy *c = *state;
@@ -323,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(restores_what_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_every_flipped_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_another_root, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_another_passphrase, setup, teardown),
     };
     if (access("tests/format/reader.py", R_OK) != 0) {

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define SIGN_PK_AT (HEADER_BYTES + 8 + ID_BYTES + PUBLIC_KEY_BYTES)
+#define ROOT_PK_AT (HEADER_BYTES + 8 + ID_BYTES + 2 * PUBLIC_KEY_BYTES)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,15 +19,17 @@ static void read_and_open(const uint8_t *p, size_t n)
     vault_keys_done(&k);
 }
 
-/* By whoever has a key of his own: here the sample's. */
+/* By the holder of the sample's recovery key, for whatever vault it says it is. */
 static void sign_anew(struct wbuf *w)
 {
     struct vault_keys k = sample_keys();
-    if (w->len >= SIGN_PK_AT + PUBLIC_KEY_BYTES) {
+    uint8_t root_sk[KEY_BYTES];
+    if (w->len >= ROOT_PK_AT + PUBLIC_KEY_BYTES) {
         memcpy(k.vault_id.b, w->p + HEADER_BYTES + 8, ID_BYTES);
-        memcpy(w->p + SIGN_PK_AT, k.sign_pk, PUBLIC_KEY_BYTES);
+        root_key_public(&k.vault_id, k.recovery_sk, w->p + ROOT_PK_AT);
     }
-    object_sign(&k, w);
+    root_key_secret(&k.vault_id, k.recovery_sk, root_sk);
+    object_sign(&k.vault_id, root_sk, w);
     vault_keys_done(&k);
 }
 

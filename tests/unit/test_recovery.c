@@ -15,8 +15,10 @@
 #define SIGNATURE_AT(w) ((w)->len - SIGNATURE_BYTES)
 #define GENERATION_AT 8
 #define VAULT_ID_AT 16
-#define SIGN_PK_AT (16 + 32 + 32)
-#define PREVIOUS_AT (16 + 32 + 32 + 32)
+#define RECOVERY_PK_AT (VAULT_ID_AT + 32)
+#define SIGN_PK_AT (RECOVERY_PK_AT + 32)
+#define ROOT_PK_AT (SIGN_PK_AT + 32)
+#define PREVIOUS_AT (ROOT_PK_AT + 32)
 #define CREATED_AT (PREVIOUS_AT + 32)
 #define SLOT_BYTES (2 + 32 + 113)
 
@@ -77,21 +79,31 @@ static void anybody_reads_the_public_part(void **state)
     struct vault_keys k = sample_keys();
     struct wbuf w = WBUF_INIT;
     struct vault_public v;
+    uint8_t root_pk[PUBLIC_KEY_BYTES];
     assert_int_equal(vault_object_write(&k, "", SAMPLE_CREATED_S, &w, NULL), 0);
     assert_int_equal(vault_object_read(w.p, w.len, &v, NULL), 0);
     assert_true(id_eq(&v.vault_id, &k.vault_id));
     assert_memory_equal(v.recovery_pk, k.recovery_pk, PUBLIC_KEY_BYTES);
     assert_memory_equal(v.sign_pk, k.sign_pk, PUBLIC_KEY_BYTES);
+    root_key_public(&k.vault_id, k.recovery_sk, root_pk);
+    assert_memory_equal(v.root_pk, root_pk, PUBLIC_KEY_BYTES);
     assert_int_equal(v.generation, 1);
     assert_int_equal(v.created_s, SAMPLE_CREATED_S);
     vault_keys_done(&k);
     wbuf_free(&w);
 }
 
+static void sign_by_root(const struct vault_keys *k, struct wbuf *w)
+{
+    uint8_t root_sk[KEY_BYTES];
+    root_key_secret(&k->vault_id, k->recovery_sk, root_sk);
+    object_sign(&k->vault_id, root_sk, w);
+}
+
 static int reread_signed(const struct vault_keys *k, struct wbuf *w)
 {
     struct vault_public v;
-    object_sign(k, w);
+    sign_by_root(k, w);
     int rc = vault_object_read(w->p, w->len, &v, NULL);
     w->len -= SIGNATURE_BYTES;
     return rc;
@@ -104,7 +116,7 @@ static void vault_objects_out_of_bounds_are_refused(void **state)
     assert_int_equal(vault_object_write(&k, "v", 0, &w, NULL), 0);
     w.len = SIGNATURE_AT(&w);
     assert_int_equal(reread_signed(&k, &w), 0);
-    w.p[GENERATION_AT] = 2; /* signed by a key that we cannot know */
+    w.p[GENERATION_AT] = 2; /* a program that knows more generations may have other rules */
     assert_int_equal(reread_signed(&k, &w), -ERR_VERSION);
     w.p[GENERATION_AT] = 1;
     w.p[PREVIOUS_AT] = 1;
@@ -142,55 +154,132 @@ static void another_recovery_key_does_not_open(void **state)
     wbuf_free(&w);
 }
 
-/* The recovery public key is no secret: who holds a copy may seal keys of his own to it and sign with his own
- * key. The recovery file's fingerprint and vault id say no. */
-static void a_forged_vault_object_is_not_believed(void **state)
+/* --- forged vault objects ----------------------------------------------------------------------- */
+struct forgery {
+    struct vault_keys mine, his;
+    uint8_t *recovery;
+    size_t recovery_len;
+    struct secret *pass;
+    struct wbuf w;
+};
+
+static int begin_forgery(void **state)
 {
-    struct vault_keys mine = sample_keys(), forged, back;
-    struct secret *pass = text_secret(SAMPLE_PASSPHRASE);
-    struct wbuf w = WBUF_INIT;
-    struct err e = ERR_INIT;
+    struct forgery *f = calloc(1, sizeof *f);
+    f->mine = sample_keys();
+    f->recovery = golden_read("recovery", "object", &f->recovery_len);
+    f->pass = text_secret(SAMPLE_PASSPHRASE);
+    *state = f;
+    return vault_keys_generate(&f->his, NULL);
+}
+
+static int end_forgery(void **state)
+{
+    struct forgery *f = *state;
+    vault_keys_done(&f->mine);
+    vault_keys_done(&f->his);
+    free(f->recovery);
+    secret_free(f->pass);
+    wbuf_free(&f->w);
+    free(f);
+    return 0;
+}
+
+/* The object reads well, as any does that somebody signed, and yet nobody takes it. */
+static void assert_not_believed(struct forgery *f)
+{
+    struct vault_keys back;
+    struct vault_public v;
     char *name = NULL;
-    size_t n;
-    uint8_t *recovery = golden_read("recovery", "object", &n);
-    assert_int_equal(vault_keys_generate(&forged, NULL), 0);
-    memcpy(forged.recovery_pk, mine.recovery_pk, PUBLIC_KEY_BYTES);
-    forged.vault_id = mine.vault_id;
-    assert_int_equal(vault_object_write(&forged, "main", 0, &w, NULL), 0);
-    assert_int_equal(vault_keys_recover(recovery, n, w.p, w.len, pass, &back, &name, &e),
-                     -ERR_DAMAGED);
-    wbuf_reset(&w);
-    forged.vault_id.b[0] ^= 1;
-    assert_int_equal(vault_object_write(&forged, "main", 0, &w, NULL), 0);
-    assert_int_equal(vault_keys_recover(recovery, n, w.p, w.len, pass, &back, &name, &e),
-                     -ERR_DAMAGED);
-    /* By our own signing key, but for another vault. */
-    wbuf_reset(&w);
-    struct vault_keys moved = sample_keys();
-    moved.vault_id.b[0] ^= 1;
-    assert_int_equal(vault_object_write(&moved, "main", 0, &w, NULL), 0);
-    vault_keys_done(&moved);
-    assert_int_equal(vault_keys_recover(recovery, n, w.p, w.len, pass, &back, &name, &e),
+    assert_int_equal(vault_object_read(f->w.p, f->w.len, &v, NULL), 0);
+    assert_int_equal(vault_keys_recover(f->recovery, f->recovery_len, f->w.p, f->w.len, f->pass, &back,
+                                        &name, NULL),
                      -ERR_DAMAGED);
     assert_null(name);
-    /* Signed well, but the sealed key is not the one that signed. */
-    wbuf_reset(&w);
-    struct secret *own = forged.sign_sk;
-    forged.sign_sk = secret_clone(mine.sign_sk);
-    assert_int_equal(vault_object_write(&forged, "main", 0, &w, NULL), 0);
-    secret_free(forged.sign_sk);
-    forged.sign_sk = own;
-    w.len = SIGNATURE_AT(&w);
-    memcpy(w.p + SIGN_PK_AT, forged.sign_pk, PUBLIC_KEY_BYTES);
-    object_sign(&forged, &w);
+}
+
+static void another_vault_is_not_believed(void **state)
+{
+    struct forgery *f = *state;
+    assert_int_equal(vault_object_write(&f->his, "main", 0, &f->w, NULL), 0);
+    assert_not_believed(f);
+    assert_int_equal(vault_object_open(f->w.p, f->w.len, &f->mine, NULL, NULL), -ERR_KEY);
+    wbuf_reset(&f->w);
+    f->his.vault_id = f->mine.vault_id;
+    assert_int_equal(vault_object_write(&f->his, "main", 0, &f->w, NULL), 0);
+    assert_not_believed(f);
+    /* By the same recovery key, but for another vault. */
+    wbuf_reset(&f->w);
+    struct vault_keys moved = sample_keys();
+    moved.vault_id.b[0] ^= 1;
+    assert_int_equal(vault_object_write(&moved, "main", 0, &f->w, NULL), 0);
+    vault_keys_done(&moved);
+    assert_not_believed(f);
+}
+
+/* The recovery public key is no secret: a copy's holder may seal keys of his own to it, and sign as a root of
+ * his own. */
+static void a_root_of_his_own_is_not_believed(void **state)
+{
+    struct forgery *f = *state;
+    f->his.vault_id = f->mine.vault_id;
+    memcpy(f->his.recovery_pk, f->mine.recovery_pk, PUBLIC_KEY_BYTES);
+    assert_int_equal(vault_object_write(&f->his, "main", 0, &f->w, NULL), 0);
+    assert_not_believed(f);
+    assert_int_equal(vault_object_open(f->w.p, f->w.len, &f->mine, NULL, NULL), -ERR_DAMAGED);
+}
+
+/* A stolen orchestrator has operational and signing key, and they open no way to a vault object. */
+static void the_signing_key_signs_no_vault_object(void **state)
+{
+    struct forgery *f = *state;
     struct vault_public v;
-    assert_int_equal(vault_object_read(w.p, w.len, &v, NULL), 0);
-    assert_int_equal(vault_object_open(w.p, w.len, &mine, NULL, NULL), -ERR_DAMAGED);
-    free(recovery);
-    secret_free(pass);
-    vault_keys_done(&mine);
-    vault_keys_done(&forged);
-    wbuf_free(&w);
+    assert_int_equal(vault_object_write(&f->mine, "main", 0, &f->w, NULL), 0);
+    f->w.len = SIGNATURE_AT(&f->w);
+    object_sign(&f->mine.vault_id, secret_bytes(f->mine.sign_sk), &f->w);
+    assert_int_equal(vault_object_read(f->w.p, f->w.len, &v, NULL), -ERR_DAMAGED);
+    f->w.len = SIGNATURE_AT(&f->w);
+    memcpy(f->w.p + ROOT_PK_AT, f->mine.sign_pk, PUBLIC_KEY_BYTES);
+    object_sign(&f->mine.vault_id, secret_bytes(f->mine.sign_sk), &f->w);
+    assert_not_believed(f);
+    assert_int_equal(vault_object_open(f->w.p, f->w.len, &f->mine, NULL, NULL), -ERR_DAMAGED);
+}
+
+/* Signed by the true root, but not fit to be used: the writer was at fault. */
+static void keys_that_do_not_go_together_are_refused(void **state)
+{
+    struct forgery *f = *state;
+    struct vault_keys back;
+    struct vault_public v;
+    assert_int_equal(vault_object_write(&f->mine, "main", 0, &f->w, NULL), 0);
+    f->w.len = SIGNATURE_AT(&f->w);
+    memcpy(f->w.p + SIGN_PK_AT, f->his.sign_pk, PUBLIC_KEY_BYTES);
+    sign_by_root(&f->mine, &f->w);
+    assert_int_equal(vault_object_open(f->w.p, f->w.len, &f->mine, NULL, NULL), -ERR_DAMAGED);
+    wbuf_reset(&f->w);
+    assert_int_equal(vault_object_write(&f->mine, "main", 0, &f->w, NULL), 0);
+    f->w.len = SIGNATURE_AT(&f->w);
+    memcpy(f->w.p + RECOVERY_PK_AT, f->his.recovery_pk, PUBLIC_KEY_BYTES);
+    sign_by_root(&f->mine, &f->w);
+    assert_int_equal(vault_object_read(f->w.p, f->w.len, &v, NULL), 0);
+    assert_int_equal(vault_keys_recover(f->recovery, f->recovery_len, f->w.p, f->w.len, f->pass, &back,
+                                        NULL, NULL),
+                     -ERR_KEY);
+}
+
+static void root_keys_differ(void **state)
+{
+    struct vault_keys k = sample_keys();
+    uint8_t a[KEY_BYTES], b[KEY_BYTES];
+    root_key_secret(&k.vault_id, k.recovery_sk, a);
+    k.vault_id.b[0] ^= 1; /* the same recovery key for another vault */
+    root_key_secret(&k.vault_id, k.recovery_sk, b);
+    assert_memory_not_equal(a, b, KEY_BYTES);
+    k.vault_id.b[0] ^= 1;
+    secret_data(k.recovery_sk)[0] ^= 1;
+    root_key_secret(&k.vault_id, k.recovery_sk, b);
+    assert_memory_not_equal(a, b, KEY_BYTES);
+    vault_keys_done(&k);
 }
 
 /* --- the recovery file ------------------------------------------------------------------------ */
@@ -202,7 +291,9 @@ static int try_recovery(const uint8_t *p, size_t n, const char *pass, size_t pas
     int rc = recovery_open(p, n, s, &k, &fingerprint, NULL);
     if (rc == 0) {
         struct vault_keys sample = sample_keys();
-        sha256_of(sample.sign_pk, PUBLIC_KEY_BYTES, &want);
+        uint8_t root_pk[PUBLIC_KEY_BYTES];
+        root_key_public(&sample.vault_id, sample.recovery_sk, root_pk);
+        sha256_of(root_pk, PUBLIC_KEY_BYTES, &want);
         assert_true(id_eq(&fingerprint, &want));
         assert_true(id_eq(&k.vault_id, &sample.vault_id));
         assert_memory_equal(secret_bytes(k.recovery_sk), secret_bytes(sample.recovery_sk),
@@ -464,7 +555,11 @@ int main(void)
         cmocka_unit_test(anybody_reads_the_public_part),
         cmocka_unit_test(vault_objects_out_of_bounds_are_refused),
         cmocka_unit_test(another_recovery_key_does_not_open),
-        cmocka_unit_test(a_forged_vault_object_is_not_believed),
+        cmocka_unit_test_setup_teardown(another_vault_is_not_believed, begin_forgery, end_forgery),
+        cmocka_unit_test_setup_teardown(a_root_of_his_own_is_not_believed, begin_forgery, end_forgery),
+        cmocka_unit_test_setup_teardown(the_signing_key_signs_no_vault_object, begin_forgery, end_forgery),
+        cmocka_unit_test_setup_teardown(keys_that_do_not_go_together_are_refused, begin_forgery, end_forgery),
+        cmocka_unit_test(root_keys_differ),
         cmocka_unit_test(any_slot_opens),
         cmocka_unit_test(recovery_files_out_of_bounds_are_refused),
         cmocka_unit_test(passphrases),
