@@ -66,9 +66,11 @@ static void print_copy(struct ui *ui, const struct copy *c, const struct copy_st
 {
     char free_bytes[32], *place = text_pad(c->place, PLACE_COLUMNS, false);
     char *state = text_pad(s->text, STATE_COLUMNS, false);
-    char *size = text_pad(s->has_space ? ui_bytes(s->space.free_bytes, free_bytes) : "-", SIZE_COLUMNS,
-                          true);
-    ui_line(ui, _("  %s %s %s free"), place, state, size);
+    char *size = text_pad(ui_bytes(s->space.free_bytes, free_bytes), SIZE_COLUMNS, true);
+    if (s->has_space)
+        ui_line(ui, _("  %s %s %s free"), place, state, size);
+    else
+        ui_line(ui, "  %s %s", place, s->text);
     if (s->why[0])
         print_wrapped(ui, _("why:  "), s->why);
     if (s->next[0])

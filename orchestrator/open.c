@@ -47,7 +47,7 @@ static void warn_about_copies(struct app *app, const struct vault *v)
             ui_warn(&app->ui, _("copy \"%s\" cannot be reached: %s"), c->place, why);
         else if (c->state == COPY_WRONG)
             ui_warn(&app->ui, _("copy \"%s\" is not used: %s"), c->place, why);
-        else if (c->rolled_back)
+        else if (c->rolled_back && !c->bad_heads)
             ui_warn(&app->ui, _("copy \"%s\" shows an older state than it had: see twofold status"),
                     c->place);
         else if (c->bad_heads || c->problem.code != ERR_NONE)

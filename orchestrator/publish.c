@@ -181,17 +181,25 @@ static int add_tables(struct index_build *b, struct err *e)
     return rc;
 }
 
-/* Small index objects are put together with the new one once there are many; large ones stay as they are. */
+static bool is_lost(const struct vault *v, const struct id *index)
+{
+    for (size_t i = 0; i < v->n_lost_index; i++)
+        if (id_eq(&v->lost_index[i], index))
+            return true;
+    return false;
+}
+
+/* Small index objects are put together with the new one once there are many; large ones stay as they are. One that
+ * no copy has any more is written anew. */
 static int merge_small(struct index_build *b, struct id *merged, size_t *ret_n, struct err *e)
 {
     struct head *s = b->v->state;
     size_t kept = 0;
     int rc = 0;
-    if (s->n_index < MAX_LOOSE_OBJECTS)
-        return 0;
+    bool many = s->n_index >= MAX_LOOSE_OBJECTS;
     for (size_t i = 0; rc == 0 && i < s->n_index; i++) {
-        bool small = s->index[i].len < MAX_OBJECT_BYTES / 64 && *ret_n < 2 * MAX_LOOSE_OBJECTS;
-        if (!small) {
+        bool take = is_lost(b->v, &s->index[i].id) || (many && s->index[i].len < MAX_OBJECT_BYTES / 64);
+        if (!take || *ret_n == 2 * MAX_LOOSE_OBJECTS) {
             s->index[kept++] = s->index[i];
             continue;
         }
@@ -210,7 +218,7 @@ int publish_index(struct vault *v, struct fanout *f, struct err *e)
     struct wbuf plain = WBUF_INIT;
     struct object_ref ref;
     int rc = chunkdb_each_pack(v->db, want_pending, &b, e);
-    if (rc < 0 || b.n == 0)
+    if (rc < 0 || (b.n == 0 && v->n_lost_index == 0))
         goto out;
     b.w = index_writer_new();
     rc = b.w ? merge_small(&b, merged, &n_merged, e) : no_memory(e);

@@ -77,8 +77,8 @@ static int choose_epoch(struct vault *v, struct head *h, struct err *e)
     int rc = chunkdb_get_meta(v->db, "own-head", &own, sizeof own, e);
     if (rc < 0)
         return rc;
-    bool included = rc == 0;
-    for (size_t i = 0; !included && i < v->n_tips; i++) {
+    bool included = false;
+    for (size_t i = 0; rc > 0 && !included && i < v->n_tips; i++) {
         const struct head *t = v->tips[i].head;
         included = head_descends(t, &v->tips[i].id, &own.id);
         for (size_t k = 0; !included && k < t->n_chains && t->n_ancestors == MAX_ANCESTORS; k++)
@@ -86,7 +86,11 @@ static int choose_epoch(struct vault *v, struct head *h, struct err *e)
                        t->chains[k].generation >= own.generation &&
                        t->ancestors[t->n_ancestors - 1].generation > own.generation;
     }
-    h->epoch = rc == 0 ? 1 : included ? own.epoch : own.epoch + 1;
+    uint64_t newest = own.epoch;
+    for (size_t i = 0; i < h->n_chains; i++)
+        if (id_eq(&h->chains[i].writer, &v->writer) && h->chains[i].epoch > newest)
+            newest = h->chains[i].epoch;
+    h->epoch = rc > 0 && included ? own.epoch : newest + 1;
     return 0;
 }
 

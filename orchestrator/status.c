@@ -20,7 +20,9 @@ static void judge_unusable(const struct copy *c, struct copy_status *s)
     s->name = away ? "away" : "wrong";
     snprintf(s->text, sizeof s->text, "%s", away ? _("away") : _("wrong"));
     copy_text(s->why, c->problem.why);
-    if (c->problem.next[0])
+    if (c->problem.next[0] && away)
+        snprintf(s->next, sizeof s->next, _("%s; then: twofold replicate"), c->problem.next);
+    else if (c->problem.next[0])
         copy_text(s->next, c->problem.next);
     else if (away)
         copy_text(s->next, _("mount it or switch it on, then run: twofold replicate"));
@@ -68,7 +70,8 @@ void copy_judge(const struct vault *v, size_t i, struct copy_status *s)
         copy_text(s->why, c->problem.why);
         copy_text(s->next, _("see what else is damaged: twofold scrub; mend it: twofold repair"));
     }
-    if (c->rolled_back) {
+    /* A damaged newest head shows an older state, too; that is no rollback. */
+    if (c->rolled_back && !c->bad_heads) {
         s->bad = true;
         s->name = "rolled-back";
         snprintf(s->text, sizeof s->text, _("rolled back"));

@@ -177,14 +177,26 @@ static int open_state_dir(struct vault *v, const struct vault_open_options *o, s
     return rc;
 }
 
+/* In a file of its own, so that the index cache may be thrown away without this becoming another orchestrator. */
 static int load_writer(struct vault *v, struct err *e)
 {
-    int rc = chunkdb_get_meta(v->db, "writer", v->writer.b, ID_BYTES, e);
-    if (rc == 0) {
+    char hex[ID_HEX_BYTES], *path = NULL;
+    uint8_t *text = NULL;
+    size_t n = 0;
+    if (asprintf(&path, "%s/writer", v->state_dir) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = sys_read_file(AT_FDCWD, path, ID_HEX_BYTES, &text, &n, e);
+    if (rc == 0 && (n < ID_HEX_BYTES - 1 || (text[ID_HEX_BYTES - 1] = 0, !id_parse((const char *)text, &v->writer))))
+        rc = -ERR_ABSENT; /* torn or foreign: a new name is always safe */
+    if (rc == -ERR_ABSENT) {
+        err_clear(e);
         sys_random(v->writer.b, ID_BYTES);
-        rc = chunkdb_set_meta(v->db, "writer", v->writer.b, ID_BYTES, e);
+        id_hex(&v->writer, hex);
+        rc = sys_write_file(AT_FDCWD, path, hex, ID_HEX_BYTES - 1, 0600, e);
     }
-    return rc < 0 ? rc : 0;
+    free(text);
+    free(path);
+    return rc;
 }
 
 static int load_keys(struct vault *v, const struct vault_open_options *o, struct err *e)

@@ -17,6 +17,7 @@
 #include "restore/chunkdb.h"
 
 #define MAX_TIPS MAX_PARENTS
+#define MAX_LOST_INDEX 64
 #define MAX_HEADS_KEPT 256 /* heads that are looked at on one copy, newest first */
 
 enum copy_state {
@@ -56,6 +57,8 @@ struct vault {
     size_t n_lists;
     struct key_set *data_keys;  /* all of state */
     struct chunkdb *db;
+    struct id lost_index[MAX_LOST_INDEX]; /* index objects that no copy has whole: rebuilt from the packs for now */
+    size_t n_lost_index;
     struct id writer;           /* this orchestrator; zeros for a vault opened from a copy alone */
     uint64_t seen_generation;   /* the newest that this orchestrator has written or seen */
     struct id seen_head;

@@ -14,6 +14,8 @@ int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struc
 int read_heads(struct vault *v, struct copy *c, struct err *e);
 /* From the tips: state, lists, data keys, index. */
 int load_state(struct vault *v, struct err *e);
+/* The plaintext of an index of all packs that the copies hold, from the packs themselves. */
+int index_rebuild(struct vault *v, struct wbuf *out, struct err *e);
 void judge_copies(struct vault *v);
 
 #endif

@@ -287,7 +287,15 @@ static int load_data_keys(struct vault *v, struct err *e)
 
 static int load_index(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e)
 {
-    return vault_open_object(ctx, OBJECT_INDEX, ref, out, e);
+    struct vault *v = ctx;
+    int rc = vault_open_object(v, OBJECT_INDEX, ref, out, e);
+    if ((rc != -ERR_DAMAGED && rc != -ERR_ABSENT) || v->n_lost_index == MAX_LOST_INDEX)
+        return rc;
+    err_clear(e);
+    rc = index_rebuild(v, out, e);
+    if (rc == 0)
+        v->lost_index[v->n_lost_index++] = ref->id;
+    return rc;
 }
 
 int load_state(struct vault *v, struct err *e)
