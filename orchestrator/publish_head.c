@@ -90,6 +90,8 @@ static int choose_epoch(struct vault *v, struct head *h, struct err *e)
     for (size_t i = 0; i < h->n_chains; i++)
         if (id_eq(&h->chains[i].writer, &v->writer) && h->chains[i].epoch > newest)
             newest = h->chains[i].epoch;
+    if (own.generation >= h->generation)
+        h->generation = own.generation + 1;
     h->epoch = rc > 0 && included ? own.epoch : newest + 1;
     return 0;
 }
@@ -289,16 +291,22 @@ static void adopt_tip(struct vault *v, struct head *h, const struct wbuf *obj)
     v->n_tips = 1;
 }
 
-static int remember_head(struct vault *v, struct err *e)
+/* Before the first copy has it: should this process end in between, the next head begins a new epoch, and a chain stays a
+ * line. */
+static int intend_head(struct vault *v, struct err *e)
 {
     const struct tip *t = &v->tips[0];
     struct own_head own = { t->head->generation, t->head->epoch, t->id };
+    return chunkdb_set_meta(v->db, "own-head", &own, sizeof own, e);
+}
+
+static int remember_head(struct vault *v, struct err *e)
+{
     struct {
         uint64_t generation;
         struct id head;
-    } seen = { t->head->generation, t->id };
-    int rc = chunkdb_set_meta(v->db, "own-head", &own, sizeof own, e);
-    return rc < 0 ? rc : chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
+    } seen = { v->tips[0].head->generation, v->tips[0].id };
+    return chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
 }
 
 /* The head that is there already, for copies that lack it. */
@@ -339,7 +347,7 @@ static int new_head(struct vault *v, struct fanout *f, struct wbuf *obj, struct 
         return rc;
     }
     adopt_tip(v, h, obj);
-    return 0;
+    return intend_head(v, e);
 }
 
 int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx, struct published *ret,

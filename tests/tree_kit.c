@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,9 @@ int tree_teardown(void **state)
     struct tree *t = *state;
     ak_vault_done(&t->vault);
     close(t->fd);
+    char mnt[200];
+    snprintf(mnt, sizeof mnt, "%s/mnt", t->src);
+    umount2(mnt, MNT_DETACH); /* where a test failed before it did so */
     remove_below(AT_FDCWD, t->dir);
     int gone = access(t->dir, F_OK) < 0 ? 0 : -1;
     bool leaked = open_count() != t->open_before;
