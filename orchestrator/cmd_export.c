@@ -12,16 +12,19 @@ static int export_to(struct app *app, struct vault *v, const struct snap_ref *sn
 {
     struct view view;
     struct err e = ERR_INIT;
+    struct gaps gaps = { .app = app };
     uint64_t lost = 0;
     int rc = view_open(v, snap, from, &view, &e);
     if (rc == 0)
-        rc = reader_export(&view.src, view.body, sel, STDOUT_FILENO, look_gap, &app, &lost, &e);
+        rc = reader_export(&view.src, view.body, sel, STDOUT_FILENO, look_gap, &gaps, &lost, &e);
     view_close(&view);
     if (rc < 0) {
         err_wrap(&e, _("export (the archive is not complete)"));
         return ui_error(&app->ui, &e);
     }
-    return look_gaps_status(app, lost, "export");
+    if (lost > 0 && gaps.lost + gaps.away == 0)
+        gaps.lost = lost;
+    return look_gaps_status(&gaps, "export");
 }
 
 int cmd_export(struct app *app, int argc, char **argv)
@@ -46,7 +49,8 @@ int cmd_export(struct app *app, int argc, char **argv)
     if (optind == argc)
         return app_usage(app, _("which backup? name a SNAPSHOT"));
     if (app->ui.json)
-        return app_usage(app, _("--json does not go with export: the archive is on standard output"));
+        return app_usage(app,
+                         _("--json does not go with export: the archive is on standard output"));
     if (isatty(STDOUT_FILENO))
         return app_usage(app, _("an archive is not for a terminal: send it to a file, > x.tar"));
     int rc = app_open_vault(app, &choice, false, true, &v, &e);
@@ -54,8 +58,7 @@ int cmd_export(struct app *app, int argc, char **argv)
         rc = look_from(v, place, &from, &e);
     if (rc == 0)
         rc = app_find_snapshot(app, v, NULL, argv[optind], &snap, NULL, &e);
-    struct select sel = { .paths = argv + optind + 1,
-                          .n_paths = (size_t)(argc - optind - 1) };
+    struct select sel = { .paths = argv + optind + 1, .n_paths = (size_t)(argc - optind - 1) };
     int status = 0;
     if (rc == 0)
         status = export_to(app, v, snap, from, &sel);

@@ -16,12 +16,7 @@
 
 #define DEFAULT_COMPRESSION 3
 
-enum {
-    OPT_KEEP = OPT_OWN,
-    OPT_NO_KEEP,
-    OPT_OFF_COPY,
-    OPT_KIT
-};
+enum { OPT_KEEP = OPT_OWN, OPT_NO_KEEP, OPT_OFF_COPY, OPT_KIT };
 
 /* --- options ----------------------------------------------------------------------------------- */
 /* PLACE=URL */
@@ -100,7 +95,8 @@ static int take_arguments(struct init *in, int argc, char **argv)
     if (!in->conf.name)
         return app_usage(in->app, _("the vault has no name: --vault NAME"));
     if (in->off_copy && !in->recovery_file)
-        return app_usage(in->app, _("--recovery-off-copy needs --recovery-file FILE: it would be nowhere"));
+        return app_usage(in->app,
+                         _("--recovery-off-copy needs --recovery-file FILE: it would be nowhere"));
     return 0;
 }
 
@@ -156,7 +152,8 @@ static int check_empty(const char *folder, struct err *e)
         return 0;
     if (vault) {
         err_set(e, ERR_EXISTS, _("the folder already holds a vault"));
-        err_next(e, _("name a new or empty folder; to see what is in it: twofold snapshots --copy %s"),
+        err_next(e,
+                 _("name a new or empty folder; to see what is in it: twofold snapshots --copy %s"),
                  folder);
     } else {
         err_set(e, ERR_EXISTS, _("the folder is not empty"));
@@ -212,7 +209,8 @@ static int check_files(const struct init *in, struct err *e)
         const char *file = i ? in->kit_file : in->recovery_file;
         const char *slash = file ? strrchr(file, '/') : NULL;
         struct stat st;
-        char *folder = slash ? strndup(file, (size_t)(slash - file) + (slash == file)) : strdup(".");
+        char *folder = slash ? strndup(file, (size_t)(slash - file) + (slash == file))
+                             : strdup(".");
         if (file && folder && stat(folder, &st) < 0)
             rc = err_sys(e, "%s", folder);
         else if (file && folder)
@@ -227,9 +225,11 @@ static int make_paths(struct init *in, struct err *e)
     const char *dir = in->app->paths.config_dir, *name = in->conf.name;
     if (!config_name_ok(name)) {
         err_set(e, ERR_USAGE, _("\"%s\" cannot be the name of a vault"), name);
-        return err_next(e, _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
-                             "letter or a digit"),
-                        MAX_NAME);
+        return err_next(
+            e,
+            _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
+              "letter or a digit"),
+            MAX_NAME);
     }
     in->op_path = text_print("%s/keys/%s.op", dir, name);
     in->recovery_key_path = text_print("%s/keys/%s.recovery", dir, name);
@@ -247,8 +247,9 @@ static int check_all(struct init *in, struct err *e)
     if (rc == 0)
         rc = ui_passphrase(&in->app->ui, in->passphrase_file, true, &in->passphrase, e);
     if (rc == 0 && (rc = passphrase_check(in->passphrase, e)) < 0) {
-        err_next(e, _("choose 16 or more characters of three kinds (JZ-pw): lower case, upper case, "
-                      "digits, others"));
+        err_next(e,
+                 _("choose 16 or more characters of three kinds (JZ-pw): lower case, upper case, "
+                   "digits, others"));
         err_wrap(e, _("passphrase"));
     }
     return rc;
@@ -262,13 +263,14 @@ static void ask_about_key(struct init *in)
         return;
     if (!ui->json && !ui->yes && isatty(STDIN_FILENO))
         in->keep_asked = true;
-    in->keep = ui_ask(ui,
-                      _("Keep the recovery key on this machine?\n"
-                        "  yes: a restore, at night too, asks nobody; but whoever steals this machine\n"
-                        "       can read all backups.\n"
-                        "  no:  a restore asks for the passphrase; a stolen machine reads no backup.\n"
-                        "Keep it here?"),
-                      false);
+    in->keep = ui_ask(
+        ui,
+        _("Keep the recovery key on this machine?\n"
+          "  yes: a restore, at night too, asks nobody; but whoever steals this machine\n"
+          "       can read all backups.\n"
+          "  no:  a restore asks for the passphrase; a stolen machine reads no backup.\n"
+          "Keep it here?"),
+        false);
 }
 
 static void warn_same_device(const struct init *in)
@@ -276,10 +278,11 @@ static void warn_same_device(const struct init *in)
     for (size_t i = 0; i < in->conf.n_copies; i++)
         for (size_t k = 0; k < i; k++)
             if (in->space[i].device && in->space[i].device == in->space[k].device)
-                ui_warn(&in->app->ui,
-                        _("the copies \"%s\" and \"%s\" are on one device, which can fail as one; PY-DB-1 "
-                          "asks for two places"),
-                        in->conf.copies[k].place, in->conf.copies[i].place);
+                ui_warn(
+                    &in->app->ui,
+                    _("the copies \"%s\" and \"%s\" are on one device, which can fail as one; PY-DB-1 "
+                      "asks for two places"),
+                    in->conf.copies[k].place, in->conf.copies[i].place);
 }
 
 static void print_result(const struct init *in)
@@ -293,8 +296,9 @@ static void print_result(const struct init *in)
     ui_line(ui, "%s", kit);
     free(kit);
     if (!in->keep_asked)
-        ui_line(ui, _("Nobody was asked, so the recovery key was not kept on this machine: a restore asks\n"
-                      "for the passphrase.\n"));
+        ui_line(ui,
+                _("Nobody was asked, so the recovery key was not kept on this machine: a restore\n"
+                  "asks for the passphrase.\n"));
     if (in->kit_file)
         ui_line(ui, _("This page is also in %s: print it, then delete it."), in->kit_file);
     ui_line(ui, _("Next: twofold policy add NAME --files PATH, then: twofold backup NAME"));
@@ -319,8 +323,10 @@ static void init_done(struct init *in)
 
 int cmd_init(struct app *app, int argc, char **argv)
 {
-    struct init in = { .app = app,
-                       .conf = { .suite = SUITE_1, .min_copies = 1, .compression = DEFAULT_COMPRESSION } };
+    struct init in = {
+        .app = app,
+        .conf = { .suite = SUITE_1, .min_copies = 1, .compression = DEFAULT_COMPRESSION }
+    };
     struct err e = ERR_INIT;
     int status = take_arguments(&in, argc, argv);
     if (status == 0) {

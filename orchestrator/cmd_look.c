@@ -18,8 +18,8 @@
 static const char *kind_name(enum entry_type type)
 {
     static const char *const names[] = {
-        [ENTRY_FILE] = "file",         [ENTRY_DIR] = "folder",  [ENTRY_SYMLINK] = "symlink",
-        [ENTRY_HARDLINK] = "hardlink", [ENTRY_FIFO] = "fifo",   [ENTRY_CHAR] = "char",
+        [ENTRY_FILE] = "file",         [ENTRY_DIR] = "folder",    [ENTRY_SYMLINK] = "symlink",
+        [ENTRY_HARDLINK] = "hardlink", [ENTRY_FIFO] = "fifo",     [ENTRY_CHAR] = "char",
         [ENTRY_BLOCK] = "block",       [ENTRY_SOCKET] = "socket",
     };
     return (size_t)type < sizeof names / sizeof *names && names[type] ? names[type] : "other";
@@ -30,9 +30,9 @@ static json_t *entry_json(const struct entry *en)
     char when[32], mode[8];
     snprintf(mode, sizeof mode, "%04o", en->mode & 07777);
     json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:s}", "type", "entry", "kind",
-                          kind_name(en->type), "mode", mode, "uid", (int)en->uid, "gid", (int)en->gid,
-                          "size", (json_int_t)(en->type == ENTRY_FILE ? en->size : 0), "mtime",
-                          ui_time(en->mtime_s * NS_PER_S + en->mtime_ns, when));
+                          kind_name(en->type), "mode", mode, "uid", (int)en->uid, "gid",
+                          (int)en->gid, "size", (json_int_t)(en->type == ENTRY_FILE ? en->size : 0),
+                          "mtime", ui_time(en->mtime_s * NS_PER_S + en->mtime_ns, when));
     look_json_path(o, en->path, en->path_len);
     if (en->type == ENTRY_SYMLINK) {
         json_object_set_new(o, "target", ui_json_text(en->target, en->target_len));
@@ -81,7 +81,7 @@ static void print_details(struct listing *l, const struct entry *en)
         target = look_path(en->target, en->target_len);
     ui_line(&l->app->ui, "%s %5u %5u %9s %s %s%s%s", mode, en->uid, en->gid, size,
             short_time(en->mtime_s * NS_PER_S, when), path,
-            !target                       ? ""
+            !target                      ? ""
             : en->type == ENTRY_HARDLINK ? " = "
                                          : " -> ",
             target ? target : "");
@@ -115,11 +115,7 @@ struct look_options {
     bool details, raw;
 };
 
-enum {
-    OPT_FROM = OPT_OWN,
-    OPT_POLICY,
-    OPT_SNAPSHOT
-};
+enum { OPT_FROM = OPT_OWN, OPT_POLICY, OPT_SNAPSHOT };
 
 /* 0, or an exit status after an error was shown. `shorts` and `options` as for getopt_long. */
 static int take_options(struct app *app, int argc, char **argv, const char *shorts,
@@ -152,8 +148,8 @@ static int take_options(struct app *app, int argc, char **argv, const char *shor
 }
 
 /* The vault, and which of its copies. */
-static int open_for_look(struct app *app, const struct look_options *o, struct vault **ret, int *ret_from,
-                         struct err *e)
+static int open_for_look(struct app *app, const struct look_options *o, struct vault **ret,
+                         int *ret_from, struct err *e)
 {
     int rc = app_open_vault(app, &o->choice, false, true, ret, e);
     return rc < 0 ? rc : look_from(*ret, o->place, ret_from, e);
@@ -170,14 +166,15 @@ int cmd_ls(struct app *app, int argc, char **argv)
     struct view view = { .snap = NULL };
     const struct snap_ref *snap = NULL;
     struct err e = ERR_INIT;
-    uint64_t gaps = 0;
+    struct gaps gaps = { .app = app };
     int from, status = take_options(app, argc, argv, ":l0", options, &o);
     if (status)
         return status;
     if (optind == argc)
         return app_usage(app, _("which backup? name a SNAPSHOT"));
     if (o.raw && isatty(STDOUT_FILENO))
-        return app_usage(app, _("raw names are not for a terminal: send them to a program, | xargs -0"));
+        return app_usage(app,
+                         _("raw names are not for a terminal: send them to a program, | xargs -0"));
     struct select sel = { .paths = argv + optind + 1, .n_paths = (size_t)(argc - optind - 1) };
     struct listing l = { .app = app, .details = o.details, .raw = o.raw };
     int rc = open_for_look(app, &o, &v, &from, &e);
@@ -190,7 +187,7 @@ int cmd_ls(struct app *app, int argc, char **argv)
     if (rc < 0)
         status = (err_wrap(&e, "ls"), ui_error(&app->ui, &e));
     else
-        status = look_gaps_status(app, gaps, "ls");
+        status = look_gaps_status(&gaps, "ls");
     view_close(&view);
     vault_close(v);
     return status;
@@ -237,11 +234,12 @@ struct target {
 static int newest_first(const void *a, const void *b)
 {
     const struct target *x = a, *y = b;
-    return (x->snap->received_ns < y->snap->received_ns) - (x->snap->received_ns > y->snap->received_ns);
+    return (x->snap->received_ns < y->snap->received_ns) -
+           (x->snap->received_ns > y->snap->received_ns);
 }
 
-static int all_targets(const struct vault *v, const char *policy, struct target **ret, size_t *ret_n,
-                       struct err *e)
+static int all_targets(const struct vault *v, const char *policy, struct target **ret,
+                       size_t *ret_n, struct err *e)
 {
     char source[MAX_FORMAT_NAME + 1];
     size_t n = 0, k = 0;
@@ -262,16 +260,15 @@ static int all_targets(const struct vault *v, const char *policy, struct target 
 }
 
 /* One that cannot be opened is a gap; the others are searched all the same. */
-static int search_one(struct search *s, struct vault *v, int from, const char *name, uint64_t *gaps,
-                      struct err *e)
+static int search_one(struct search *s, struct vault *v, int from, const char *name,
+                      struct gaps *gaps, struct err *e)
 {
     struct view view;
     struct err why = ERR_INIT;
     struct select sel = { .name = name };
     int rc = view_open(v, s->snap, from, &view, &why);
     if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT || rc == -ERR_UNREACHABLE) {
-        look_gap(s, &why);
-        ++*gaps;
+        look_gap(gaps, &why);
         rc = 0;
     } else if (rc == 0) {
         rc = look_walk(&view, &sel, found_entry, s, gaps, &why);
@@ -282,8 +279,8 @@ static int search_one(struct search *s, struct vault *v, int from, const char *n
     return rc;
 }
 
-static int search_all(struct search *s, struct vault *v, const struct look_options *o, const char *name,
-                      uint64_t *gaps, struct err *e)
+static int search_all(struct search *s, struct vault *v, const struct look_options *o,
+                      const char *name, struct gaps *gaps, struct err *e)
 {
     struct target *targets = NULL;
     size_t n = 0;
@@ -299,6 +296,8 @@ static int search_all(struct search *s, struct vault *v, const struct look_optio
         s->source = targets[i].source;
         rc = search_one(s, v, from, name, gaps, e);
     }
+    if (rc == 0 && sys_interrupted())
+        rc = err_set(e, ERR_INTERRUPTED, _("interrupted by a signal"));
     free(targets);
     return rc;
 }
@@ -315,7 +314,7 @@ int cmd_find(struct app *app, int argc, char **argv)
     struct vault *v = NULL;
     struct policy *pol = NULL;
     struct err e = ERR_INIT;
-    uint64_t gaps = 0;
+    struct gaps gaps = { .app = app };
     int status = take_options(app, argc, argv, ":", options, &o);
     if (status)
         return status;
@@ -323,14 +322,15 @@ int cmd_find(struct app *app, int argc, char **argv)
         return app_usage(app, _("give one NAME (quote a pattern: '*.conf')"));
     const char *name = argv[optind];
     if (strchr(name, '/'))
-        return app_usage(app, _("NAME is the last part of a path, without /; for a path: twofold ls"));
+        return app_usage(app,
+                         _("NAME is the last part of a path, without /; for a path: twofold ls"));
     if (o.policy && !o.choice.copy && !o.choice.vault &&
         policy_load(&app->paths, o.policy, &pol, NULL) == 0 && pol->vault[0])
         o.choice.vault = pol->vault;
     int rc = app_open_vault(app, &o.choice, false, true, &v, &e);
     if (rc == 0)
         rc = search_all(&s, v, &o, name, &gaps, &e);
-    if (rc == 0 && s.hits == 0 && gaps == 0) {
+    if (rc == 0 && s.hits == 0 && gaps.lost + gaps.away == 0) {
         rc = err_set(&e, ERR_ABSENT, _("no file of that name is in any of these backups"));
         err_next(&e, _("try a pattern, for instance: twofold find '*%s*'"), name);
         err_wrap(&e, "%s", name);
@@ -338,7 +338,7 @@ int cmd_find(struct app *app, int argc, char **argv)
     if (rc < 0)
         status = (err_wrap(&e, "find"), ui_error(&app->ui, &e));
     else
-        status = look_gaps_status(app, gaps, "find");
+        status = look_gaps_status(&gaps, "find");
     policy_free(pol);
     vault_close(v);
     return status;
@@ -348,9 +348,8 @@ int cmd_find(struct app *app, int argc, char **argv)
 static int show_difference(void *ctx, char change, unsigned what, const struct entry *a,
                            const struct entry *b)
 {
-    struct app *app = *(struct app **)ctx;
     const struct entry *en = b ? b : a;
-    diff_print(app, change, what, en->path, en->path_len);
+    diff_print(ctx, change, what, en->path, en->path_len);
     return look_go_on();
 }
 
@@ -360,26 +359,28 @@ static int pass_over(void *ctx, const struct entry *en)
 }
 
 /* A comparison only counts gaps: a walk over each side names them. */
-static void name_gaps(struct app *app, struct view *view)
+static void name_gaps(struct view *view, struct gaps *gaps)
 {
-    uint64_t gaps = 0;
-    look_walk(view, NULL, pass_over, &app, &gaps, NULL);
+    look_walk(view, NULL, pass_over, NULL, gaps, NULL);
 }
 
-static int diff_two(struct app *app, struct vault *v, int from, const struct snap_ref *const snaps[2],
-                    uint64_t *gaps, struct err *e)
+static int diff_two(struct vault *v, int from, const struct snap_ref *const snaps[2],
+                    struct gaps *gaps, struct err *e)
 {
     struct view a = { .snap = NULL }, b = { .snap = NULL };
+    uint64_t n = 0;
     int rc = view_open(v, snaps[0], from, &a, e);
     if (rc == 0)
         rc = view_open(v, snaps[1], from, &b, e);
     if (rc == 0)
-        rc = reader_diff(&a.src, a.body, &b.src, b.body, show_difference, &app, gaps, e);
+        rc = reader_diff(&a.src, a.body, &b.src, b.body, show_difference, gaps->app, &n, e);
     if (rc > 0)
         rc = sys_interrupted() ? err_set(e, ERR_INTERRUPTED, _("interrupted by a signal")) : 0;
-    if (rc == 0 && *gaps > 0) {
-        name_gaps(app, &a);
-        name_gaps(app, &b);
+    if (rc == 0 && n > 0) {
+        name_gaps(&a, gaps);
+        name_gaps(&b, gaps);
+        if (gaps->lost + gaps->away == 0)
+            gaps->lost = n;
     }
     view_close(&a);
     view_close(&b);
@@ -409,7 +410,7 @@ int cmd_diff(struct app *app, int argc, char **argv)
     const struct snap_ref *snaps[2] = { NULL, NULL };
     const char *source = NULL;
     struct err e = ERR_INIT;
-    uint64_t gaps = 0;
+    struct gaps gaps = { .app = app };
     int from = -1, status = take_options(app, argc, argv, ":", options, &o), n = argc - optind;
     if (status)
         return status;
@@ -417,7 +418,8 @@ int cmd_diff(struct app *app, int argc, char **argv)
         return app_usage(app, _("name one SNAPSHOT, or two"));
     bool live = n == 1 || strcmp(argv[optind + 1], "live") == 0;
     if (live && o.choice.copy)
-        return app_usage(app, _("without a configuration nobody knows the live files: name two SNAPSHOTs"));
+        return app_usage(
+            app, _("without a configuration nobody knows the live files: name two SNAPSHOTs"));
     int rc = open_for_look(app, &o, &v, &from, &e);
     if (rc == 0)
         rc = app_find_snapshot(app, v, NULL, argv[optind], &snaps[0], &source, &e);
@@ -425,11 +427,11 @@ int cmd_diff(struct app *app, int argc, char **argv)
         rc = app_find_snapshot(app, v, NULL, argv[optind + 1], &snaps[1], NULL, &e);
     if (rc == 0)
         rc = live ? diff_with_live(app, v, source, snaps[0], &e)
-                  : diff_two(app, v, from, snaps, &gaps, &e);
+                  : diff_two(v, from, snaps, &gaps, &e);
     if (rc < 0)
         status = (err_wrap(&e, "diff"), ui_error(&app->ui, &e));
     else
-        status = look_gaps_status(app, gaps, "diff");
+        status = look_gaps_status(&gaps, "diff");
     vault_close(v);
     return status;
 }

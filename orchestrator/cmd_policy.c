@@ -10,12 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum {
-    OPT_FILES = OPT_OWN,
-    OPT_EXCLUDE,
-    OPT_ONE_FS,
-    OPT_RPO
-};
+enum { OPT_FILES = OPT_OWN, OPT_EXCLUDE, OPT_ONE_FS, OPT_RPO };
 
 /* --- add ------------------------------------------------------------------------------------------ */
 
@@ -52,12 +47,12 @@ static int parse_rpo(const char *text, uint64_t *ret_s, struct err *e)
 {
     char *end = NULL;
     unsigned long v = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-    uint64_t unit = !end                       ? 0
-                    : strcmp(end, "s") == 0    ? 1
-                    : strcmp(end, "m") == 0    ? 60
-                    : strcmp(end, "h") == 0    ? 3600
-                    : strcmp(end, "d") == 0    ? 86400
-                                               : 0;
+    uint64_t unit = !end                    ? 0
+                    : strcmp(end, "s") == 0 ? 1
+                    : strcmp(end, "m") == 0 ? 60
+                    : strcmp(end, "h") == 0 ? 3600
+                    : strcmp(end, "d") == 0 ? 86400
+                                            : 0;
     if (v == 0 || v > 1000000 || unit == 0) {
         err_set(e, ERR_USAGE, _("\"%s\" is not a length of time"), text);
         return err_next(e, _("write for instance: --rpo 26h (s, m, h or d)"));
@@ -162,8 +157,8 @@ static int policy_add(struct app *app, int argc, char **argv)
         warn_missing_paths(app, pol);
         ui_line(&app->ui, _("Written: %s"), file);
         ui_line(&app->ui, _("Next: twofold backup %s"), pol->name);
-        ui_json(&app->ui, json_pack("{s:s, s:s, s:o}", "type", "policy", "policy", pol->name, "file",
-                                    ui_json_text(file, strlen(file))));
+        ui_json(&app->ui, json_pack("{s:s, s:s, s:o}", "type", "policy", "policy", pol->name,
+                                    "file", ui_json_text(file, strlen(file))));
         free(file);
     }
     policy_free(pol);
@@ -188,9 +183,10 @@ static void show_finding(void *ctx, const struct lint_finding *f)
     ui_line(ui, "%s%s: %s: %s%s%s%s", file, line, f->error ? _("error") : _("warning"), text,
             f->duty[0] ? " [" : "", f->duty, f->duty[0] ? "]" : "");
     if (ui->json)
-        ui_json(ui, json_pack("{s:s, s:b, s:s, s:o, s:i, s:o}", "type", "finding", "error", f->error,
-                              "duty", f->duty, "file", ui_json_text(f->file, strlen(f->file)), "line",
-                              f->line, "text", ui_json_text(f->text, strlen(f->text))));
+        ui_json(ui,
+                json_pack("{s:s, s:b, s:s, s:o, s:i, s:o}", "type", "finding", "error", f->error,
+                          "duty", f->duty, "file", ui_json_text(f->file, strlen(f->file)), "line",
+                          f->line, "text", ui_json_text(f->text, strlen(f->text))));
     free(text);
     free(file);
 }
@@ -210,7 +206,8 @@ static int policy_lint_all(struct app *app, int argc, char **argv)
     if (errors != 0)
         return ui_error(&app->ui, &e);
     if (count.warnings)
-        ui_line(&app->ui, P_("No mistakes, %zu warning.", "No mistakes, %zu warnings.", count.warnings),
+        ui_line(&app->ui,
+                P_("No mistakes, %zu warning.", "No mistakes, %zu warnings.", count.warnings),
                 count.warnings);
     else
         ui_line(&app->ui, _("No mistakes."));
@@ -231,8 +228,9 @@ static json_t *policy_json(const struct policy *pol)
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:I}", "type", "policy", "policy",
                      pol->name, "vault", pol->vault, "agent", pol->agent, "paths",
                      texts_json(pol->paths, pol->n_paths), "exclude",
-                     texts_json(pol->exclude, pol->n_exclude), "one_file_system", pol->one_file_system,
-                     "skip_cache_dirs", pol->skip_cache_dirs, "rpo_s", (json_int_t)pol->rpo_s);
+                     texts_json(pol->exclude, pol->n_exclude), "one_file_system",
+                     pol->one_file_system, "skip_cache_dirs", pol->skip_cache_dirs, "rpo_s",
+                     (json_int_t)pol->rpo_s);
 }
 
 struct listing {
@@ -256,7 +254,8 @@ static int list_one(void *ctx, const char *name)
     char more[48] = "";
     if (pol->n_paths > 1)
         snprintf(more, sizeof more, _(" and %zu more"), pol->n_paths - 1);
-    ui_line(&l->app->ui, _("%s: %s%s (RPO %s)"), name, first, more, ui_age((int64_t)pol->rpo_s, age));
+    ui_line(&l->app->ui, _("%s: %s%s (RPO %s)"), name, first, more,
+            ui_age((int64_t)pol->rpo_s, age));
     if (l->app->ui.json)
         ui_json(&l->app->ui, policy_json(pol));
     free(first);

@@ -38,8 +38,8 @@ static const char *state_name(const struct snap_ref *r)
 
 static void print_row(const struct table *t, const char *const cells[7])
 {
-    const size_t widths[] = { SHORT_ID_DIGITS, t->policy_columns, 16,           STATE_COLUMNS,
-                              NUMBER_COLUMNS,  NUMBER_COLUMNS,    NUMBER_COLUMNS };
+    const size_t widths[] = { SHORT_ID_DIGITS, t->policy_columns, 16, STATE_COLUMNS, NUMBER_COLUMNS,
+                              NUMBER_COLUMNS,  NUMBER_COLUMNS };
     char *line = text_print("%s", "");
     for (size_t i = 0; i < 7; i++) {
         char *cell = text_pad(cells[i], widths[i], i > 3);
@@ -102,9 +102,9 @@ static int show_one(struct table *t, const char *source, const struct snap_ref *
     } else {
         source_policy(source, name);
         char *policy = ui_path(name, strlen(name));
-        print_row(t, (const char *const[]){ short_id(&r->ref.id, id), policy,
-                                            short_time(r->received_ns, when),
-                                            rc < 0 ? _("LOST") : _(state_name(r)), files, size, stored });
+        print_row(t, (const char *const[]){
+                         short_id(&r->ref.id, id), policy, short_time(r->received_ns, when),
+                         rc < 0 ? _("LOST") : _(state_name(r)), files, size, stored });
         free(policy);
     }
     snapshot_free(s);
@@ -148,8 +148,9 @@ static int finish(struct table *t)
     }
     if (!t->damaged)
         return 0;
-    err_set(&e, ERR_DAMAGED, P_("%zu snapshot cannot be read from any copy",
-                                "%zu snapshots cannot be read from any copy", t->damaged),
+    err_set(&e, ERR_DAMAGED,
+            P_("%zu snapshot cannot be read from any copy",
+               "%zu snapshots cannot be read from any copy", t->damaged),
             t->damaged);
     err_wrap(&e, "snapshots");
     return ui_error(&t->app->ui, &e);

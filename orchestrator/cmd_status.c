@@ -19,14 +19,14 @@
 
 struct status {
     struct app *app;
-    const char *vault;  /* only this one, or NULL */
-    char **only;        /* only these policies; none: all */
+    const char *vault; /* only this one, or NULL */
+    char **only;       /* only these policies; none: all */
     int n_only;
     struct policy **policies;
     size_t n_policies;
     int64_t now_ns;
-    bool bad;           /* something is overdue, behind, away or wrong */
-    int worst;          /* an exit status that is worse than 3 being due */
+    bool bad;  /* something is overdue, behind, away or wrong */
+    int worst; /* an exit status that is worse than 3 being due */
     size_t vaults, shown;
 };
 
@@ -80,11 +80,12 @@ static void print_copy(struct ui *ui, const struct copy *c, const struct copy_st
     free(size);
 }
 
-static void print_run(struct ui *ui, const char *label, const struct snap_ref *r, const char *remark)
+static void print_run(struct ui *ui, const char *label, const struct snap_ref *r,
+                      const char *remark)
 {
     char id[SHORT_ID_DIGITS + 1], when[32];
-    ui_line(ui, "  %s %s  %s  %s", label, short_id(&r->ref.id, id), short_time(r->received_ns, when),
-            remark);
+    ui_line(ui, "  %s %s  %s  %s", label, short_id(&r->ref.id, id),
+            short_time(r->received_ns, when), remark);
 }
 
 static void print_policy(struct status *st, const struct policy *pol, const struct policy_status *s)
@@ -93,7 +94,7 @@ static void print_policy(struct status *st, const struct policy *pol, const stru
     char age[64], rpo[64];
     ui_age((int64_t)pol->rpo_s, rpo);
     ui_line(ui, _("Policy %s: %s"), pol->name,
-            !s->whole ? (s->partial ? _("NO WHOLE BACKUP YET") : _("NOTHING YET"))
+            !s->whole    ? (s->partial ? _("NO WHOLE BACKUP YET") : _("NOTHING YET"))
             : s->overdue ? _("OVERDUE")
                          : _("good"));
     if (s->whole) {
@@ -102,14 +103,15 @@ static void print_policy(struct status *st, const struct policy *pol, const stru
         free(remark);
     }
     if (s->partial && (!s->whole || s->partial->received_ns > s->whole->received_ns)) {
-        char *remark =
-            text_print(_("%s ago"), ui_age((st->now_ns - s->partial->received_ns) / 1000000000, age));
+        char *remark = text_print(_("%s ago"),
+                                  ui_age((st->now_ns - s->partial->received_ns) / 1000000000, age));
         print_run(ui, _("last partial:"), s->partial, remark);
         print_wrapped(ui, _("why:  "), _("some files could not be read; the run named them"));
         free(remark);
     }
     if (s->future)
-        print_wrapped(ui, _("why:  "), _("the last backup is from the future: check this machine's clock"));
+        print_wrapped(ui, _("why:  "),
+                      _("the last backup is from the future: check this machine's clock"));
     if (s->overdue) {
         char *next = text_print("twofold backup %s", pol->name);
         print_wrapped(ui, _("next: "), next);
@@ -129,20 +131,20 @@ static json_t *run_json(const struct snap_ref *r, int64_t now_ns)
 }
 
 /* One object per policy and copy; without a policy, per copy. */
-static void status_json(struct status *st, const struct vault *v, size_t i, const struct copy_status *cs,
-                        const struct policy *pol)
+static void status_json(struct status *st, const struct vault *v, size_t i,
+                        const struct copy_status *cs, const struct policy *pol)
 {
     const struct copy *c = &v->copies[i];
     uint64_t newest = v->state ? v->state->generation : 0;
-    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:I, s:I, s:i, s:b, s:b}", "type", "status",
-                          "vault", v->name, "copy", c->place, "url",
-                          ui_json_text(c->url, strlen(c->url)), "copy_state", cs->name, "copy_bad",
-                          cs->bad, "generation", (json_int_t)c->generation, "behind",
-                          (json_int_t)(newest > c->generation ? newest - c->generation : 0),
-                          "bad_heads", (int)c->bad_heads, "rolled_back", c->rolled_back, "fork",
-                          v->n_tips > 1);
+    json_t *o = json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:b, s:I, s:I, s:i, s:b, s:b}", "type", "status", "vault",
+        v->name, "copy", c->place, "url", ui_json_text(c->url, strlen(c->url)), "copy_state",
+        cs->name, "copy_bad", cs->bad, "generation", (json_int_t)c->generation, "behind",
+        (json_int_t)(newest > c->generation ? newest - c->generation : 0), "bad_heads",
+        (int)c->bad_heads, "rolled_back", c->rolled_back, "fork", v->n_tips > 1);
     json_object_set_new(o, "free_bytes",
-                        cs->has_space ? json_integer((json_int_t)cs->space.free_bytes) : json_null());
+                        cs->has_space ? json_integer((json_int_t)cs->space.free_bytes)
+                                      : json_null());
     json_object_set_new(o, "why", ui_json_text(cs->why, strlen(cs->why)));
     json_object_set_new(o, "next", ui_json_text(cs->next, strlen(cs->next)));
     if (pol) {
@@ -150,7 +152,9 @@ static void status_json(struct status *st, const struct vault *v, size_t i, cons
         policy_judge(v, pol, st->now_ns, &ps);
         json_object_set_new(o, "policy", json_string(pol->name));
         json_object_set_new(o, "state",
-                            json_string(!ps.whole ? "never" : ps.overdue ? "overdue" : "good"));
+                            json_string(!ps.whole    ? "never"
+                                        : ps.overdue ? "overdue"
+                                                     : "good"));
         json_object_set_new(o, "overdue", json_boolean(ps.overdue));
         json_object_set_new(o, "rpo_s", json_integer((json_int_t)pol->rpo_s));
         json_object_set_new(o, "last_whole", run_json(ps.whole, st->now_ns));
@@ -190,8 +194,10 @@ static void show_copies(struct status *st, const struct vault *v)
         for (size_t k = 0; k < i; k++)
             if (cs[i].has_space && cs[k].has_space && cs[i].space.device &&
                 cs[i].space.device == cs[k].space.device) {
-                ui_warn(ui, _("copies \"%s\" and \"%s\" are on one device; PY-DB-1 asks for two places"),
-                        v->copies[k].place, v->copies[i].place);
+                ui_warn(
+                    ui,
+                    _("copies \"%s\" and \"%s\" are on one device; PY-DB-1 asks for two places"),
+                    v->copies[k].place, v->copies[i].place);
                 k = i; /* one line a copy is enough */
             }
 }
@@ -202,7 +208,8 @@ static void show_vault(struct status *st, const struct vault *v)
     show_copies(st, v);
     if (v->n_tips > 1) {
         st->bad = true;
-        ui_line(ui, _("  FORK: %zu orchestrators have written at the same time; all is shown, nothing"),
+        ui_line(ui,
+                _("  FORK: %zu orchestrators have written at the same time; all is shown, nothing"),
                 v->n_tips);
         ui_line(ui, _("  is deleted"));
         print_wrapped(ui, _("next: "), _("the next backup merges it: twofold backup POLICY"));
@@ -210,7 +217,8 @@ static void show_vault(struct status *st, const struct vault *v)
     if (v->n_tips == 0 && v->seen_generation) {
         st->bad = true;
         print_wrapped(ui, _("why:  "), _("backups were here, and no copy shows any of them"));
-        print_wrapped(ui, _("next: "), _("find out what happened to the copies before anything is written"));
+        print_wrapped(ui, _("next: "),
+                      _("find out what happened to the copies before anything is written"));
     }
     for (size_t i = 0; i < st->n_policies; i++) {
         struct policy_status ps;
@@ -293,7 +301,9 @@ static void say_what_is_missing(struct status *st)
 {
     struct ui *ui = &st->app->ui;
     if (st->vaults == 0)
-        ui_line(ui, _("No vault yet. Next: twofold init --vault NAME --copy PLACE=URL --copy PLACE=URL"));
+        ui_line(
+            ui,
+            _("No vault yet. Next: twofold init --vault NAME --copy PLACE=URL --copy PLACE=URL"));
     else if (st->n_policies == 0 && st->worst == 0)
         ui_line(ui, _("No policy yet. Next: twofold policy add NAME --files PATH"));
     for (size_t i = 0; i < st->n_policies; i++) {

@@ -51,8 +51,8 @@ int cmd_version(struct app *app, int argc, char **argv)
         ui_line(ui, "  %-10s %s", libraries[i][0], version);
         json_object_set_new(versions, libraries[i][0], json_string(version));
     }
-    ui_json(ui, json_pack("{s:s, s:s, s:i, s:i, s:o}", "type", "version", "version", TWOFOLD_VERSION,
-                          "format", FORMAT_VERSION, "protocol", WIRE_VERSION_MAX, "libraries",
-                          versions));
+    ui_json(ui, json_pack("{s:s, s:s, s:i, s:i, s:o}", "type", "version", "version",
+                          TWOFOLD_VERSION, "format", FORMAT_VERSION, "protocol", WIRE_VERSION_MAX,
+                          "libraries", versions));
     return 0;
 }

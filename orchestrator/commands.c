@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_WORD 32     /* letters of a word that are compared */
-#define MAX_SLIPS 2     /* wrong letters in a suggestion */
+#define MAX_WORD 32 /* letters of a word that are compared */
+#define MAX_SLIPS 2 /* wrong letters in a suggestion */
 
 #define FROM_WHERE "[--vault V] [--copy URL] [--passphrase-file F]"
 
@@ -78,10 +78,10 @@ static unsigned slips(const char *a, const char *b)
 static const char *other_word(const char *name)
 {
     static const char *const words[][2] = {
-        { "list", "snapshots" }, { "check", "scrub" },    { "verify", "scrub" },
+        { "list", "snapshots" }, { "check", "scrub" },     { "verify", "scrub" },
         { "sync", "replicate" }, { "recover", "restore" }, { "extract", "restore" },
-        { "create", "backup" },  { "search", "find" },    { "tar", "export" },
-        { "dump", "export" },    { "compare", "diff" },   { "info", "status" },
+        { "create", "backup" },  { "search", "find" },     { "tar", "export" },
+        { "dump", "export" },    { "compare", "diff" },    { "info", "status" },
         { "prepare", "init" },   { "setup", "init" },
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

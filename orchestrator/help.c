@@ -9,16 +9,16 @@
 
 #define NAME_COLUMNS 11
 
-static const char choice_help[] =
-    N_("  --vault NAME            which vault, where there are several\n"
-       "  --copy URL              from this copy alone: no configuration is needed\n"
-       "  --recovery-file FILE    the recovery file, where the copy does not hold it\n"
-       "  --passphrase-file FILE  the passphrase, in one line; else it is asked for\n");
+static const char choice_help[] = N_(
+    "  --vault NAME            which vault, where there are several\n"
+    "  --copy URL              from this copy alone: no configuration is needed\n"
+    "  --recovery-file FILE    the recovery file, where the copy does not hold it\n"
+    "  --passphrase-file FILE  the passphrase, in one line; else it is asked for\n");
 
-static const char snapshot_help[] =
-    N_("SNAPSHOT is the beginning of an id (8 or more digits, see twofold snapshots), \"latest\" (the\n"
-       "newest whole one), or POLICY@TIME (the newest not after it). TIME: 2026-11-21,\n"
-       "\"2026-11-21 02:30\", 2026-11-21T02:30:00+08:00, now, yesterday, -2h, -3d, @1763700000.\n");
+static const char snapshot_help[] = N_(
+    "SNAPSHOT is the beginning of an id (8 or more digits, see twofold snapshots), \"latest\" (the\n"
+    "newest whole one), or POLICY@TIME (the newest not after it). TIME: 2026-11-21,\n"
+    "\"2026-11-21 02:30\", 2026-11-21T02:30:00+08:00, now, yesterday, -2h, -3d, @1763700000.\n");
 
 static const struct {
     const char *command, *text;
@@ -42,7 +42,8 @@ static const struct {
          "  list                    the policies\n"
          "  show NAME               what a policy says, with its defaults\n"),
       false, false },
-    { "backup", N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"),
+    { "backup",
+      N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"),
       false, false },
     { "status",
       N_("Exit status 3: something is overdue, behind, away or wrong; below it stands what to do.\n"

@@ -10,11 +10,11 @@
 
 struct init {
     struct app *app;
-    struct vault_conf conf;  /* name and copies; the rest by init_make. Owned texts */
+    struct vault_conf conf; /* name and copies; the rest by init_make. Owned texts */
     const char *passphrase_file, *recovery_file, *kit_file;
-    bool off_copy;           /* the recovery file stays off the copies */
-    bool keep;               /* the recovery key stays on this machine */
-    bool keep_asked;         /* an option or a person said so */
+    bool off_copy;   /* the recovery file stays off the copies */
+    bool keep;       /* the recovery key stays on this machine */
+    bool keep_asked; /* an option or a person said so */
     struct secret *passphrase;
 
     struct vault_keys keys;

@@ -72,9 +72,10 @@ static void put_armour(FILE *f, const struct init *in)
     }
     fputs("-----END TWOFOLD RECOVERY FILE-----\n", f);
     fprintf(f, _("    Its SHA-256:\n    %s\n"), id_hex(&sum, hex));
-    fputs(in->off_copy ? _("    It is NOT on the copies. To use it, type the lines between into a file:\n")
-                       : _("    It is on every copy, too. Should it be lost there, type the lines between\n"
-                           "    into a file:\n"),
+    fputs(in->off_copy
+              ? _("    It is NOT on the copies. To use it, type the lines between into a file:\n")
+              : _("    It is on every copy, too. Should it be lost there, type the lines between\n"
+                  "    into a file:\n"),
           f);
     fputs("        base64 -d lines.txt > recovery.bin\n", f);
     free(text);
@@ -89,22 +90,26 @@ static void put_restore(FILE *f, const struct init *in)
     for (size_t i = 0; i < in->conf.n_copies; i++) {
         char *url = ui_path(in->conf.copies[i].url, strlen(in->conf.copies[i].url));
         fprintf(f, "    twofold snapshots --copy %s%s\n", url, option);
-        fprintf(f, "    twofold restore --copy %s%s \\\n            --policy NAME --to TARGET\n", url,
-                option);
+        fprintf(f, "    twofold restore --copy %s%s \\\n            --policy NAME --to TARGET\n",
+                url, option);
         free(url);
     }
 }
 
 static void put_keys(FILE *f, const struct init *in)
 {
-    fprintf(f, _("On this machine: the operational key, with which it backs up and asks nobody:\n"
-                 "    %s\n"),
+    fprintf(f,
+            _("On this machine: the operational key, with which it backs up and asks nobody:\n"
+              "    %s\n"),
             in->op_path);
     if (in->keep)
-        fprintf(f, _("and, as was chosen, the recovery key (who reads it reads all backups):\n    %s\n"),
-                in->recovery_key_path);
+        fprintf(
+            f,
+            _("and, as was chosen, the recovery key (who reads it reads all backups):\n    %s\n"),
+            in->recovery_key_path);
     else
-        fputs(_("The recovery key is not on this machine: a restore asks for the passphrase.\n"), f);
+        fputs(_("The recovery key is not on this machine: a restore asks for the passphrase.\n"),
+              f);
     fprintf(f, _("Its configuration: %s\n"), in->conf_path);
 }
 
@@ -121,7 +126,9 @@ char *init_kit_text(const struct init *in)
     fingerprint_hex(in, hex);
     put_fingerprint(f, hex);
     hex_encode(in->keys.sign_pk, PUBLIC_KEY_BYTES, hex);
-    fprintf(f, _("Public keys, signing and recovery (for a configuration written by hand):\n    %s\n"), hex);
+    fprintf(f,
+            _("Public keys, signing and recovery (for a configuration written by hand):\n    %s\n"),
+            hex);
     hex_encode(in->keys.recovery_pk, PUBLIC_KEY_BYTES, hex);
     fprintf(f, "    %s\n", hex);
     putc('\n', f);
@@ -150,15 +157,15 @@ json_t *init_kit_json(const struct init *in)
         json_t *c = json_pack("{s:s, s:I, s:I}", "place", in->conf.copies[i].place, "device",
                               (json_int_t)in->space[i].device, "free_bytes",
                               (json_int_t)in->space[i].free_bytes);
-        json_object_set_new(c, "url", ui_json_text(in->conf.copies[i].url,
-                                                   strlen(in->conf.copies[i].url)));
+        json_object_set_new(c, "url",
+                            ui_json_text(in->conf.copies[i].url, strlen(in->conf.copies[i].url)));
         json_array_append_new(copies, c);
     }
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "type", "vault", "vault",
                           in->conf.name, "id", id_hex(&in->keys.vault_id, id), "created",
-                          ui_time(in->created_s * NS_PER_S, when), "signing_fingerprint", fingerprint,
-                          "recovery_file_base64", armour, "recovery_file_on_copies", !in->off_copy,
-                          "recovery_key_kept", in->keep);
+                          ui_time(in->created_s * NS_PER_S, when), "signing_fingerprint",
+                          fingerprint, "recovery_file_base64", armour, "recovery_file_on_copies",
+                          !in->off_copy, "recovery_key_kept", in->keep);
     json_object_set_new(o, "operational_key", ui_json_text(in->op_path, strlen(in->op_path)));
     json_object_set_new(o, "config", ui_json_text(in->conf_path, strlen(in->conf_path)));
     json_object_set_new(o, "copies", copies);

@@ -11,20 +11,38 @@
 
 void look_gap(void *ctx, const struct err *why)
 {
-    struct app *app = *(struct app **)ctx;
-    ui_note(&app->ui, true, NULL, 0, why->what, strlen(why->what));
+    struct gaps *gaps = ctx;
+    char *text = text_print("%s (%s)", why->what, why->why);
+    if (why->code == ERR_UNREACHABLE)
+        gaps->away++;
+    else
+        gaps->lost++;
+    ui_note(&gaps->app->ui, true, NULL, 0, text, strlen(text));
+    free(text);
 }
 
-int look_gaps_status(struct app *app, uint64_t gaps, const char *what)
+int look_gaps_status(const struct gaps *gaps, const char *what)
 {
     struct err e = ERR_INIT;
-    if (gaps == 0)
+    if (gaps->lost > 0) {
+        err_set(&e, ERR_DAMAGED,
+                P_("%" PRIu64 " part of the backup is lost; it is named above",
+                   "%" PRIu64 " parts of the backup are lost; they are named above", gaps->lost),
+                gaps->lost);
+    } else if (gaps->away > 0) {
+        err_set(&e, ERR_PARTIAL,
+                P_("%" PRIu64
+                   " part of the backup could not be read: a copy that may have it is away",
+                   "%" PRIu64
+                   " parts of the backup could not be read: a copy that may have them is away",
+                   gaps->away),
+                gaps->away);
+        err_next(&e, _("see which copy is away: twofold status; then run the same command again"));
+    } else {
         return 0;
-    err_set(&e, ERR_DAMAGED, P_("%" PRIu64 " part of the backup is lost; it is named above",
-                                "%" PRIu64 " parts of the backup are lost; they are named above", gaps),
-            gaps);
+    }
     err_wrap(&e, "%s", what);
-    return ui_error(&app->ui, &e);
+    return ui_error(&gaps->app->ui, &e);
 }
 
 int look_go_on(void)
@@ -52,12 +70,31 @@ void look_json_path(json_t *o, const char *path, size_t len)
     free(whole);
 }
 
-int look_walk(struct view *view, const struct select *sel, entry_fn *fn, void *ctx, uint64_t *gaps,
-              struct err *e)
+/* reader_each has one context for both of its callbacks. */
+struct walk {
+    entry_fn *fn;
+    void *ctx;
+    struct gaps *gaps;
+};
+
+static int walk_entry(void *ctx, const struct entry *en)
 {
+    struct walk *w = ctx;
+    return w->fn(w->ctx, en);
+}
+
+static void walk_gap(void *ctx, const struct err *why)
+{
+    struct walk *w = ctx;
+    look_gap(w->gaps, why);
+}
+
+int look_walk(struct view *view, const struct select *sel, entry_fn *fn, void *ctx,
+              struct gaps *gaps, struct err *e)
+{
+    struct walk w = { .fn = fn, .ctx = ctx, .gaps = gaps };
     uint64_t n = 0;
-    int rc = reader_each(&view->src, view->body, sel, fn, look_gap, ctx, &n, e);
-    *gaps += n;
+    int rc = reader_each(&view->src, view->body, sel, walk_entry, walk_gap, &w, &n, e);
     if (rc > 0)
         rc = sys_interrupted() ? err_set(e, ERR_INTERRUPTED, _("interrupted by a signal")) : 0;
     return rc;

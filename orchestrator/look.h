@@ -26,24 +26,30 @@ struct view {
     struct chunk_source src;
 };
 /* from: index of the only copy to read, or -1. The vault needs its recovery key. */
-int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view *ret, struct err *e);
+int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view *ret,
+              struct err *e);
 void view_close(struct view *v); /* also after a failed view_open */
 
-/* A gap_fn that names the gap as a problem. ctx points to a `struct app *`: the context of a walk begins with one. */
+/* What of a backup could not be read: lost for certain, or perhaps in a copy that is away. */
+struct gaps {
+    struct app *app;
+    uint64_t lost, away;
+};
+/* A gap_fn that names the gap as a problem and counts it. ctx is a struct gaps. */
 void look_gap(void *ctx, const struct err *why);
-/* Exit status for a walk that ended well with so many gaps or lost files: 0, or 4 after an error that says so. */
-int look_gaps_status(struct app *app, uint64_t gaps, const char *what);
+/* The exit status of a walk that came to its end: 0; or, after an error that says so, 4 (lost) or 3 (away). */
+int look_gaps_status(const struct gaps *gaps, const char *what);
 
-/* reader_each on a view; an interruption is an error, a reader that is gone (| head) is not. *gaps is added to. */
-int look_walk(struct view *view, const struct select *sel, entry_fn *fn, void *ctx, uint64_t *gaps,
-              struct err *e);
+/* reader_each on a view; an interruption is an error, a reader that is gone (| head) is not. Adds to *gaps. */
+int look_walk(struct view *view, const struct select *sel, entry_fn *fn, void *ctx,
+              struct gaps *gaps, struct err *e);
 /* What an entry_fn or diff_fn returns: 1 where nobody reads on or a signal came, else 0. */
 int look_go_on(void);
 /* A path of an entry with its leading '/' (added where it has none), for a terminal; owned. The same as "path" of o. */
 char *look_path(const char *path, size_t len);
 void look_json_path(json_t *o, const char *path, size_t len);
 
-/* "--from PLACE", or NULL: -1. */
+/* "--from PLACE", or NULL: -1. A copy that cannot be read is an error. */
 int look_from(const struct vault *v, const char *place, int *ret, struct err *e);
 /* The first 8 digits of an id; returns out. */
 const char *short_id(const struct id *id, char out[SHORT_ID_DIGITS + 1]);
@@ -53,7 +59,8 @@ const char *source_policy(const char *source, char out[MAX_FORMAT_NAME + 1]);
 const char *short_time(int64_t ns, char out[32]);
 
 /* Opens a vault by its configuration, without a word about its copies. */
-int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret, struct err *e);
+int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret,
+                       struct err *e);
 /* A URL as it is to be stored: a relative path becomes absolute. Owned. */
 int absolute_url(const char *url, char **ret, struct err *e);
 

@@ -64,7 +64,8 @@ static int unknown_command(struct app *app, const char *name)
     struct err e = ERR_INIT;
     size_t n = command_suggest(name, near);
     bool option = name[0] == '-';
-    err_set(&e, ERR_USAGE, option ? _("there is no such global option") : _("there is no such command"));
+    err_set(&e, ERR_USAGE,
+            option ? _("there is no such global option") : _("there is no such command"));
     err_wrap(&e, "%s", name);
     if (option)
         err_next(&e, "twofold [--config DIR] [--json] [--quiet] [--yes] COMMAND [ARGUMENTS]");

@@ -51,18 +51,22 @@ static void warn_about_copies(struct app *app, const struct vault *v)
             ui_warn(&app->ui, _("copy \"%s\" shows an older state than it had: see twofold status"),
                     c->place);
         else if (c->bad_heads || c->problem.code != ERR_NONE)
-            ui_warn(&app->ui, _("copy \"%s\" is damaged (%s); mend it: twofold repair"), c->place, why);
+            ui_warn(&app->ui, _("copy \"%s\" is damaged (%s); mend it: twofold repair"), c->place,
+                    why);
     }
     if (v->n_tips == 0 && v->seen_generation)
-        ui_warn(&app->ui, _("no copy shows a backup, but this orchestrator has seen generation %" PRIu64),
+        ui_warn(&app->ui,
+                _("no copy shows a backup, but this orchestrator has seen generation %" PRIu64),
                 v->seen_generation);
     if (v->n_tips > 1)
-        ui_warn(&app->ui, _("%zu orchestrators have written at the same time (a fork): what all of them "
-                            "wrote is shown; the next backup merges it"),
+        ui_warn(&app->ui,
+                _("%zu orchestrators have written at the same time (a fork): what all of them "
+                  "wrote is shown; the next backup merges it"),
                 v->n_tips);
 }
 
-int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret, struct err *e)
+int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret,
+                       struct err *e)
 {
     struct vault_conf *conf = NULL;
     int rc = vault_conf_load(&app->paths, name, &conf, e);
@@ -152,7 +156,8 @@ static int recover_from_copies(struct vault *v, const struct secret *passphrase,
     wbuf_free(&file);
     if (rc < 0) {
         if (first.code == ERR_ABSENT)
-            err_next(&first, _("the recovery file is kept off the copies: give --recovery-file FILE"));
+            err_next(&first,
+                     _("the recovery file is kept off the copies: give --recovery-file FILE"));
         if (e)
             *e = first;
         return -(int)first.code;
@@ -168,7 +173,8 @@ static int load_recovery_key(struct app *app, const struct vault_choice *c, stru
     char *path = NULL;
     if (asprintf(&path, "%s/keys/%s.recovery", app->paths.config_dir, v->name) < 0)
         return no_memory(e);
-    int rc = c->recovery_file ? -ERR_ABSENT : recovery_key_load(path, &v->keys.vault_id, &v->keys, e);
+    int rc = c->recovery_file ? -ERR_ABSENT
+                              : recovery_key_load(path, &v->keys.vault_id, &v->keys, e);
     free(path);
     if (rc != -ERR_ABSENT)
         return rc;
@@ -253,7 +259,8 @@ static int bare_policy(const char *name, struct policy **ret, struct err *e)
 }
 
 int app_open_policy(struct app *app, const char *policy, const struct vault_choice *c, bool write,
-                    bool need_recovery, struct policy **ret_policy, struct vault **ret, struct err *e)
+                    bool need_recovery, struct policy **ret_policy, struct vault **ret,
+                    struct err *e)
 {
     struct vault_choice choice = c ? *c : (struct vault_choice){ 0 };
     struct policy *pol = NULL;
@@ -271,7 +278,8 @@ int app_open_policy(struct app *app, const char *policy, const struct vault_choi
 }
 
 /* --- one snapshot, opened ------------------------------------------------------------------------------------ */
-int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view *ret, struct err *e)
+int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view *ret,
+              struct err *e)
 {
     char id[SHORT_ID_DIGITS + 1];
     struct wbuf plain = WBUF_INIT;

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define NS_PER_S 1000000000LL
-#define MAX_SPAN_DAYS 400000 /* over a thousand years */
+#define MAX_SPAN_DAYS 400000    /* over a thousand years */
 #define MAX_TIME_S 9000000000LL /* of 1970 + 285 years: fits into ns */
 #define SOURCE_SUFFIX "/files"
 
@@ -169,8 +169,8 @@ static int64_t unit_seconds(const char *p, size_t n)
         const char *names;
         int64_t s;
     } units[] = {
-        { " s sec second seconds ", 1 },       { " m min minute minutes ", 60 },
-        { " h hr hour hours ", 3600 },         { " d day days ", 86400 },
+        { " s sec second seconds ", 1 }, { " m min minute minutes ", 60 },
+        { " h hr hour hours ", 3600 },   { " d day days ", 86400 },
         { " w week weeks ", 7 * 86400 },
     };
     char word[16];
@@ -296,7 +296,8 @@ int find_copy(const struct vault *v, const char *place, int *ret, struct err *e)
             *ret = (int)i;
             return 0;
         }
-        n += (size_t)snprintf(places + n, sizeof places - n, "%s%s", i ? ", " : "", v->copies[i].place);
+        n += (size_t)snprintf(places + n, sizeof places - n, "%s%s", i ? ", " : "",
+                              v->copies[i].place);
         if (n >= sizeof places)
             break;
     }
@@ -307,7 +308,15 @@ int find_copy(const struct vault *v, const char *place, int *ret, struct err *e)
 int look_from(const struct vault *v, const char *place, int *ret, struct err *e)
 {
     *ret = -1;
-    return place ? find_copy(v, place, ret, e) : 0;
+    int rc = place ? find_copy(v, place, ret, e) : 0;
+    if (rc < 0 || *ret < 0)
+        return rc;
+    const struct copy *c = &v->copies[*ret];
+    if (c->state != COPY_AWAY && c->state != COPY_WRONG)
+        return 0;
+    if (e)
+        *e = c->problem;
+    return e ? -(int)e->code : -ERR_UNREACHABLE;
 }
 
 /* --- snapshots ----------------------------------------------------------------------------------------- */
@@ -376,10 +385,12 @@ static int newest_good(struct app *app, struct vault *v, const char *policy, int
     short_id(&partial.ref->ref.id, id);
     ui_time(partial.ref->received_ns, when);
     if (whole.ref)
-        ui_warn(&app->ui, _("snapshot %s of %s is newer, but not whole; to use it, name it"), id, when);
+        ui_warn(&app->ui, _("snapshot %s of %s is newer, but not whole; to use it, name it"), id,
+                when);
     else
-        ui_warn(&app->ui, _("there is no whole backup; this is snapshot %s of %s, which is not whole"),
-                id, when);
+        ui_warn(&app->ui,
+                _("there is no whole backup; this is snapshot %s of %s, which is not whole"), id,
+                when);
     return 0;
 }
 
@@ -445,7 +456,8 @@ static int by_time(struct app *app, struct vault *v, const char *policy, const c
         return err_next(e, _("write POLICY@TIME, for instance: etc@yesterday"));
     }
     if (n > 0 && policy && strcmp(name, policy) != 0) {
-        err_set(e, ERR_USAGE, _("policy \"%s\" is asked for, but the snapshot says \"%s\""), policy, name);
+        err_set(e, ERR_USAGE, _("policy \"%s\" is asked for, but the snapshot says \"%s\""), policy,
+                name);
         return err_next(e, _("write %s@TIME, or ask for policy \"%s\""), policy, name);
     }
     int rc = parse_time(at + 1, &until, e);
@@ -465,7 +477,8 @@ int app_find_snapshot(struct app *app, struct vault *v, const char *policy, cons
         rc = by_id(v, policy, snapshot, &f, e);
     } else {
         rc = err_set(e, ERR_USAGE, _("\"%s\" does not name a snapshot"), snapshot);
-        err_next(e, _("give 8 or more digits of an id (twofold snapshots), latest, or POLICY@TIME"));
+        err_next(e,
+                 _("give 8 or more digits of an id (twofold snapshots), latest, or POLICY@TIME"));
     }
     if (rc < 0)
         return err_wrap(e, _("snapshot %s"), snapshot ? snapshot : "latest");

@@ -27,7 +27,8 @@ static void judge_unusable(const struct copy *c, struct copy_status *s)
     else if (away)
         copy_text(s->next, _("mount it or switch it on, then run: twofold replicate"));
     else
-        copy_text(s->next, _("correct its url in the vault's configuration, or what is mounted there"));
+        copy_text(s->next,
+                  _("correct its url in the vault's configuration, or what is mounted there"));
 }
 
 static void judge_behind(const struct vault *v, const struct copy *c, struct copy_status *s)
@@ -41,8 +42,9 @@ static void judge_behind(const struct vault *v, const struct copy *c, struct cop
         snprintf(s->text, sizeof s->text, _("behind by %" PRIu64), newest - c->generation);
     else
         snprintf(s->text, sizeof s->text, _("behind: half of a fork"));
-    copy_text(s->next, v->n_tips > 1 ? _("merge the fork: the next backup does it: twofold backup POLICY")
-                                     : _("twofold replicate"));
+    copy_text(s->next, v->n_tips > 1
+                           ? _("merge the fork: the next backup does it: twofold backup POLICY")
+                           : _("twofold replicate"));
 }
 
 void copy_judge(const struct vault *v, size_t i, struct copy_status *s)
@@ -63,8 +65,8 @@ void copy_judge(const struct vault *v, size_t i, struct copy_status *s)
         s->bad = true;
         s->name = "damaged";
         if (c->bad_heads)
-            snprintf(s->text, sizeof s->text, P_("%u damaged head", "%u damaged heads", c->bad_heads),
-                     c->bad_heads);
+            snprintf(s->text, sizeof s->text,
+                     P_("%u damaged head", "%u damaged heads", c->bad_heads), c->bad_heads);
         else
             snprintf(s->text, sizeof s->text, _("damaged"));
         copy_text(s->why, c->problem.why);

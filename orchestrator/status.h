@@ -8,9 +8,9 @@
 
 /* One copy of a vault, judged. */
 struct copy_status {
-    const char *name;   /* "current", "behind", "away", "wrong", "rolled-back", "damaged" */
-    bool bad;           /* makes the exit status 3 */
-    char text[160];     /* "behind by 3" */
+    const char *name; /* "current", "behind", "away", "wrong", "rolled-back", "damaged" */
+    bool bad;         /* makes the exit status 3 */
+    char text[160];   /* "behind by 3" */
     char why[STATUS_TEXT_BYTES], next[STATUS_TEXT_BYTES]; /* empty: nothing to say */
     struct store_space space;
     bool has_space;
@@ -20,9 +20,9 @@ void copy_judge(const struct vault *v, size_t i, struct copy_status *ret);
 /* One policy: its newest whole and partial snapshots (borrowed from the vault, NULL: none), against its RPO. */
 struct policy_status {
     const struct snap_ref *whole, *partial;
-    int64_t age_s;    /* of whole */
-    bool overdue;     /* also when there is no whole one yet */
-    bool future;      /* received later than now: a clock has jumped */
+    int64_t age_s; /* of whole */
+    bool overdue;  /* also when there is no whole one yet */
+    bool future;   /* received later than now: a clock has jumped */
 };
 void policy_judge(const struct vault *v, const struct policy *pol, int64_t now_ns,
                   struct policy_status *ret);

@@ -130,9 +130,11 @@ char *text_print(const char *fmt, ...)
 /* How many bytes follow the first byte of a character; -1: none starts so. */
 static int utf8_tail(unsigned char c)
 {
-    return c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2
-           : c >= 0xF0 && c < 0xF5                                        ? 3
-                                                                          : -1;
+    return c < 0x80                ? 0
+           : c >= 0xC2 && c < 0xE0 ? 1
+           : c >= 0xE0 && c < 0xF0 ? 2
+           : c >= 0xF0 && c < 0xF5 ? 3
+                                   : -1;
 }
 
 bool text_is_utf8(const char *p, size_t n)

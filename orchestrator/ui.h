@@ -12,11 +12,11 @@
 
 struct ui {
     bool json, quiet, yes;
-    bool tty;              /* stderr is a terminal (and neither json nor quiet) */
-    unsigned columns;      /* of that terminal; 80 where it cannot be told */
-    unsigned drawn;        /* progress lines now on the screen */
+    bool tty;         /* stderr is a terminal (and neither json nor quiet) */
+    unsigned columns; /* of that terminal; 80 where it cannot be told */
+    unsigned drawn;   /* progress lines now on the screen */
     uint64_t last_draw_ms;
-    const char *command;   /* "backup": a field of every JSON line */
+    const char *command; /* "backup": a field of every JSON line */
 };
 
 void ui_init(struct ui *ui);
@@ -24,7 +24,8 @@ void ui_init(struct ui *ui);
 int ui_error(struct ui *ui, const struct err *e);
 /* A finding that does not end the command: one line "path: text" on stderr, or {"type":"note"|"problem",…}. Bytes of a
  * path that are not printable or not of the locale are shown as \ooo; in JSON, not-UTF-8 paths likewise. */
-void ui_note(struct ui *ui, bool problem, const char *path, size_t path_len, const char *text, size_t text_len);
+void ui_note(struct ui *ui, bool problem, const char *path, size_t path_len, const char *text,
+             size_t text_len);
 /* A line of the result, on stdout; nothing with --quiet or --json. */
 void ui_line(struct ui *ui, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A warning: stderr, also with --quiet; with --json {"type":"warning","text":…}. */
@@ -39,8 +40,9 @@ void ui_json_path(json_t *o, const char *path, size_t len);
 char *ui_path(const char *path, size_t len);
 /* "1.2 GiB", "3 days"; return buf. */
 const char *ui_bytes(uint64_t n, char buf[32]);
-const char *ui_age(int64_t seconds, char buf[64]);       /* "3 h 12 min" */
-const char *ui_time(int64_t ns_since_1970, char buf[32]); /* local time, ISO 8601: 2026-11-21T02:30:00+08:00 */
+const char *ui_age(int64_t seconds, char buf[64]); /* "3 h 12 min" */
+const char *ui_time(int64_t ns_since_1970,
+                    char buf[32]); /* local time, ISO 8601: 2026-11-21T02:30:00+08:00 */
 
 /* Progress: drawn in place on a terminal at most five times a second, at most one JSON line a second, nothing otherwise. */
 struct ui_copy_line {
@@ -48,9 +50,9 @@ struct ui_copy_line {
     uint64_t bytes;
 };
 struct ui_progress {
-    const char *phase;         /* translated */
+    const char *phase;                                         /* translated */
     uint64_t files, bytes, total_files, total_bytes, problems; /* totals 0: not known */
-    uint64_t rate_bytes_s, eta_s;                              /* computed by ui_progress from started_ms */
+    uint64_t rate_bytes_s, eta_s; /* computed by ui_progress from started_ms */
     uint64_t started_ms;
     const char *path;
     size_t path_len;

@@ -63,8 +63,9 @@ static char *summary(const struct ui_progress *p)
         add(&line, text_print(_("%" PRIu64 " files"), p->files));
     if (p->total_bytes) {
         uint64_t percent = (uint64_t)((double)p->bytes * 100 / (double)p->total_bytes);
-        add(&line, text_print(_("%s of %s (%u%%)"), ui_bytes(p->bytes, a),
-                              ui_bytes(p->total_bytes, b), (unsigned)(percent < 100 ? percent : 100)));
+        add(&line,
+            text_print(_("%s of %s (%u%%)"), ui_bytes(p->bytes, a), ui_bytes(p->total_bytes, b),
+                       (unsigned)(percent < 100 ? percent : 100)));
     } else {
         add(&line, text_print("%s", ui_bytes(p->bytes, a)));
     }

@@ -53,7 +53,8 @@ static int read_secret(int fd, struct secret **ret, struct err *e)
     if (len > 0 && secret_bytes(room)[len - 1] == '\n')
         len--;
     if (rc == 0 && len > MAX_PASSPHRASE_BYTES)
-        rc = err_set(e, ERR_LIMIT, _("the passphrase is longer than %d bytes"), MAX_PASSPHRASE_BYTES);
+        rc = err_set(e, ERR_LIMIT, _("the passphrase is longer than %d bytes"),
+                     MAX_PASSPHRASE_BYTES);
     else if (rc == 0 && len == 0)
         rc = err_set(e, ERR_KEY, _("there is no passphrase in it"));
     if (rc == 0 && !(*ret = secret_of(secret_bytes(room), len)))
@@ -120,7 +121,8 @@ static int ask_twice(int tty, struct secret **ret, struct err *e)
 {
     for (int i = 0; i < MAX_TRIES; i++) {
         struct secret *first = NULL, *second = NULL;
-        int rc = ask_once(tty, _("New passphrase (16 or more characters of three kinds): "), &first, e);
+        int rc = ask_once(tty, _("New passphrase (16 or more characters of three kinds): "), &first,
+                          e);
         if (rc == 0)
             rc = passphrase_check(first, e);
         if (rc == 0)

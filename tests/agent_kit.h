@@ -27,9 +27,9 @@ struct ak_vault {
     struct ak_chunk *chunks;
     size_t n_chunks, cap_chunks;
     size_t *slots, n_slots;
-    struct ak_key keys[64];
+    struct ak_key keys[256];
     size_t n_keys;
-    struct id live[64]; /* newest first */
+    struct id live[256]; /* newest first */
     size_t n_live;
     bool drop;          /* do not keep what is sealed (for measuring) */
     /* what goes wrong, for tests; 0: nothing */
@@ -49,6 +49,7 @@ struct ak_run {
     unsigned compression;
     const char *policy, *source; /* NULL: "p", "s" */
     struct agent_env env;
+    const char *fault;           /* TWOFOLD_FAULT (lib/base/sys.h); without env's hooks then */
     /* what came of it */
     int rc;                      /* 0: committed; else the agent's error: */
     struct err err;
@@ -62,6 +63,10 @@ struct ak_run {
     uint64_t put_bytes, total_files;
     int status;                  /* of the child */
 };
+
+/* First thing in a main whose tests set `fault`: such an agent is the test program started anew. Returns
+ * when this is not one. */
+void ak_child(int argc, char **argv);
 
 void ak_vault_init(struct ak_vault *v);
 void ak_vault_done(struct ak_vault *v);

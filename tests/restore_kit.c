@@ -4,6 +4,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/vault/chunk.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdarg.h>
@@ -542,4 +543,95 @@ size_t rk_problems(const struct rk_job *job)
     for (size_t i = 0; i < job->n_notes; i++)
         n += job->notes[i].problem;
     return n;
+}
+
+/* --- folders of a test ----------------------------------------------------------------------------------------------- */
+/* What rk_path returned in this test. */
+static struct {
+    char **v;
+    size_t n;
+} paths;
+
+int rk_setup(void **state)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *dir = NULL;
+    if (asprintf(&dir, "%s/tf-apply.XXXXXX", tmp ? tmp : "/tmp") < 0 || !mkdtemp(dir))
+        return -1;
+    *state = dir;
+    return 0;
+}
+
+int rk_teardown(void **state)
+{
+    char *command = NULL;
+    int rc = asprintf(&command, "chattr -R -i -a '%s' 2>/dev/null; rm -rf '%s'", (char *)*state,
+                      (char *)*state);
+    rc = rc < 0 ? -1 : system(command);
+    free(command);
+    free(*state);
+    while (paths.n > 0)
+        free(paths.v[--paths.n]);
+    free(paths.v);
+    paths.v = NULL;
+    return rc == 0 ? 0 : -1;
+}
+
+const char *rk_path(const char *dir, const char *path)
+{
+    char **more = realloc(paths.v, (paths.n + 1) * sizeof *more);
+    assert_non_null(more);
+    paths.v = more;
+    assert_true(asprintf(&paths.v[paths.n], "%s/%s", dir, path) >= 0);
+    return paths.v[paths.n++];
+}
+
+void rk_write(const char *path, const void *p, size_t n)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(sys_write(fd, p, n, NULL), 0);
+    close(fd);
+}
+
+bool rk_exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+void rk_holds(const char *path, const void *p, size_t n)
+{
+    struct stat st;
+    uint8_t *have = NULL;
+    size_t len = 0;
+    if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        fail_msg("%s is not a regular file", path);
+    assert_int_equal(st.st_size, n);
+    assert_int_equal(sys_read_file(AT_FDCWD, path, n + 1, &have, &len, NULL), 0);
+    assert_int_equal(len, n);
+    if (n > 0)
+        assert_memory_equal(have, p, n);
+    free(have);
+}
+
+size_t rk_count(const char *dir, const char *prefix)
+{
+    DIR *d = opendir(dir);
+    struct dirent *de;
+    size_t n = 0;
+    assert_non_null(d);
+    while ((de = readdir(d)) != NULL)
+        n += strncmp(de->d_name, prefix, strlen(prefix)) == 0;
+    closedir(d);
+    return n;
+}
+
+void rk_waits_for(const char *path)
+{
+    uint64_t end = sys_monotonic_ms() + 60000;
+    while (!rk_exists(path)) {
+        assert_true(sys_monotonic_ms() < end);
+        usleep(1000);
+    }
 }

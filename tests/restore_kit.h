@@ -77,4 +77,17 @@ const struct rk_note *rk_note(const struct rk_job *job, const char *path); /* pr
 const struct rk_diff *rk_diff(const struct rk_job *job, const char *path);
 size_t rk_problems(const struct rk_job *job);
 
+/* --- folders of a test -------------------------------------------------------------------------------- */
+/* A setup and teardown for cmocka: *state is a new folder's path; it must be gone afterwards. */
+int rk_setup(void **state);
+int rk_teardown(void **state);
+/* "<folder>/<path>", good until the teardown. */
+const char *rk_path(const char *dir, const char *path);
+void rk_write(const char *path, const void *p, size_t n);
+bool rk_exists(const char *path);
+/* Asserts that it is a regular file of this content. */
+void rk_holds(const char *path, const void *p, size_t n);
+size_t rk_count(const char *dir, const char *prefix); /* names in the folder that begin so */
+void rk_waits_for(const char *path);                  /* until it exists; fails after a minute */
+
 #endif

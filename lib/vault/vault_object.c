@@ -173,7 +173,8 @@ static int take_secrets(const uint8_t *plain, size_t n, const struct vault_publi
     }
     if (!ok) {
         free(name);
-        return err_set(e, ERR_DAMAGED, _("the signing key sealed in it is not the one that it names"));
+        return err_set(e, ERR_DAMAGED,
+                       _("the signing key sealed in it is not the one that it names"));
     }
     struct secret *s_op = secret_of(op, KEY_BYTES), *s_sign = secret_of(sign_sk, KEY_BYTES);
     if (!s_op || !s_sign) {

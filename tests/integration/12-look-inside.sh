@@ -171,7 +171,7 @@ sed -i 's/^rpo: .*/rpo: 26h/' conf/policies/src.yaml
 find a/packs b/packs -type f | while read -r pack; do
     dd if=/dev/zero of="$pack" bs=64 count=$(($(stat -c %s "$pack") / 128)) conv=notrunc status=none
 done
-for command in "ls latest" "find hello.conf" "diff $first $second"; do
+for command in "ls latest" "find hello.conf" "diff $first $second" "export latest"; do
     # shellcheck disable=SC2086 # words
     run 4 "$t" $command
     says '^what lies from ' err

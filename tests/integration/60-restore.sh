@@ -41,8 +41,8 @@ expect 2 "$t" restore tree --from nowhere --to "$work/from-nowhere"
     expect 5 "$t" restore --copy "$b" --policy tree --to "$work/alone3" --passphrase-file "$work/wrong"
     [ ! -e "$work/alone3" ] || fail "a wrong passphrase made a target"
     [ "$before" = "$(fingerprint "$b")" ] || fail "a restore changed the copy"
-    [ ! -e "$work/no-config" ] && [ ! -e "$work/no-state" ] && [ ! -e "$work/no-home" ] ||
-        fail "a restore from a copy alone left something behind"
+    left=$(find "$work"/no-* ! -type d 2>/dev/null) # the folder for the agent's spool may stay
+    [ -z "$left" ] || fail "a restore from a copy alone left something behind: $left"
     exit "$failures"
 ) || fail "from one copy alone"
 
@@ -151,7 +151,7 @@ if command -v bsdtar >/dev/null; then
 fi
 (cd / && find "${src#/}" -print0 | sed -z 's,^,/,' | sort -z) >"$work/names"
 "$t" ls -0 latest >"$work/listed" 2>"$work/.err" || fail "ls: exit status $?"
-sort -z <"$work/listed" | sed -z 's,/$,,' | grep -zF "$src" | cmp -s - "$work/names" || {
+sort -z <"$work/listed" | sed -z 's,/$,,' | grep -azF "$src" | cmp -s - "$work/names" || {
     fail "ls does not list what there is"
     sort -z <"$work/listed" | diff <(tr '\0' '\n' <"$work/names") <(tr '\0' '\n') | head
 }

@@ -192,8 +192,8 @@ static void assert_not_believed(struct forgery *f)
     struct vault_public v;
     char *name = NULL;
     assert_int_equal(vault_object_read(f->w.p, f->w.len, &v, NULL), 0);
-    assert_int_equal(vault_keys_recover(f->recovery, f->recovery_len, f->w.p, f->w.len, f->pass, &back,
-                                        &name, NULL),
+    assert_int_equal(vault_keys_recover(f->recovery, f->recovery_len, f->w.p, f->w.len, f->pass,
+                                        &back, &name, NULL),
                      -ERR_DAMAGED);
     assert_null(name);
 }
@@ -262,8 +262,8 @@ static void keys_that_do_not_go_together_are_refused(void **state)
     memcpy(f->w.p + RECOVERY_PK_AT, f->his.recovery_pk, PUBLIC_KEY_BYTES);
     sign_by_root(&f->mine, &f->w);
     assert_int_equal(vault_object_read(f->w.p, f->w.len, &v, NULL), 0);
-    assert_int_equal(vault_keys_recover(f->recovery, f->recovery_len, f->w.p, f->w.len, f->pass, &back,
-                                        NULL, NULL),
+    assert_int_equal(vault_keys_recover(f->recovery, f->recovery_len, f->w.p, f->w.len, f->pass,
+                                        &back, NULL, NULL),
                      -ERR_KEY);
 }
 
@@ -556,9 +556,12 @@ int main(void)
         cmocka_unit_test(vault_objects_out_of_bounds_are_refused),
         cmocka_unit_test(another_recovery_key_does_not_open),
         cmocka_unit_test_setup_teardown(another_vault_is_not_believed, begin_forgery, end_forgery),
-        cmocka_unit_test_setup_teardown(a_root_of_his_own_is_not_believed, begin_forgery, end_forgery),
-        cmocka_unit_test_setup_teardown(the_signing_key_signs_no_vault_object, begin_forgery, end_forgery),
-        cmocka_unit_test_setup_teardown(keys_that_do_not_go_together_are_refused, begin_forgery, end_forgery),
+        cmocka_unit_test_setup_teardown(a_root_of_his_own_is_not_believed, begin_forgery,
+                                        end_forgery),
+        cmocka_unit_test_setup_teardown(the_signing_key_signs_no_vault_object, begin_forgery,
+                                        end_forgery),
+        cmocka_unit_test_setup_teardown(keys_that_do_not_go_together_are_refused, begin_forgery,
+                                        end_forgery),
         cmocka_unit_test(root_keys_differ),
         cmocka_unit_test(any_slot_opens),
         cmocka_unit_test(recovery_files_out_of_bounds_are_refused),

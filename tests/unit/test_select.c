@@ -177,10 +177,11 @@ static struct vault sample_vault(void)
     return (struct vault){ .name = (char *)"main", .lists = lists, .n_lists = 2 };
 }
 
-static int find_in(struct vault *v, const char *policy, const char *text, const struct snap_ref **ret,
-                   const char **source, char **ret_warnings)
+static int find_in(struct vault *v, const char *policy, const char *text,
+                   const struct snap_ref **ret, const char **source, char **ret_warnings)
 {
-    struct app app = { .ui = { .json = true, .command = "test" } }; /* warnings as JSON, on stdout */
+    struct app app = { .ui = { .json = true,
+                               .command = "test" } }; /* warnings as JSON, on stdout */
     struct err e = ERR_INIT;
     fflush(stdout);
     int fd = memfd_create("out", MFD_CLOEXEC), saved = dup(STDOUT_FILENO);
@@ -197,7 +198,8 @@ static int find_in(struct vault *v, const char *policy, const char *text, const 
     return rc;
 }
 
-static void check_found(const char *policy, const char *text, const struct snap_ref *want, bool warns)
+static void check_found(const char *policy, const char *text, const struct snap_ref *want,
+                        bool warns)
 {
     struct vault v = sample_vault();
     const struct snap_ref *got = NULL;
@@ -226,7 +228,8 @@ static void the_newest_whole_one_is_latest(void **state)
     check_found("etc", NULL, &etc_snaps[2], false); /* never what is in quarantine */
     check_found("etc", "latest", &etc_snaps[2], false);
     check_found("home", "latest", &home_snaps[0], true); /* only partial ones: said so */
-    check_found(NULL, "latest", &etc_snaps[2], true);    /* a newer one of home is not whole: said so */
+    check_found(NULL, "latest", &etc_snaps[2],
+                true); /* a newer one of home is not whole: said so */
     check_not_found("www", "latest", -ERR_ABSENT);
 }
 

@@ -88,9 +88,15 @@ static void ages_are_in_two_units_at_most(void **state)
         int64_t s;
         const char *text;
     } cases[] = {
-        { -5, "0 s" },         { 59, "59 s" },           { 60, "1 min" },
-        { 3599, "59 min" },    { 3600, "1 h" },          { 3 * 3600 + 12 * 60, "3 h 12 min" },
-        { 26 * 3600, "26 h" }, { 3 * 86400, "3 days" },  { 2 * 86400 + 3600, "2 days 1 h" },
+        { -5, "0 s" },
+        { 59, "59 s" },
+        { 60, "1 min" },
+        { 3599, "59 min" },
+        { 3600, "1 h" },
+        { 3 * 3600 + 12 * 60, "3 h 12 min" },
+        { 26 * 3600, "26 h" },
+        { 3 * 86400, "3 days" },
+        { 2 * 86400 + 3600, "2 days 1 h" },
         { 400LL * 86400 + 3600, "400 days" },
     };
     char buf[64];
@@ -130,9 +136,11 @@ static void paths_cannot_speak_to_the_terminal(void **state)
     check_path("\x7f", 1, "\\177");
     check_path("备份", 6, "备份");
     check_path("\xff\xfe", 2, "\\377\\376");
-    check_path("\xe5\xa4", 2, "\\345\\244");         /* half a character */
-    check_path("\xc2\x9b", 2, "\\302\\233");         /* CSI as one character */
-    check_path("a\xe2\x80\xae" "b", 5, "a\\342\\200\\256b"); /* right-to-left override */
+    check_path("\xe5\xa4", 2, "\\345\\244"); /* half a character */
+    check_path("\xc2\x9b", 2, "\\302\\233"); /* CSI as one character */
+    check_path("a\xe2\x80\xae"
+               "b",
+               5, "a\\342\\200\\256b"); /* right-to-left override */
     check_path("", 0, "");
 }
 
@@ -193,7 +201,8 @@ static void an_error_is_three_lines(void **state)
     assert_int_equal(status, 4);
     assert_int_equal(count(text, '\n'), 3);
     assert_int_equal(count(text, '\033'), 0);
-    assert_int_equal(strncmp(text, "twofold: test\n  why:  two\\012lines \\033[31m\n  next: ", 45), 0);
+    assert_int_equal(strncmp(text, "twofold: test\n  why:  two\\012lines \\033[31m\n  next: ", 45),
+                     0);
     free(text);
 }
 
@@ -283,8 +292,10 @@ static struct ui_progress busy(const char *path)
                              .path = path,
                              .path_len = strlen(path),
                              .n_copies = 2 };
-    p.copies[0] = (struct ui_copy_line){ "a-place-with-a-name-that-is-as-long-as-names-of-places-may-be-64",
-                                         "catching up", 1ull << 40 };
+    p.copies[0] = (struct ui_copy_line){
+        "a-place-with-a-name-that-is-as-long-as-names-of-places-may-be-64", "catching up",
+        1ull << 40
+    };
     p.copies[1] = (struct ui_copy_line){ "机房", "正在写入", 5 };
     return p;
 }
@@ -347,8 +358,8 @@ static void progress_is_drawn_over_itself(void **state)
     ui_progress_end(&ui);
     char *text = capture_end(&c);
     char *up = strstr(text, "\033[4A");
-    assert_non_null(up);                         /* back over four lines */
-    assert_non_null(strstr(up, "\033[J"));       /* two are left: the rest is wiped */
+    assert_non_null(up);                            /* back over four lines */
+    assert_non_null(strstr(up, "\033[J"));          /* two are left: the rest is wiped */
     assert_non_null(strstr(up, "\033[2A\r\033[J")); /* and at the end all */
     assert_int_equal(ui.drawn, 0);
     free(text);
