@@ -126,7 +126,7 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
     struct care_result r;
     struct opened_result opened = { 0 };
     int only = -1;
-    int rc = app_open_vault(app, choice, true, open, &c.v, e);
+    int rc = app_open_vault(app, choice, false, open, &c.v, e); /* beside a backup, if need be */
     if (rc == 0 && place)
         rc = find_copy(c.v, place, &only, e);
     if (rc == 0)

@@ -275,7 +275,7 @@ static int load_policy(void *ctx, const char *name)
     struct status *st = ctx;
     struct policy *pol = NULL;
     struct err e = ERR_INIT;
-    struct policy **grown = realloc(st->policies, (st->n_policies + 1) * sizeof *grown);
+    struct policy **grown = realloc(st->policies, (st->n_policies + 1) * sizeof(void *));
     if (!grown)
         return -ERR_NOMEM;
     st->policies = grown;
@@ -344,6 +344,8 @@ int cmd_status(struct app *app, int argc, char **argv)
         rc = vault_conf_each(&app->paths, status_of_vault, &st, &e);
     if (rc == 0)
         say_what_is_missing(&st);
+    else if (e.code == ERR_NONE)
+        err_set(&e, ERR_NOMEM, _("out of memory")); /* what the callbacks can fail of */
     int status = rc < 0 ? ui_error(&app->ui, &e) : st.worst ? st.worst : st.bad ? 3 : 0;
     for (size_t i = 0; i < st.n_policies; i++)
         policy_free(st.policies[i]);

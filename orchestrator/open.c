@@ -140,7 +140,8 @@ static int recover_from_copies(struct vault *v, const struct secret *passphrase,
         struct err why = ERR_INIT;
         wbuf_reset(&file);
         rc = read_recovery_object(&v->copies[i], &file, &why);
-        if (rc == 0 && tried.len == file.len && memcmp(tried.p, file.p, file.len) == 0) {
+        if (rc == 0 && tried.len > 0 && tried.len == file.len &&
+            memcmp(tried.p, file.p, file.len) == 0) {
             rc = -ERR_KEY;
             continue;
         }
@@ -224,7 +225,7 @@ int app_open_vault(struct app *app, const struct vault_choice *c, bool write, bo
         rc = open_from_copy(app, c, &v, e);
     else
         rc = open_vault_quietly(app, c->vault, write, &v, e);
-    if (rc < 0)
+    if (rc < 0 || !v)
         return rc;
     warn_about_copies(app, v);
     if (need_recovery && !v->keys.recovery_sk)
@@ -265,7 +266,7 @@ int app_open_policy(struct app *app, const char *policy, const struct vault_choi
     struct vault_choice choice = c ? *c : (struct vault_choice){ 0 };
     struct policy *pol = NULL;
     int rc = choice.copy ? bare_policy(policy, &pol, e) : policy_load(&app->paths, policy, &pol, e);
-    if (rc == 0 && !choice.vault && pol->vault[0])
+    if (rc == 0 && pol && !choice.vault && pol->vault[0])
         choice.vault = pol->vault;
     if (rc == 0)
         rc = app_open_vault(app, &choice, write, need_recovery, ret, e);

@@ -363,11 +363,14 @@ static struct source_list *list_of(struct vault *v, const char *source, struct e
 int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s, const struct id *ids,
                      size_t n, struct id *ret_id, struct err *e)
 {
-    struct snap_ref ref = { .received_ns = s->received_ns, .state = s->state, .flags = s->flags };
     struct wbuf plain = WBUF_INIT;
     struct source_list *l = list_of(v, source, e);
     if (!l)
         return -ERR_NOMEM;
+    /* A clock that went back must not make this one older than the last. */
+    if (l->n && s->received_ns <= l->snaps[l->n - 1].received_ns)
+        s->received_ns = l->snaps[l->n - 1].received_ns + 1;
+    struct snap_ref ref = { .received_ns = s->received_ns, .state = s->state, .flags = s->flags };
     int rc = check_reach(v, ids, n, e);
     if (rc == 0)
         rc = put_reach_on_base(v, f, l, ids, n, &ref.reach, e);

@@ -8,11 +8,11 @@
 
 /* One copy of a vault, judged. */
 struct copy_status {
+    struct store_space space;
     const char *name; /* "current", "behind", "away", "wrong", "rolled-back", "damaged" */
-    bool bad;         /* makes the exit status 3 */
     char text[160];   /* "behind by 3" */
     char why[STATUS_TEXT_BYTES], next[STATUS_TEXT_BYTES]; /* empty: nothing to say */
-    struct store_space space;
+    bool bad;                                             /* makes the exit status 3 */
     bool has_space;
 };
 void copy_judge(const struct vault *v, size_t i, struct copy_status *ret);

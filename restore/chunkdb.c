@@ -280,9 +280,29 @@ static int drop_where(struct chunkdb *db, const char *where, struct err *e)
     return run(db, sql, e);
 }
 
-int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
-                 struct err *e)
+/* True when nothing is to be done, so that a reader need not take the database's lock. */
+static bool in_step(struct chunkdb *db, const struct object_ref *refs, size_t n, bool drop, struct err *e)
 {
+    for (size_t i = 0; i < n; i++)
+        if (one_int(db, "SELECT ord FROM objects WHERE id = ?1", &refs[i].id, e) <= 0)
+            return false;
+    return !drop || one_int(db, "SELECT count(*) FROM objects", NULL, e) == (int64_t)n;
+}
+
+static int drop_unwanted(struct chunkdb *db, struct err *e)
+{
+    static const char gone[] = "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))";
+    if (one_int(db, "SELECT count(*) FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", NULL, e) <= 0)
+        return 0;
+    int rc = drop_where(db, gone, e);
+    return rc < 0 ? rc : run(db, "DELETE FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", e);
+}
+
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, bool drop, chunkdb_load_fn *load,
+                 void *ctx, struct err *e)
+{
+    if (in_step(db, refs, n, drop, e))
+        return 0;
     int rc = begin(db, e);
     if (rc < 0)
         return rc;
@@ -292,12 +312,8 @@ int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, ch
         if (rc == 0)
             rc = exec_id(db, "INSERT OR IGNORE INTO temp.wanted VALUES (?1)", &refs[i].id, -1, e);
     }
-    static const char gone[] = "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))";
-    if (rc == 0 && one_int(db, "SELECT count(*) FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", NULL, e) > 0) {
-        rc = drop_where(db, gone, e);
-        if (rc == 0)
-            rc = run(db, "DELETE FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", e);
-    }
+    if (rc == 0 && drop)
+        rc = drop_unwanted(db, e);
     return finish(db, rc, e);
 }
 

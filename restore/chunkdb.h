@@ -18,11 +18,12 @@ struct chunkdb;
 int chunkdb_open(const char *path, struct chunkdb **ret, struct err *e);
 void chunkdb_close(struct chunkdb *db);
 
-/* Makes the cache hold these index objects and no others; pending packs stay (one that an index now names
- * is pending no longer). `load` brings the plaintext of an object that is not yet in it. */
+/* Makes the cache hold these index objects and, with `drop`, no others; pending packs stay (one that an index now names
+ * is pending no longer). Only the process that writes to the vault may drop: what a reader takes for superseded may be what
+ * a writer is just about to commit. `load` brings the plaintext of an object that is not yet in it. */
 typedef int chunkdb_load_fn(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e);
-int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
-                 struct err *e);
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, bool drop, chunkdb_load_fn *load,
+                 void *ctx, struct err *e);
 
 struct chunk_place {
     struct id pack;

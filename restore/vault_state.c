@@ -318,7 +318,7 @@ int load_state(struct vault *v, struct err *e)
     if (rc == 0)
         rc = load_data_keys(v, e);
     if (rc == 0)
-        rc = chunkdb_sync(v->db, s->index, s->n_index, load_index, v, e);
+        rc = chunkdb_sync(v->db, s->index, s->n_index, v->lock_fd >= 0, load_index, v, e);
     return rc;
 }
 

@@ -120,13 +120,13 @@ static int wait_to_send(struct wire *w, uint64_t deadline, struct err *e)
 {
     int rc = sys_wait_fd(w->out, POLLOUT, remaining_ms(deadline), e);
     if (rc == -ERR_TIMEOUT)
-        err_set(e, ERR_TIMEOUT, _("the other side took nothing for %u ms"), WIRE_DEADLINE_MS);
+        err_set(e, ERR_TIMEOUT, _("the other side took nothing for %u ms"), WIRE_SEND_DEADLINE_MS);
     return rc;
 }
 
 static int write_all(struct wire *w, struct iovec *v, int n, struct err *e)
 {
-    uint64_t deadline = sys_monotonic_ms() + WIRE_DEADLINE_MS;
+    uint64_t deadline = sys_monotonic_ms() + WIRE_SEND_DEADLINE_MS;
     bool begun = false;
     int rc = 0;
     while (n > 0 && rc == 0) {

@@ -15,7 +15,8 @@
 #define WIRE_VERSION_MAX 1
 #define MAX_FRAME_BYTES (9u << 20)  /* a sealed chunk and its header fit */
 #define MAX_FRAME_IDS 4096          /* ids in one HAVE, GET or REACH frame */
-#define WIRE_DEADLINE_MS 120000     /* no frame for so long, or none taken: the peer is gone */
+#define WIRE_DEADLINE_MS 120000     /* no frame for so long: the peer is gone */
+#define WIRE_SEND_DEADLINE_MS 900000 /* none taken for so long: longer, for a slow copy holds up what is sent */
 #define WIRE_BEAT_MS 1000           /* each side sends PROGRESS or PING at least so often */
 
 enum frame_type {

@@ -95,21 +95,14 @@ elif how == "flip-newest":
         path = os.path.join(root, os.path.relpath(newest, copy))
         flip(path, os.path.getsize(path) // 2)
 elif how == "disjoint":
-    # Every pack is cut into stretches of which the odd ones are damaged here and the even ones there: one flipped byte in
-    # each of two places that are far apart.
+    # Every large pack: one byte flipped somewhere here, and one far from it there: in its first chunk or in its table. (Small
+    # packs may have but one chunk.)
     for path in objects(copy):
         size = os.path.getsize(path)
-        if size > 200:
-            where = rng.randrange(size)
-            flip(path, where)
-    done = {os.path.relpath(p, copy): read(p) for p in objects(copy)}
-    for path in objects(other):
-        name = os.path.relpath(path, other)
-        size = os.path.getsize(path)
-        bad = next(i for i, (x, y) in enumerate(zip(done[name], read(path))) if x != y)
-        # Chunks are at most 8 MiB, but those of this tree lie far apart only at the two ends.
-        far = size - 30 if bad < size // 2 else 10
-        flip(path, far)
+        if size > 1000000:
+            at = rng.randrange(size)
+            flip(path, at)
+            flip(os.path.join(other, os.path.relpath(path, copy)), size - 30 if at < size // 2 else 10)
 elif how == "same":
     path = max(objects(copy), key=os.path.getsize) if rng.random() < 0.7 else one()
     at = rng.randrange(os.path.getsize(path))
