@@ -185,7 +185,7 @@ static int sync_all(struct run *r, struct err *e)
 }
 
 /* The marker goes when everything is on disk; since that changes the target's time, its metadata comes
- * last. */
+ * once more after it. */
 static int finish(struct run *r, struct err *e)
 {
     int rc = dirs_leave_all(r, e);
@@ -193,13 +193,18 @@ static int finish(struct run *r, struct err *e)
         rc = dirs_late_flags(r, e);
     if (rc == 0)
         rc = check_missed(r, e);
-    if (rc == 0)
+    if (rc == 0) {
+        dirs_finish_root(r, false);
         rc = sync_all(r, e);
+    }
     if (rc == 0)
         rc = target_finish(r, e);
     if (rc == 0) {
-        dirs_finish_root(r);
-        rc = sys_fsync_dir(r->t.fd, ".", e);
+        struct err why = ERR_INIT;
+        dirs_finish_root(r, true);
+        /* All that was restored is on disk; what may be undone is that the marker went. */
+        if (sys_fsync_dir(r->t.fd, ".", &why) < 0)
+            report_err(&r->rep, NULL, 0, &why);
     }
     return rc;
 }

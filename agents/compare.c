@@ -297,6 +297,9 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
     size_t len = it->path_len - from;
     if (it->above || !pathset_holds(c->asked, path, len))
         return 0;
+    /* The live walk knows the patterns only where its paths are those of the snapshot. */
+    if (c->prefix_len > 0 && is_excluded(c, path, len))
+        return 0;
     report_at(&c->r->rep, path, len);
     int rc = gone_before(c, path, len, e);
     if (rc < 0)
@@ -367,7 +370,7 @@ static int walk_live(struct compare *c, struct err *e)
 {
     struct err why = ERR_INIT;
     struct scan_opts o = {
-        .exclude = c->exclude, .on_entry = on_entry, .on_note = on_note, .ctx = c
+        .exclude = c->prefix_len ? NULL : c->exclude, .on_entry = on_entry, .on_note = on_note, .ctx = c
     };
     size_t n;
     char **roots = live_roots(c, &n, e);

@@ -183,23 +183,22 @@ int dirs_leave_all(struct run *r, struct err *e)
     return rc;
 }
 
-void dirs_finish_root(struct run *r)
+void dirs_finish_root(struct run *r, bool last)
 {
     struct dir *d = &r->dirs.v[0];
     struct object o = { .fd = d->fd, .clean = r->t.made };
+    uint32_t flags = d->saved ? d->saved->fflags : d->unlocked;
     if (fstat(d->fd, &o.st) < 0)
         return;
     if (d->saved) {
         o.path = d->saved->path;
         o.path_len = d->saved->path_len;
         setmeta_apply(r->sm, &o, d->saved, NULL);
-        setmeta_flags(r->sm, &o, d->saved->fflags);
-    } else {
-        if (r->t.made)
-            (void)fchmod(d->fd, 0755);
-        if (d->unlocked)
-            setmeta_flags(r->sm, &o, d->unlocked);
+    } else if (r->t.made) {
+        (void)fchmod(d->fd, 0755);
     }
+    if (last && (d->saved || flags))
+        setmeta_flags(r->sm, &o, flags);
 }
 
 int dirs_late_flags(struct run *r, struct err *e)

@@ -126,8 +126,8 @@ int dirs_place(struct run *r, struct place *p, struct err *e);
 int dirs_enter(struct run *r, const struct entry *en, struct place *p, bool way, struct err *e);
 /* Leaves all but the target itself. */
 int dirs_leave_all(struct run *r, struct err *e);
-/* Gives the target the metadata that was saved for it. */
-void dirs_finish_root(struct run *r);
+/* Gives the target the metadata that was saved for it; its inode flags only when it is the last thing done. */
+void dirs_finish_root(struct run *r, bool last);
 /* Sets the flags that had to wait. */
 int dirs_late_flags(struct run *r, struct err *e);
 int dirs_add_late_flags(struct run *r, const struct object *o, const char *path, size_t len, uint32_t flags,

@@ -15,6 +15,7 @@
 
 #define MARKER_BYTES 512
 #define MAX_ASIDE_TRIES 100
+#define MARKER_FIRST "twofold restore 1"
 
 /* --- names -------------------------------------------------------------------------------------- */
 void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES])
@@ -74,6 +75,23 @@ int target_sweep(struct run *r, int dir_fd, struct err *e)
     return each_name(dir_fd, sweep_one, r, e);
 }
 
+/* A marker that was being written when its restore died belongs to nobody. */
+static int sweep_marker(void *ctx, int dir_fd, const char *name, struct err *e)
+{
+    static const char head[] = MARKER_FIRST;
+    char text[sizeof head - 1];
+    struct stat st;
+    if (!is_temp(name, NULL))
+        return 0;
+    int fd = sys_openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, NULL);
+    bool ours = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid();
+    if (ours && st.st_size > 0)
+        ours = sys_read(fd, text, sizeof text, NULL) == (ssize_t)sizeof text &&
+               memcmp(text, head, sizeof text) == 0;
+    sys_close_quiet(fd);
+    return ours ? sys_unlinkat(dir_fd, name, 0, e) : 0;
+}
+
 static int found_one(void *ctx, int dir_fd, const char *name, struct err *e)
 {
     /* A fresh file system is as good as an empty folder. */
@@ -103,7 +121,7 @@ static void marker_head(const struct run *r, char out[MARKER_BYTES])
     id_hex(&r->m->snapshot_id, snapshot);
     selection_hash(r, selection);
     snprintf(out, MARKER_BYTES,
-             "twofold restore 1: this folder is being restored; the same command continues\n"
+             MARKER_FIRST ": this folder is being restored; the same command continues\n"
              "snapshot %s\nselection %s\nstrip %d\n",
              snapshot, selection, r->m->strip_source ? 1 : 0);
 }
@@ -223,7 +241,8 @@ int target_open(struct run *r, struct err *e)
         t->has_marker = true;
         return target_sweep(r, t->fd, e);
     }
-    return write_marker(r, e);
+    rc = each_name(t->fd, sweep_marker, NULL, e);
+    return rc == 0 ? write_marker(r, e) : rc;
 }
 
 int target_finish(struct run *r, struct err *e)

@@ -172,7 +172,7 @@ static int choose_due(struct check *c, struct err *e)
         c->due = malloc(want * sizeof *c->due);
         if (!c->due)
             rc = err_set(e, ERR_NOMEM, _("no memory"));
-        for (size_t i = 0; rc == 0 && i < want; i++)
+        for (size_t i = 0; c->due && i < want; i++)
             c->due[c->n_due++] = all.refs[(start + i) % all.n];
         if (rc == 0) {
             struct id last = c->due[c->n_due - 1].id;
@@ -341,7 +341,7 @@ static int mend_small(struct vault *v, const struct finding *f, const char *stam
         rc = store_replace(s, f->name, &d, stamp, e);
     if (rc == 0 && wb_grow(&back, good.len))
         rc = store_get(s, f->name, 0, good.len, back.p, e);
-    if (rc == 0 && (back.len != good.len || memcmp(back.p, good.p, good.len) != 0))
+    if (rc == 0 && (!back.p || !good.p || back.len != good.len || memcmp(back.p, good.p, good.len) != 0))
         rc = err_set(e, ERR_DAMAGED, _("what was written does not read back"));
     ret->bytes += rc == 0 ? good.len : 0;
     wbuf_free(&good);

@@ -150,7 +150,7 @@ static int open_one(struct app *app, struct vault *v, const struct snap_ref *s, 
         snprintf(text, sizeof text, _("%llu parts of the list of files and %llu chunks do not open"),
                  (unsigned long long)gaps, (unsigned long long)bad);
         say(app, s, r, text);
-    } else if (used.n != n_reach || memcmp(used.ids, reach, n_reach * sizeof *reach) != 0) {
+    } else if (used.n != n_reach || (n_reach && memcmp(used.ids, reach, n_reach * sizeof *reach) != 0)) /* NOLINT */ {
         say(app, s, r, _("its reach list is not what its files use"));
     }
 out:

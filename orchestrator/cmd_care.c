@@ -91,7 +91,7 @@ static int scrub_verdict(struct app *app, const struct care *c, int only, const 
     struct err e = ERR_INIT;
     if (r->findings || opened->bad) {
         err_set(&e, ERR_DAMAGED, _("%llu objects are damaged or missing; each is named above"),
-                (unsigned long long)(r->findings + opened->bad));
+                (unsigned long long)r->findings + opened->bad);
         err_next(&e, _("mend them from another copy: twofold repair"));
     } else if (not_looked(c->v, only, r)) {
         err_set(&e, ERR_PARTIAL, _("%zu copies could not be looked at"), not_looked(c->v, only, r));

@@ -43,7 +43,9 @@ static const struct {
          "  show NAME               what a policy says, with its defaults\n"),
       false, false },
     { "backup",
-      N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"),
+      N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"
+         "  --full                  read every file, also those that look unchanged\n"
+         "  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
     { "status",
       N_("Exit status 3: something is overdue, behind, away or wrong; below it stands what to do.\n"
@@ -82,7 +84,16 @@ static const struct {
       true, true },
     { "scrub",
       N_("  --read-data=N%          read so much of the data and check the hashes; 100% for all\n"
-         "  --open                  also open chunks and check lists (recovery key)\n"),
+         "  --open                  also open chunks and check lists (recovery key)\n"
+         "Exit status 4: damage was found and is named.\n"),
+      false, false },
+    { "repair",
+      N_("  --read-data=N%          first read so much of the data, to find what is damaged\n"
+         "  --undo STAMP            put back what a repair has set aside under that stamp\n"
+         "What is replaced is never deleted: it is moved to aside/ of that copy.\n"),
+      false, false },
+    { "replicate",
+      N_("  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
 };
 

@@ -77,6 +77,62 @@ int publish_begin(struct vault *v, bool take_over, struct err *e)
     return rc;
 }
 
+/* --- the data keys of pending packs -------------------------------------------------------------------------------- */
+/* No head names them yet, so they are remembered here: a pack is worth nothing without the key of its chunks. */
+struct pending_keys {
+    struct data_key keys[MAX_PENDING_KEYS];
+    size_t n;
+};
+
+static int load_pending_keys(struct vault *v, struct pending_keys *p, struct err *e)
+{
+    int rc = chunkdb_get_meta(v->db, "pending-keys", p->keys, sizeof p->keys, e);
+    p->n = rc > 0 ? (size_t)rc / sizeof *p->keys : 0;
+    return rc < 0 ? rc : 0;
+}
+
+static int remember_key(struct vault *v, const struct data_key *k, struct err *e)
+{
+    struct pending_keys p;
+    int rc = load_pending_keys(v, &p, e);
+    for (size_t i = 0; rc == 0 && i < p.n; i++)
+        if (id_eq(&p.keys[i].id, &k->id))
+            return 0;
+    if (rc == 0 && p.n == MAX_PENDING_KEYS) /* the packs of the oldest will be dropped */
+        memmove(p.keys, p.keys + 1, --p.n * sizeof *p.keys);
+    p.keys[p.n++] = *k;
+    return rc < 0 ? rc : chunkdb_set_meta(v->db, "pending-keys", p.keys, p.n * sizeof *p.keys, e);
+}
+
+static bool key_is_known(const struct vault *v, const struct id *id)
+{
+    for (size_t i = 0; i < v->data_keys->n; i++)
+        if (id_eq(&v->data_keys->keys[i].id, id))
+            return true;
+    return false;
+}
+
+/* 1: every key of the pack is in the state, or is now; 0: one of them is gone. */
+static int settle_keys(struct vault *v, struct fanout *f, const struct id *pack, const struct pending_keys *p, struct err *e)
+{
+    struct pack_table t;
+    int rc = chunkdb_pack_table(v->db, pack, &t, e), known = 1;
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && known && i < t.n_keys; i++) {
+        size_t k = 0;
+        if (key_is_known(v, &t.keys[i]))
+            continue;
+        while (k < p->n && !id_eq(&p->keys[k].id, &t.keys[i]))
+            k++;
+        known = k < p->n;
+        if (known)
+            rc = publish_key(v, f, &p->keys[k], e);
+    }
+    pack_table_done(&t);
+    return rc < 0 ? rc : known;
+}
+
 /* --- what a killed run left --------------------------------------------------------------------------------------- */
 struct pending_list {
     struct object_ref *refs;
@@ -89,7 +145,8 @@ static int collect_pending(void *ctx, const struct object_ref *pack, bool pendin
     return pending ? add_ref(&l->refs, &l->n, pack, e) : 0;
 }
 
-static int settle_pack(struct vault *v, struct fanout *f, const struct object_ref *pack, struct err *e)
+static int settle_pack(struct vault *v, struct fanout *f, const struct object_ref *pack, const struct pending_keys *keys,
+                       struct err *e)
 {
     char name[MAX_OBJECT_NAME];
     uint32_t lacking = 0;
@@ -108,8 +165,11 @@ static int settle_pack(struct vault *v, struct fanout *f, const struct object_re
         return chunkdb_drop_pack(v->db, &pack->id, e);
     /* Read back before it is believed, also where no copy lacks it. */
     int fd = transfer_fetch(v, OBJECT_PACK, pack, NULL, NULL);
-    if (fd < 0)
-        return chunkdb_drop_pack(v->db, &pack->id, e);
+    int rc = fd < 0 ? 0 : settle_keys(v, f, &pack->id, keys, e);
+    if (rc <= 0) {
+        sys_close_quiet(fd);
+        return rc < 0 ? rc : chunkdb_drop_pack(v->db, &pack->id, e);
+    }
     if (lacking)
         return fanout_put(f, outgoing_file(name, fd, pack->len), lacking, e);
     sys_close_quiet(fd);
@@ -119,9 +179,12 @@ static int settle_pack(struct vault *v, struct fanout *f, const struct object_re
 int publish_settle(struct vault *v, struct fanout *f, struct err *e)
 {
     struct pending_list l = { 0 };
-    int rc = chunkdb_each_pack(v->db, collect_pending, &l, e);
+    struct pending_keys keys;
+    int rc = load_pending_keys(v, &keys, e);
+    if (rc == 0)
+        rc = chunkdb_each_pack(v->db, collect_pending, &l, e);
     for (size_t i = 0; rc == 0 && i < l.n; i++)
-        rc = settle_pack(v, f, &l.refs[i], e);
+        rc = settle_pack(v, f, &l.refs[i], &keys, e);
     free(l.refs);
     return rc;
 }
@@ -132,6 +195,9 @@ int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, str
     struct key_set one = { .keys = (struct data_key *)k, .n = 1 };
     struct wbuf plain = WBUF_INIT;
     struct object_ref ref;
+    int rc = remember_key(v, k, e); /* before the first pack that needs it */
+    if (rc < 0)
+        return rc;
     struct data_key *grown = realloc(v->data_keys->keys, (v->data_keys->n + 1) * sizeof *grown);
     if (!grown)
         return no_memory(e);
@@ -139,7 +205,7 @@ int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, str
     grown[v->data_keys->n++] = *k;
     bool together = v->state->n_keys >= MAX_LOOSE_OBJECTS;
     key_set_write(&plain, together ? v->data_keys : &one);
-    int rc = put_object(v, f, OBJECT_KEYS, &plain, &ref, e);
+    rc = put_object(v, f, OBJECT_KEYS, &plain, &ref, e);
     wbuf_free(&plain);
     if (together)
         v->state->n_keys = 0;
@@ -233,6 +299,8 @@ int publish_index(struct vault *v, struct fanout *f, struct err *e)
     if (rc == 0)
         rc = chunkdb_adopt_index(v->db, &ref.id, merged, n_merged, e);
 out:
+    if (rc == 0) /* nothing is pending any more */
+        rc = chunkdb_set_meta(v->db, "pending-keys", "", 0, e);
     index_writer_free(b.w);
     wbuf_free(&plain);
     free(b.packs);
@@ -349,7 +417,7 @@ static struct source_list *list_of(struct vault *v, const char *source, struct e
         if (strcmp(v->lists[i]->source, source) == 0)
             return v->lists[i];
     struct source_list *l = calloc(1, sizeof *l);
-    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof *grown);
+    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof(struct source_list *)); /* NOLINT */
     if (grown)
         v->lists = grown;
     if (!l || !grown || !(l->source = strdup(source))) {

@@ -94,9 +94,14 @@ static int answer(struct restore *r, const struct id *id, unsigned skip, struct 
     if (rc == 0) {
         m.key_id = r->fetched.ref.key_id;
         m.counter = r->fetched.ref.counter;
-        rc = send_key(r, &m.key_id, e);
-        if (rc < 0)
+        rc = send_key(r, &m.key_id, &why);
+        if (rc < 0 && rc != -ERR_DAMAGED && e)
+            *e = why;
+        if (rc < 0 && rc != -ERR_DAMAGED)
             return rc;
+    }
+    if (rc == 0) {
+        m.status = CHUNK_OK;
     } else if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT) {
         m.status = CHUNK_LOST;
     } else if (rc == -ERR_UNREACHABLE) {

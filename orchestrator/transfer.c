@@ -154,10 +154,14 @@ int transfer_fetch(struct vault *v, enum object_type type, const struct object_r
     if (rc == 0)
         return fd;
     sys_close_quiet(fd);
-    rc = away ? err_set(e, ERR_UNREACHABLE, _("a copy that may have it cannot be reached"))
-         : damaged ? err_set(e, ERR_DAMAGED, _("it is damaged in every copy that has it"))
-                   : err_set(e, ERR_ABSENT, _("no copy has it"));
-    return err_wrap(e, "%s", name);
+    if (away)
+        rc = err_set(e, ERR_UNREACHABLE, _("a copy that may have it cannot be reached"));
+    else if (damaged)
+        rc = err_set(e, ERR_DAMAGED, _("it is damaged in every copy that has it"));
+    else
+        rc = err_set(e, ERR_ABSENT, _("no copy has it"));
+    err_wrap(e, "%s", name);
+    return rc;
 }
 
 /* --- what a head reaches ------------------------------------------------------------------------------------------ */

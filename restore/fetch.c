@@ -5,6 +5,7 @@
 #include "lib/base/i18n.h"
 #include "restore/source.h"
 #include "restore/vault_internal.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,16 +32,15 @@ static void verdict_add(struct verdict *vd, struct copy *c, int code, const stru
 
 static int verdict_error(const struct verdict *vd, const char *what, struct err *e)
 {
-    if (vd->away) {
-        if (e)
-            *e = vd->away_why;
-        err_set(e, ERR_UNREACHABLE, _("a copy that may have it could not be read: %s"), vd->away_why.why);
-    } else if (vd->damaged) {
-        err_set(e, ERR_DAMAGED, _("it is damaged or missing in every copy"));
-    } else {
-        err_set(e, ERR_ABSENT, _("no copy has it"));
-    }
-    return err_wrap(e, "%s", what);
+    int rc;
+    if (vd->away)
+        rc = err_set(e, ERR_UNREACHABLE, _("a copy that may have it could not be read: %s"), vd->away_why.why);
+    else if (vd->damaged)
+        rc = err_set(e, ERR_DAMAGED, _("it is damaged or missing in every copy"));
+    else
+        rc = err_set(e, ERR_ABSENT, _("no copy has it"));
+    err_wrap(e, "%s", what);
+    return rc;
 }
 
 static bool usable(const struct copy *c)
@@ -105,6 +105,7 @@ int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapsho
 /* have (ascending) with add put in and drop taken out. */
 static int apply_reach(struct id **have, size_t *n, const struct reach *r)
 {
+    assert(r);
     struct id *out = malloc((*n + r->n_add) * sizeof *out + 1);
     size_t a = 0, d = 0, o = 0;
     if (!out)

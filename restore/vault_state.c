@@ -1,6 +1,7 @@
 /* vault_state.c - which heads count and what they say together: tips, forks and the union; docs/format.md, rules 6 and 8. */
 #include "restore/vault_internal.h"
 #include "lib/base/i18n.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -108,6 +109,7 @@ static int load_head(struct vault *v, struct copy *c, const struct seen_head *sh
 static int consider(struct vault *v, struct head *h, const struct seen_head *sh, struct err *e)
 {
     struct tip mine = { .head = h, .id = sh->id };
+    assert(h);
     for (size_t i = 0; i < v->n_tips; i++)
         if (supersedes(&v->tips[i], h, &sh->id)) {
             head_free(h);
@@ -228,7 +230,7 @@ static int add_list(struct vault *v, struct source_list *l)
             source_list_free(l);
             return rc;
         }
-    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof *grown);
+    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof(struct source_list *)); /* NOLINT */
     if (!grown)
         return -1;
     grown[v->n_lists++] = l;
@@ -268,7 +270,7 @@ static int load_data_keys(struct vault *v, struct err *e)
         rc = vault_open_object(v, OBJECT_KEYS, &v->state->keys[i], &plain, e);
         if (rc == 0)
             rc = key_set_read(plain.p, plain.len, &k, e);
-        if (rc < 0)
+        if (rc < 0 || !k)
             break;
         struct data_key *grown = realloc(v->data_keys->keys, (v->data_keys->n + k->n) * sizeof *grown + 1);
         if (grown) {

@@ -55,7 +55,7 @@ show_output() {
 expect() {
     local want=$1 rc=0
     shift
-    "$@" >"$work/.out" 2>"$work/.err" </dev/null || rc=$?
+    { "$@" >"$work/.out" 2>"$work/.err" </dev/null || rc=$?; } 2>/dev/null # the shell need not say that it was killed
     status=$rc
     case ,$want, in *,$rc,*) return 0 ;; esac
     fail "exit status $rc instead of $want: ${*/#$t/twofold}"

@@ -147,7 +147,8 @@ static void sweep(void **state, const char *how, bool overwrite)
         /* Done without a word means that all of it is there. */
         if (job.rc == 0 && rk_problems(&job) == 0 && job.status == 0)
             rk_holds(rk_path(to, "a/g"), "firstsecond", 11);
-        bool ended = job.rc == 0 && job.status == 0;
+        /* When the marker is gone and the last entry there, the restore was done. */
+        bool ended = !rk_exists(rk_path(to, RESTORE_MARKER)) && rk_exists(rk_path(to, "p"));
         rk_job_done(&job);
         continue_it(k, to, overwrite || ended);
         if (overwrite)
