@@ -28,6 +28,20 @@ int run_judge(int code)
     }
 }
 
+int run_check(struct run *r, struct err *e)
+{
+    if (sys_interrupted())
+        return err_set(e, ERR_INTERRUPTED, _("interrupted"));
+    return fetch_broken(r->fetch) ? fetch_drain(r->fetch, e) : 0;
+}
+
+bool run_stop(void *ctx, uint64_t n)
+{
+    struct run *r = ctx;
+    r->rep.n.bytes_read += n;
+    return sys_interrupted() || fetch_broken(r->fetch);
+}
+
 bool run_relative(const struct run *r, const char *path, size_t len, const char **ret, size_t *ret_len)
 {
     if (len < r->strip_len)
@@ -151,11 +165,11 @@ static int apply_entries(struct run *r, struct err *e)
             continue;
         }
         rc = apply_entry(r, &en, e);
+        entries_pump(r->walk);
+        if (rc == 0)
+            rc = run_check(r, e);
         if (rc < 0)
             return rc;
-        entries_pump(r->walk);
-        if (sys_interrupted())
-            return err_set(e, ERR_INTERRUPTED, _("interrupted"));
     }
 }
 
@@ -314,7 +328,8 @@ static void close_all(struct run *r)
 
 int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e)
 {
-    struct run r = { .w = w, .m = m, .state_fd = -1, .t = { .fd = -1, .aside_fd = -1 } };
+    struct run r = { .w = w, .m = m, .state_fd = -1, .t = { .fd = -1, .aside_fd = -1 },
+                     .uid = geteuid(), .gid = getegid() };
     int rc = open_all(&r, state_dir, e);
     if (rc == 0)
         rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);

@@ -112,13 +112,6 @@ static mode_t type_of(const struct entry *en)
     return (size_t)en->type < sizeof types / sizeof *types ? types[en->type] : 0;
 }
 
-static bool count_read(void *ctx, uint64_t n)
-{
-    struct run *r = ctx;
-    r->rep.n.bytes_read += n;
-    return sys_interrupted();
-}
-
 static int open_for_reading(const struct scan_item *it, struct err *e)
 {
     int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
@@ -132,7 +125,7 @@ static int compare_file(struct compare *c, const struct entry *en, const struct 
 {
     struct run *r = c->r;
     struct disk_check check = { .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io,
-                                .stop = count_read, .ctx = r };
+                                .stop = run_stop, .ctx = r };
     bool same = false;
     struct object o = { .fd = open_for_reading(it, e), .path = en->path, .path_len = en->path_len };
     if (o.fd < 0)
@@ -288,8 +281,9 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
 {
     struct compare *c = ctx;
     struct err why = ERR_INIT;
-    if (sys_interrupted())
-        return err_set(e, ERR_INTERRUPTED, _("interrupted"));
+    int rc = run_check(c->r, e);
+    if (rc < 0)
+        return rc;
     if (it->path_len <= c->prefix_len)
         return 0;
     size_t from = c->prefix_len + (c->prefix_len > 0);
@@ -301,7 +295,7 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
     if (c->prefix_len > 0 && is_excluded(c, path, len))
         return 0;
     report_at(&c->r->rep, path, len);
-    int rc = gone_before(c, path, len, e);
+    rc = gone_before(c, path, len, e);
     if (rc < 0)
         return rc;
     if (!c->have || path_cmp(c->en.path, c->en.path_len, path, len) != 0) {
@@ -310,7 +304,7 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
         return known && !skipped ? send_diff(c, 'A', path, len, 0, e) : 0;
     }
     rc = compare_entry(c, it, &why);
-    if (rc == FAILED_HERE) {
+    if (rc == FAILED_HERE && (rc = run_check(c->r, &why)) == 0) {
         report_err(&c->r->rep, path, len, &why);
         c->r->rep.n.failed++;
     } else if (rc < 0) {

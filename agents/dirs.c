@@ -93,6 +93,9 @@ int dirs_begin(struct run *r, struct err *e)
 void dirs_done(struct dirs *d)
 {
     for (size_t i = 0; i < d->n; i++) {
+        /* A folder that was there keeps its protection when the restore ends early. */
+        if (d->v[i].fd >= 0 && i + 1 < d->n + (i > 0))
+            setmeta_relock(d->v[i].fd, d->v[i].unlocked);
         if (i > 0) /* the target's own is closed by whoever opened it */
             sys_close_quiet(d->v[i].fd);
         free(d->v[i].saved);
@@ -241,7 +244,7 @@ static int look_at_old(struct run *r, struct dir *d, const struct stat *st, stru
     d->inherit_acl = setmeta_has_default_acl(d->fd);
     d->inherit_flags = setmeta_get_flags(d->fd) & FFLAGS_INHERITED;
     /* Not being root, we may have taken our own permission away already. */
-    if (d->give_meta && st->st_uid == geteuid() && (st->st_mode & 0700) != 0700 && geteuid() != 0)
+    if (d->give_meta && st->st_uid == r->uid && (st->st_mode & 0700) != 0700 && r->uid != 0)
         (void)fchmod(d->fd, (st->st_mode & 07777) | 0700);
     return r->t.continuing ? target_sweep(r, d->fd, e) : 0;
 }
@@ -284,7 +287,7 @@ static int open_dir(struct run *r, struct place *p, struct dir *d, struct err *e
     d->dev = st.st_dev;
     d->ino = st.st_ino;
     /* What we made is ours; anything else was put there meanwhile. */
-    if (d->fresh && st.st_uid != geteuid())
+    if (d->fresh && st.st_uid != r->uid)
         d->fresh = false;
     if (d->fresh)
         setmeta_strip(d->fd, p->dir->inherit_acl, p->dir->inherit_flags);

@@ -19,7 +19,10 @@
 #define PIECE_OVERHEAD 256    /* what a piece costs beside its bytes */
 #define FIRST_GUESS_BYTES (1u << 20)
 #define IDLE_MS 1000          /* how often the receiver looks whether the peer has fallen silent */
-#define FRAME_MS 50           /* how long it waits for the rest of a frame before it looks around again */
+#define SPARES 6              /* buffers kept for the next chunks: new memory costs more than a copy */
+#define SPARE_MIN_BYTES (128u << 10)
+#define SPARE_MAX_BYTES (2u << 20)
+#define FRAME_MS 5            /* how long it waits for a frame before it looks around */
 
 enum piece_state { ASKED, SEALED, OPENING, READY, GONE };
 
@@ -33,8 +36,7 @@ struct piece {
     unsigned refs, tries;
     bool ahead;             /* asked for ahead and not used yet: counted in ahead_bytes */
     size_t cost;            /* what it counts for, estimated until it is open */
-    uint8_t *sealed;        /* owned, while SEALED and OPENING */
-    size_t sealed_len;
+    struct wbuf sealed;     /* while SEALED and OPENING */
     struct wbuf plain;
     struct piece *chain;    /* of its bucket */
     struct piece *newer, *older, *queued;
@@ -54,6 +56,8 @@ struct fetch {
     struct piece *buckets[BUCKETS];
     struct piece *newest, *oldest;          /* evictable */
     struct piece *queue, **queue_end;       /* sealed ones, for the workers */
+    struct wbuf spares[SPARES];
+    unsigned n_spares;
     unsigned asked, waiting;                /* pieces not READY or GONE; threads in fetch_get */
     size_t cached_bytes, ahead_bytes, guess;
 };
@@ -105,6 +109,31 @@ static void not_ahead(struct fetch *f, struct piece *p)
     p->ahead = false;
 }
 
+static void spare(struct fetch *f, struct wbuf *b)
+{
+    if (f->n_spares < SPARES && b->cap >= SPARE_MIN_BYTES && b->cap <= SPARE_MAX_BYTES)
+        f->spares[f->n_spares++] = *b;
+    else
+        wbuf_free(b);
+    *b = WBUF_INIT;
+}
+
+/* The smallest spare buffer that holds n bytes, or an empty one. */
+static struct wbuf take_spare(struct fetch *f, size_t n)
+{
+    unsigned best = f->n_spares;
+    for (unsigned i = 0; i < f->n_spares; i++) {
+        if (f->spares[i].cap >= n && (best == f->n_spares || f->spares[i].cap < f->spares[best].cap))
+            best = i;
+    }
+    if (best == f->n_spares || n < SPARE_MIN_BYTES / 2)
+        return WBUF_INIT;
+    struct wbuf b = f->spares[best];
+    f->spares[best] = f->spares[--f->n_spares];
+    wbuf_reset(&b);
+    return b;
+}
+
 static void drop(struct fetch *f, struct piece *p)
 {
     struct piece **at = bucket_of(f, &p->id);
@@ -114,8 +143,8 @@ static void drop(struct fetch *f, struct piece *p)
     unlist(f, p);
     not_ahead(f, p);
     f->cached_bytes -= p->cost;
-    wbuf_free(&p->plain);
-    free(p->sealed);
+    spare(f, &p->plain);
+    spare(f, &p->sealed);
     free(p);
 }
 
@@ -188,7 +217,7 @@ static void give_back(struct fetch *f, const struct id *id, const struct err *wh
 /* A buffer grown by doubling may be twice as large as what it holds. */
 static void trim(struct wbuf *b)
 {
-    if (b->cap - b->len < b->len / 8 + 4096)
+    if (b->len == 0 || b->cap - b->len < b->len / 2 + 4096)
         return;
     uint8_t *p = realloc(b->p, b->len);
     if (p) {
@@ -202,15 +231,14 @@ static void open_one(struct fetch *f, struct boxes *boxes, struct piece *p)
     struct err e = ERR_INIT;
     struct chunk_ref ref = { .id = p->id, .key_id = p->key_id, .counter = p->counter };
     struct chunk_box *box = boxes_get(boxes, &p->key_id, &e);
-    int r = box ? chunk_open(box, &ref, p->sealed, p->sealed_len, &p->plain, &e) : -(int)e.code;
+    int r = box ? chunk_open(box, &ref, p->sealed.p, p->sealed.len, &p->plain, &e) : -(int)e.code;
     trim(&p->plain);
-    free(p->sealed);
-    p->sealed = NULL;
     if (r == -ERR_NOMEM) {
         break_off(f, &e);
         return;
     }
     pthread_mutex_lock(&f->lock);
+    spare(f, &p->sealed);
     bool again = r < 0 && ++p->tries < FETCH_MAX_TRIES;
     if (again)
         p->state = ASKED;
@@ -245,6 +273,8 @@ static void *work(void *arg)
         if (!f->queue)
             f->queue_end = &f->queue;
         p->state = OPENING;
+        /* What is packed well needs more room than this; then the buffer grows. */
+        p->plain = take_spare(f, f->guess);
         pthread_mutex_unlock(&f->lock);
         open_one(f, boxes, p);
         pthread_mutex_lock(&f->lock);
@@ -255,31 +285,44 @@ static void *work(void *arg)
 }
 
 /* --- receiving -------------------------------------------------------------------------------------- */
+static int copy_sealed(struct fetch *f, const struct msg_chunk *m, struct wbuf *ret, struct err *e)
+{
+    if (m->sealed_len == 0 || m->sealed_len > MAX_SEALED_BYTES)
+        return err_set(e, ERR_PROTOCOL, _("a sealed chunk of %zu bytes"), m->sealed_len);
+    pthread_mutex_lock(&f->lock);
+    struct wbuf b = take_spare(f, m->sealed_len);
+    pthread_mutex_unlock(&f->lock);
+    if (!b.p) {
+        /* Of just this size: growing would round up. */
+        b.p = malloc(m->sealed_len);
+        b.cap = m->sealed_len;
+    }
+    if (!b.p)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    memcpy(b.p, m->sealed, m->sealed_len);
+    b.len = m->sealed_len;
+    *ret = b;
+    return 0;
+}
+
 static int take_chunk(struct fetch *f, struct rbuf *payload, struct err *e)
 {
     struct msg_chunk m;
-    uint8_t *sealed = NULL;
+    struct wbuf sealed = WBUF_INIT;
     int r = msg_chunk_read(payload, &m, e);
+    if (r == 0 && m.status == CHUNK_OK)
+        r = copy_sealed(f, &m, &sealed, e);
     if (r < 0)
         return r;
-    if (m.status == CHUNK_OK) {
-        if (m.sealed_len > MAX_SEALED_BYTES)
-            return err_set(e, ERR_PROTOCOL, _("a sealed chunk of %zu bytes"), m.sealed_len);
-        sealed = malloc(m.sealed_len ? m.sealed_len : 1);
-        if (!sealed)
-            return err_set(e, ERR_NOMEM, _("out of memory"));
-        memcpy(sealed, m.sealed, m.sealed_len);
-    }
     pthread_mutex_lock(&f->lock);
     struct piece *p = find(f, &m.id);
     if (!p || p->state != ASKED) {
         r = err_set(e, ERR_PROTOCOL, _("a chunk came that was not asked for"));
-        free(sealed);
-    } else if (sealed) {
+        wbuf_free(&sealed);
+    } else if (m.status == CHUNK_OK) {
         p->key_id = m.key_id;
         p->counter = m.counter;
         p->sealed = sealed;
-        p->sealed_len = m.sealed_len;
         p->state = SEALED;
         p->queued = NULL;
         *f->queue_end = p;
@@ -320,24 +363,23 @@ static int wait_for_peer(struct fetch *f, struct err *e)
     return n > 0 && p[0].revents ? 0 : -ERR_TIMEOUT;
 }
 
-/* PINGs are taken silently, so what counts as silence is judged here, by whether bytes come at all. */
+/* PINGs are taken silently, so what counts as silence is judged here, by whether bytes come at all.
+ * Asking wire_pending first would keep the frame before in memory beside the one that comes. */
 static int receive_turn(struct fetch *f, uint64_t *heard_ms, struct err *e)
 {
     enum frame_type type;
     struct rbuf payload;
-    int r = 0;
-    if (!wire_pending(f->w))
-        r = wait_for_peer(f, e);
+    int r = wire_recv(f->w, &type, &payload, FRAME_MS, e);
     if (r == 0) {
         *heard_ms = sys_monotonic_ms();
-        r = wire_recv(f->w, &type, &payload, FRAME_MS, e);
-    }
-    if (r == 0)
         return take_frame(f, type, &payload, e);
-    if (r != -ERR_TIMEOUT)
-        return r;
-    if (sys_monotonic_ms() - *heard_ms < WIRE_DEADLINE_MS)
-        return 0;
+    }
+    if (r == -ERR_TIMEOUT)
+        r = wait_for_peer(f, e);
+    if (r == 0)
+        *heard_ms = sys_monotonic_ms();
+    if (r != -ERR_TIMEOUT || sys_monotonic_ms() - *heard_ms < WIRE_DEADLINE_MS)
+        return r == -ERR_TIMEOUT ? 0 : r;
     return err_set(e, ERR_TIMEOUT, _("nothing was heard from the orchestrator for %u ms"), WIRE_DEADLINE_MS);
 }
 
@@ -479,6 +521,14 @@ int fetch_drain(struct fetch *f, struct err *e)
     return r;
 }
 
+bool fetch_broken(struct fetch *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool broken = f->broken;
+    pthread_mutex_unlock(&f->lock);
+    return broken;
+}
+
 void fetch_put(struct fetch *f, struct piece *p)
 {
     if (!p)
@@ -560,6 +610,8 @@ void fetch_free(struct fetch *f)
         while (f->buckets[i])
             drop(f, f->buckets[i]);
     }
+    while (f->n_spares > 0)
+        wbuf_free(&f->spares[--f->n_spares]);
     keyring_free(f->keys);
     sys_close_quiet(f->stop_fd);
     pthread_cond_destroy(&f->ready);

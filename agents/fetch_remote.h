@@ -48,6 +48,8 @@ size_t piece_len(const struct piece *p);
 /* Waits until nothing that was asked for is on its way any more: the peer may then be left. Negative as
  * fetch_get. */
 int fetch_drain(struct fetch *f, struct err *e);
+/* Has the wire broken, or the orchestrator cancelled? Then every call above says why. */
+bool fetch_broken(struct fetch *f);
 /* Asks for a chunk that will be needed soon. false: there is no room for more now. Failures show in fetch_get. */
 bool fetch_ahead(struct fetch *f, const struct id *id);
 

@@ -115,9 +115,8 @@ static int serve(const char *dir)
     wire_set_peer(w, _("orchestrator"));
     int rc = run_job(w, &env, &e);
     if (rc < 0) {
-        /* The orchestrator tells the person; here it is for those who look at this host. */
+        /* The orchestrator tells the person: once is enough. */
         wire_send_error(w, &e);
-        print_error(&e);
         _exit(1);
     }
     beat_stop(env.beat);

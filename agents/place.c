@@ -138,7 +138,7 @@ static int make_and_name(struct run *r, const struct entry *en, const struct pla
     rc = open_self(p, name, &o, e);
     if (rc != 0)
         return rc;
-    if (o.st.st_uid != geteuid() || !is_same(en, &o)) {
+    if (o.st.st_uid != r->uid || !is_same(en, &o)) {
         err_set(e, ERR_REFUSED, _("it was replaced by another while it was made"));
         rc = FAILED_HERE;
     } else {

@@ -55,8 +55,8 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
         if (!hole && rc == 0)
             r->rep.n.bytes += x.len;
         entries_pump(r->walk);
-        if (sys_interrupted() && rc == 0)
-            rc = err_set(e, ERR_INTERRUPTED, _("interrupted"));
+        if (rc == 0)
+            rc = run_check(r, e);
     }
     if (rc == 0 && hole) {
         rc = sys_fault_step();
@@ -85,9 +85,9 @@ static const struct id *first_chunk(const struct entry *en)
 }
 
 /* A file that will be ours anyway can have its mode at once, which saves a call. */
-static mode_t first_mode(const struct entry *en)
+static mode_t first_mode(const struct run *r, const struct entry *en)
 {
-    bool plain = en->uid == geteuid() && en->gid == getegid() && en->n_xattrs == 0;
+    bool plain = en->uid == r->uid && en->gid == r->gid && en->n_xattrs == 0;
     return plain && !(en->mode & 07000) ? en->mode : 0600;
 }
 
@@ -121,7 +121,7 @@ static int write_file(struct run *r, struct entries *walk, struct entry *en, con
     char temp[TEMP_NAME_BYTES];
     target_temp_name(r, temp);
     int fd = sys_openat(p->dir->fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY,
-                        first_mode(meta), e);
+                        first_mode(r, meta), e);
     if (fd < 0)
         return run_judge(fd);
     /* This one flag can only be set while a file is empty. */
@@ -143,13 +143,6 @@ static int write_file(struct run *r, struct entries *walk, struct entry *en, con
 }
 
 /* --- what is there already --------------------------------------------------------------------------------- */
-static bool count_read(void *ctx, uint64_t n)
-{
-    struct run *r = ctx;
-    r->rep.n.bytes_read += n;
-    return sys_interrupted();
-}
-
 /* The file at p has the right content: its metadata, unless other names of it may be somebody else's. */
 static int keep_metadata(struct run *r, const struct entry *en, const struct place *p, struct object *o,
                          bool *ret_kept, struct err *e)
@@ -176,7 +169,7 @@ static int keep_metadata(struct run *r, const struct entry *en, const struct pla
 static int keep_file(struct run *r, const struct entry *en, const struct place *p, bool *ret_kept,
                      struct err *e)
 {
-    struct disk_check c = { .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = count_read,
+    struct disk_check c = { .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop,
                             .ctx = r };
     bool same = false;
     int rc = 0;
@@ -191,7 +184,7 @@ static int keep_file(struct run *r, const struct entry *en, const struct place *
     if (fstat(o.fd, &o.st) == 0 && S_ISREG(o.st.st_mode) && (uint64_t)o.st.st_size == en->size)
         rc = content_on_disk(&c, o.fd, en, &same, e);
     if (rc == FAILED_HERE)
-        rc = sys_interrupted() ? err_set(e, ERR_INTERRUPTED, _("interrupted")) : 0;
+        rc = run_check(r, e);
     else if (rc == 0 && same)
         rc = keep_metadata(r, en, p, &o, ret_kept, e);
     sys_close_quiet(o.fd);

@@ -83,6 +83,7 @@ struct run {
     size_t n_other;
     size_t strip_len;               /* so many bytes of every path are not restored */
     unsigned temps;
+    uint32_t uid, gid;              /* whose what we make is */
     struct sha256 *sha;
     uint8_t *io;                    /* IO_BYTES */
 };
@@ -100,6 +101,10 @@ struct place {
 /* --- apply.c ------------------------------------------------------------------------------------- */
 /* The path below the target, false when it has none (above what is stripped). Length 0: the target. */
 bool run_relative(const struct run *r, const char *path, size_t len, const char **ret, size_t *ret_len);
+/* -ERR_INTERRUPTED after a signal, or why the wire broke; else 0. To be asked between entries. */
+int run_check(struct run *r, struct err *e);
+/* For struct disk_check: counts what was read; true when it is time to stop. ctx is the run. */
+bool run_stop(void *ctx, uint64_t n);
 /* Does this error end the whole restore (disk full, read-only)? Then it is returned, else FAILED_HERE. */
 int run_judge(int code);
 

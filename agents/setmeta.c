@@ -94,6 +94,13 @@ uint32_t setmeta_unlock(int fd)
     return put_flags(fd, flags & ~(int)FFLAGS_LOCKING) == 0 ? had : 0;
 }
 
+void setmeta_relock(int fd, uint32_t had)
+{
+    int flags;
+    if (had & FFLAGS_LOCKING && get_flags(fd, &flags) == 0)
+        (void)put_flags(fd, flags | (int)(had & FFLAGS_LOCKING));
+}
+
 void setmeta_flags(struct setmeta *s, const struct object *o, uint32_t wanted)
 {
     int now;

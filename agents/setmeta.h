@@ -39,6 +39,8 @@ void setmeta_apply(struct setmeta *s, const struct object *o, const struct entry
 void setmeta_flags(struct setmeta *s, const struct object *o, uint32_t wanted);
 /* Takes immutable and append-only away; returns the flags that it had (0: nothing was done). */
 uint32_t setmeta_unlock(int fd);
+/* Gives back what setmeta_unlock took. */
+void setmeta_relock(int fd, uint32_t had);
 /* Flags worth restoring that it has now; 0 where the file system has none. */
 uint32_t setmeta_get_flags(int fd);
 /* Takes away what a new object got from its folder: ACLs, and inherited flags. */

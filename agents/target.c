@@ -137,7 +137,7 @@ static void read_marker(struct run *r)
     if (fd < 0)
         return;
     ssize_t n = -1;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == r->uid)
         n = sys_read(fd, text, sizeof text - 1, NULL);
     sys_close_quiet(fd);
     if (n < 0)
@@ -307,7 +307,7 @@ static int aside_parent(struct run *r, const struct place *p, struct err *e)
 }
 
 /* An immutable object can neither be linked nor renamed: its flags are taken away meanwhile. */
-static int move_locked(struct run *r, const struct place *p, int to, struct err *e)
+static int move_locked(const struct place *p, int to, struct err *e)
 {
     int rc = sys_renameat(p->dir->fd, p->name, to, p->name, false, e);
     if (rc == 0 || (errno != EPERM && errno != EACCES))
@@ -316,8 +316,7 @@ static int move_locked(struct run *r, const struct place *p, int to, struct err 
     uint32_t had = fd < 0 ? 0 : setmeta_unlock(fd);
     if (had) {
         rc = sys_renameat(p->dir->fd, p->name, to, p->name, false, e);
-        struct object o = { .fd = fd, .path = p->shown, .path_len = p->shown_len };
-        setmeta_flags(r->sm, &o, had);
+        setmeta_relock(fd, had);
     }
     sys_close_quiet(fd);
     return rc;
@@ -333,7 +332,7 @@ int target_set_aside(struct run *r, const struct place *p, bool *keep, struct er
     if (*keep && sys_fault_step() == 0)
         kept = linkat(p->dir->fd, p->name, to, p->name, 0) == 0;
     if (!kept)
-        rc = move_locked(r, p, to, e);
+        rc = move_locked(p, to, e);
     if (to != r->t.aside_fd)
         sys_close_quiet(to);
     if (rc < 0)

@@ -69,6 +69,7 @@ static int on_progress(struct backup *b, struct rbuf *r, struct err *e)
     p->path_len = m.path_len;
     show(b);
     p->path = NULL;
+    p->path_len = 0;
     return 0;
 }
 

@@ -8,6 +8,11 @@
 #define PIECE_BYTES (1u << 20)
 #define MAX_SMALL_OBJECT 65536 /* vault and recovery objects */
 
+struct note {
+    char *name; /* of the object */
+    bool met;
+};
+
 struct check {
     struct vault *v;
     const struct care_options *o;
@@ -17,6 +22,8 @@ struct check {
     struct listing *packs;
     struct object_ref *due;     /* packs that are to be read */
     size_t n_due;
+    struct note *notes;         /* of damage seen before, ascending */
+    size_t n_notes, cap_notes;
 };
 
 static bool usable(const struct copy *c)
@@ -37,6 +44,55 @@ static int report(struct check *c, enum object_type type, const struct object_re
     c->result->findings++;
     int rc = chunkdb_note_damage(c->v->db, c->copy->place, name, why, e);
     return rc < 0 || !c->o->found ? rc : c->o->found(c->o->ctx, &f, e);
+}
+
+/* Damage that was noted earlier. What this check does not meet again is reached no longer: there is nothing to mend. */
+static int take_note(void *ctx, const char *place, const char *name, const char *why, struct err *e)
+{
+    struct check *c = ctx;
+    (void)why;
+    if (strcmp(place, c->copy->place) != 0)
+        return 0;
+    if (c->n_notes == c->cap_notes) {
+        size_t cap = c->cap_notes ? 2 * c->cap_notes : 64;
+        struct note *grown = realloc(c->notes, cap * sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        c->notes = grown;
+        c->cap_notes = cap;
+    }
+    c->notes[c->n_notes] = (struct note){ .name = strdup(name) };
+    return c->notes[c->n_notes++].name ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static int note_cmp(const void *name, const void *note)
+{
+    return strcmp(name, ((const struct note *)note)->name);
+}
+
+static void met_again(struct check *c, const char *name)
+{
+    struct note *n = c->n_notes ? bsearch(name, c->notes, c->n_notes, sizeof *c->notes, note_cmp) : NULL;
+    if (n)
+        n->met = true;
+}
+
+static int drop_stale_notes(struct check *c, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->n_notes; i++)
+        if (!c->notes[i].met)
+            rc = chunkdb_clear_damage(c->v->db, c->copy->place, c->notes[i].name, e);
+    return rc;
+}
+
+static void check_done(struct check *c)
+{
+    for (size_t i = 0; i < c->n_notes; i++)
+        free(c->notes[i].name);
+    free(c->notes);
+    listing_free(c->packs);
+    free(c->due);
 }
 
 static void tell(struct check *c, uint64_t bytes)
@@ -103,6 +159,7 @@ static int check_object(void *ctx, enum object_type type, const struct object_re
     if (sys_interrupted())
         return err_set(e, ERR_INTERRUPTED, _("interrupted"));
     object_name(type, &ref->id, name);
+    met_again(c, name);
     c->result->objects++;
     c->result->packs += type == OBJECT_PACK;
     int rc = type == OBJECT_PACK && listing_has(c->packs, &ref->id, ref->len)
@@ -194,10 +251,10 @@ static int check_vault(struct check *c, struct err *e)
     int rc = store_get_all(c->copy->store, VAULT_OBJECT_NAME, MAX_SMALL_OBJECT, &p, &n, &why);
     if (rc == 0)
         rc = vault_object_read(p, n, &pub, &why);
-    if (rc == 0 && (!id_eq(&pub.vault_id, &c->v->keys.vault_id) ||
-                    memcmp(pub.sign_pk, c->v->keys.sign_pk, PUBLIC_KEY_BYTES) != 0))
+    if (rc == 0 && !vault_object_is_of(&pub, &c->v->keys))
         rc = err_set(&why, ERR_DAMAGED, _("it is not this vault's"));
     free(p);
+    met_again(c, VAULT_OBJECT_NAME);
     c->result->objects++;
     if (rc < 0)
         return report(c, OBJECT_VAULT, NULL, VAULT_OBJECT_NAME, -rc, why.why, e);
@@ -220,6 +277,7 @@ static int check_recovery(struct check *c, struct err *e)
     free(p);
     if (rc == -ERR_ABSENT && known == 0)
         return 0; /* kept off the copies */
+    met_again(c, RECOVERY_OBJECT_NAME);
     c->result->objects++;
     if (rc == 0 && known == ID_BYTES && !id_eq(&is, &should))
         rc = err_set(&why, ERR_DAMAGED, _("it is not the one that was written"));
@@ -263,6 +321,7 @@ static int check_head(void *ctx, const char *name, uint64_t len)
     struct object_ref ref = { .len = len };
     if (!object_name_parse(OBJECT_HEAD, name, NULL, &ref.id))
         return 0;
+    met_again(h->c, name);
     h->c->result->objects++;
     return check_bytes(h->c, OBJECT_HEAD, &ref, name, h->e);
 }
@@ -271,7 +330,9 @@ static int check_head(void *ctx, const char *name, uint64_t len)
 static int check_copy(struct check *c, struct err *e)
 {
     struct head_check h = { c, e };
-    int rc = check_vault(c, e);
+    int rc = chunkdb_each_damage(c->v->db, take_note, c, e);
+    if (rc == 0)
+        rc = check_vault(c, e);
     if (rc == 0)
         rc = check_recovery(c, e);
     if (rc == 0)
@@ -282,6 +343,8 @@ static int check_copy(struct check *c, struct err *e)
         rc = choose_due(c, e);
     if (rc == 0)
         rc = transfer_each_reached(c->v, check_object, c, e);
+    if (rc == 0)
+        rc = drop_stale_notes(c, e);
     return rc < 0 ? err_wrap(e, _("copy \"%s\""), c->copy->place) : 0;
 }
 
@@ -295,8 +358,7 @@ int care_check(struct vault *v, const struct care_options *o, struct care_result
             continue;
         rc = check_copy(&c, e);
         ret->looked[i] = rc == 0;
-        listing_free(c.packs);
-        free(c.due);
+        check_done(&c);
     }
     return rc;
 }
@@ -320,8 +382,7 @@ static int other_good(struct vault *v, const struct finding *f, struct wbuf *out
         bool good = f->type == OBJECT_RECOVERY ? id_eq(&id, &should)
                     : f->type == OBJECT_HEAD   ? id_eq(&id, &f->ref.id)
                                                : vault_object_read(p, n, &pub, NULL) == 0 &&
-                                                   id_eq(&pub.vault_id, &v->keys.vault_id) &&
-                                                   memcmp(pub.sign_pk, v->keys.sign_pk, PUBLIC_KEY_BYTES) == 0;
+                                                   vault_object_is_of(&pub, &v->keys);
         if (good)
             wb_bytes(out, p, n);
         free(p);

@@ -145,6 +145,7 @@ static void status_json(struct status *st, const struct vault *v, size_t i,
     json_object_set_new(o, "free_bytes",
                         cs->has_space ? json_integer((json_int_t)cs->space.free_bytes)
                                       : json_null());
+    json_object_set_new(o, "damaged_objects", json_integer((json_int_t)cs->damaged_objects));
     json_object_set_new(o, "why", ui_json_text(cs->why, strlen(cs->why)));
     json_object_set_new(o, "next", ui_json_text(cs->next, strlen(cs->next)));
     if (pol) {
@@ -179,7 +180,11 @@ static void show_copies(struct status *st, const struct vault *v)
         ui_line(ui, _("Vault %s, nothing in it yet"), v->name);
     for (size_t i = 0; i < v->n_copies; i++) {
         bool any = false;
-        copy_judge(v, i, &cs[i]);
+        struct err e = ERR_INIT;
+        if (copy_judge(v, i, &cs[i], &e) < 0) {
+            st->worst = ui_error(ui, &e);
+            return;
+        }
         st->bad = st->bad || cs[i].bad;
         print_copy(ui, &v->copies[i], &cs[i]);
         for (size_t k = 0; ui->json && k < st->n_policies; k++)

@@ -48,7 +48,7 @@ static const struct {
          "  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
     { "status",
-      N_("Exit status 3: something is overdue, behind, away or wrong; below it stands what to do.\n"
+      N_("Exit status 3: something is overdue, behind, away, damaged or wrong; below it stands what to do.\n"
          "  --vault NAME            only this vault\n"),
       false, false },
     { "snapshots", N_("Needs no recovery key. Oldest first.\n"), false, true },

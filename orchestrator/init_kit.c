@@ -27,7 +27,7 @@ static char *base64(const struct wbuf *w)
 static void fingerprint_hex(const struct init *in, char hex[ID_HEX_BYTES])
 {
     struct id fingerprint;
-    sha256_of(in->keys.sign_pk, PUBLIC_KEY_BYTES, &fingerprint);
+    sha256_of(in->keys.root_pk, PUBLIC_KEY_BYTES, &fingerprint);
     id_hex(&fingerprint, hex);
 }
 
@@ -122,14 +122,17 @@ char *init_kit_text(const struct init *in)
         abort();
     fprintf(f, _("TWOFOLD RECOVERY KIT\n\nVault: %s\nMade:  %s\nId:\n    %s\n"), in->conf.name,
             ui_time(in->created_s * NS_PER_S, when), id_hex(&in->keys.vault_id, hex));
-    fputs(_("Fingerprint of the signing key (SHA-256):\n"), f);
+    fputs(_("Fingerprint of the root key (SHA-256):\n"), f);
     fingerprint_hex(in, hex);
     put_fingerprint(f, hex);
     hex_encode(in->keys.sign_pk, PUBLIC_KEY_BYTES, hex);
     fprintf(f,
-            _("Public keys, signing and recovery (for a configuration written by hand):\n    %s\n"),
+            _("Public keys, signing, recovery and root (for a configuration written by hand):\n"
+              "    %s\n"),
             hex);
     hex_encode(in->keys.recovery_pk, PUBLIC_KEY_BYTES, hex);
+    fprintf(f, "    %s\n", hex);
+    hex_encode(in->keys.root_pk, PUBLIC_KEY_BYTES, hex);
     fprintf(f, "    %s\n", hex);
     putc('\n', f);
     put_copies(f, in);
@@ -163,7 +166,7 @@ json_t *init_kit_json(const struct init *in)
     }
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "type", "vault", "vault",
                           in->conf.name, "id", id_hex(&in->keys.vault_id, id), "created",
-                          ui_time(in->created_s * NS_PER_S, when), "signing_fingerprint",
+                          ui_time(in->created_s * NS_PER_S, when), "root_fingerprint",
                           fingerprint, "recovery_file_base64", armour, "recovery_file_on_copies",
                           !in->off_copy, "recovery_key_kept", in->keep);
     json_object_set_new(o, "operational_key", ui_json_text(in->op_path, strlen(in->op_path)));

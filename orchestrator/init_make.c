@@ -113,6 +113,7 @@ static int make_keys(struct init *in, struct err *e)
     in->conf.id = in->keys.vault_id;
     memcpy(in->conf.recovery_pk, in->keys.recovery_pk, PUBLIC_KEY_BYTES);
     memcpy(in->conf.signing_pk, in->keys.sign_pk, PUBLIC_KEY_BYTES);
+    memcpy(in->conf.root_pk, in->keys.root_pk, PUBLIC_KEY_BYTES);
     return 0;
 }
 

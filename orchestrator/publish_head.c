@@ -18,21 +18,35 @@ static int no_memory(struct err *e)
 }
 
 /* --- history ------------------------------------------------------------------------------------------------------- */
+static bool is_parent(const struct head *h, const struct id *id)
+{
+    for (size_t i = 0; i < h->n_parents; i++)
+        if (id_eq(&h->parents[i].id, id))
+            return true;
+    return false;
+}
+
+/* In order. Where there is no room, the oldest that is no parent gives way: a parent may be older than all others, when a
+ * fork is merged long after. */
 static void add_ancestor(struct head *h, const struct head_parent *a)
 {
-    size_t at = 0;
+    size_t at = 0, end = h->n_ancestors;
     for (size_t i = 0; i < h->n_ancestors; i++)
         if (id_eq(&h->ancestors[i].id, &a->id))
             return;
     while (at < h->n_ancestors && h->ancestors[at].generation >= a->generation)
         at++;
-    if (at == MAX_ANCESTORS)
-        return;
-    size_t tail = h->n_ancestors < MAX_ANCESTORS ? h->n_ancestors - at : MAX_ANCESTORS - at - 1;
-    memmove(&h->ancestors[at + 1], &h->ancestors[at], tail * sizeof *h->ancestors);
-    h->ancestors[at] = *a;
-    if (h->n_ancestors < MAX_ANCESTORS)
+    if (h->n_ancestors == MAX_ANCESTORS) {
+        do
+            end--;
+        while (end > 0 && is_parent(h, &h->ancestors[end].id));
+        if (at > end)
+            return;
+    } else {
         h->n_ancestors++;
+    }
+    memmove(&h->ancestors[at + 1], &h->ancestors[at], (end - at) * sizeof *h->ancestors);
+    h->ancestors[at] = *a;
 }
 
 static void add_chain(struct head *h, const struct head_chain *c)

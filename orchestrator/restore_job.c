@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define MAX_DAMAGE_NOTES 20
+#define MAX_NOTED 1024  /* damaged objects that are remembered, so that each is said and written down once */
 #define MAX_RETRIED 256 /* chunks that an agent could not open, remembered with how many answers it has had */
 
 struct retried {
@@ -29,8 +30,11 @@ struct restore {
     size_t n_retried;
     struct ui_progress progress;
     uint64_t away;
-    char last_damaged[MAX_COPIES][MAX_OBJECT_NAME];
-    unsigned damage_notes;
+    struct {
+        size_t place;
+        char object[MAX_OBJECT_NAME];
+    } noted[MAX_NOTED];
+    size_t n_noted;
     bool done;
 };
 
@@ -39,18 +43,29 @@ static int malformed(struct err *e)
     return err_set(e, ERR_PROTOCOL, _("the agent sent a malformed message"));
 }
 
+static bool noted_before(struct restore *r, size_t place, const char *object)
+{
+    for (size_t i = 0; i < r->n_noted; i++)
+        if (r->noted[i].place == place && strcmp(r->noted[i].object, object) == 0)
+            return true;
+    if (r->n_noted == MAX_NOTED)
+        return false;
+    r->noted[r->n_noted].place = place;
+    snprintf(r->noted[r->n_noted++].object, MAX_OBJECT_NAME, "%s", object);
+    return false;
+}
+
 /* Said once for each object of a copy, and remembered until it is mended. */
 static void on_damage(void *ctx, const struct copy *c, const char *object, const struct err *what)
 {
     struct restore *r = ctx;
     char text[ERR_TEXT_BYTES + 200];
     size_t place = (size_t)(c - r->job->v->copies);
-    if (strcmp(r->last_damaged[place], object) == 0)
+    if (noted_before(r, place, object))
         return;
-    snprintf(r->last_damaged[place], sizeof r->last_damaged[place], "%s", object);
     int n = snprintf(text, sizeof text, _("copy \"%s\": %s; taken from another copy where one has it (mend it: twofold repair)"),
                      c->place, what->why);
-    if (r->damage_notes++ < MAX_DAMAGE_NOTES)
+    if (r->n_noted <= MAX_DAMAGE_NOTES)
         ui_note(&r->app->ui, false, object, strlen(object), text, (size_t)n);
     chunkdb_note_damage(r->job->v->db, c->place, object, what->why, NULL);
 }
@@ -176,6 +191,7 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     }
     ui_progress(&r->app->ui, u);
     u->path = NULL;
+    u->path_len = 0;
     return 0;
 }
 

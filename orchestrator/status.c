@@ -47,31 +47,71 @@ static void judge_behind(const struct vault *v, const struct copy *c, struct cop
                            : _("twofold replicate"));
 }
 
-void copy_judge(const struct vault *v, size_t i, struct copy_status *s)
+/* --- damage that was noted earlier --------------------------------------------------------------------- */
+struct noted {
+    const char *place;
+    struct copy_status *s;
+};
+
+static int count_noted(void *ctx, const char *place, const char *name, const char *why,
+                       struct err *e)
+{
+    struct noted *n = ctx;
+    (void)e;
+    if (strcmp(place, n->place) != 0)
+        return 0;
+    if (n->s->damaged_objects++ == 0)
+        snprintf(n->s->why, sizeof n->s->why, "%s: %s", name, why);
+    return 0;
+}
+
+/* What only a look at the objects shows; nothing is read here, so it is as old as the last scrub or restore. */
+static void judge_noted(const struct copy *c, struct copy_status *s)
+{
+    unsigned long long n = s->damaged_objects;
+    s->bad = true;
+    s->name = "damaged";
+    snprintf(s->text, sizeof s->text, P_("%llu damaged object", "%llu damaged objects", n), n);
+    copy_text(s->next, c->state == COPY_BEHIND ? _("mend them: twofold repair; then: twofold replicate")
+                                               : _("mend them: twofold repair"));
+}
+
+/* What opening the vault has shown. */
+static void judge_damaged(const struct copy *c, struct copy_status *s)
+{
+    s->bad = true;
+    s->name = "damaged";
+    if (c->bad_heads)
+        snprintf(s->text, sizeof s->text,
+                 P_("%u damaged head", "%u damaged heads", c->bad_heads), c->bad_heads);
+    else
+        snprintf(s->text, sizeof s->text, _("damaged"));
+    copy_text(s->why, c->problem.why);
+    copy_text(s->next, _("see what else is damaged: twofold scrub; mend it: twofold repair"));
+}
+
+int copy_judge(const struct vault *v, size_t i, struct copy_status *s, struct err *e)
 {
     const struct copy *c = &v->copies[i];
+    struct noted noted = { c->place, s };
     memset(s, 0, sizeof *s);
+    int rc = chunkdb_each_damage(v->db, count_noted, &noted, e);
+    if (rc < 0)
+        return err_wrap(e, _("copy \"%s\""), c->place);
     if (c->store && c->state != COPY_AWAY && c->state != COPY_WRONG)
         s->has_space = store_space(c->store, &s->space, NULL) == 0;
     if (c->state == COPY_AWAY || c->state == COPY_WRONG) {
         judge_unusable(c, s);
-        return;
+        return 0;
     }
     s->name = "current";
     snprintf(s->text, sizeof s->text, v->n_tips ? _("current") : _("ready"));
     if (c->state == COPY_BEHIND)
         judge_behind(v, c, s);
-    if (c->bad_heads || c->problem.code != ERR_NONE) {
-        s->bad = true;
-        s->name = "damaged";
-        if (c->bad_heads)
-            snprintf(s->text, sizeof s->text,
-                     P_("%u damaged head", "%u damaged heads", c->bad_heads), c->bad_heads);
-        else
-            snprintf(s->text, sizeof s->text, _("damaged"));
-        copy_text(s->why, c->problem.why);
-        copy_text(s->next, _("see what else is damaged: twofold scrub; mend it: twofold repair"));
-    }
+    if (s->damaged_objects)
+        judge_noted(c, s);
+    if (c->bad_heads || c->problem.code != ERR_NONE)
+        judge_damaged(c, s);
     /* A damaged newest head shows an older state, too; that is no rollback. */
     if (c->rolled_back && !c->bad_heads) {
         s->bad = true;
@@ -80,6 +120,7 @@ void copy_judge(const struct vault *v, size_t i, struct copy_status *s)
         copy_text(s->why, _("it shows an older state than it has had"));
         copy_text(s->next, _("find out who put the older state there; then: twofold replicate"));
     }
+    return 0;
 }
 
 void policy_judge(const struct vault *v, const struct policy *pol, int64_t now_ns,

@@ -14,8 +14,10 @@ struct copy_status {
     char why[STATUS_TEXT_BYTES], next[STATUS_TEXT_BYTES]; /* empty: nothing to say */
     bool bad;                                             /* makes the exit status 3 */
     bool has_space;
+    uint64_t damaged_objects; /* noted by scrub, repair or restore, and not mended since */
 };
-void copy_judge(const struct vault *v, size_t i, struct copy_status *ret);
+/* Fails only when what was noted about the copy cannot be read. */
+int copy_judge(const struct vault *v, size_t i, struct copy_status *ret, struct err *e);
 
 /* One policy: its newest whole and partial snapshots (borrowed from the vault, NULL: none), against its RPO. */
 struct policy_status {

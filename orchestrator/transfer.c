@@ -306,6 +306,8 @@ static int bring(struct catch_up *c, enum object_type type, const struct object_
         rc = store_replace(c->to->store, name, &d, stamp, e);
     }
     sys_close_quiet(fd);
+    if (rc == 0)
+        rc = chunkdb_clear_damage(c->v->db, c->to->place, name, e); /* noted as missing, perhaps */
     if (rc < 0)
         return err_wrap(e, _("copy \"%s\": %s"), c->to->place, name);
     c->done.objects++;

@@ -11,6 +11,7 @@
  *     suite: 1
  *     recovery-public-key: hex        # the trust anchors: taken from here, never from a copy
  *     signing-public-key: hex
+ *     root-public-key: hex             # signs the vault object
  *     copies:
  *       - place: machine-room
  *         url: /backup/a
@@ -58,7 +59,8 @@ struct vault_conf {
     char *name;
     struct id id;
     unsigned suite;
-    uint8_t recovery_pk[PUBLIC_KEY_BYTES], signing_pk[PUBLIC_KEY_BYTES];
+    uint8_t recovery_pk[PUBLIC_KEY_BYTES], signing_pk[PUBLIC_KEY_BYTES],
+        root_pk[PUBLIC_KEY_BYTES];
     struct copy_conf copies[MAX_COPIES];
     size_t n_copies;
     unsigned min_copies, compression;

@@ -16,7 +16,7 @@ struct raw_copy {
 };
 
 struct raw_vault {
-    char *id, *suite, *recovery, *signing;
+    char *id, *suite, *recovery, *signing, *root;
     struct raw_copy *copies;
     unsigned n_copies;
     char *min_copies, *compression;
@@ -41,6 +41,7 @@ static const cyaml_schema_field_t vault_fields[] = {
     TEXT("suite", struct raw_vault, suite),
     TEXT("recovery-public-key", struct raw_vault, recovery),
     TEXT("signing-public-key", struct raw_vault, signing),
+    TEXT("root-public-key", struct raw_vault, root),
     CYAML_FIELD_SEQUENCE_COUNT("copies", CYAML_FLAG_POINTER, struct raw_vault, copies, n_copies,
                                &copy_schema, 0, MAX_CONF_ENTRIES),
     OPTIONAL_TEXT("min-copies", struct raw_vault, min_copies),
@@ -243,6 +244,8 @@ static int take_vault(struct yaml_doc *d, const struct raw_vault *raw, struct va
     if (r == 0)
         r = take_hex(d, "signing-public-key", raw->signing, v->signing_pk, e);
     if (r == 0)
+        r = take_hex(d, "root-public-key", raw->root, v->root_pk, e);
+    if (r == 0)
         r = take_copies(d, raw, v, e);
     if (r == 0)
         r = yaml_uint(d, "min-copies", raw->min_copies, (unsigned)v->n_copies, &v->min_copies, e);
@@ -367,7 +370,8 @@ static int check_for_writing(const struct vault_conf *v, struct err *e)
 int vault_conf_write(const struct config_paths *p, const struct vault_conf *v, struct err *e)
 {
     struct err ignored = ERR_INIT;
-    char id[ID_HEX_BYTES], recovery[2 * PUBLIC_KEY_BYTES + 1], signing[2 * PUBLIC_KEY_BYTES + 1];
+    char id[ID_HEX_BYTES], recovery[2 * PUBLIC_KEY_BYTES + 1], signing[2 * PUBLIC_KEY_BYTES + 1],
+        root[2 * PUBLIC_KEY_BYTES + 1];
     struct wbuf w = WBUF_INIT;
     e = e ? e : &ignored;
     int r = check_for_writing(v, e);
@@ -375,15 +379,20 @@ int vault_conf_write(const struct config_paths *p, const struct vault_conf *v, s
         return r;
     hex_encode(v->recovery_pk, sizeof v->recovery_pk, recovery);
     hex_encode(v->signing_pk, sizeof v->signing_pk, signing);
+    hex_encode(v->root_pk, sizeof v->root_pk, root);
     conf_line(
         &w,
         "# The vault \"%s\": who it is and where its copies are. After a change: twofold policy lint\n"
         "#\n"
-        "# The next four lines are the trust anchors: a copy is believed only as far as they vouch\n"
-        "# for it. Never change them; they are also in the printed recovery kit. None is secret.\n",
+        "# The next five lines are the trust anchors: a copy is believed only as far as they vouch\n"
+        "# for it. Never change them; they are also in the printed recovery kit. None is secret.\n"
+        "#   root-public-key: signs the vault object, which says what the other keys are. Its secret\n"
+        "#   half goes with the recovery key, so whoever steals this machine cannot exchange them.\n",
         v->name);
-    conf_line(&w, "id: %s\nsuite: %u\nrecovery-public-key: %s\nsigning-public-key: %s\n",
-              id_hex(&v->id, id), v->suite, recovery, signing);
+    conf_line(&w,
+              "id: %s\nsuite: %u\nrecovery-public-key: %s\nsigning-public-key: %s\n"
+              "root-public-key: %s\n",
+              id_hex(&v->id, id), v->suite, recovery, signing, root);
     r = put_copies(&w, v, e);
     conf_line(
         &w,

@@ -76,9 +76,7 @@ static int check_vault_object(struct vault *v, struct copy *c, struct err *e)
         err_set(e, ERR_REFUSED, _("%s holds another vault"), c->url);
         return err_next(e, _("check the copy's url in the vault's configuration, and what is mounted there"));
     }
-    /* The root key that signed it is known only to whoever has the recovery key; vault_keys_recover looks at that. */
-    if (memcmp(pub.sign_pk, v->keys.sign_pk, PUBLIC_KEY_BYTES) != 0 ||
-        memcmp(pub.recovery_pk, v->keys.recovery_pk, PUBLIC_KEY_BYTES) != 0)
+    if (!vault_object_is_of(&pub, &v->keys))
         return err_set(e, ERR_DAMAGED, _("its vault object names keys that are not this vault's"));
     return 0;
 }
@@ -206,6 +204,7 @@ static int load_keys(struct vault *v, const struct vault_open_options *o, struct
     v->keys.vault_id = c->id;
     memcpy(v->keys.recovery_pk, c->recovery_pk, PUBLIC_KEY_BYTES);
     memcpy(v->keys.sign_pk, c->signing_pk, PUBLIC_KEY_BYTES);
+    memcpy(v->keys.root_pk, c->root_pk, PUBLIC_KEY_BYTES);
     if (asprintf(&path, "%s/keys/%s.op", o->paths->config_dir, c->name) < 0)
         return err_set(e, ERR_NOMEM, _("no memory"));
     int rc = op_key_load(path, &c->id, &v->keys, e);

@@ -37,6 +37,7 @@ void ak_vault_done(struct ak_vault *v)
         free(v->chunks[i].sealed);
     free(v->chunks);
     free(v->slots);
+    free(v->plain);
 }
 
 static size_t slot_of(const struct ak_vault *v, const struct id *id)
@@ -449,7 +450,8 @@ static void assert_reached(const struct ak_run *r, const struct id *id)
 static void *keep(struct ak_entries *k, const void *p, size_t n)
 {
     void *to = malloc(n ? n : 1);
-    k->copies = realloc(k->copies, (k->n_copies + 1) * sizeof *k->copies);
+    if ((k->n_copies & (k->n_copies - 1)) == 0)
+        k->copies = realloc(k->copies, (k->n_copies ? 2 * k->n_copies : 1) * sizeof *k->copies);
     assert_true(to && k->copies);
     if (n)
         memcpy(to, p, n);
@@ -577,7 +579,7 @@ static void end_run(struct content_sum *s)
     wbuf_free(&head);
 }
 
-static void take_extent(const struct ak_vault *v, const struct extent *x, uint8_t *data, struct content_sum *s)
+static void take_extent(struct ak_vault *v, const struct extent *x, uint8_t *data, struct content_sum *s)
 {
     if (x->hole) {
         end_run(s);
@@ -586,15 +588,17 @@ static void take_extent(const struct ak_vault *v, const struct extent *x, uint8_
         assert_true(s->sparse);
         return;
     }
-    size_t len;
-    uint8_t *p = ak_open(v, &x->chunk, &len);
-    assert_true(x->off <= len && x->len <= len - x->off);
-    memcpy(data + s->at, p + x->off, x->len);
-    free(p);
+    if (!v->plain || !id_eq(&v->opened, &x->chunk)) {
+        free(v->plain);
+        v->plain = ak_open(v, &x->chunk, &v->plain_len);
+        v->opened = x->chunk;
+    }
+    assert_true(x->off <= v->plain_len && x->len <= v->plain_len - x->off);
+    memcpy(data + s->at, v->plain + x->off, x->len);
     s->at += x->len;
 }
 
-uint8_t *ak_content(const struct ak_vault *v, const struct ak_entries *k, const struct entry *en)
+uint8_t *ak_content(struct ak_vault *v, const struct ak_entries *k, const struct entry *en)
 {
     uint8_t *data = malloc(en->size + 1);
     struct content_sum s = { .sha = sha256_new(), .data = data, .sparse = en->flags & ENTRY_SPARSE };

@@ -31,6 +31,9 @@ struct ak_vault {
     size_t n_keys;
     struct id live[256]; /* newest first */
     size_t n_live;
+    struct id opened;   /* the chunk that extents were taken from last, and its plaintext */
+    uint8_t *plain;
+    size_t plain_len;
     bool drop;          /* do not keep what is sealed (for measuring) */
     /* what goes wrong, for tests; 0: nothing */
     size_t cancel_after, hang_up_after; /* so many PUTs */
@@ -94,6 +97,6 @@ void ak_entries_free(struct ak_entries *k);
 const struct entry *ak_entry(const struct ak_entries *k, const char *path);
 /* The content of the file (with its continuations), put together from its extents and checked against its
  * hash; owned by the caller. */
-uint8_t *ak_content(const struct ak_vault *v, const struct ak_entries *k, const struct entry *en);
+uint8_t *ak_content(struct ak_vault *v, const struct ak_entries *k, const struct entry *en);
 
 #endif

@@ -129,7 +129,7 @@ const struct entry *tree_entry(const struct tree *t, const struct ak_entries *k,
 
 /* --- comparison --------------------------------------------------------------------------------- */
 struct verify {
-    const struct tree *t;
+    struct tree *t;
     const struct ak_entries *k;
     size_t seen;
     char path[4096];
@@ -226,7 +226,7 @@ static void verify_below(struct verify *v, int dir, size_t len)
     closedir(d);
 }
 
-void tree_verify(const struct tree *t, const struct ak_run *r)
+void tree_verify(struct tree *t, const struct ak_run *r)
 {
     struct ak_entries k;
     struct verify v = { .t = t, .k = &k };

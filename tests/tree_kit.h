@@ -30,6 +30,6 @@ const char *tree_path(const struct tree *t, const char *path);
 const struct entry *tree_entry(const struct tree *t, const struct ak_entries *k, const char *path);
 
 /* Every entry below src is in the manifest with the right metadata and content, and no other. */
-void tree_verify(const struct tree *t, const struct ak_run *r);
+void tree_verify(struct tree *t, const struct ak_run *r);
 
 #endif

@@ -34,6 +34,7 @@ struct vault_keys sample_keys(void)
     };
     ed25519_public(sign.b, k.sign_pk);
     x25519_public(recovery.b, k.recovery_pk);
+    root_key_public(&k.vault_id, k.recovery_sk, k.root_pk);
     return k;
 }
 

@@ -23,6 +23,7 @@ enum object_type {
 struct vault_keys {
     struct id vault_id;
     uint8_t recovery_pk[PUBLIC_KEY_BYTES], sign_pk[PUBLIC_KEY_BYTES];
+    uint8_t root_pk[PUBLIC_KEY_BYTES]; /* signs the vault object; its secret half follows from recovery_sk */
     struct secret *op, *sign_sk; /* owned; both 32 bytes */
     struct secret *recovery_sk;  /* owned; NULL where it is not at hand */
 };

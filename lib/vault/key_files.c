@@ -178,6 +178,10 @@ int recovery_key_load(const char *path, const struct id *vault_id, struct vault_
         x25519_public(f.keys[0], pk);
         rc = sk ? take_public(k->recovery_pk, pk, path, e) : err_set(e, ERR_NOMEM, _("no memory"));
     }
+    if (rc == 0) {
+        root_key_public(vault_id, sk, pk);
+        rc = take_public(k->root_pk, pk, path, e);
+    }
     secret_wipe(&f, sizeof f);
     if (rc < 0) {
         secret_free(sk);

@@ -25,7 +25,8 @@ void root_key_public(const struct id *vault_id, const struct secret *recovery_sk
 int vault_object_write(const struct vault_keys *k, const char *vault_name, int64_t created_s, struct wbuf *out,
                        struct err *e);
 /* What anybody can read of it. The signature is checked against the root public key in it, which says nothing
- * until that is compared with a trust anchor: the recovery file's fingerprint, or root_key_public(). */
+ * until that is compared with a trust anchor: vault_object_is_of(), the recovery file's fingerprint, or
+ * root_key_public(). */
 struct vault_public {
     struct id vault_id;
     uint8_t recovery_pk[PUBLIC_KEY_BYTES], sign_pk[PUBLIC_KEY_BYTES], root_pk[PUBLIC_KEY_BYTES];
@@ -33,7 +34,9 @@ struct vault_public {
     int64_t created_s;
 };
 int vault_object_read(const void *p, size_t n, struct vault_public *ret, struct err *e);
-/* Opens the sealed part: fills op, sign_sk, public keys and id from the object. k->recovery_sk must be set.
+/* Does it name this vault and these three public keys, all of them trust anchors? */
+bool vault_object_is_of(const struct vault_public *v, const struct vault_keys *k);
+/* Opens the sealed part: fills op, sign_sk, the three public keys and id from the object. k->recovery_sk must be set.
  * ret_name (owned) may be NULL. -ERR_KEY: not this recovery key. -ERR_DAMAGED: it is, but did not sign. */
 int vault_object_open(const void *p, size_t n, struct vault_keys *k, char **ret_name, struct err *e);
 
@@ -56,8 +59,8 @@ int vault_keys_recover(const void *recovery, size_t recovery_len, const void *va
 /* Local files, mode 0600: text, "twofold-operational-key-v1 <vault id> <op key> <signing key>" and
  * "twofold-recovery-key-v1 <vault id> <recovery key>", hex. Loading refuses a file that others can read
  * (-ERR_REFUSED) and one of another vault (-ERR_KEY). -ERR_ABSENT when there is none.
- * Loading also sets the public key that goes with it (sign_pk, recovery_pk); where k holds one already, it must be
- * the same (-ERR_KEY), so start from zeros or from the vault object. */
+ * Loading also sets the public keys that go with it (sign_pk; recovery_pk and root_pk); where k holds one already, it
+ * must be the same (-ERR_KEY), so start from zeros or from trust anchors. */
 int op_key_save(const char *path, const struct vault_keys *k, struct err *e);
 int op_key_load(const char *path, const struct id *vault_id, struct vault_keys *k, struct err *e);
 int recovery_key_save(const char *path, const struct vault_keys *k, struct err *e);

@@ -30,6 +30,7 @@ int vault_keys_generate(struct vault_keys *ret, struct err *e)
     sys_random(k.vault_id.b, ID_BYTES);
     x25519_public(secret_bytes(k.recovery_sk), k.recovery_pk);
     ed25519_public(secret_bytes(k.sign_sk), k.sign_pk);
+    root_key_public(&k.vault_id, k.recovery_sk, k.root_pk);
     *ret = k;
     return 0;
 }
@@ -158,6 +159,14 @@ int vault_object_read(const void *p, size_t n, struct vault_public *ret, struct 
     return read_object(p, n, ret, &sealed, e);
 }
 
+bool vault_object_is_of(const struct vault_public *v, const struct vault_keys *k)
+{
+    return id_eq(&v->vault_id, &k->vault_id) &&
+           memcmp(v->root_pk, k->root_pk, PUBLIC_KEY_BYTES) == 0 &&
+           memcmp(v->recovery_pk, k->recovery_pk, PUBLIC_KEY_BYTES) == 0 &&
+           memcmp(v->sign_pk, k->sign_pk, PUBLIC_KEY_BYTES) == 0;
+}
+
 /* Takes the opened part apart. The public half of the signing key in it stands in the open part, too. */
 static int take_secrets(const uint8_t *plain, size_t n, const struct vault_public *v,
                         struct vault_keys *k, char **ret_name, struct err *e)
@@ -230,6 +239,7 @@ int vault_object_open(const void *p, size_t n, struct vault_keys *k, char **ret_
     k->vault_id = v.vault_id;
     memcpy(k->recovery_pk, v.recovery_pk, PUBLIC_KEY_BYTES);
     memcpy(k->sign_pk, v.sign_pk, PUBLIC_KEY_BYTES);
+    memcpy(k->root_pk, v.root_pk, PUBLIC_KEY_BYTES);
     return 0;
 }
 

@@ -181,6 +181,15 @@ static void owners_and_devices(void **state)
     assert_int_equal(getxattr(rk_path(to, "a/suid"), "security.capability", value, sizeof value), 20);
     rk_job_done(&job);
     compares(k, to, 0);
+    /* Another owner, the same mode: setting the owner takes the mode's upper bits away. */
+    assert_int_equal(chown(rk_path(to, "a/suid"), 77, 77), 0);
+    assert_int_equal(chmod(rk_path(to, "a/suid"), 06755), 0);
+    struct rk_job again = { .target = to, .overwrite = true };
+    rk_restore(k, &again);
+    ok(&again);
+    assert_int_equal(again.done.set_aside, 0);
+    rk_job_done(&again);
+    compares(k, to, 0);
     rk_free(k);
 }
 
@@ -317,6 +326,12 @@ static void file_of_many_parts(void **state)
     ok(&again);
     assert_int_equal(again.done.already, 3);
     rk_job_done(&again);
+    /* Alone: the leaf in which it begins is the one before that which begins with its path. */
+    struct rk_job alone = { .target = rk_path(*state, "alone"), .paths = { "/big" } };
+    rk_restore(k, &alone);
+    ok(&alone);
+    rk_holds(rk_path(*state, "alone/big"), all, (size_t)en.size);
+    rk_job_done(&alone);
     sha256_free(sha);
     free(all);
     free(x);

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define HEX "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
-#define ANCHORS "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX "\n"
+#define KEYS "signing-public-key: " HEX "\nroot-public-key: " HEX "\n"
+#define ANCHORS "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "\n" KEYS
 #define TWO_COPIES "copies:\n  - place: a\n    url: /nowhere/a\n  - place: b\n    url: /nowhere/b\n"
 
 struct fixture {
@@ -379,6 +380,7 @@ static void test_vault_load(void **state)
     assert_string_equal(v->name, "main");
     assert_int_equal(v->id.b[1], 0x11);
     assert_int_equal(v->signing_pk[31], 0xff);
+    assert_int_equal(v->root_pk[2], 0x22);
     assert_int_equal(v->suite, 1);
     assert_int_equal(v->n_copies, 2);
     assert_string_equal(v->copies[1].place, "b");
@@ -406,35 +408,36 @@ static const struct {
 } vault_mistakes[] = {
     { TWO_COPIES, 1, "\"id\" is missing" },
     { "id: " HEX "\nsuite: 1\n" TWO_COPIES, 1, "\"recovery-public-key\" is missing" },
-    { "id: 12\nsuite: 1\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX "\n" TWO_COPIES, 1,
-      "64" },
-    { "id: " HEX "\nsuite: 2\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX
+    { "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX
       "\n" TWO_COPIES,
-      2, "suite" },
-    { "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "0\nsigning-public-key: " HEX
-      "\n" TWO_COPIES,
-      3, "64" },
+      1, "\"root-public-key\" is missing" },
+    { "id: 12\nsuite: 1\nrecovery-public-key: " HEX "\n" KEYS TWO_COPIES, 1, "64" },
+    { "id: " HEX "\nsuite: 2\nrecovery-public-key: " HEX "\n" KEYS TWO_COPIES, 2, "suite" },
+    { "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "0\n" KEYS TWO_COPIES, 3, "64" },
+    { "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "\nsigning-public-key: " HEX
+      "\nroot-public-key: 12\n" TWO_COPIES,
+      5, "\"root-public-key\" is not 64" },
     { ANCHORS, 1, "copies" },
-    { ANCHORS "copies:\n" COPY("a", "/a"), 5, "PY-DB-1" },
-    { ANCHORS "copies: []\n", 5, "PY-DB-1" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") "  - place: b\n", 8, "\"url\" is missing" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    uri: c\n", 10, "uri" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("a", "/x/b"), 8, "place name" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x//a/"), 8, "same folder" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "file:///x/a"), 8, "same folder" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/a/b"), 8, "lies in" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a/b") COPY("b", "/x"), 8, "lies in" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b b", "/x/b"), 8, "name of a place" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "s3://x/b"), 8, "supported" },
-    { ANCHORS "copies:\n" COPY("a", "x/a") COPY("b", "/x/b"), 6, "supported" },
-    { ANCHORS TWO_COPIES "min-copies: 3\n", 10, "1 to 2" },
-    { ANCHORS TWO_COPIES "min-copies: 0\n", 10, "1 to 2" },
-    { ANCHORS TWO_COPIES "min-copies: -1\n", 10, "1 to 2" },
-    { ANCHORS TWO_COPIES "compression: 20\n", 10, "1 to 19" },
-    { ANCHORS TWO_COPIES "compression: 0x3\n", 10, "1 to 19" },
+    { ANCHORS "copies:\n" COPY("a", "/a"), 6, "PY-DB-1" },
+    { ANCHORS "copies: []\n", 6, "PY-DB-1" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") "  - place: b\n", 9, "\"url\" is missing" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    uri: c\n", 11, "uri" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("a", "/x/b"), 9, "place name" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x//a/"), 9, "same folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "file:///x/a"), 9, "same folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/a/b"), 9, "lies in" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a/b") COPY("b", "/x"), 9, "lies in" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b b", "/x/b"), 9, "name of a place" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "s3://x/b"), 9, "supported" },
+    { ANCHORS "copies:\n" COPY("a", "x/a") COPY("b", "/x/b"), 7, "supported" },
+    { ANCHORS TWO_COPIES "min-copies: 3\n", 11, "1 to 2" },
+    { ANCHORS TWO_COPIES "min-copies: 0\n", 11, "1 to 2" },
+    { ANCHORS TWO_COPIES "min-copies: -1\n", 11, "1 to 2" },
+    { ANCHORS TWO_COPIES "compression: 20\n", 11, "1 to 19" },
+    { ANCHORS TWO_COPIES "compression: 0x3\n", 11, "1 to 19" },
     { ANCHORS "copies:\n" COPY("1", "/1") COPY("2", "/2") COPY("3", "/3") COPY("4", "/4")
           COPY("5", "/5") COPY("6", "/6") COPY("7", "/7") COPY("8", "/8") COPY("9", "/9"),
-      5, "at most 8" },
+      6, "at most 8" },
 };
 
 static void test_vault_mistakes(void **state)
@@ -464,12 +467,14 @@ static void test_vault_written_and_read_back(void **state)
         v.id.b[i] = (uint8_t)i;
         v.recovery_pk[i] = (uint8_t)(200 + i);
         v.signing_pk[i] = (uint8_t)(100 + i);
+        v.root_pk[i] = (uint8_t)(50 + i);
     }
     assert_int_equal(vault_conf_write(&f->p, &v, &f->e), 0);
     assert_int_equal(vault_conf_load(&f->p, "main", &got, &f->e), 0);
     assert_true(id_eq(&got->id, &v.id));
     assert_memory_equal(got->recovery_pk, v.recovery_pk, 32);
     assert_memory_equal(got->signing_pk, v.signing_pk, 32);
+    assert_memory_equal(got->root_pk, v.root_pk, 32);
     assert_int_equal(got->n_copies, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_string_equal(got->copies[i].place, v.copies[i].place);
@@ -573,9 +578,9 @@ static void test_lint(void **state)
     policy_file(f, "d.yaml", "vault: main\nrpo: 1h\n");
     policy_file(f, "e.yml", "");
     assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 4);
-    expect(&l, "on one device", false, 9, "PY-DB-1");
-    expect(&l, "copy \"c\" is not there", false, 11, "PY-DB-1");
-    expect(&l, "at least two copies", true, 5, "PY-DB-1");
+    expect(&l, "on one device", false, 10, "PY-DB-1");
+    expect(&l, "copy \"c\" is not there", false, 12, "PY-DB-1");
+    expect(&l, "at least two copies", true, 6, "PY-DB-1");
     expect(&l, "/nowhere/x is not there", false, 5, "");
     expect(&l, "is part of", false, 6, "");
     expect(&l, "holds the copy", false, 4, "");

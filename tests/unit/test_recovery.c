@@ -32,6 +32,7 @@ static void assert_same_keys(const struct vault_keys *a, const struct vault_keys
     assert_true(id_eq(&a->vault_id, &b->vault_id));
     assert_memory_equal(a->recovery_pk, b->recovery_pk, PUBLIC_KEY_BYTES);
     assert_memory_equal(a->sign_pk, b->sign_pk, PUBLIC_KEY_BYTES);
+    assert_memory_equal(a->root_pk, b->root_pk, PUBLIC_KEY_BYTES);
     assert_memory_equal(secret_bytes(a->op), secret_bytes(b->op), KEY_BYTES);
     assert_memory_equal(secret_bytes(a->sign_sk), secret_bytes(b->sign_sk), KEY_BYTES);
 }
@@ -87,6 +88,13 @@ static void anybody_reads_the_public_part(void **state)
     assert_memory_equal(v.sign_pk, k.sign_pk, PUBLIC_KEY_BYTES);
     root_key_public(&k.vault_id, k.recovery_sk, root_pk);
     assert_memory_equal(v.root_pk, root_pk, PUBLIC_KEY_BYTES);
+    assert_true(vault_object_is_of(&v, &k));
+    uint8_t *anchors[] = { k.vault_id.b, k.recovery_pk, k.sign_pk, k.root_pk };
+    for (size_t i = 0; i < sizeof anchors / sizeof *anchors; i++) {
+        anchors[i][31] ^= 1;
+        assert_false(vault_object_is_of(&v, &k));
+        anchors[i][31] ^= 1;
+    }
     assert_int_equal(v.generation, 1);
     assert_int_equal(v.created_s, SAMPLE_CREATED_S);
     vault_keys_done(&k);
@@ -243,6 +251,9 @@ static void the_signing_key_signs_no_vault_object(void **state)
     object_sign(&f->mine.vault_id, secret_bytes(f->mine.sign_sk), &f->w);
     assert_not_believed(f);
     assert_int_equal(vault_object_open(f->w.p, f->w.len, &f->mine, NULL, NULL), -ERR_DAMAGED);
+    /* Nor does whoever has the public keys alone take it for the vault's. */
+    assert_int_equal(vault_object_read(f->w.p, f->w.len, &v, NULL), 0);
+    assert_false(vault_object_is_of(&v, &f->mine));
 }
 
 /* Signed by the true root, but not fit to be used: the writer was at fault. */
@@ -449,13 +460,12 @@ static void key_files_there_and_back(void **state)
     assert_int_equal(st.st_size, strlen("twofold-operational-key-v1") + 3 * 65 + 1);
     assert_int_equal(op_key_load(f->file, &k.vault_id, &back, NULL), 0);
     assert_int_equal(op_key_load(f->file, &k.vault_id, &back, NULL), 0); /* replaces */
-    memcpy(back.recovery_pk, k.recovery_pk, PUBLIC_KEY_BYTES);
-    assert_same_keys(&k, &back);
     assert_null(back.recovery_sk);
     assert_int_equal(recovery_key_load(f->file, &k.vault_id, &back, NULL), -ERR_DAMAGED);
     assert_int_equal(recovery_key_save(f->file, &k, NULL), 0);
     assert_int_equal(recovery_key_load(f->file, &k.vault_id, &back, NULL), 0);
     assert_memory_equal(secret_bytes(k.recovery_sk), secret_bytes(back.recovery_sk), KEY_BYTES);
+    assert_same_keys(&k, &back);
     assert_int_equal(op_key_load(f->file, &k.vault_id, &back, NULL), -ERR_DAMAGED);
     vault_keys_done(&k);
     vault_keys_done(&back);
@@ -470,6 +480,9 @@ static void key_files_of_others_are_refused(void **state)
     assert_int_equal(recovery_key_save(f->file, &k, NULL), 0);
     assert_int_equal(recovery_key_load(f->file, &other, &back, NULL), -ERR_KEY);
     memset(back.recovery_pk, 9, PUBLIC_KEY_BYTES); /* what the vault object named */
+    assert_int_equal(recovery_key_load(f->file, &k.vault_id, &back, NULL), -ERR_KEY);
+    memset(back.recovery_pk, 0, PUBLIC_KEY_BYTES);
+    memset(back.root_pk, 9, PUBLIC_KEY_BYTES);
     assert_int_equal(recovery_key_load(f->file, &k.vault_id, &back, NULL), -ERR_KEY);
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         assert_int_equal(chmod(f->file, modes[i]), 0);
