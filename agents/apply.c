@@ -1,5 +1,5 @@
-/* apply.c - a restore from its first entry to its last: what is asked for, in which order, and how it
- * ends. Manual: agents/apply.h; its parts: agents/restore_run.h. */
+/* apply.c - a restore from its first entry to its last: what is asked for, in which order, and how
+ * it ends. Manual: agents/apply.h; its parts: agents/restore_run.h. */
 #include "agents/apply.h"
 #include "agents/compare.h"
 #include "agents/restore_run.h"
@@ -42,7 +42,8 @@ bool run_stop(void *ctx, uint64_t n)
     return sys_interrupted() || fetch_broken(r->fetch);
 }
 
-bool run_relative(const struct run *r, const char *path, size_t len, const char **ret, size_t *ret_len)
+bool run_relative(const struct run *r, const char *path, size_t len, const char **ret,
+                  size_t *ret_len)
 {
     if (len < r->strip_len)
         return false;
@@ -52,7 +53,7 @@ bool run_relative(const struct run *r, const char *path, size_t len, const char 
     return true;
 }
 
-/* --- one entry ------------------------------------------------------------------------------------------ */
+/* --- one entry -------------------------------------------------------------------------------- */
 static int save_root_entry(struct run *r, const struct entry *en, struct err *e)
 {
     struct dir *root = &r->dirs.v[0];
@@ -98,7 +99,8 @@ static int place_entry(struct run *r, struct entry *en, bool way, struct place *
 
 static bool is_marker(const struct place *p)
 {
-    return p->path_len == strlen(RESTORE_MARKER) && memcmp(p->path, RESTORE_MARKER, p->path_len) == 0;
+    return p->path_len == strlen(RESTORE_MARKER) &&
+           memcmp(p->path, RESTORE_MARKER, p->path_len) == 0;
 }
 
 static int apply_entry(struct run *r, struct entry *en, struct err *e)
@@ -117,7 +119,8 @@ static int apply_entry(struct run *r, struct entry *en, struct err *e)
         return 0;
     if (p.path_len == 0)
         return save_root_entry(r, en, e);
-    /* Reading on may overwrite the leaf's buffer in which the path lies, so it is copied for notes. */
+    /* Reading on may overwrite the leaf's buffer in which the path lies, so it is copied for
+     * notes. */
     char *shown = malloc(en->path_len + 1);
     if (!shown)
         return err_set(e, ERR_NOMEM, _("out of memory"));
@@ -173,7 +176,7 @@ static int apply_entries(struct run *r, struct err *e)
     }
 }
 
-/* --- the whole --------------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 /* Paths that the snapshot does not have. When it has none of them, that is the end of it. */
 static int check_missed(struct run *r, struct err *e)
 {
@@ -198,8 +201,8 @@ static int sync_all(struct run *r, struct err *e)
     return rc < 0 ? err_wrap(e, "%s", r->m->target) : 0;
 }
 
-/* The marker goes when everything is on disk; since that changes the target's time, its metadata comes
- * once more after it. */
+/* The marker goes when everything is on disk; since that changes the target's time, its metadata
+ * comes once more after it. */
 static int finish(struct run *r, struct err *e)
 {
     int rc = dirs_leave_all(r, e);
@@ -228,7 +231,8 @@ static int prepare_strip(struct run *r, struct err *e)
 {
     const char *root = r->body->n_roots == 1 ? r->body->roots[0] : NULL;
     if (!root)
-        return err_set(e, ERR_USAGE, _("--strip-source needs a snapshot of a single folder; this one has %zu"),
+        return err_set(e, ERR_USAGE,
+                       _("--strip-source needs a snapshot of a single folder; this one has %zu"),
                        r->body->n_roots);
     struct pathset *only;
     struct entry en;
@@ -245,7 +249,8 @@ static int prepare_strip(struct run *r, struct err *e)
     if (rc == 1 && en.type == ENTRY_DIR)
         rc = 0;
     else if (rc >= 0)
-        rc = err_set(e, ERR_USAGE, _("--strip-source: \"%.400s\" is not a folder in the snapshot"), root);
+        rc = err_set(e, ERR_USAGE, _("--strip-source: \"%.400s\" is not a folder in the snapshot"),
+                     root);
     r->strip_len = len;
     pathset_free(only);
     return rc;
@@ -328,8 +333,12 @@ static void close_all(struct run *r)
 
 int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e)
 {
-    struct run r = { .w = w, .m = m, .state_fd = -1, .t = { .fd = -1, .aside_fd = -1 },
-                     .uid = geteuid(), .gid = getegid() };
+    struct run r = { .w = w,
+                     .m = m,
+                     .state_fd = -1,
+                     .t = { .fd = -1, .aside_fd = -1 },
+                     .uid = geteuid(),
+                     .gid = getegid() };
     int rc = open_all(&r, state_dir, e);
     if (rc == 0)
         rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);

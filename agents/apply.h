@@ -1,17 +1,19 @@
 /*
- * apply.h - the target's side of a restore: writes the files of a snapshot below a folder, or compares
- * the snapshot with what is there. Called by the agent's main when a FRAME_RESTORE came.
+ * apply.h - the target's side of a restore: writes the files of a snapshot below a folder, or
+ * compares the snapshot with what is there. Called by the agent's main when a FRAME_RESTORE came.
  *
- * Apply. Everything is reached from one descriptor of the target folder, never through a symbolic link,
- * never outside of it. A file appears under its name only when all of its content is there and has the
- * right hash; one of which a chunk is lost does not appear at all, is named in a problem, and the rest
- * goes on. While it works, `<target>/.twofold-restore` says which restore this is; the same
- * restore may be run again and goes on where it ended. With `overwrite`, what is in the way goes to
- * `<target>/.twofold-aside-<snapshot>-<time>/`, nothing is deleted. At the end the file system is
- * synced once.
+ * Apply. Everything is reached from one descriptor of the target folder, never through a symbolic
+ * link, never outside of it. A file appears under its name only when all of its content is there
+ * and has the right hash; one of which a chunk is lost does not appear at all, is named in a
+ * problem, and the rest goes on. While it works, `<target>/.twofold-restore` says which restore
+ * this is; the same restore may be run again and goes on where it ended. With `overwrite`, what is
+ * in the way goes to `<target>/.twofold-aside-<snapshot>-<time>/`, nothing is deleted. At the end
+ * the file system is synced once. Counts: `files`, `dirs` and `others` are in place, `already` of
+ * the files were there with the right content, `bytes` were written, `failed` entries are not
+ * there.
  *
- * Compare. Sends a FRAME_DIFF for each difference, in path order: content is always read, since who
- * tampers with a file keeps its time. `already` counts the files that are equal.
+ * Compare. Sends a FRAME_DIFF for each difference, in path order: content is always read, since
+ * who tampers with a file keeps its time. `already` counts the files that are equal.
  */
 #ifndef TWOFOLD_AGENTS_APPLY_H
 #define TWOFOLD_AGENTS_APPLY_H
@@ -22,14 +24,16 @@
 #define RESTORE_ASIDE ".twofold-aside-"
 #define RESTORE_TEMP ".twofold-"
 
-/* Handles both modes, up to and with FRAME_DONE. While it runs, it alone reads from the wire, from a
- * thread of its own. Temporary files (names of hard links) go to the folder state_dir. The process's umask is
- * set to 0.
+/* Handles both modes, up to and with FRAME_DONE. While it runs, it alone reads from the wire, from
+ * a thread of its own. Temporary files (names of hard links) go to the folder state_dir. The
+ * process's umask is set to 0.
  *
- * Errors end the whole and are the caller's to send: -ERR_EXISTS (the target is not empty), -ERR_USAGE
- * (strip_source with several roots; a path that is not absolute), -ERR_ABSENT (nothing of what was asked for is in the
- * snapshot), -ERR_DAMAGED (the body), wire errors, -ERR_IO and -ERR_NOSPACE (the target is full or
- * broken). What concerns single files is only counted (`failed`) and sent as FRAME_NOTE. */
-int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e);
+ * Errors end the whole and are the caller's to send: -ERR_EXISTS (the target is not empty),
+ * -ERR_USAGE (strip_source with several roots; a path that is not absolute), -ERR_ABSENT (nothing
+ * of what was asked for is in the snapshot), -ERR_DAMAGED (the body), wire errors, -ERR_IO and
+ * -ERR_NOSPACE (the target is full or broken). What concerns single files is only counted
+ * (`failed`) and sent as FRAME_NOTE. */
+int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir,
+                  struct err *e);
 
 #endif

@@ -78,7 +78,8 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
     return rc < 0 ? rc : capture_entry(j->capture, it, e);
 }
 
-static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text, struct err *e)
+static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text,
+                   struct err *e)
 {
     struct job *j = ctx;
     return problems_add(j->problems, problem, path, len, text, e);
@@ -129,8 +130,10 @@ static int open_base(struct job *j, struct err *e)
         return 0;
     if (state_open(j->state_fd, &j->key, &j->state, &se) < 0) {
         char text[2 * ERR_TEXT_BYTES];
-        snprintf(text, sizeof text, _("what the agent remembered of the last run is not usable, so "
-                                      "everything is read: %s: %s"), se.what, se.why);
+        snprintf(text, sizeof text,
+                 _("what the agent remembered of the last run is not usable, so "
+                   "everything is read: %s: %s"),
+                 se.what, se.why);
         return problems_add(j->problems, false, "", 0, text, e);
     }
     if (j->state && !is_live(j->m, &state_summary(j->state)->snapshot)) {
@@ -158,8 +161,9 @@ static int start_pipeline(struct job *j, struct err *e)
     if (pipeline_new(&po, &j->pipeline, e) < 0)
         return -e->code;
     hkdf(NULL, 0, j->m->dedup_key, KEY_BYTES, info, sizeof info - 1, cdc_key, sizeof cdc_key);
-    struct feed_opts fo = { .p = j->pipeline, .cdc_key = cdc_key, .dir_fd = j->state_fd,
-                            .on_chunk = on_chunk, .ctx = j };
+    struct feed_opts fo = {
+        .p = j->pipeline, .cdc_key = cdc_key, .dir_fd = j->state_fd, .on_chunk = on_chunk, .ctx = j
+    };
     int rc = feed_new(&fo, &j->feed, e);
     secret_wipe(cdc_key, sizeof cdc_key);
     return rc;
@@ -294,7 +298,8 @@ static int commit(struct job *j, const struct err *state_err, struct err *e)
         state_commit(j->next, &sum, &se);
     if (se.code != ERR_NONE) {
         char text[2 * ERR_TEXT_BYTES];
-        snprintf(text, sizeof text, _("the next run will read everything: %s: %s"), se.what, se.why);
+        snprintf(text, sizeof text, _("the next run will read everything: %s: %s"), se.what,
+                 se.why);
         problems_add(j->problems, false, "", 0, text, NULL);
     }
     return 0;
@@ -305,7 +310,8 @@ static int finish(struct job *j, const struct err *state_err, struct err *e)
     struct snapshot_body b = { .roots = j->roots, .n_roots = j->n_roots };
     const struct body_index *index;
     say(j, 1, NULL, 0);
-    if (feed_cut(j->feed, e) < 0 || inventory_finish(j->inventory, &index, &b.n_index, &b.entries, e) < 0 ||
+    if (feed_cut(j->feed, e) < 0 ||
+        inventory_finish(j->inventory, &index, &b.n_index, &b.entries, e) < 0 ||
         pipeline_finish(j->pipeline, e) < 0)
         return -e->code;
     b.index = (struct body_index *)(uintptr_t)index; /* only read there */
@@ -334,12 +340,15 @@ static void done(struct job *j)
     sys_close_quiet(j->state_fd);
 }
 
-int agent_backup(struct wire *w, const struct msg_backup *m, const struct agent_env *env, struct err *e)
+int agent_backup(struct wire *w, const struct msg_backup *m, const struct agent_env *env,
+                 struct err *e)
 {
     struct err own = ERR_INIT, state_err = ERR_INIT;
     e = e ? e : &own;
     struct job j = { .w = w, .m = m, .env = env, .state_fd = -1, .lock_fd = -1 };
-    j.key = (struct state_key){ .vault_id = &m->vault_id, .policy = m->policy, .source = m->source };
+    j.key = (struct state_key){ .vault_id = &m->vault_id,
+                                .policy = m->policy,
+                                .source = m->source };
     j.started_ns = sys_realtime_ns();
     int rc = prepare(&j, &state_err, e);
     if (rc == 0)

@@ -27,6 +27,7 @@ struct agent_env {
  * caller's to send: those of the wire and the peer (CANCEL is -ERR_INTERRUPTED), -ERR_ABSENT: none of the
  * roots is there, -ERR_BUSY: another agent works on this source, -ERR_CONFIG, -ERR_IO and -ERR_NOSPACE (the
  * state folder). */
-int agent_backup(struct wire *w, const struct msg_backup *m, const struct agent_env *env, struct err *e);
+int agent_backup(struct wire *w, const struct msg_backup *m, const struct agent_env *env,
+                 struct err *e);
 
 #endif

@@ -51,7 +51,8 @@ static void *run(void *arg)
             msg_progress_write(&out, &b->now);
         pthread_mutex_unlock(&b->lock);
         /* A broken link is for those to report who need it. */
-        rc = wire_send(b->w, progress ? FRAME_PROGRESS : FRAME_PING, progress ? &out : NULL, NULL, 0, NULL);
+        rc = wire_send(b->w, progress ? FRAME_PROGRESS : FRAME_PING, progress ? &out : NULL, NULL,
+                       0, NULL);
         pthread_mutex_lock(&b->lock);
     }
     pthread_mutex_unlock(&b->lock);

@@ -9,7 +9,7 @@
 
 struct beat;
 int beat_start(struct wire *w, struct beat **ret, struct err *e); /* w: borrowed until beat_stop */
-void beat_stop(struct beat *b);                                   /* waits for the thread; NULL-safe */
+void beat_stop(struct beat *b); /* waits for the thread; NULL-safe */
 /* True when the next message is near and should have news; cheap. NULL: false. */
 bool beat_wants(struct beat *b);
 /* What the next messages say. Copied; of the path as much as is useful. */

@@ -15,7 +15,7 @@ struct capture {
     struct meta *meta;
     struct scan_stat limit; /* only its times: from there on, those of the state are not trusted */
     int64_t limit_end_s;
-    char *target;           /* of a symlink */
+    char *target; /* of a symlink */
     size_t target_cap;
     struct extent part[MAX_PART_EXTENTS];
 };
@@ -64,13 +64,16 @@ static int problem_sys(struct capture *c, const struct scan_item *it, int sys, s
     return problem(c, it, text, e);
 }
 
-static struct entry entry_of(const struct scan_item *it, const struct scan_stat *st, enum entry_type type)
+static struct entry entry_of(const struct scan_item *it, const struct scan_stat *st,
+                             enum entry_type type)
 {
     return (struct entry){
         .path = it->path,
         .path_len = it->path_len,
         .type = type,
-        .flags = it->above ? ENTRY_ABOVE : st->nlink > 1 && type != ENTRY_DIR ? ENTRY_LINKED : 0,
+        .flags = it->above                            ? ENTRY_ABOVE
+                 : st->nlink > 1 && type != ENTRY_DIR ? ENTRY_LINKED
+                                                      : 0,
         .mode = st->mode & 07777,
         .uid = st->uid,
         .gid = st->gid,
@@ -112,7 +115,8 @@ static const struct entry *unchanged(struct capture *c, const struct scan_item *
 }
 
 /* Takes everything over, part by part. */
-static int take_over(struct capture *c, const struct scan_item *it, const struct entry *b, struct err *e)
+static int take_over(struct capture *c, const struct scan_item *it, const struct entry *b,
+                     struct err *e)
 {
     struct entry en = entry_of(it, it->st, ENTRY_FILE);
     en.flags |= b->flags & (ENTRY_SPARSE | ENTRY_HAS_MORE);
@@ -149,7 +153,8 @@ static int open_file(const struct scan_item *it)
     return fd;
 }
 
-static int add_xattrs(struct capture *c, const struct scan_item *it, int fd, struct entry *en, struct err *e)
+static int add_xattrs(struct capture *c, const struct scan_item *it, int fd, struct entry *en,
+                      struct err *e)
 {
     int sys = meta_xattrs(c->meta, fd, it->dir_fd, it->name, &en->xattrs, &en->n_xattrs);
     if (sys < 0)
@@ -162,7 +167,8 @@ static int add_xattrs(struct capture *c, const struct scan_item *it, int fd, str
 }
 
 /* The extents of a file that has more than fit into one entry. What was spilled is in whole parts. */
-static int add_parts(struct capture *c, struct entry *en, const struct feed_result *r, struct err *e)
+static int add_parts(struct capture *c, struct entry *en, const struct feed_result *r,
+                     struct err *e)
 {
     uint64_t spilled = 0;
     size_t i = 0;
@@ -170,7 +176,8 @@ static int add_parts(struct capture *c, struct entry *en, const struct feed_resu
         const struct piece *pieces = NULL;
         size_t n = MAX_PART_EXTENTS;
         if (spilled < r->n_spilled) {
-            if (spool_read(r->spilled, spilled * sizeof *c->part, c->part, n * sizeof *c->part, e) < 0)
+            if (spool_read(r->spilled, spilled * sizeof *c->part, c->part, n * sizeof *c->part, e) <
+                0)
                 return -e->code;
             en->extents = c->part;
             en->n_extents = n;
@@ -274,7 +281,8 @@ static ssize_t read_target(struct capture *c, const struct scan_item *it)
 }
 
 /* Links, pipes and devices: what there is has no descriptor to ask. */
-static int special(struct capture *c, const struct scan_item *it, enum entry_type type, struct err *e)
+static int special(struct capture *c, const struct scan_item *it, enum entry_type type,
+                   struct err *e)
 {
     struct entry en = entry_of(it, it->st, type);
     if (type == ENTRY_SYMLINK) {
@@ -308,7 +316,8 @@ static int by_type(struct capture *c, const struct scan_item *it, struct err *e)
     case S_IFBLK:
         return special(c, it, ENTRY_BLOCK, e);
     case S_IFSOCK:
-        return problems_add(c->o.problems, false, it->path, it->path_len, _("a socket, not stored"), e);
+        return problems_add(c->o.problems, false, it->path, it->path_len, _("a socket, not stored"),
+                            e);
     default:
         return problem(c, it, _("of a kind that is not known here, not stored"), e);
     }

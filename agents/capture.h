@@ -20,13 +20,13 @@ struct capture_counts {
     uint64_t bytes;               /* content of files, each inode once */
 };
 
-struct capture_opts {               /* all borrowed */
+struct capture_opts { /* all borrowed */
     struct inventory *inventory;
     struct feed *feed;
     struct problems *problems;
     struct linktable *links;
-    struct state_reader *state;     /* NULL: everything is read */
-    int64_t racy_ns;                /* see AGENT_RACY_NS */
+    struct state_reader *state; /* NULL: everything is read */
+    int64_t racy_ns;            /* see AGENT_RACY_NS */
     /* For tests: called when a file is open and about to be read. */
     void (*before_read)(void *ctx, const char *path);
     void *ctx;

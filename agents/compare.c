@@ -1,5 +1,6 @@
-/* compare.c - a snapshot against the live tree: two walks in the order of paths, merged. The live one drives
- * (agents/scan.h); the snapshot's is advanced to each path that it finds. Contract: agents/apply.h. */
+/* compare.c - a snapshot against the live tree: two walks in the order of paths, merged. The live
+ * one drives (agents/scan.h); the snapshot's is advanced to each path that it finds. Contract:
+ * agents/apply.h. */
 #include "agents/compare.h"
 #include "agents/content.h"
 #include "agents/saved_entry.h"
@@ -15,17 +16,18 @@
 
 struct compare {
     struct run *r;
-    struct pathset *roots, *asked;   /* the snapshot's roots; those parts of them that are asked for */
+    struct pathset *roots,
+        *asked; /* the snapshot's roots; those parts of them that are asked for */
     struct exclude *exclude;
-    size_t prefix_len;               /* of the target, in the paths of the live walk */
-    int base;                        /* the target */
-    struct entry en;                 /* the snapshot's entry that is next */
-    bool have, gap;                  /* there is one; before it something is not known */
-    char *skip;                      /* nothing below this live folder was captured */
+    size_t prefix_len; /* of the target, in the paths of the live walk */
+    int base;          /* the target */
+    struct entry en;   /* the snapshot's entry that is next */
+    bool have, gap;    /* there is one; before it something is not known */
+    char *skip;        /* nothing below this live folder was captured */
     size_t skip_len;
 };
 
-/* --- the snapshot's side ----------------------------------------------------------------------------- */
+/* --- the snapshot's side ---------------------------------------------------------------------- */
 /* To the next entry that is asked for. */
 static int advance(struct compare *c, struct err *e)
 {
@@ -102,12 +104,12 @@ static int gone_before(struct compare *c, const char *path, size_t len, struct e
     return 0;
 }
 
-/* --- one object --------------------------------------------------------------------------------------- */
+/* --- one object ------------------------------------------------------------------------------- */
 static mode_t type_of(const struct entry *en)
 {
     static const mode_t types[] = {
-        [ENTRY_FILE] = S_IFREG, [ENTRY_DIR] = S_IFDIR,    [ENTRY_SYMLINK] = S_IFLNK,
-        [ENTRY_FIFO] = S_IFIFO, [ENTRY_CHAR] = S_IFCHR,   [ENTRY_BLOCK] = S_IFBLK,
+        [ENTRY_FILE] = S_IFREG, [ENTRY_DIR] = S_IFDIR,  [ENTRY_SYMLINK] = S_IFLNK,
+        [ENTRY_FIFO] = S_IFIFO, [ENTRY_CHAR] = S_IFCHR, [ENTRY_BLOCK] = S_IFBLK,
     };
     return (size_t)en->type < sizeof types / sizeof *types ? types[en->type] : 0;
 }
@@ -124,8 +126,9 @@ static int compare_file(struct compare *c, const struct entry *en, const struct 
                         char *ret_change, unsigned *ret_what, struct err *e)
 {
     struct run *r = c->r;
-    struct disk_check check = { .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io,
-                                .stop = run_stop, .ctx = r };
+    struct disk_check check = {
+        .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop, .ctx = r
+    };
     bool same = false;
     struct object o = { .fd = open_for_reading(it, e), .path = en->path, .path_len = en->path_len };
     if (o.fd < 0)
@@ -150,7 +153,9 @@ static int compare_special(struct compare *c, const struct entry *en, const stru
 {
     char target[PATH_MAX + 1];
     struct object o = { .fd = sys_openat(it->dir_fd, it->name, O_PATH | O_NOFOLLOW, 0, e),
-                        .o_path = true, .dir_fd = it->dir_fd, .name = it->name };
+                        .o_path = true,
+                        .dir_fd = it->dir_fd,
+                        .name = it->name };
     if (o.fd < 0)
         return FAILED_HERE;
     bool same = true;
@@ -181,7 +186,8 @@ static int compare_hardlink(struct compare *c, const struct entry *en, const str
     if (!link)
         return err_set(e, ERR_NOMEM, _("out of memory"));
     int fd = sys_open_beneath(c->base, link->target, O_PATH, 0, NULL), rc = 0;
-    bool same = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == it->st->dev && st.st_ino == it->st->ino;
+    bool same = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == it->st->dev &&
+                st.st_ino == it->st->ino;
     sys_close_quiet(fd);
     if (!same) {
         rc = entries_find(c->r->links_walk, link->target, link->target_len, &found, e);
@@ -243,7 +249,7 @@ static int compare_entry(struct compare *c, const struct scan_item *it, struct e
     return change ? send_diff(c, change, en->path, en->path_len, what, e) : 0;
 }
 
-/* --- what was never captured ------------------------------------------------------------------------------ */
+/* --- what was never captured ------------------------------------------------------------------ */
 static bool next_within(const struct compare *c, const char *path, size_t len)
 {
     return c->have && path_within(c->en.path, c->en.path_len, path, len);
@@ -256,10 +262,10 @@ static bool next_is_tag(const struct compare *c, const char *path, size_t len)
            memcmp(c->en.path + len, tag, sizeof tag - 1) == 0;
 }
 
-/* A mount point of which the snapshot has nothing was not gone into; nor was a folder that is marked
- * as a cache, when all that the snapshot has of it is the mark. */
-static int see_what_to_skip(struct compare *c, const struct scan_item *it, const char *path, size_t len,
-                            struct err *e)
+/* A mount point of which the snapshot has nothing was not gone into; nor was a folder that is
+ * marked as a cache, when all that the snapshot has of it is the mark. */
+static int see_what_to_skip(struct compare *c, const struct scan_item *it, const char *path,
+                            size_t len, struct err *e)
 {
     struct stat parent;
     bool mount = fstat(it->dir_fd, &parent) == 0 && parent.st_dev != it->st->dev;
@@ -276,7 +282,7 @@ static int see_what_to_skip(struct compare *c, const struct scan_item *it, const
     return 0;
 }
 
-/* --- the live side ------------------------------------------------------------------------------------------ */
+/* --- the live side ---------------------------------------------------------------------------- */
 static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
 {
     struct compare *c = ctx;
@@ -318,7 +324,8 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
     return rc;
 }
 
-static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text, struct err *e)
+static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text,
+                   struct err *e)
 {
     struct compare *c = ctx;
     if (problem) {
@@ -330,7 +337,7 @@ static int on_note(void *ctx, bool problem, const char *path, size_t len, const 
     return 0;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------ */
+/* --- the whole -------------------------------------------------------------------------------- */
 /* The roots of the live walk: what is asked for, below the target. Owned, each and the array. */
 static char **live_roots(const struct compare *c, size_t *ret_n, struct err *e)
 {
@@ -363,9 +370,10 @@ static char **live_roots(const struct compare *c, size_t *ret_n, struct err *e)
 static int walk_live(struct compare *c, struct err *e)
 {
     struct err why = ERR_INIT;
-    struct scan_opts o = {
-        .exclude = c->prefix_len ? NULL : c->exclude, .on_entry = on_entry, .on_note = on_note, .ctx = c
-    };
+    struct scan_opts o = { .exclude = c->prefix_len ? NULL : c->exclude,
+                           .on_entry = on_entry,
+                           .on_note = on_note,
+                           .ctx = c };
     size_t n;
     char **roots = live_roots(c, &n, e);
     if (!roots)
@@ -397,15 +405,12 @@ static int open_base(struct compare *c, struct err *e)
     return c->base < 0 ? c->base : 0;
 }
 
-static int report_missed(struct run *r, struct err *e)
+static void report_missed(struct run *r)
 {
-    size_t at = 0, len, missed = 0;
+    size_t at = 0, len;
     const char *path;
-    while ((path = pathset_missed(r->set, &at, &len)) != NULL) {
-        missed++;
+    while ((path = pathset_missed(r->set, &at, &len)) != NULL)
         report_note(&r->rep, path, len, _("not in the snapshot"));
-    }
-    return 0;
 }
 
 int compare_run(struct run *r, struct err *e)
@@ -425,7 +430,7 @@ int compare_run(struct run *r, struct err *e)
     if (rc == 0)
         rc = walk_live(&c, e);
     if (rc == 0)
-        rc = report_missed(r, e);
+        report_missed(r);
     pathset_free(c.roots);
     pathset_free(c.asked);
     exclude_free(c.exclude);

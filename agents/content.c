@@ -13,7 +13,7 @@ static int list_lost(struct err *e)
     return FAILED_HERE;
 }
 
-/* --- extents ----------------------------------------------------------------------------------------- */
+/* --- extents ---------------------------------------------------------------------------------- */
 struct parts parts_of(struct entries *walk, struct entry *en)
 {
     return (struct parts){ .walk = walk, .en = en };
@@ -82,7 +82,7 @@ int runs_next(struct runs *u, uint64_t *ret_off, uint64_t *ret_len, struct err *
     return 0;
 }
 
-/* --- the hash ------------------------------------------------------------------------------------------- */
+/* --- the hash --------------------------------------------------------------------------------- */
 int content_hash_begin(struct content_hash *h, struct sha256 *sha, struct entries *runs_walk,
                        const struct entry *en, struct err *e)
 {
@@ -134,7 +134,7 @@ void content_hash_hole(struct content_hash *h, uint64_t n)
         sha256_update(h->sha, zeros, n < sizeof zeros ? (size_t)n : sizeof zeros);
 }
 
-/* --- what is on disk ---------------------------------------------------------------------------------------- */
+/* --- what is on disk -------------------------------------------------------------------------- */
 static int unreadable(int code, struct err *e)
 {
     if (code >= 0)
@@ -166,9 +166,10 @@ static bool all_zero(const uint8_t *p, size_t n)
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-/* What is a hole in the snapshot must read as zeros; only what the file system calls data is read. */
-static int hole_on_disk(const struct disk_check *c, int fd, uint64_t off, uint64_t end, bool *ret_zero,
-                        struct err *e)
+/* What is a hole in the snapshot must read as zeros; only what the file system calls data is
+ * read. */
+static int hole_on_disk(const struct disk_check *c, int fd, uint64_t off, uint64_t end,
+                        bool *ret_zero, struct err *e)
 {
     *ret_zero = true;
     while (off < end) {
@@ -195,8 +196,8 @@ static int hole_on_disk(const struct disk_check *c, int fd, uint64_t off, uint64
     return 0;
 }
 
-static int sparse_on_disk(const struct disk_check *c, int fd, const struct entry *en, bool *ret_zero,
-                          struct err *e)
+static int sparse_on_disk(const struct disk_check *c, int fd, const struct entry *en,
+                          bool *ret_zero, struct err *e)
 {
     struct runs u;
     uint64_t at = 0, off = 0, len = 1;

@@ -1,6 +1,6 @@
 /*
- * content.h - the content of a file of a snapshot: its extents over all parts of its entry, and the hash over
- * them (docs/format.md, "Manifest": the SHA-256 of a SPARSE file is over its runs).
+ * content.h - the content of a file of a snapshot: its extents over all parts of its entry, and
+ * the hash over them (docs/format.md, "Manifest": the SHA-256 of a SPARSE file is over its runs).
  *
  * Returns as in restore_run.h: 0, FAILED_HERE with e, negative.
  */
@@ -15,7 +15,7 @@ struct parts {
     struct entries *walk; /* borrowed; not needed for a file of one part */
     struct entry *en;     /* borrowed */
     size_t i;
-    uint64_t off;         /* where the next extent begins */
+    uint64_t off; /* where the next extent begins */
     bool end;
 };
 struct parts parts_of(struct entries *walk, struct entry *en);
@@ -27,7 +27,8 @@ struct runs {
     struct entry en;
     struct parts parts;
 };
-/* walk: over everything, for nobody else's use meanwhile; looked at only for a file of several parts. */
+/* walk: over everything, for nobody else's use meanwhile; looked at only for a file of several
+ * parts. */
 int runs_begin(struct runs *u, struct entries *walk, const struct entry *en, struct err *e);
 /* *ret_len 0: no more. */
 int runs_next(struct runs *u, uint64_t *ret_off, uint64_t *ret_len, struct err *e);
@@ -36,19 +37,19 @@ struct content_hash {
     struct sha256 *sha; /* borrowed */
     bool sparse;
     struct runs runs;
-    uint64_t left;      /* of the run */
+    uint64_t left; /* of the run */
 };
 int content_hash_begin(struct content_hash *h, struct sha256 *sha, struct entries *runs_walk,
                        const struct entry *en, struct err *e);
 int content_hash_data(struct content_hash *h, uint64_t off, const void *p, size_t n, struct err *e);
 void content_hash_hole(struct content_hash *h, uint64_t n);
 
-/* Does the open file have this content? Its size must be right already. *ret_read counts up by what was read.
- * FAILED_HERE: it could not be read, or the snapshot's list is lost. */
+/* Does the open file have this content? Its size must be right already. *ret_read counts up by
+ * what was read. FAILED_HERE: it could not be read, or the snapshot's list is lost. */
 struct disk_check {
     struct sha256 *sha;
     struct entries *runs_walk;
-    uint8_t *io; /* IO_BYTES */
+    uint8_t *io;                         /* IO_BYTES */
     bool (*stop)(void *ctx, uint64_t n); /* after each piece; true: give up (FAILED_HERE) */
     void *ctx;
 };

@@ -1,7 +1,7 @@
-/* dirs.c - the chain of folders from the target down to where a restore is. Each is opened from the one
- * above it, never through a symbolic link, and its metadata is set when it is left: until then it is
- * nobody else's. Only the last MAX_OPEN_DIRS are held open; one that is needed again is opened from below ("..")
- * and must be the same inode as before. */
+/* dirs.c - the chain of folders from the target down to where a restore is. Each is opened from
+ * the one above it, never through a symbolic link, and its metadata is set when it is left: until
+ * then it is nobody else's. Only the last MAX_OPEN_DIRS are held open; one that is needed again is
+ * opened from below ("..") and must be the same inode as before. */
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
 #include "lib/base/i18n.h"
@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 /* Flags that file systems give to what is made in a folder that has them. */
-#define FFLAGS_INHERITED                                                                               \
-    ((uint32_t)(FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL |   \
-                FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_NOCOW_FL | FS_JOURNAL_DATA_FL))
+#define FFLAGS_INHERITED                                                             \
+    ((uint32_t)(FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_NODUMP_FL | \
+                FS_NOATIME_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_NOCOW_FL | FS_JOURNAL_DATA_FL))
 
 static struct dir *top(struct dirs *d)
 {
@@ -94,7 +94,7 @@ void dirs_done(struct dirs *d)
 {
     for (size_t i = 0; i < d->n; i++) {
         /* A folder that was there keeps its protection when the restore ends early. */
-        if (d->v[i].fd >= 0 && i + 1 < d->n + (i > 0))
+        if (d->v[i].fd >= 0 && d->v[i].unlocked)
             setmeta_relock(d->v[i].fd, d->v[i].unlocked);
         if (i > 0) /* the target's own is closed by whoever opened it */
             sys_close_quiet(d->v[i].fd);
@@ -105,16 +105,17 @@ void dirs_done(struct dirs *d)
     *d = (struct dirs){ 0 };
 }
 
-/* --- leaving ------------------------------------------------------------------------------------------ */
-int dirs_add_late_flags(struct run *r, const struct object *o, const char *path, size_t len, uint32_t flags,
-                        struct err *e)
+/* --- leaving ---------------------------------------------------------------------------------- */
+int dirs_add_late_flags(struct run *r, const struct object *o, const char *path, size_t len,
+                        uint32_t flags, struct err *e)
 {
     struct wbuf b = WBUF_INIT;
     wb_u64(&b, o->st.st_dev);
     wb_u64(&b, o->st.st_ino);
     wb_u32(&b, flags);
     wb_blob(&b, path, len);
-    int rc = b.failed ? err_set(e, ERR_NOMEM, _("out of memory")) : spool_add(r->late_flags, b.p, b.len, e);
+    int rc = b.failed ? err_set(e, ERR_NOMEM, _("out of memory"))
+                      : spool_add(r->late_flags, b.p, b.len, e);
     wbuf_free(&b);
     return rc;
 }
@@ -139,7 +140,8 @@ static int give_metadata(struct run *r, struct dir *d, struct err *e)
     return as_is ? 0 : dirs_add_late_flags(r, &o, r->dirs.path, d->path_len, flags, e);
 }
 
-/* Opens a folder of the chain again: from the one below it or, where there is none, from the target. */
+/* Opens a folder of the chain again: from the one below it or, where there is none, from the
+ * target. */
 static void reopen(struct run *r, struct dir *d, int below)
 {
     struct stat st;
@@ -153,7 +155,8 @@ static void reopen(struct run *r, struct dir *d, int below)
         }
         sys_close_quiet(fd);
         fd = i > 0 ? -1
-                   : sys_open_beneath(r->t.fd, r->dirs.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+                   : sys_open_beneath(r->t.fd, r->dirs.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                                      NULL);
     }
     d->lost = true;
     report_problem(&r->rep, r->dirs.path, d->path_len,
@@ -202,6 +205,8 @@ void dirs_finish_root(struct run *r, bool last)
     }
     if (last && (d->saved || flags))
         setmeta_flags(r->sm, &o, flags);
+    if (last)
+        d->unlocked = 0;
 }
 
 int dirs_late_flags(struct run *r, struct err *e)
@@ -229,14 +234,15 @@ int dirs_late_flags(struct run *r, struct err *e)
         if (o.fd >= 0 && fstat(o.fd, &o.st) == 0 && o.st.st_dev == dev && o.st.st_ino == ino)
             setmeta_flags(r->sm, &o, flags);
         else
-            report_problem(&r->rep, path, len, _("its inode flags could not be set: it was moved away"));
+            report_problem(&r->rep, path, len,
+                           _("its inode flags could not be set: it was moved away"));
         sys_close_quiet(o.fd);
         free(path);
     }
     return 0;
 }
 
-/* --- entering -------------------------------------------------------------------------------------------- */
+/* --- entering --------------------------------------------------------------------------------- */
 /* The folder may have been there before: what about it matters to what is made in it? */
 static int look_at_old(struct run *r, struct dir *d, const struct stat *st, struct err *e)
 {

@@ -23,8 +23,9 @@ static int set_first(struct leaf_ref *l, const char *first, size_t len, struct e
     return 0;
 }
 
-/* --- the list of leaves ---------------------------------------------------------------------------- */
-static int gap_ref(struct leaf_ref *ret, const struct body_index *x, const struct err *why, struct err *e)
+/* --- the list of leaves ----------------------------------------------------------------------- */
+static int gap_ref(struct leaf_ref *ret, const struct body_index *x, const struct err *why,
+                   struct err *e)
 {
     *ret = (struct leaf_ref){ .gap = true, .why = *why };
     int r = set_first(ret, x->first, x->first_len, e);
@@ -41,7 +42,8 @@ static bool index_wanted(const struct entries *en, size_t i)
                            next ? next->first_len : 0);
 }
 
-/* Opens the next index chunk that is wanted. 1: it is there; 2: it is lost, *ret is the gap; 0: the end. */
+/* Opens the next index chunk that is wanted. 1: it is there; 2: it is lost, *ret is the gap; 0:
+ * the end. */
 static int open_index(struct entries *en, struct leaf_ref *ret, struct err *e)
 {
     struct err why = ERR_INIT;
@@ -88,8 +90,8 @@ static int list_next(struct entries *en, struct leaf_ref *ret, struct err *e)
     }
 }
 
-/* Reads on in the list until there is a leaf in the queue that can hold something asked for. The one
- * behind it must be known, too: only then is it known where the leaf ends. */
+/* Reads on in the list until there is a leaf in the queue that can hold something asked for. The
+ * one behind it must be known, too: only then is it known where the leaf ends. */
 static int queue_one(struct entries *en, struct err *e)
 {
     for (;;) {
@@ -135,7 +137,7 @@ static void unqueue(struct entries *en)
     memmove(&en->queue[0], &en->queue[1], --en->queued * sizeof en->queue[0]);
 }
 
-/* --- one leaf after the other ------------------------------------------------------------------------ */
+/* --- one leaf after the other ----------------------------------------------------------------- */
 static void leave_leaf(struct entries *en)
 {
     leaf_reader_free(en->reader);
@@ -151,8 +153,8 @@ static int gap(struct entries *en, const struct err *why, struct err *e)
     const char *next = en->queued ? en->queue[0].first : NULL;
     err_set(e, why->code, "%s", why->why);
     if (next)
-        err_wrap(e, _("the list of files from \"/%.200s\" up to \"/%.200s\" is lost"), en->current.first,
-                 next);
+        err_wrap(e, _("the list of files from \"/%.200s\" up to \"/%.200s\" is lost"),
+                 en->current.first, next);
     else
         err_wrap(e, _("the list of files from \"/%.200s\" on is lost"), en->current.first);
     leave_leaf(en);
@@ -225,7 +227,7 @@ int entries_next(struct entries *en, struct entry *ret, struct err *e)
     }
 }
 
-/* --- finding one ---------------------------------------------------------------------------------------- */
+/* --- finding one ------------------------------------------------------------------------------ */
 static int remember(struct entries *en, const struct entry *at, struct err *e)
 {
     if (at->path_len + 1 > en->last_cap) {
@@ -240,8 +242,8 @@ static int remember(struct entries *en, const struct entry *at, struct err *e)
     return 0;
 }
 
-/* Starts anew with the last index chunk that begins before the path: one that begins with it may do so
- * with a continuation. */
+/* Starts anew with the last index chunk that begins before the path: one that begins with it may
+ * do so with a continuation. */
 static void rewind_to(struct entries *en, const char *path, size_t len)
 {
     leave_leaf(en);
@@ -284,8 +286,7 @@ static int skip_leaves(struct entries *en, const char *path, size_t len, struct 
 int entries_find(struct entries *en, const char *path, size_t len, struct entry *ret, struct err *e)
 {
     bool on = en->reader && en->last_len > 0 && path_cmp(en->last, en->last_len, path, len) < 0 &&
-              en->queued > 0 &&
-              path_cmp(path, len, en->queue[0].first, en->queue[0].first_len) < 0;
+              en->queued > 0 && path_cmp(path, len, en->queue[0].first, en->queue[0].first_len) < 0;
     int r = 0;
     if (!on) {
         rewind_to(en, path, len);
@@ -307,7 +308,7 @@ int entries_find(struct entries *en, const char *path, size_t len, struct entry 
     return r;
 }
 
-/* --- beginning and end ------------------------------------------------------------------------------------ */
+/* --- beginning and end ------------------------------------------------------------------------ */
 int entries_open(struct fetch *f, const struct snapshot_body *body, const struct pathset *set,
                  struct entries **ret, struct err *e)
 {

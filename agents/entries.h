@@ -1,6 +1,6 @@
 /*
- * entries.h - walks the entries of a snapshot in path order, leaf by leaf, over the wire, and asks for
- * the chunks that will be needed next before they are.
+ * entries.h - walks the entries of a snapshot in path order, leaf by leaf, over the wire, and asks
+ * for the chunks that will be needed next before they are.
  *
  *     entries_open(fetch, body, set, &en, e);            only leaves that can hold paths of the set
  *     while ((r = entries_next(en, &entry, e)) > 0)
@@ -29,9 +29,10 @@ enum { ENTRIES_GAP = 2 };
 int entries_next(struct entries *en, struct entry *ret, struct err *e);
 /* The entry that entries_next returned last comes once more at its next call. */
 void entries_unread(struct entries *en, const struct entry *at);
-/* Goes to this path and returns its entry as entries_next does (0: the snapshot has none). Cheap when
- * it lies behind the last one in the same leaf. Only for a walk over everything. */
-int entries_find(struct entries *en, const char *path, size_t len, struct entry *ret, struct err *e);
+/* Goes to this path and returns its entry as entries_next does (0: the snapshot has none). Cheap
+ * when it lies behind the last one in the same leaf. Only for a walk over everything. */
+int entries_find(struct entries *en, const char *path, size_t len, struct entry *ret,
+                 struct err *e);
 
 /* Whether content is asked for ahead of need (at first: no). `from`: the chunk about to be used. */
 void entries_ahead(struct entries *en, bool on, const struct id *from);

@@ -1,6 +1,6 @@
-/* entries_ahead.c - looks ahead in the leaves for chunks that will be needed and asks for them. Leaves
- * name their chunks at their beginning, in the order of use, so mostly nothing needs to be parsed twice.
- * Manual: agents/entries.h. */
+/* entries_ahead.c - looks ahead in the leaves for chunks that will be needed and asks for them.
+ * Leaves name their chunks at their beginning, in the order of use, so mostly nothing needs to be
+ * parsed twice. Manual: agents/entries.h. */
 #include "agents/entries_impl.h"
 
 #include <stdlib.h>
@@ -14,7 +14,8 @@ void outlook_reset(struct entries *en)
     *o = (struct outlook){ 0 };
 }
 
-/* The chunks of those entries that are asked for. Without memory for the list, less is asked for ahead. */
+/* The chunks of those entries that are asked for. Without memory for the list, less is asked for
+ * ahead. */
 static void pick(struct entries *en, struct outlook *o)
 {
     struct entry at;

@@ -9,7 +9,7 @@
 /* A leaf that is to be read, or (gap) a stretch of leaves of which nothing is known. */
 struct leaf_ref {
     struct id id;
-    char *first;     /* owned; NULL for the end of everything */
+    char *first; /* owned; NULL for the end of everything */
     size_t first_len;
     bool gap, whole; /* whole: every entry is asked for */
     struct err why;  /* of a gap */
@@ -22,7 +22,7 @@ struct outlook {
     struct piece *piece;
     struct leaf_reader *reader;
     const struct id *ids;
-    struct id *own;  /* when not all of the leaf's chunks will be used */
+    struct id *own; /* when not all of the leaf's chunks will be used */
     size_t n, at;
 };
 
@@ -35,16 +35,16 @@ struct entries {
     struct piece *index;
     struct rbuf index_at;
     bool have_peeked;
-    struct leaf_ref peeked;          /* the leaf behind the last one queued */
+    struct leaf_ref peeked; /* the leaf behind the last one queued */
     struct leaf_ref queue[LEAVES_AHEAD];
     size_t queued;
     uint64_t numbers;
-    bool listed;                     /* no more leaves behind those queued */
+    bool listed; /* no more leaves behind those queued */
     /* The leaf being read. */
     struct leaf_ref current;
     struct piece *piece;
     struct leaf_reader *reader;
-    bool again;          /* this one once more */
+    bool again; /* this one once more */
     struct entry unread;
     char *last; /* of the last entry returned; for entries_find */
     size_t last_len, last_cap;

@@ -145,7 +145,8 @@ static int add_pattern(struct exclude *x, const char *text, struct err *e)
     size_t len = strlen(text);
     bool inner = false, absolute = text[0] == '/';
     if (len > MAX_PATTERN_BYTES)
-        return err_set(e, ERR_CONFIG, _("an exclude pattern is longer than %d bytes"), MAX_PATTERN_BYTES);
+        return err_set(e, ERR_CONFIG, _("an exclude pattern is longer than %d bytes"),
+                       MAX_PATTERN_BYTES);
     while (len > 0 && text[len - 1] == '/')
         len--;
     while (len > 0 && text[0] == '/') {

@@ -15,7 +15,8 @@
 #define MAX_PIECES ((size_t)2 * MAX_PART_EXTENTS)
 #define PIECES_PER_READ 8      /* CDC_MIN_BYTES allows three cuts in READ_BYTES */
 #define LARGE_BYTES (8u << 20) /* from here on the kernel is told how we read */
-#define DROP_BYTES (8u << 20)  /* what we alone brought into the page cache is dropped in such steps */
+#define DROP_BYTES \
+    (8u << 20) /* what we alone brought into the page cache is dropped in such steps */
 #define SPARSE_TRIES 2
 
 _Static_assert(PIPELINE_BUFFER_BYTES >= CDC_MAX_BYTES, "a chunk fits");
@@ -204,7 +205,8 @@ static void drop_behind(struct feed *f, int fd, uint64_t pos, bool last)
 }
 
 /* Reads [*pos, end) as far as it is there. *pos is how far it came; *ret_sys an errno or 0. */
-static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *ret_sys, struct err *e)
+static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *ret_sys,
+                    struct err *e)
 {
     *ret_sys = 0;
     while (*pos < end) {
@@ -272,7 +274,8 @@ static bool has_holes(int fd, const struct scan_stat *st)
 }
 
 /* 1: the file changes under us, so that its hash cannot be right. */
-static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result *ret, struct err *e)
+static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result *ret,
+                       struct err *e)
 {
     uint64_t pos = 0;
     while (pos < size) {
@@ -326,7 +329,8 @@ static int read_file(struct feed *f, int fd, const struct scan_stat *st, struct 
     return read_run(f, fd, &ret->size, st->size, &ret->sys, e);
 }
 
-int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret, struct err *e)
+int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret,
+              struct err *e)
 {
     bool own = st->size >= FEED_OWN_BYTES;
     *ret = (struct feed_result){ 0 };

@@ -21,14 +21,14 @@ struct piece {
 };
 
 struct feed_result {
-    int sys;                    /* 0, or the errno that ended reading: nothing else is valid */
+    int sys; /* 0, or the errno that ended reading: nothing else is valid */
     bool sparse;
     uint64_t size;              /* what was read, holes included */
     struct id hash;             /* undefined when size is 0 */
     const struct piece *pieces; /* the last ones; borrowed until the next call */
     size_t n_pieces;
-    uint64_t n_spilled;         /* the extents before them: struct extent, in *spilled; whole parts */
-    struct spool *spilled;      /* borrowed */
+    uint64_t n_spilled;    /* the extents before them: struct extent, in *spilled; whole parts */
+    struct spool *spilled; /* borrowed */
 };
 
 struct feed_opts {
@@ -45,7 +45,8 @@ int feed_new(const struct feed_opts *o, struct feed **ret, struct err *e);
 void feed_free(struct feed *f); /* NULL-safe */
 /* Reads the regular file behind fd, st->size bytes of it (less when it turns out to be shorter). Negative
  * only when the run cannot go on. */
-int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret, struct err *e);
+int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret,
+              struct err *e);
 /* Ends the chunk being filled, should there be one. */
 int feed_cut(struct feed *f, struct err *e);
 /* Is this the chunk being filled? It is not hashed before it is cut. */

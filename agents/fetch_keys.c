@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A box holds two buffers as large as a chunk. Chunks of one session lie together, so few are needed. */
+/* A box holds two buffers as large as a chunk. Chunks of one session lie together, so few are
+ * needed. */
 #define BOXES 3
 
 struct key {
@@ -112,7 +113,8 @@ void boxes_free(struct boxes *b)
 
 static struct chunk_box *to_front(struct boxes *b, size_t i, struct chunk_box *box)
 {
-    memmove(&b->box[1], &b->box[0], i * sizeof b->box[0]);
+    for (; i > 0; i--)
+        b->box[i] = b->box[i - 1];
     b->box[0] = box;
     return box;
 }

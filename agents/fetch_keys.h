@@ -1,6 +1,6 @@
 /*
- * fetch_keys.h - the data keys that the orchestrator hands out for a restore, and each worker's boxes
- * made from them. A keyring may be used by several threads, a `boxes` by one.
+ * fetch_keys.h - the data keys that the orchestrator hands out for a restore, and each worker's
+ * boxes made from them. A keyring may be used by several threads, a `boxes` by one.
  */
 #ifndef TWOFOLD_AGENTS_FETCH_KEYS_H
 #define TWOFOLD_AGENTS_FETCH_KEYS_H
@@ -19,7 +19,8 @@ struct boxes;
 /* Both are borrowed. NULL: no memory. */
 struct boxes *boxes_new(struct keyring *k, const struct id *vault_id);
 void boxes_free(struct boxes *b);
-/* The box for a key, good until the next call. NULL: e says why (-ERR_KEY: the key was never sent). */
+/* The box for a key, good until the next call. NULL: e says why (-ERR_KEY: the key was never
+ * sent). */
 struct chunk_box *boxes_get(struct boxes *b, const struct id *key_id, struct err *e);
 
 #endif

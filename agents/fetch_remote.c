@@ -1,5 +1,5 @@
-/* fetch_remote.c - asking for chunks, opening them on worker threads, and a bounded cache of opened ones.
- * Manual: agents/fetch_remote.h; frames: lib/wire/wire.h; chunk: docs/format.md. */
+/* fetch_remote.c - asking for chunks, opening them on worker threads, and a bounded cache of
+ * opened ones. Manual: agents/fetch_remote.h; frames: lib/wire/wire.h; chunk: docs/format.md. */
 #include "agents/fetch_remote.h"
 #include "agents/fetch_keys.h"
 #include "lib/base/i18n.h"
@@ -16,13 +16,13 @@
 #include <unistd.h>
 
 #define BUCKETS 8192
-#define PIECE_OVERHEAD 256    /* what a piece costs beside its bytes */
+#define PIECE_OVERHEAD 256 /* what a piece costs beside its bytes */
 #define FIRST_GUESS_BYTES (1u << 20)
-#define IDLE_MS 1000          /* how often the receiver looks whether the peer has fallen silent */
-#define SPARES 6              /* buffers kept for the next chunks: new memory costs more than a copy */
+#define IDLE_MS 1000 /* how often the receiver looks whether the peer has fallen silent */
+#define SPARES 6     /* buffers kept for the next chunks: new memory costs more than a copy */
 #define SPARE_MIN_BYTES (128u << 10)
 #define SPARE_MAX_BYTES (2u << 20)
-#define FRAME_MS 5            /* how long it waits for a frame before it looks around */
+#define FRAME_MS 5 /* how long it waits for a frame before it looks around */
 
 enum piece_state { ASKED, SEALED, OPENING, READY, GONE };
 
@@ -34,11 +34,11 @@ struct piece {
     enum piece_state state;
     enum chunk_status status;
     unsigned refs, tries;
-    bool ahead;             /* asked for ahead and not used yet: counted in ahead_bytes */
-    size_t cost;            /* what it counts for, estimated until it is open */
-    struct wbuf sealed;     /* while SEALED and OPENING */
+    bool ahead;         /* asked for ahead and not used yet: counted in ahead_bytes */
+    size_t cost;        /* what it counts for, estimated until it is open */
+    struct wbuf sealed; /* while SEALED and OPENING */
     struct wbuf plain;
-    struct piece *chain;    /* of its bucket */
+    struct piece *chain; /* of its bucket */
     struct piece *newer, *older, *queued;
 };
 
@@ -48,21 +48,21 @@ struct fetch {
     struct keyring *keys;
     pthread_mutex_t lock;
     pthread_cond_t work, ready;
-    int stop_fd;            /* an eventfd: wakes the receiver when it is to stop */
+    int stop_fd; /* an eventfd: wakes the receiver when it is to stop */
     pthread_t receiver, workers[FETCH_MAX_WORKERS];
     unsigned n_workers;
     bool receiving, stop, broken;
-    struct err why;         /* when broken */
+    struct err why; /* when broken */
     struct piece *buckets[BUCKETS];
-    struct piece *newest, *oldest;          /* evictable */
-    struct piece *queue, **queue_end;       /* sealed ones, for the workers */
+    struct piece *newest, *oldest;    /* evictable */
+    struct piece *queue, **queue_end; /* sealed ones, for the workers */
     struct wbuf spares[SPARES];
     unsigned n_spares;
-    unsigned asked, waiting;                /* pieces not READY or GONE; threads in fetch_get */
+    unsigned asked, waiting; /* pieces not READY or GONE; threads in fetch_get */
     size_t cached_bytes, ahead_bytes, guess;
 };
 
-/* --- the table (all under the lock) --------------------------------------------------------------- */
+/* --- the table (all under the lock) ----------------------------------------------------------- */
 static struct piece **bucket_of(struct fetch *f, const struct id *id)
 {
     uint32_t h;
@@ -123,7 +123,8 @@ static struct wbuf take_spare(struct fetch *f, size_t n)
 {
     unsigned best = f->n_spares;
     for (unsigned i = 0; i < f->n_spares; i++) {
-        if (f->spares[i].cap >= n && (best == f->n_spares || f->spares[i].cap < f->spares[best].cap))
+        if (f->spares[i].cap >= n &&
+            (best == f->n_spares || f->spares[i].cap < f->spares[best].cap))
             best = i;
     }
     if (best == f->n_spares || n < SPARE_MIN_BYTES / 2)
@@ -134,24 +135,36 @@ static struct wbuf take_spare(struct fetch *f, size_t n)
     return b;
 }
 
+static void free_piece(struct fetch *f, struct piece *p)
+{
+    spare(f, &p->plain);
+    spare(f, &p->sealed);
+    free(p);
+}
+
+/* It must be on no list any more. */
 static void drop(struct fetch *f, struct piece *p)
 {
     struct piece **at = bucket_of(f, &p->id);
     while (*at != p)
         at = &(*at)->chain;
     *at = p->chain;
-    unlist(f, p);
     not_ahead(f, p);
     f->cached_bytes -= p->cost;
-    spare(f, &p->plain);
-    spare(f, &p->sealed);
-    free(p);
+    free_piece(f, p);
 }
 
 static void evict(struct fetch *f)
 {
-    while (f->cached_bytes > FETCH_CACHE_BYTES && f->oldest)
-        drop(f, f->oldest);
+    while (f->cached_bytes > FETCH_CACHE_BYTES && f->oldest) {
+        struct piece *p = f->oldest;
+        f->oldest = p->newer;
+        if (p->newer)
+            p->newer->older = NULL;
+        else
+            f->newest = NULL;
+        drop(f, p);
+    }
 }
 
 static struct piece *ask_for(struct fetch *f, const struct id *id)
@@ -199,7 +212,7 @@ static void break_off(struct fetch *f, const struct err *why)
     pthread_mutex_unlock(&f->lock);
 }
 
-/* --- opening --------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 static void give_back(struct fetch *f, const struct id *id, const struct err *why)
 {
     struct wbuf head = WBUF_INIT;
@@ -284,7 +297,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* --- receiving -------------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 static int copy_sealed(struct fetch *f, const struct msg_chunk *m, struct wbuf *ret, struct err *e)
 {
     if (m->sealed_len == 0 || m->sealed_len > MAX_SEALED_BYTES)
@@ -380,7 +393,8 @@ static int receive_turn(struct fetch *f, uint64_t *heard_ms, struct err *e)
         *heard_ms = sys_monotonic_ms();
     if (r != -ERR_TIMEOUT || sys_monotonic_ms() - *heard_ms < WIRE_DEADLINE_MS)
         return r == -ERR_TIMEOUT ? 0 : r;
-    return err_set(e, ERR_TIMEOUT, _("nothing was heard from the orchestrator for %u ms"), WIRE_DEADLINE_MS);
+    return err_set(e, ERR_TIMEOUT, _("nothing was heard from the orchestrator for %u ms"),
+                   WIRE_DEADLINE_MS);
 }
 
 static void *receive(void *arg)
@@ -401,7 +415,7 @@ static void *receive(void *arg)
     }
 }
 
-/* --- for the callers --------------------------------------------------------------------------------- */
+/* --- for the callers -------------------------------------------------------------------------- */
 static void send_get(struct fetch *f, const struct id *id)
 {
     struct wbuf head = WBUF_INIT;
@@ -552,7 +566,7 @@ size_t piece_len(const struct piece *p)
     return p->plain.len;
 }
 
-/* --- beginning and end ------------------------------------------------------------------------------- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 static int start_threads(struct fetch *f)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -560,8 +574,7 @@ static int start_threads(struct fetch *f)
     if (pthread_create(&f->receiver, NULL, receive, f) != 0)
         return -1;
     f->receiving = true;
-    while (f->n_workers < want &&
-           pthread_create(&f->workers[f->n_workers], NULL, work, f) == 0)
+    while (f->n_workers < want && pthread_create(&f->workers[f->n_workers], NULL, work, f) == 0)
         f->n_workers++;
     return f->n_workers > 0 ? 0 : -1;
 }
@@ -607,8 +620,10 @@ void fetch_free(struct fetch *f)
     for (unsigned i = 0; i < f->n_workers; i++)
         pthread_join(f->workers[i], NULL);
     for (size_t i = 0; i < BUCKETS; i++) {
-        while (f->buckets[i])
-            drop(f, f->buckets[i]);
+        for (struct piece *p = f->buckets[i], *next; p; p = next) {
+            next = p->chain;
+            free_piece(f, p);
+        }
     }
     while (f->n_spares > 0)
         wbuf_free(&f->spares[--f->n_spares]);

@@ -87,7 +87,8 @@ int inventory_state_error(const struct inventory *x, struct err *e)
 }
 
 /* --- index chunks ------------------------------------------------------------------------------ */
-static int submit_copy(struct inventory *x, const struct wbuf *bytes, uint64_t *ret_seq, struct err *e)
+static int submit_copy(struct inventory *x, const struct wbuf *bytes, uint64_t *ret_seq,
+                       struct err *e)
 {
     struct chunk_buf *b = pipeline_buffer_of(x->p, bytes->len, e);
     if (!b)
@@ -136,7 +137,8 @@ static int close_index(struct inventory *x, struct err *e)
     return spool_add(x->reach, &id, sizeof id, e);
 }
 
-static int index_leaf(struct inventory *x, const struct pending_leaf *pl, const struct id *id, struct err *e)
+static int index_leaf(struct inventory *x, const struct pending_leaf *pl, const struct id *id,
+                      struct err *e)
 {
     struct leaf_info li = { .id = *id,
                             .entries = pl->entries,
@@ -151,7 +153,8 @@ static int index_leaf(struct inventory *x, const struct pending_leaf *pl, const 
         return err_set(e, ERR_NOMEM, _("no memory"));
     if (spool_add(x->reach, id, sizeof *id, e) < 0)
         return -e->code;
-    if (x->index.len >= INDEX_MAX_BYTES || (x->index.len >= INDEX_MIN_BYTES && id->b[0] < INDEX_CUT_BELOW))
+    if (x->index.len >= INDEX_MAX_BYTES ||
+        (x->index.len >= INDEX_MIN_BYTES && id->b[0] < INDEX_CUT_BELOW))
         return close_index(x, e);
     return 0;
 }
@@ -190,7 +193,8 @@ static int close_leaf(struct inventory *x, struct err *e)
     x->n_entries += pl->entries;
     wbuf_reset(&pl->first);
     wbuf_reset(&x->scratch);
-    if (leaf_take(x->leaf, &x->scratch, &pl->first, e) < 0 || submit_copy(x, &x->scratch, &pl->seq, e) < 0)
+    if (leaf_take(x->leaf, &x->scratch, &pl->first, e) < 0 ||
+        submit_copy(x, &x->scratch, &pl->seq, e) < 0)
         return -e->code;
     x->pending_tail++;
     return settle_leaves(x, MAX_PENDING_LEAVES, e);
@@ -255,8 +259,8 @@ static int wait_ready(struct inventory *x, const struct piece *pieces, size_t n,
     return 0;
 }
 
-static int write_resolved(struct inventory *x, const struct entry *en, const struct piece *pieces, size_t n,
-                          struct err *e)
+static int write_resolved(struct inventory *x, const struct entry *en, const struct piece *pieces,
+                          size_t n, struct err *e)
 {
     struct entry full = *en;
     if (!pieces)
@@ -301,8 +305,8 @@ int inventory_advance(struct inventory *x, struct err *e)
     return advance_to(x, MAX_LINE_BYTES, e);
 }
 
-int inventory_add(struct inventory *x, const struct entry *en, const struct piece *pieces, size_t n_pieces,
-                struct err *e)
+int inventory_add(struct inventory *x, const struct entry *en, const struct piece *pieces,
+                  size_t n_pieces, struct err *e)
 {
     if (line_front(&x->line) && inventory_advance(x, e) < 0)
         return -e->code;
@@ -311,8 +315,8 @@ int inventory_add(struct inventory *x, const struct entry *en, const struct piec
     return line_push(&x->line, en, pieces, n_pieces, e);
 }
 
-int inventory_finish(struct inventory *x, const struct body_index **ret_index, size_t *ret_n, uint64_t *ret_entries,
-                   struct err *e)
+int inventory_finish(struct inventory *x, const struct body_index **ret_index, size_t *ret_n,
+                     uint64_t *ret_entries, struct err *e)
 {
     if (advance_to(x, 0, e) < 0)
         return -e->code;

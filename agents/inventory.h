@@ -12,7 +12,7 @@
 
 struct inventory_opts {
     struct pipeline *p;
-    struct spool *reach;        /* gets the ids of all chunks that the snapshot uses, with repeats */
+    struct spool *reach; /* gets the ids of all chunks that the snapshot uses, with repeats */
     struct state_writer *state; /* borrowed; may be NULL */
 };
 
@@ -22,14 +22,14 @@ void inventory_free(struct inventory *x); /* NULL-safe */
 /* Whose open chunk may have to be cut, so that entries do not wait for it for ever. */
 void inventory_set_feed(struct inventory *x, struct feed *f);
 /* en->extents are used, or where pieces is given these instead. Everything is copied. */
-int inventory_add(struct inventory *x, const struct entry *en, const struct piece *pieces, size_t n_pieces,
-                struct err *e);
+int inventory_add(struct inventory *x, const struct entry *en, const struct piece *pieces,
+                  size_t n_pieces, struct err *e);
 /* Moves what is ready out of the line. Does not wait. */
 int inventory_advance(struct inventory *x, struct err *e);
 /* Waits for everything and writes the last leaves and index chunks (they are submitted, not yet sent). The
  * list is the entries' own. */
-int inventory_finish(struct inventory *x, const struct body_index **ret_index, size_t *ret_n, uint64_t *ret_entries,
-                   struct err *e);
+int inventory_finish(struct inventory *x, const struct body_index **ret_index, size_t *ret_n,
+                     uint64_t *ret_entries, struct err *e);
 /* 0, or why the state could not be written (then it was given up; the snapshot is none the worse). */
 int inventory_state_error(const struct inventory *x, struct err *e);
 

@@ -104,7 +104,8 @@ static void fill(struct waiting *w, const struct entry *en, const struct piece *
     w->en.target = put(&at, en->target, en->target_len);
 }
 
-int line_push(struct line *l, const struct entry *en, const struct piece *pieces, size_t n, struct err *e)
+int line_push(struct line *l, const struct entry *en, const struct piece *pieces, size_t n,
+              struct err *e)
 {
     size_t need = size_of(en, pieces, n);
     struct line_block *b = l->tail;

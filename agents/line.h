@@ -22,7 +22,8 @@ struct line {
 
 void line_init(struct line *l);
 void line_done(struct line *l);
-int line_push(struct line *l, const struct entry *en, const struct piece *pieces, size_t n, struct err *e);
+int line_push(struct line *l, const struct entry *en, const struct piece *pieces, size_t n,
+              struct err *e);
 struct waiting *line_front(const struct line *l); /* NULL: empty */
 void line_pop(struct line *l);
 size_t line_bytes(const struct line *l);

@@ -97,8 +97,8 @@ static int grow(struct linktable *t, struct err *e)
     return 0;
 }
 
-int linktable_find(struct linktable *t, uint64_t a, uint64_t b, const char **ret_path, size_t *ret_len,
-                   struct err *e)
+int linktable_find(struct linktable *t, uint64_t a, uint64_t b, const char **ret_path,
+                   size_t *ret_len, struct err *e)
 {
     const struct slot *s = t->n ? locate(t->slots, t->n_slots, a, b) : NULL;
     uint32_t len;
@@ -121,7 +121,8 @@ int linktable_find(struct linktable *t, uint64_t a, uint64_t b, const char **ret
     return 1;
 }
 
-int linktable_add(struct linktable *t, uint64_t a, uint64_t b, const char *path, size_t len, struct err *e)
+int linktable_add(struct linktable *t, uint64_t a, uint64_t b, const char *path, size_t len,
+                  struct err *e)
 {
     uint32_t len32 = (uint32_t)len;
     uint64_t at = spool_len(t->paths);

@@ -15,9 +15,10 @@ struct linktable;
 struct linktable *linktable_new(int dir_fd);
 void linktable_free(struct linktable *t); /* NULL-safe */
 /* 1: found, *ret_path borrowed until the next call (NUL-terminated, any bytes but NUL); 0: not there. */
-int linktable_find(struct linktable *t, uint64_t a, uint64_t b, const char **ret_path, size_t *ret_len,
-                   struct err *e);
+int linktable_find(struct linktable *t, uint64_t a, uint64_t b, const char **ret_path,
+                   size_t *ret_len, struct err *e);
 /* The pair must not be there yet. */
-int linktable_add(struct linktable *t, uint64_t a, uint64_t b, const char *path, size_t len, struct err *e);
+int linktable_add(struct linktable *t, uint64_t a, uint64_t b, const char *path, size_t len,
+                  struct err *e);
 
 #endif

@@ -30,15 +30,16 @@ static void print_error(const struct err *e)
 
 static void usage(FILE *to)
 {
-    fputs(_("usage: twofold-agent [--state DIR]\n"
-            "       twofold-agent --version | --help\n"
-            "\n"
-            "The part of Twofold that runs where the data are. It is started by an orchestrator, on the\n"
-            "same host or over SSH, and speaks with it over its standard input and output.\n"
-            "\n"
-            "  --state DIR  where to remember the last runs; by default $TWOFOLD_AGENT_STATE,\n"
-            "               else /var/lib/twofold/agent (root) or ~/.local/state/twofold/agent\n"),
-          to);
+    fputs(
+        _("usage: twofold-agent [--state DIR]\n"
+          "       twofold-agent --version | --help\n"
+          "\n"
+          "The part of Twofold that runs where the data are. It is started by an orchestrator, on the\n"
+          "same host or over SSH, and speaks with it over its standard input and output.\n"
+          "\n"
+          "  --state DIR  where to remember the last runs; by default $TWOFOLD_AGENT_STATE,\n"
+          "               else /var/lib/twofold/agent (root) or ~/.local/state/twofold/agent\n"),
+        to);
 }
 
 /* Owned; NULL when there is no memory or no home. */
@@ -99,7 +100,8 @@ static int run_job(struct wire *w, struct agent_env *env, struct err *e)
         return backup(w, &r, env, e);
     if (type == FRAME_RESTORE)
         return restore(w, &r, env, e);
-    return err_set(e, ERR_PROTOCOL, _("the first message must be a job, not one of type %d"), (int)type);
+    return err_set(e, ERR_PROTOCOL, _("the first message must be a job, not one of type %d"),
+                   (int)type);
 }
 
 static int serve(const char *dir)
@@ -127,7 +129,9 @@ static int serve(const char *dir)
 static int refuse_terminal(void)
 {
     struct err e = ERR_INIT;
-    err_set(&e, ERR_USAGE, _("its input and output are a terminal, and it speaks a protocol with an orchestrator"));
+    err_set(
+        &e, ERR_USAGE,
+        _("its input and output are a terminal, and it speaks a protocol with an orchestrator"));
     err_wrap(&e, _("not started by hand"));
     err_next(&e, _("run twofold instead: it starts the agent"));
     print_error(&e);

@@ -11,8 +11,9 @@
 
 #define LIST_BYTES (64u << 10) /* the kernel's bound, XATTR_LIST_MAX */
 #define MAX_NAMES 4096
-#define WORTH_RESTORING ((uint32_t)(FS_FL_USER_MODIFIABLE | FS_NOCOW_FL) & \
-                         ~(uint32_t)(FS_EXTENT_FL | FS_ENCRYPT_FL | FS_INLINE_DATA_FL))
+#define WORTH_RESTORING                                \
+    ((uint32_t)(FS_FL_USER_MODIFIABLE | FS_NOCOW_FL) & \
+     ~(uint32_t)(FS_EXTENT_FL | FS_ENCRYPT_FL | FS_INLINE_DATA_FL))
 
 struct meta {
     char list[LIST_BYTES];
@@ -83,7 +84,8 @@ static void point_at_values(struct meta *m, size_t n)
     }
 }
 
-int meta_xattrs(struct meta *m, int fd, int dir_fd, const char *name, const struct xattr **ret, size_t *ret_n)
+int meta_xattrs(struct meta *m, int fd, int dir_fd, const char *name, const struct xattr **ret,
+                size_t *ret_n)
 {
     char via[64 + 256 + 1];
     size_t n = 0, total = 0;
@@ -93,7 +95,8 @@ int meta_xattrs(struct meta *m, int fd, int dir_fd, const char *name, const stru
     /* There is no call that reads those of a symlink relative to a descriptor. */
     if (fd < 0 && snprintf(via, sizeof via, "/proc/self/fd/%d/%s", dir_fd, name) >= (int)sizeof via)
         return ENAMETOOLONG;
-    ssize_t list = fd >= 0 ? flistxattr(fd, m->list, LIST_BYTES) : llistxattr(via, m->list, LIST_BYTES);
+    ssize_t list = fd >= 0 ? flistxattr(fd, m->list, LIST_BYTES)
+                           : llistxattr(via, m->list, LIST_BYTES);
     if (list <= 0)
         return list == 0 || is_nothing(errno) ? 0 : errno;
     wbuf_reset(&m->values);

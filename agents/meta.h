@@ -15,7 +15,8 @@ void meta_free(struct meta *m);
 /* Of an open file or folder (fd >= 0), or of the name in dir_fd itself when fd is -1 (links, pipes, devices).
  * Sorted by name; borrowed until the next call. Returns 0 or the errno of what could not be read (what
  * could is still given); -ERR_NOMEM is negative. */
-int meta_xattrs(struct meta *m, int fd, int dir_fd, const char *name, const struct xattr **ret, size_t *ret_n);
+int meta_xattrs(struct meta *m, int fd, int dir_fd, const char *name, const struct xattr **ret,
+                size_t *ret_n);
 /* The inode flags worth restoring; 0 where the file system has none. `dev` is where it lies. */
 uint32_t meta_fflags(struct meta *m, int fd, uint64_t dev);
 

@@ -82,8 +82,8 @@ int pathset_new(char *const *paths, size_t n, struct pathset **ret, struct err *
         if (absolute && len == 0)
             s->all = true;
         else if (!absolute || !path_ok(p, len))
-            r = err_set(e, ERR_USAGE, _("\"%.400s\" is not an absolute path without \".\" and \"..\""),
-                        paths[i]);
+            r = err_set(e, ERR_USAGE,
+                        _("\"%.400s\" is not an absolute path without \".\" and \"..\""), paths[i]);
         else
             r = add(s, p, len, e);
     }
@@ -96,7 +96,8 @@ int pathset_new(char *const *paths, size_t n, struct pathset **ret, struct err *
     return 0;
 }
 
-int pathset_meet(const struct pathset *a, const struct pathset *b, struct pathset **ret, struct err *e)
+int pathset_meet(const struct pathset *a, const struct pathset *b, struct pathset **ret,
+                 struct err *e)
 {
     struct pathset *s = room_for(a->n + b->n, e);
     int r = s ? 0 : -ERR_NOMEM;
@@ -186,8 +187,8 @@ bool pathset_above(const struct pathset *s, const char *path, size_t len)
            !pathset_holds(s, path, len);
 }
 
-/* `next` counts as within: when a leaf begins with the continuation of a file, the file itself begins
- * in the leaf before. */
+/* `next` counts as within: when a leaf begins with the continuation of a file, the file itself
+ * begins in the leaf before. */
 static bool in_range(const char *path, size_t len, const char *first, size_t first_len,
                      const char *next, size_t next_len)
 {

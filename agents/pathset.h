@@ -1,7 +1,7 @@
 /*
- * pathset.h - which paths of a snapshot are asked for. Paths are given as people give them ("/etc/ssh/");
- * an empty set, or one that holds "/", means everything. Safe to read from several threads but for
- * pathset_hit, which is for one.
+ * pathset.h - which paths of a snapshot are asked for. Paths are given as people give them
+ * ("/etc/ssh/"); an empty set, or one that holds "/", means everything. Safe to read from several
+ * threads but for pathset_hit, which is for one.
  */
 #ifndef TWOFOLD_AGENTS_PATHSET_H
 #define TWOFOLD_AGENTS_PATHSET_H
@@ -13,12 +13,13 @@
 #define MAX_SET_PATHS 65536
 
 struct pathset;
-/* The paths are copied, sorted, and those below another are dropped. -ERR_USAGE: one is not absolute
- * or holds an empty, "." or ".." component. */
+/* The paths are copied, sorted, and those below another are dropped. -ERR_USAGE: one is not
+ * absolute or holds an empty, "." or ".." component. */
 int pathset_new(char *const *paths, size_t n, struct pathset **ret, struct err *e);
 /* What both name: the parts of either that lie within the other. With nothing in common the result
  * holds nothing (pathset_none). */
-int pathset_meet(const struct pathset *a, const struct pathset *b, struct pathset **ret, struct err *e);
+int pathset_meet(const struct pathset *a, const struct pathset *b, struct pathset **ret,
+                 struct err *e);
 void pathset_free(struct pathset *s);
 
 bool pathset_all(const struct pathset *s);  /* everything is asked for */

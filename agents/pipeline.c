@@ -345,14 +345,16 @@ static int take_frame(struct pipeline *p, enum frame_type type, struct rbuf *r, 
         pthread_mutex_unlock(&p->lock);
         return p->committed ? 0 : err_set(e, ERR_PROTOCOL, _("malformed COMMITTED"));
     default:
-        return err_set(e, ERR_PROTOCOL, _("a message of type %d that does not belong here"), (int)type);
+        return err_set(e, ERR_PROTOCOL, _("a message of type %d that does not belong here"),
+                       (int)type);
     }
 }
 
 /* Waits until the peer says something, whatever it is; 1 when the pipeline is to stop. */
 static int wait_for_peer(struct pipeline *p, struct err *e)
 {
-    struct pollfd fds[] = { { .fd = wire_fd(p->w), .events = POLLIN }, { .fd = p->stop_fd, .events = POLLIN } };
+    struct pollfd fds[] = { { .fd = wire_fd(p->w), .events = POLLIN },
+                            { .fd = p->stop_fd, .events = POLLIN } };
     if (wire_pending(p->w))
         return 0;
     for (;;) {
@@ -402,7 +404,9 @@ static int send_data_key(struct pipeline *p, const struct pipeline_opts *o, cons
     struct wbuf head = WBUF_INIT;
     memcpy(aad, o->vault_id.b, ID_BYTES);
     memcpy(aad + ID_BYTES, key_id->b, ID_BYTES);
-    struct hpke_text t = { .info = info, .info_len = sizeof info - 1, .aad = aad, .aad_len = sizeof aad };
+    struct hpke_text t = {
+        .info = info, .info_len = sizeof info - 1, .aad = aad, .aad_len = sizeof aad
+    };
     int rc = hpke_seal(o->recovery_pk, &t, key, KEY_BYTES, sealed, e);
     if (rc == 0) {
         wb_id(&head, key_id);

@@ -29,7 +29,7 @@ struct pipeline_opts {
     struct wire *w; /* borrowed; nobody else may receive from it */
     struct id vault_id;
     const uint8_t *recovery_pk, *dedup_key; /* copied */
-    int level;        /* zstd's */
+    int level;                              /* zstd's */
     unsigned workers; /* 0: as many as there are processors, at most PIPELINE_MAX_WORKERS */
 };
 
@@ -57,7 +57,8 @@ void pipeline_discard(struct pipeline *p, struct chunk_buf *b);
 
 bool pipeline_is_hashed(const struct pipeline *p, uint64_t seq); /* cheap */
 int pipeline_wait_hashed(struct pipeline *p, uint64_t seq, struct err *e);
-const struct id *pipeline_id(const struct pipeline *p, uint64_t seq); /* of a hashed chunk in the window */
+const struct id *pipeline_id(const struct pipeline *p,
+                             uint64_t seq); /* of a hashed chunk in the window */
 
 int pipeline_finish(struct pipeline *p, struct err *e);
 int pipeline_committed(struct pipeline *p, struct id *ret, struct err *e);

@@ -1,19 +1,19 @@
-/* place.c - what is in the way of a restore, and everything that is neither folder nor regular file: links, pipes,
- * devices. An object is only touched through a descriptor that was checked to be the one just made. */
+/* place.c - what is in the way of a restore, and everything that is neither folder nor regular
+ * file: links, pipes, devices. An object is only touched through a descriptor that was checked to
+ * be the one just made. */
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* --- what is in the way ------------------------------------------------------------------------------ */
+/* --- what is in the way ----------------------------------------------------------------------- */
 int place_look(struct run *r, const struct place *p, mode_t type, enum way *ret, struct stat *st,
                struct err *e)
 {
@@ -39,7 +39,8 @@ int place_clear(struct run *r, const struct place *p, struct err *e)
     return FAILED_HERE;
 }
 
-int place_rename(struct run *r, const struct place *p, const char *temp, enum way way, struct err *e)
+int place_rename(struct run *r, const struct place *p, const char *temp, enum way way,
+                 struct err *e)
 {
     bool replace = way == WAY_SAME_TYPE;
     if (way != WAY_FREE && r->m->overwrite) {
@@ -52,7 +53,7 @@ int place_rename(struct run *r, const struct place *p, const char *temp, enum wa
     return run_judge(rc);
 }
 
-/* --- links, pipes, devices ----------------------------------------------------------------------------- */
+/* --- links, pipes, devices -------------------------------------------------------------------- */
 /* What has just been made under `name`, or is there already, as a descriptor of itself. */
 static int open_self(const struct place *p, const char *name, struct object *ret, struct err *e)
 {
@@ -104,7 +105,8 @@ static bool is_same(const struct entry *en, const struct object *o)
     return n >= 0 && (size_t)n == en->target_len && memcmp(target, en->target, en->target_len) == 0;
 }
 
-static int make_object(const struct entry *en, const struct place *p, const char *name, struct err *e)
+static int make_object(const struct entry *en, const struct place *p, const char *name,
+                       struct err *e)
 {
     int rc = sys_fault_step();
     if (en->type == ENTRY_SYMLINK) {
@@ -117,7 +119,8 @@ static int make_object(const struct entry *en, const struct place *p, const char
         target[en->target_len] = '\0';
         rc = rc == 0 ? symlinkat(target, p->dir->fd, name) : rc;
     } else if (rc == 0) {
-        rc = mknodat(p->dir->fd, name, type_of(en->type) | 0600, makedev(en->dev_major, en->dev_minor));
+        rc = mknodat(p->dir->fd, name, type_of(en->type) | 0600,
+                     makedev(en->dev_major, en->dev_minor));
     }
     return rc == 0 ? 0 : run_judge(err_sys(e, _("make it")));
 }
@@ -153,8 +156,8 @@ static int make_and_name(struct run *r, const struct entry *en, const struct pla
     return rc;
 }
 
-/* The same object is there already: only its metadata may need care. An object with other names is not
- * touched, since those may be somebody else's. */
+/* The same object is there already: only its metadata may need care. An object with other names is
+ * not touched, since those may be somebody else's. */
 static int keep_object(struct run *r, const struct entry *en, const struct place *p, bool *ret_kept,
                        struct err *e)
 {
@@ -200,8 +203,12 @@ int place_node(struct run *r, const struct entry *en, const struct place *p, str
     return place_object(r, en, p, e);
 }
 
-/* --- hard links -------------------------------------------------------------------------------------------- */
-/* A path of the snapshot as the key of the table. Two paths with the same 128 bits will not be met. */
+/* --- hard links ------------------------------------------------------------------------------- */
+/* What the table holds: device and inode (never leaves this host), then the path below the target. */
+#define INODE_HEX_BYTES 32
+
+/* A path of the snapshot as the key of the table. Two paths with the same 128 bits will not be
+ * met. */
 static void key_of(const char *path, size_t len, uint64_t key[2])
 {
     struct id hash;
@@ -209,8 +216,8 @@ static void key_of(const char *path, size_t len, uint64_t key[2])
     memcpy(key, hash.b, 2 * sizeof *key);
 }
 
-int place_remember(struct run *r, const struct entry *en, const struct place *p, const struct stat *st,
-                   struct err *e)
+int place_remember(struct run *r, const struct entry *en, const struct place *p,
+                   const struct stat *st, struct err *e)
 {
     uint64_t key[2];
     const char *old;
@@ -221,34 +228,39 @@ int place_remember(struct run *r, const struct entry *en, const struct place *p,
     int rc = linktable_find(r->links, key[0], key[1], &old, &old_len, e);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    char *text = malloc(p->path_len + 64);
+    char *text = malloc(p->path_len + INODE_HEX_BYTES + 1);
     if (!text)
         return err_set(e, ERR_NOMEM, _("out of memory"));
-    int n = snprintf(text, 64, "%" PRIx64 ":%" PRIx64 ":", (uint64_t)st->st_dev, (uint64_t)st->st_ino);
-    memcpy(text + n, p->path, p->path_len);
-    rc = linktable_add(r->links, key[0], key[1], text, (size_t)n + p->path_len, e);
+    uint64_t inode[2] = { st->st_dev, st->st_ino };
+    hex_encode(inode, sizeof inode, text);
+    memcpy(text + INODE_HEX_BYTES, p->path, p->path_len);
+    rc = linktable_add(r->links, key[0], key[1], text, INODE_HEX_BYTES + p->path_len, e);
     free(text);
     return rc;
 }
 
-/* The object that stands for a path of the snapshot, as O_PATH descriptor; -1 when this run has made
- * none, or when another is in its place now. */
-static int find_linked(struct run *r, const struct entry *en, struct stat *st, const char **ret_path,
-                       struct err *e)
+/* The object that stands for a path of the snapshot, as O_PATH descriptor; -1 when this run has
+ * made none, or when another is in its place now. */
+static int find_linked(struct run *r, const struct entry *en, struct stat *st,
+                       const char **ret_path, struct err *e)
 {
-    uint64_t key[2], dev, ino;
+    uint64_t key[2], inode[2];
+    char hex[INODE_HEX_BYTES + 1];
     const char *text;
     size_t len;
-    int n = 0;
     key_of(en->target, en->target_len, key);
     int rc = linktable_find(r->links, key[0], key[1], &text, &len, e);
     if (rc < 0)
         return rc;
-    if (rc == 0 || sscanf(text, "%" SCNx64 ":%" SCNx64 ":%n", &dev, &ino, &n) != 2 || n == 0)
+    if (rc == 0 || len <= INODE_HEX_BYTES)
         return -1;
-    *ret_path = text + n;
+    memcpy(hex, text, INODE_HEX_BYTES);
+    hex[INODE_HEX_BYTES] = '\0';
+    if (!hex_decode(hex, inode, sizeof inode))
+        return -1;
+    *ret_path = text + INODE_HEX_BYTES;
     int fd = sys_open_beneath(r->t.fd, *ret_path, O_PATH, 0, NULL);
-    if (fd >= 0 && fstat(fd, st) == 0 && st->st_dev == dev && st->st_ino == ino)
+    if (fd >= 0 && fstat(fd, st) == 0 && st->st_dev == inode[0] && st->st_ino == inode[1])
         return fd;
     sys_close_quiet(fd);
     return -1;
@@ -270,8 +282,8 @@ static int link_fd(int fd, int dir_fd, const char *name)
 }
 
 /* An immutable file takes no further name; it may be one that an earlier run had finished. */
-static int link_unlocked(struct run *r, int fd, const char *from, const struct place *p, const char *name,
-                         const struct stat *st, struct err *e)
+static int link_unlocked(struct run *r, int fd, const char *from, const struct place *p,
+                         const char *name, const struct stat *st, struct err *e)
 {
     if (link_fd(fd, p->dir->fd, name) == 0)
         return 0;
@@ -326,8 +338,8 @@ static int copy_instead(struct run *r, const struct entry *en, const struct plac
         return place_file(r, r->links_walk, &found, p, e);
     if (rc == 1 && found.type != ENTRY_DIR && found.type != ENTRY_HARDLINK)
         return place_object(r, &found, p, e);
-    err_set(e, ERR_DAMAGED, _("the snapshot has nothing under \"/%.300s\" that it could be a link to"),
-            en->target);
+    err_set(e, ERR_DAMAGED,
+            _("the snapshot has nothing under \"/%.300s\" that it could be a link to"), en->target);
     return FAILED_HERE;
 }
 

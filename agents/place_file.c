@@ -1,5 +1,5 @@
-/* place_file.c - regular files: written beside under a temporary name, checked against the snapshot's
- * hash, given their metadata, and only then renamed to where they belong. */
+/* place_file.c - regular files: written beside under a temporary name, checked against the
+ * snapshot's hash, given their metadata, and only then renamed to where they belong. */
 #include "agents/content.h"
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- content ------------------------------------------------------------------------------------------ */
+/* --- content ---------------------------------------------------------------------------------- */
 static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t off,
                         struct content_hash *h, struct err *e)
 {
@@ -33,7 +33,8 @@ static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t 
 }
 
 /* Holes are what is not written. */
-static int write_content(struct run *r, struct entries *walk, struct entry *en, int fd, struct err *e)
+static int write_content(struct run *r, struct entries *walk, struct entry *en, int fd,
+                         struct err *e)
 {
     struct content_hash h;
     uint64_t size = en->size, off = 0, end = 0;
@@ -74,7 +75,7 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
     return FAILED_HERE;
 }
 
-/* --- making -------------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 static const struct id *first_chunk(const struct entry *en)
 {
     for (size_t i = 0; i < en->n_extents; i++) {
@@ -92,8 +93,8 @@ static mode_t first_mode(const struct run *r, const struct entry *en)
 }
 
 /* Everything from the name on: metadata, rename, flags. */
-static int finish_file(struct run *r, const struct entry *en, const struct place *p, const char *temp,
-                       int fd, enum way way, struct err *e)
+static int finish_file(struct run *r, const struct entry *en, const struct place *p,
+                       const char *temp, int fd, enum way way, struct err *e)
 {
     bool clean = !p->dir->inherit_acl && !p->dir->inherit_flags;
     struct object o = { .fd = fd, .clean = clean, .path = p->shown, .path_len = p->shown_len };
@@ -115,8 +116,8 @@ static int finish_file(struct run *r, const struct entry *en, const struct place
     return rc == 0 ? place_remember(r, en, p, &o.st, e) : rc;
 }
 
-static int write_file(struct run *r, struct entries *walk, struct entry *en, const struct entry *meta,
-                      const struct place *p, enum way way, struct err *e)
+static int write_file(struct run *r, struct entries *walk, struct entry *en,
+                      const struct entry *meta, const struct place *p, enum way way, struct err *e)
 {
     char temp[TEMP_NAME_BYTES];
     target_temp_name(r, temp);
@@ -142,10 +143,11 @@ static int write_file(struct run *r, struct entries *walk, struct entry *en, con
     return rc == 0 && closed < 0 ? closed : rc;
 }
 
-/* --- what is there already --------------------------------------------------------------------------------- */
-/* The file at p has the right content: its metadata, unless other names of it may be somebody else's. */
-static int keep_metadata(struct run *r, const struct entry *en, const struct place *p, struct object *o,
-                         bool *ret_kept, struct err *e)
+/* --- what is there already -------------------------------------------------------------------- */
+/* The file at p has the right content: its metadata, unless other names of it may be somebody
+ * else's. */
+static int keep_metadata(struct run *r, const struct entry *en, const struct place *p,
+                         struct object *o, bool *ret_kept, struct err *e)
 {
     unsigned diff = setmeta_diff(r->sm, o, en);
     bool unlocked = false;
@@ -164,18 +166,20 @@ static int keep_metadata(struct run *r, const struct entry *en, const struct pla
     return rc == 0 ? place_remember(r, en, p, &o->st, e) : rc;
 }
 
-/* What is there is kept when its content is right by its hash, never by its time. Trouble in finding out
- * means that it is replaced. */
+/* What is there is kept when its content is right by its hash, never by its time. Trouble in
+ * finding out means that it is replaced. */
 static int keep_file(struct run *r, const struct entry *en, const struct place *p, bool *ret_kept,
                      struct err *e)
 {
-    struct disk_check c = { .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop,
-                            .ctx = r };
+    struct disk_check c = {
+        .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop, .ctx = r
+    };
     bool same = false;
     int rc = 0;
     *ret_kept = false;
     struct object o = {
-        .fd = sys_openat(p->dir->fd, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, NULL),
+        .fd = sys_openat(p->dir->fd, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0,
+                         NULL),
         .path = p->shown,
         .path_len = p->shown_len,
     };
@@ -191,7 +195,8 @@ static int keep_file(struct run *r, const struct entry *en, const struct place *
     return rc;
 }
 
-int place_file(struct run *r, struct entries *walk, struct entry *en, const struct place *p, struct err *e)
+int place_file(struct run *r, struct entries *walk, struct entry *en, const struct place *p,
+               struct err *e)
 {
     struct stat st;
     enum way way;

@@ -42,7 +42,9 @@ static int keep(struct problems *p, const char *text, struct err *e)
         return 0;
     if (!p->kept && !(p->kept = calloc(MAX_KEPT_PROBLEMS, sizeof *p->kept)))
         return err_set(e, ERR_NOMEM, _("no memory"));
-    struct body_problem b = { .path = malloc(p->path.len + 1), .text = strdup(text), .path_len = p->path.len };
+    struct body_problem b = { .path = malloc(p->path.len + 1),
+                              .text = strdup(text),
+                              .path_len = p->path.len };
     if (!b.path || !b.text) {
         free(b.path);
         free(b.text);
@@ -67,7 +69,8 @@ static int send_note(struct problems *p, bool problem, const char *text, struct 
     return wire_send(p->w, FRAME_NOTE, &p->frame, NULL, 0, e);
 }
 
-int problems_add(struct problems *p, bool problem, const char *path, size_t len, const char *text, struct err *e)
+int problems_add(struct problems *p, bool problem, const char *path, size_t len, const char *text,
+                 struct err *e)
 {
     uint64_t *n = problem ? &p->count : &p->notes;
     wbuf_reset(&p->path);

@@ -12,7 +12,8 @@ struct problems;
 struct problems *problems_new(struct wire *w); /* NULL: no memory */
 void problems_free(struct problems *p);        /* NULL-safe */
 /* path: as in the manifest; text: for people, translated. problem false: only worth knowing. */
-int problems_add(struct problems *p, bool problem, const char *path, size_t len, const char *text, struct err *e);
+int problems_add(struct problems *p, bool problem, const char *path, size_t len, const char *text,
+                 struct err *e);
 uint64_t problems_count(const struct problems *p);
 /* Puts those kept into b->problems and b->n_problems; they stay the problems' own. */
 void problems_kept(const struct problems *p, struct snapshot_body *b);

@@ -1,4 +1,5 @@
-/* report.c - counts, notes and the progress thread of restore and compare. Manual: agents/report.h. */
+/* report.c - counts, notes and the progress thread of restore and compare. Manual:
+ * agents/report.h. */
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -76,7 +77,8 @@ static void *beat(void *arg)
     return NULL;
 }
 
-int report_begin(struct report *r, struct wire *w, unsigned phase, uint64_t total_files, struct err *e)
+int report_begin(struct report *r, struct wire *w, unsigned phase, uint64_t total_files,
+                 struct err *e)
 {
     struct report_thread *t = calloc(1, sizeof *t);
     if (!t)
@@ -135,7 +137,8 @@ void report_at(struct report *r, const char *path, size_t len)
     pthread_mutex_unlock(&t->lock);
 }
 
-static void send_note(struct report *r, bool problem, const char *path, size_t len, const char *text)
+static void send_note(struct report *r, bool problem, const char *path, size_t len,
+                      const char *text)
 {
     char *full = path && len < MAX_PATH_BYTES ? malloc(len + 1) : NULL;
     struct msg_note m = { .problem = problem, .text = text, .path = "" };

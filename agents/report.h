@@ -1,8 +1,8 @@
 /*
- * report.h - what a restore or comparison tells the orchestrator while it works: counts, notes, and a
- * PROGRESS frame every second from a thread of its own (a long syncfs must not look like a dead agent).
- * All functions may be called from several threads; a note that cannot be sent is only counted: the
- * broken wire shows elsewhere.
+ * report.h - what a restore or comparison tells the orchestrator while it works: counts, notes,
+ * and a PROGRESS frame every second from a thread of its own (a long syncfs must not look like a
+ * dead agent). All functions may be called from several threads; a note that cannot be sent is
+ * only counted: the broken wire shows elsewhere.
  */
 #ifndef TWOFOLD_AGENTS_REPORT_H
 #define TWOFOLD_AGENTS_REPORT_H
@@ -12,12 +12,12 @@
 
 struct counts {
     atomic_uint_fast64_t files, dirs, others; /* in place at the end, or compared */
-    atomic_uint_fast64_t bytes;      /* content written */
-    atomic_uint_fast64_t bytes_read; /* content read from the target */
-    atomic_uint_fast64_t already;    /* files that were there already (compare: found equal) */
-    atomic_uint_fast64_t failed;     /* entries that could not be restored or compared */
+    atomic_uint_fast64_t bytes;               /* content written */
+    atomic_uint_fast64_t bytes_read;          /* content read from the target */
+    atomic_uint_fast64_t already; /* files that were there already (compare: found equal) */
+    atomic_uint_fast64_t failed;  /* entries that could not be restored or compared */
     atomic_uint_fast64_t set_aside;
-    atomic_uint_fast64_t problems;   /* notes with `problem` */
+    atomic_uint_fast64_t problems; /* notes with `problem` */
 };
 
 struct report {
@@ -27,7 +27,8 @@ struct report {
 };
 
 /* phase as in struct msg_progress. total_files: 0 when not known. */
-int report_begin(struct report *r, struct wire *w, unsigned phase, uint64_t total_files, struct err *e);
+int report_begin(struct report *r, struct wire *w, unsigned phase, uint64_t total_files,
+                 struct err *e);
 void report_end(struct report *r); /* ends the thread; NULL-safe for a report never begun */
 void report_phase(struct report *r, unsigned phase);
 /* The path (manifest's form, no leading '/') that is worked on. */

@@ -8,8 +8,8 @@
  *     place_file.c  regular files
  *     content.c     extents, the hash over them, and what is on disk
  *
- * Functions that return int: 0, FAILED_HERE (this entry cannot be restored; e says why, the rest goes on), or
- * negative (the whole cannot go on).
+ * Functions that return int: 0, FAILED_HERE (this entry cannot be restored; e says why, the rest
+ * goes on), or negative (the whole cannot go on).
  */
 #ifndef TWOFOLD_AGENTS_RESTORE_RUN_H
 #define TWOFOLD_AGENTS_RESTORE_RUN_H
@@ -27,7 +27,7 @@
 enum { FAILED_HERE = 1 };
 
 #define IO_BYTES (256u << 10)
-#define TOKEN_BYTES 17       /* 16 hex digits */
+#define TOKEN_BYTES 17 /* 16 hex digits */
 #define MAX_OPEN_DIRS 100
 #define MAX_DEPTH 65536
 #define MAX_OTHER_FS 16
@@ -35,42 +35,43 @@ enum { FAILED_HERE = 1 };
 
 struct target {
     int fd;
-    bool made;       /* by this restore: it was not there */
-    bool empty;      /* when this run began */
-    bool continuing; /* the marker of the same restore was there */
-    bool has_marker; /* ours; to be removed at the end */
+    bool made;               /* by this restore: it was not there */
+    bool empty;              /* when this run began */
+    bool continuing;         /* the marker of the same restore was there */
+    bool has_marker;         /* ours; to be removed at the end */
     char token[TOKEN_BYTES]; /* in the names of temporary files */
-    int aside_fd;    /* -1 until something is set aside */
+    int aside_fd;            /* -1 until something is set aside */
     char aside_name[64];
 };
 
 struct dir {
-    int fd;             /* -1: closed for now, or lost */
+    int fd; /* -1: closed for now, or lost */
     dev_t dev;
     ino_t ino;
-    size_t path_len;    /* its path is so much of dirs.path */
-    bool fresh;         /* made by this run: nothing is in it but what this run put there */
-    bool lost;          /* could not be made: what belongs into it fails */
-    bool give_meta;     /* its metadata is to be that of the snapshot */
+    size_t path_len; /* its path is so much of dirs.path */
+    bool fresh;      /* made by this run: nothing is in it but what this run put there */
+    bool lost;       /* could not be made: what belongs into it fails */
+    bool give_meta;  /* its metadata is to be that of the snapshot */
     bool inherit_acl, inherit_flags; /* what is made in it gets some */
-    uint32_t unlocked;  /* flags that it had before they were taken away for the time being */
+    uint32_t unlocked;   /* flags that it had before they were taken away for the time being */
     struct entry *saved; /* owned; NULL when the snapshot says nothing of it */
 };
 
 struct dirs {
-    struct dir *v; /* [0] is the target */
+    struct dir *v;             /* [0] is the target */
     size_t n, cap, first_open; /* v[1..first_open) are closed */
-    char *path;    /* of the innermost, relative to the target */
+    char *path;                /* of the innermost, relative to the target */
     size_t path_cap;
 };
 
 struct run {
-    struct wire *w;                 /* borrowed */
-    const struct msg_restore *m;    /* borrowed */
+    struct wire *w;              /* borrowed */
+    const struct msg_restore *m; /* borrowed */
     struct snapshot_body *body;
     struct pathset *set, *everything;
     struct fetch *fetch;
-    struct entries *walk, *links_walk, *runs_walk; /* in order; first names of links; runs of sparse files */
+    struct entries *walk, *links_walk,
+        *runs_walk; /* in order; first names of links; runs of sparse files */
     struct report rep;
     struct setmeta *sm;
     struct target t;
@@ -78,14 +79,14 @@ struct run {
     int state_fd;
     struct linktable *links;
     struct spool *late_flags;
-    dev_t other_dev[MAX_OTHER_FS];  /* file systems below the target, to be synced, too */
+    dev_t other_dev[MAX_OTHER_FS]; /* file systems below the target, to be synced, too */
     int other_fd[MAX_OTHER_FS];
     size_t n_other;
-    size_t strip_len;               /* so many bytes of every path are not restored */
+    size_t strip_len; /* so many bytes of every path are not restored */
     unsigned temps;
-    uint32_t uid, gid;              /* whose what we make is */
+    uint32_t uid, gid; /* whose what we make is */
     struct sha256 *sha;
-    uint8_t *io;                    /* IO_BYTES */
+    uint8_t *io; /* IO_BYTES */
 };
 
 /* Where an entry goes. */
@@ -98,17 +99,20 @@ struct place {
     char name[NAME_MAX + 1];
 };
 
-/* --- apply.c ------------------------------------------------------------------------------------- */
-/* The path below the target, false when it has none (above what is stripped). Length 0: the target. */
-bool run_relative(const struct run *r, const char *path, size_t len, const char **ret, size_t *ret_len);
+/* --- apply.c ---------------------------------------------------------------------------------- */
+/* The path below the target, false when it has none (above what is stripped). Length 0: the
+ * target. */
+bool run_relative(const struct run *r, const char *path, size_t len, const char **ret,
+                  size_t *ret_len);
 /* -ERR_INTERRUPTED after a signal, or why the wire broke; else 0. To be asked between entries. */
 int run_check(struct run *r, struct err *e);
 /* For struct disk_check: counts what was read; true when it is time to stop. ctx is the run. */
 bool run_stop(void *ctx, uint64_t n);
-/* Does this error end the whole restore (disk full, read-only)? Then it is returned, else FAILED_HERE. */
+/* Does this error end the whole restore (disk full, read-only)? Then it is returned, else
+ * FAILED_HERE. */
 int run_judge(int code);
 
-/* --- target.c ------------------------------------------------------------------------------------- */
+/* --- target.c --------------------------------------------------------------------------------- */
 int target_open(struct run *r, struct err *e);
 /* Removes the marker. */
 int target_finish(struct run *r, struct err *e);
@@ -117,28 +121,30 @@ void target_close(struct run *r);
 void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES]);
 /* Deletes what an earlier run of the same restore left in this folder unfinished. */
 int target_sweep(struct run *r, int dir_fd, struct err *e);
-/* Puts what is at p into the aside folder, under the same relative path. *keep: it should stay here, too, as a
- * hard link, so that there is no moment without it; set to whether it did. */
+/* Puts what is at p into the aside folder, under the same relative path. *keep: it should stay
+ * here, too, as a hard link, so that there is no moment without it; set to whether it did. */
 int target_set_aside(struct run *r, const struct place *p, bool *keep, struct err *e);
 
-/* --- dirs.c ---------------------------------------------------------------------------------------- */
+/* --- dirs.c ----------------------------------------------------------------------------------- */
 int dirs_begin(struct run *r, struct err *e);
 void dirs_done(struct dirs *d); /* closes without giving metadata */
-/* Goes to the folder that holds the place (its path must be set), leaving those that it is not in; those
- * missing are made. The place's dir may be lost. It is good until the next call of a dirs_ function. */
+/* Goes to the folder that holds the place (its path must be set), leaving those that it is not in;
+ * those missing are made. The place's dir may be lost. It is good until the next call of a dirs_
+ * function. */
 int dirs_place(struct run *r, struct place *p, struct err *e);
 /* Makes or enters the folder of an entry. way: it is only on the way to what is asked for. */
 int dirs_enter(struct run *r, const struct entry *en, struct place *p, bool way, struct err *e);
 /* Leaves all but the target itself. */
 int dirs_leave_all(struct run *r, struct err *e);
-/* Gives the target the metadata that was saved for it; its inode flags only when it is the last thing done. */
+/* Gives the target the metadata that was saved for it; its inode flags only when it is the last
+ * thing done. */
 void dirs_finish_root(struct run *r, bool last);
 /* Sets the flags that had to wait. */
 int dirs_late_flags(struct run *r, struct err *e);
-int dirs_add_late_flags(struct run *r, const struct object *o, const char *path, size_t len, uint32_t flags,
-                        struct err *e);
+int dirs_add_late_flags(struct run *r, const struct object *o, const char *path, size_t len,
+                        uint32_t flags, struct err *e);
 
-/* --- place.c ----------------------------------------------------------------------------------------- */
+/* --- place.c ---------------------------------------------------------------------------------- */
 enum way { WAY_FREE, WAY_SAME_TYPE, WAY_OTHER };
 /* What is at p already; *st is filled unless free. */
 int place_look(struct run *r, const struct place *p, mode_t type, enum way *ret, struct stat *st,
@@ -146,15 +152,16 @@ int place_look(struct run *r, const struct place *p, mode_t type, enum way *ret,
 /* Something else is in the way: set aside, or FAILED_HERE. */
 int place_clear(struct run *r, const struct place *p, struct err *e);
 /* Gives the temporary object its name; `way` is what place_look said. */
-int place_rename(struct run *r, const struct place *p, const char *temp, enum way way, struct err *e);
+int place_rename(struct run *r, const struct place *p, const char *temp, enum way way,
+                 struct err *e);
 int place_symlink(struct run *r, const struct entry *en, const struct place *p, struct err *e);
 int place_node(struct run *r, const struct entry *en, const struct place *p, struct err *e);
 int place_hardlink(struct run *r, const struct entry *en, const struct place *p, struct err *e);
 /* Remembers what stands for a path of the snapshot, so that links can be made to it. */
-int place_remember(struct run *r, const struct entry *en, const struct place *p, const struct stat *st,
-                   struct err *e);
+int place_remember(struct run *r, const struct entry *en, const struct place *p,
+                   const struct stat *st, struct err *e);
 
-/* --- place_file.c -------------------------------------------------------------------------------------- */
+/* --- place_file.c ----------------------------------------------------------------------------- */
 /* `walk` is where en came from; its continuations are read from there. */
 int place_file(struct run *r, struct entries *walk, struct entry *en, const struct place *p,
                struct err *e);

@@ -30,7 +30,8 @@ struct child {
     int fd;
 };
 
-static int note(struct walk *w, bool problem, const char *path, size_t len, const char *text, struct err *e)
+static int note(struct walk *w, bool problem, const char *path, size_t len, const char *text,
+                struct err *e)
 {
     return w->o->on_note ? w->o->on_note(w->o->ctx, problem, path, len, text, e) : 0;
 }
@@ -92,8 +93,12 @@ static bool has_cache_tag(const struct walk *w, int fd)
 /* Goes into the folder; takes c->fd. In an `above` level the roots say what is read. */
 static int enter(struct walk *w, struct child *c, bool above, struct err *e)
 {
-    struct level l = { .fd = c->fd, .dev = c->st.dev, .ino = c->st.ino, .above = above,
-                       .root_next = c->lo + c->root, .root_hi = c->hi };
+    struct level l = { .fd = c->fd,
+                       .dev = c->st.dev,
+                       .ino = c->st.ino,
+                       .above = above,
+                       .root_next = c->lo + c->root,
+                       .root_hi = c->hi };
     c->fd = -1;
     if (dir_stack_push(&w->dirs, &l, e) < 0)
         return -e->code;
@@ -164,7 +169,8 @@ static int visit(struct walk *w, struct child *c, struct err *e)
         int sys = errno;
         if (above || c->root)
             return roots_lost(w, c, sys, e);
-        return note_here(w, true, sys == ENOENT ? _("vanished while it was being captured") : strerror(sys), e);
+        return note_here(
+            w, true, sys == ENOENT ? _("vanished while it was being captured") : strerror(sys), e);
     }
     if (S_ISDIR(c->st.mode))
         return folder(w, c, above, e);
@@ -214,7 +220,8 @@ static int leave(struct walk *w, struct err *e)
 {
     if (dir_stack_pop(&w->dirs) == 0)
         return 0;
-    return note_here(w, true, _("was moved while it was being captured; the rest of it is missing"), e);
+    return note_here(w, true, _("was moved while it was being captured; the rest of it is missing"),
+                     e);
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */

@@ -31,7 +31,7 @@ struct scan_stat {
     uint32_t mtime_ns, ctime_ns;
 };
 
-struct scan_item { /* all borrowed for the time of the call */
+struct scan_item {    /* all borrowed for the time of the call */
     const char *path; /* as in the manifest; NUL-terminated */
     size_t path_len;
     int dir_fd;       /* the folder that it is in */
@@ -51,7 +51,8 @@ struct scan_opts {
     size_t max_open;   /* 0: SCAN_MAX_OPEN */
     /* Negative ends the walk with that code; they fill e. on_note may be NULL. */
     int (*on_entry)(void *ctx, const struct scan_item *it, struct err *e);
-    int (*on_note)(void *ctx, bool problem, const char *path, size_t len, const char *text, struct err *e);
+    int (*on_note)(void *ctx, bool problem, const char *path, size_t len, const char *text,
+                   struct err *e);
     void *ctx;
 };
 #define SCAN_MAX_OPEN 128

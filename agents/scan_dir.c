@@ -87,7 +87,8 @@ int dir_stack_push(struct dir_stack *d, const struct level *l, struct err *e)
 /* --- names ------------------------------------------------------------------------------------ */
 static int compare(const void *a, const void *b, void *names)
 {
-    return strcmp((const char *)names + *(const size_t *)a, (const char *)names + *(const size_t *)b);
+    return strcmp((const char *)names + *(const size_t *)a,
+                  (const char *)names + *(const size_t *)b);
 }
 
 static int add_name(struct dir_stack *d, const char *name, struct err *e)
@@ -164,7 +165,8 @@ const char *dir_stack_next(struct dir_stack *d)
     return top->next < top->n ? name_at(d, top->next++) : NULL;
 }
 
-int dir_stack_name(struct dir_stack *d, const char *name, size_t len, const char **ret_name, struct err *e)
+int dir_stack_name(struct dir_stack *d, const char *name, size_t len, const char **ret_name,
+                   struct err *e)
 {
     size_t at = dir_stack_top(d)->path_len;
     size_t start = at + (at > 0), need = start + len;
@@ -278,12 +280,12 @@ int dir_open(int dir_fd, const char *name, bool follow, bool path_only)
 bool dir_is_pseudo(int fd)
 {
     static const uint32_t magic[] = {
-        PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
-        TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, PSTOREFS_MAGIC, DEVPTS_SUPER_MAGIC,
-        SELINUX_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC, NSFS_MAGIC,
-        0x62656570, /* configfs */
-        0x65735543, /* fusectl */
-        0x19800202, /* mqueue */
+        PROC_SUPER_MAGIC, SYSFS_MAGIC,        CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+        DEBUGFS_MAGIC,    TRACEFS_MAGIC,      SECURITYFS_MAGIC,   BPF_FS_MAGIC,
+        PSTOREFS_MAGIC,   DEVPTS_SUPER_MAGIC, SELINUX_MAGIC,      EFIVARFS_MAGIC,
+        BINFMTFS_MAGIC,   NSFS_MAGIC,         0x62656570, /* configfs */
+        0x65735543,                                       /* fusectl */
+        0x19800202,                                       /* mqueue */
     };
     struct statfs fs;
     if (fstatfs(fd, &fs) < 0)

@@ -46,7 +46,8 @@ void dir_stack_keep_only(struct dir_stack *d, const char *name);
 const char *dir_stack_next(struct dir_stack *d); /* the next name on top, or NULL */
 /* Appends the name to the path of the folder on top; *ret_name is where it stands there. 1: the path would
  * be too long (then it is that of the folder). */
-int dir_stack_name(struct dir_stack *d, const char *name, size_t len, const char **ret_name, struct err *e);
+int dir_stack_name(struct dir_stack *d, const char *name, size_t len, const char **ret_name,
+                   struct err *e);
 /* Leaves the folder on top; the path becomes that of the one above. 1: that one cannot be opened again
  * (it was moved) and has no more names. */
 int dir_stack_pop(struct dir_stack *d);

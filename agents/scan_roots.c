@@ -75,7 +75,8 @@ void roots_done(struct roots *r)
     *r = (struct roots){ 0 };
 }
 
-void roots_within(const struct roots *r, const char *path, size_t len, size_t *ret_lo, size_t *ret_hi)
+void roots_within(const struct roots *r, const char *path, size_t len, size_t *ret_lo,
+                  size_t *ret_hi)
 {
     size_t lo = 0, hi = r->n;
     while (lo < hi) {

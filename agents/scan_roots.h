@@ -24,6 +24,7 @@ void roots_done(struct roots *r);
 char **roots_absolute(const struct roots *r);
 void roots_absolute_free(char **paths, size_t n); /* NULL-safe */
 /* The roots within a path, itself included: [*ret_lo, *ret_hi). */
-void roots_within(const struct roots *r, const char *path, size_t len, size_t *ret_lo, size_t *ret_hi);
+void roots_within(const struct roots *r, const char *path, size_t len, size_t *ret_lo,
+                  size_t *ret_hi);
 
 #endif

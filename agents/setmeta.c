@@ -57,15 +57,15 @@ static void problem(struct setmeta *s, const struct object *o, const char *what,
     report_problem(s->rep, o->path, o->path_len, "%s: %s", what, strerror(sys));
 }
 
-/* The name of an O_PATH descriptor for calls that take none. It leads to the object itself, even when that
- * is a symbolic link. */
+/* The name of an O_PATH descriptor for calls that take none. It leads to the object itself, even
+ * when that is a symbolic link. */
 static const char *via(int fd, char out[32])
 {
     snprintf(out, 32, "/proc/self/fd/%d", fd);
     return out;
 }
 
-/* --- inode flags --------------------------------------------------------------------------------- */
+/* --- inode flags ------------------------------------------------------------------------------ */
 static int get_flags(int fd, int *ret)
 {
     *ret = 0;
@@ -121,9 +121,9 @@ void setmeta_flags(struct setmeta *s, const struct object *o, uint32_t wanted)
     problem(s, o, _("not all of its inode flags could be set"), sys);
 }
 
-/* --- extended attributes ----------------------------------------------------------------------------- */
-/* What the system itself puts on new objects. It is overwritten where the snapshot has it, and neither
- * removed nor missed where it has not. */
+/* --- extended attributes ---------------------------------------------------------------------- */
+/* What the system itself puts on new objects. It is overwritten where the snapshot has it, and
+ * neither removed nor missed where it has not. */
 static bool is_label(const char *name)
 {
     static const char *const labels[] = { "security.selinux", "security.SMACK64", "security.ima",
@@ -150,7 +150,8 @@ static const struct xattr *find_xattr(const struct xattr *v, size_t n, const str
     return NULL;
 }
 
-static void list_xattrs(struct setmeta *s, const struct object *o, const struct xattr **ret, size_t *n)
+static void list_xattrs(struct setmeta *s, const struct object *o, const struct xattr **ret,
+                        size_t *n)
 {
     if (o->o_path)
         (void)meta_xattrs(s->meta, -1, o->dir_fd, o->name, ret, n);
@@ -169,7 +170,8 @@ static void remove_extras(struct setmeta *s, const struct object *o, const struc
             continue;
         int r = sys_fault_step();
         if (r == 0)
-            r = o->o_path ? removexattr(via(o->fd, path), have[i].name) : fremovexattr(o->fd, have[i].name);
+            r = o->o_path ? removexattr(via(o->fd, path), have[i].name)
+                          : fremovexattr(o->fd, have[i].name);
         if (r < 0 && errno != ENODATA)
             report_problem(s->rep, o->path, o->path_len,
                            _("extended attribute \"%s\" could not be removed: %s"), have[i].name,
@@ -193,7 +195,8 @@ static void set_xattr(struct setmeta *s, const struct object *o, const struct xa
                        _("extended attribute \"%s\" could not be set: %s"), name, strerror(errno));
 }
 
-/* ACLs are set when the mode is, which they refine; a capability when nothing follows that would clear it. */
+/* ACLs are set when the mode is, which they refine; a capability when nothing follows that would
+ * clear it. */
 static bool is_late(const struct xattr *x)
 {
     return same_name(x, ACL_ACCESS) || same_name(x, ACL_DEFAULT) || same_name(x, CAPABILITY);
@@ -223,7 +226,7 @@ void setmeta_strip(int fd, bool acl, bool flags)
         (void)put_flags(fd, now & ~(int)FFLAGS_RESTORED);
 }
 
-/* --- owner, mode, times ---------------------------------------------------------------------------------- */
+/* --- owner, mode, times ----------------------------------------------------------------------- */
 static bool set_owner(struct setmeta *s, const struct object *o, const struct entry *en)
 {
     if (o->st.st_uid == en->uid && o->st.st_gid == en->gid)
@@ -291,7 +294,8 @@ static void set_times(struct setmeta *s, const struct object *o, const struct en
                     _("the file system cannot hold its time of modification"));
 }
 
-void setmeta_apply(struct setmeta *s, const struct object *o, const struct entry *en, bool *ret_unlocked)
+void setmeta_apply(struct setmeta *s, const struct object *o, const struct entry *en,
+                   bool *ret_unlocked)
 {
     if (!o->clean && !o->o_path && setmeta_unlock(o->fd) && ret_unlocked)
         *ret_unlocked = true;
@@ -306,7 +310,7 @@ void setmeta_apply(struct setmeta *s, const struct object *o, const struct entry
     set_times(s, o, en);
 }
 
-/* --- differences --------------------------------------------------------------------------------------------- */
+/* --- differences ------------------------------------------------------------------------------ */
 static bool same_xattrs(struct setmeta *s, const struct object *o, const struct entry *en)
 {
     const struct xattr *have;

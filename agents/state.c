@@ -29,7 +29,8 @@ void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES])
     snprintf(ret, STATE_NAME_BYTES, "%.32s", id_hex(&h, hex));
 }
 
-static void file_names(const struct state_key *k, char name[STATE_NAME_BYTES + 8], char fresh[STATE_NAME_BYTES + 8])
+static void file_names(const struct state_key *k, char name[STATE_NAME_BYTES + 8],
+                       char fresh[STATE_NAME_BYTES + 8])
 {
     char base[STATE_NAME_BYTES];
     state_name(k, base);
@@ -86,7 +87,8 @@ static int check_hash(int fd, uint64_t size, struct err *e)
     return rc;
 }
 
-static int read_ends(struct state_reader *s, uint64_t size, const struct state_key *k, struct err *e)
+static int read_ends(struct state_reader *s, uint64_t size, const struct state_key *k,
+                     struct err *e)
 {
     uint8_t head[4 + 1 + ID_BYTES + 2 * (MAX_NAME_BYTES + 2)], foot[SUMMARY_BYTES];
     struct wbuf expect = WBUF_INIT;

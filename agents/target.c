@@ -1,6 +1,6 @@
-/* target.c - the target folder of a restore: whether it may be used, the marker that says which restore it belongs
- * to, and what is set aside. The marker is text: what it is, the snapshot, the hash of the selection,
- * and the token in the names of this restore's temporary files. */
+/* target.c - the target folder of a restore: whether it may be used, the marker that says which
+ * restore it belongs to, and what is set aside. The marker is text: what it is, the snapshot, the
+ * hash of the selection, and the token in the names of this restore's temporary files. */
 #include "agents/restore_run.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -16,8 +16,10 @@
 #define MARKER_BYTES 512
 #define MAX_ASIDE_TRIES 100
 #define MARKER_FIRST "twofold restore 1"
+#define MARKER_MADE "target made\ntoken "
+#define MARKER_FOUND "target found\ntoken "
 
-/* --- names -------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES])
 {
     snprintf(out, TEMP_NAME_BYTES, "%s%s-%x", RESTORE_TEMP, r->t.token, r->temps++);
@@ -98,7 +100,7 @@ static int found_one(void *ctx, int dir_fd, const char *name, struct err *e)
     return strcmp(name, "lost+found") != 0 && !is_temp(name, NULL);
 }
 
-/* --- the marker ------------------------------------------------------------------------------------- */
+/* --- the marker ------------------------------------------------------------------------------- */
 static void selection_hash(const struct run *r, char hex[ID_HEX_BYTES])
 {
     struct sha256 *sha = sha256_new();
@@ -122,7 +124,7 @@ static void marker_head(const struct run *r, char out[MARKER_BYTES])
     selection_hash(r, selection);
     snprintf(out, MARKER_BYTES,
              MARKER_FIRST ": this folder is being restored; the same command continues\n"
-             "snapshot %s\nselection %s\nstrip %d\n",
+                          "snapshot %s\nselection %s\nstrip %d\n",
              snapshot, selection, r->m->strip_source ? 1 : 0);
 }
 
@@ -132,8 +134,8 @@ static void read_marker(struct run *r)
     char head[MARKER_BYTES], text[MARKER_BYTES + 64], token[TOKEN_BYTES];
     struct stat st;
     uint8_t bytes[(TOKEN_BYTES - 1) / 2];
-    int made;
-    int fd = sys_openat(r->t.fd, RESTORE_MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, NULL);
+    int fd = sys_openat(r->t.fd, RESTORE_MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0,
+                        NULL);
     if (fd < 0)
         return;
     ssize_t n = -1;
@@ -144,12 +146,21 @@ static void read_marker(struct run *r)
         return;
     text[n] = '\0';
     marker_head(r, head);
-    if (strncmp(text, head, strlen(head)) != 0 ||
-        sscanf(text + strlen(head), "made %d\ntoken %16s\n", &made, token) != 2 ||
-        !hex_decode(token, bytes, sizeof bytes))
+    if (strncmp(text, head, strlen(head)) != 0)
+        return;
+    const char *rest = text + strlen(head);
+    bool made = strncmp(rest, MARKER_MADE, strlen(MARKER_MADE)) == 0;
+    if (!made && strncmp(rest, MARKER_FOUND, strlen(MARKER_FOUND)) != 0)
+        return;
+    rest += strlen(made ? MARKER_MADE : MARKER_FOUND);
+    if (strnlen(rest, TOKEN_BYTES) < TOKEN_BYTES)
+        return;
+    memcpy(token, rest, TOKEN_BYTES - 1);
+    token[TOKEN_BYTES - 1] = '\0';
+    if (!hex_decode(token, bytes, sizeof bytes))
         return;
     memcpy(r->t.token, token, sizeof token);
-    r->t.made = made == 1;
+    r->t.made = made;
     r->t.continuing = true;
 }
 
@@ -158,7 +169,8 @@ static int write_marker(struct run *r, struct err *e)
     char text[MARKER_BYTES + 64], temp[TEMP_NAME_BYTES];
     marker_head(r, text);
     size_t n = strlen(text);
-    snprintf(text + n, sizeof text - n, "made %d\ntoken %s\n", r->t.made, r->t.token);
+    snprintf(text + n, sizeof text - n, "%s%s\n", r->t.made ? MARKER_MADE : MARKER_FOUND,
+             r->t.token);
     target_temp_name(r, temp);
     int fd = sys_openat(r->t.fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, e);
     if (fd < 0)
@@ -179,7 +191,7 @@ static int write_marker(struct run *r, struct err *e)
     return sys_fsync_dir(r->t.fd, ".", e);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 static int make_target(struct run *r, struct err *e)
 {
     char *path = strdup(r->m->target);
@@ -210,8 +222,9 @@ static int not_empty(const struct run *r, struct err *e)
 {
     err_set(e, ERR_EXISTS, _("the folder is not empty"));
     err_wrap(e, _("restore to \"%s\""), r->m->target);
-    return err_next(e, _("give another folder, or --overwrite to restore on top of what is there (it is "
-                         "set aside); a restore that was interrupted is continued by the same command"));
+    return err_next(
+        e, _("give another folder, or --overwrite to restore on top of what is there (it is "
+             "set aside); a restore that was interrupted is continued by the same command"));
 }
 
 int target_open(struct run *r, struct err *e)
@@ -260,7 +273,7 @@ void target_close(struct run *r)
     r->t.fd = r->t.aside_fd = -1;
 }
 
-/* --- setting aside ---------------------------------------------------------------------------------------- */
+/* --- setting aside ---------------------------------------------------------------------------- */
 static int make_aside(struct run *r, struct err *e)
 {
     char hex[ID_HEX_BYTES], stamp[32];
@@ -271,8 +284,8 @@ static int make_aside(struct run *r, struct err *e)
     id_hex(&r->m->snapshot_id, hex);
     int rc = -ERR_EXISTS;
     for (int i = 0; rc == -ERR_EXISTS && i < MAX_ASIDE_TRIES; i++) {
-        snprintf(r->t.aside_name, sizeof r->t.aside_name, i ? "%s%.8s-%s-%d" : "%s%.8s-%s", RESTORE_ASIDE,
-                 hex, stamp, i);
+        snprintf(r->t.aside_name, sizeof r->t.aside_name, i ? "%s%.8s-%s-%d" : "%s%.8s-%s",
+                 RESTORE_ASIDE, hex, stamp, i);
         rc = sys_mkdirat(r->t.fd, r->t.aside_name, 0700, e);
     }
     if (rc < 0)
@@ -312,7 +325,8 @@ static int move_locked(const struct place *p, int to, struct err *e)
     int rc = sys_renameat(p->dir->fd, p->name, to, p->name, false, e);
     if (rc == 0 || (errno != EPERM && errno != EACCES))
         return rc;
-    int fd = sys_openat(p->dir->fd, p->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, 0, NULL);
+    int fd = sys_openat(p->dir->fd, p->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, 0,
+                        NULL);
     uint32_t had = fd < 0 ? 0 : setmeta_unlock(fd);
     if (had) {
         rc = sys_renameat(p->dir->fd, p->name, to, p->name, false, e);

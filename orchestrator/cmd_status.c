@@ -31,33 +31,19 @@ struct status {
 };
 
 /* --- lines ------------------------------------------------------------------------------------------ */
-/* "label text", broken at blanks so that no line is wider than 80 columns. */
+/* "label text", broken so that no line is wider than 80 columns (but for a long path). */
 static void print_wrapped(struct ui *ui, const char *label, const char *text)
 {
-    size_t room = 80 - INDENT - text_width(label);
-    char *clean = text_clean(text, strlen(text), false), *at = clean;
-    bool first = true;
     int hang = (int)text_width(label);
-    while (*at) {
-        size_t take = strlen(at);
-        char *part = strdup(at);
-        if (!part)
-            break;
-        while (text_width(part) > room) {
-            char *blank = strrchr(part, ' ');
-            if (!blank)
-                break; /* one long word, a path: not to be torn */
-            *blank = '\0';
-            take = (size_t)(blank - part);
-        }
-        if (first)
-            ui_line(ui, "%*s%s%s", INDENT, "", label, part);
+    size_t room = 80 - INDENT - (size_t)hang;
+    char *clean = text_clean(text, strlen(text), false);
+    for (const char *at = clean; *at; at += strspn(at, " ")) {
+        size_t take = text_break(at, room);
+        if (at == clean)
+            ui_line(ui, "%*s%s%.*s", INDENT, "", label, (int)take, at);
         else
-            ui_line(ui, "%*s%*s%s", INDENT, "", hang, "", part);
-        free(part);
-        first = false;
+            ui_line(ui, "%*s%*s%.*s", INDENT, "", hang, "", (int)take, at);
         at += take;
-        at += strspn(at, " ");
     }
     free(clean);
 }
@@ -218,6 +204,11 @@ static void show_vault(struct status *st, const struct vault *v)
                 v->n_tips);
         ui_line(ui, _("  is deleted"));
         print_wrapped(ui, _("next: "), _("the next backup merges it: twofold backup POLICY"));
+    }
+    if (v->n_lost_keys) {
+        st->bad = true;
+        print_wrapped(ui, _("why:  "), _("some data keys could not be read from any copy: what they sealed is lost"));
+        print_wrapped(ui, _("next: "), _("bring every copy back; then make a new backup: twofold backup POLICY"));
     }
     if (v->n_tips == 0 && v->seen_generation) {
         st->bad = true;

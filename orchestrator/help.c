@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define NAME_COLUMNS 11
+#define COLUMNS 80
+#define HANG 8
 
 static const char choice_help[] = N_(
     "  --vault NAME            which vault, where there are several\n"
@@ -83,11 +85,13 @@ static const struct {
          "  --from PLACE            only from this copy\n"),
       true, true },
     { "scrub",
+      /* xgettext:no-c-format */
       N_("  --read-data=N%          read so much of the data and check the hashes; 100% for all\n"
          "  --open                  also open chunks and check lists (recovery key)\n"
          "Exit status 4: damage was found and is named.\n"),
       false, false },
     { "repair",
+      /* xgettext:no-c-format */
       N_("  --read-data=N%          first read so much of the data, to find what is damaged\n"
          "  --undo STAMP            put back what a repair has set aside under that stamp\n"
          "What is replaced is never deleted: it is moved to aside/ of that copy.\n"),
@@ -118,10 +122,32 @@ void help_overview(struct app *app)
            "4 damage found, 5 refused, 6 no copy could restore it, 130 interrupted."));
 }
 
+/* The usage in lines of at most 80 columns, broken between its arguments. */
+static void print_usage(const struct command *c)
+{
+    size_t column = (size_t)printf("twofold %s", c->name);
+    for (const char *at = c->usage; *at;) {
+        size_t n = *at == '>' ? strlen("> ") : 0;
+        n += strcspn(at + n, " ["); /* an option in brackets has blanks */
+        if (at[n] == '[')
+            n += strcspn(at + n, "]");
+        n += strcspn(at + n, " ");
+        char *argument = text_print("%.*s", (int)n, at);
+        if (column + 1 + text_width(argument) > COLUMNS)
+            column = (size_t)printf("\n%*s", HANG, "") - 1;
+        printf(" %s", argument);
+        column += 1 + text_width(argument);
+        free(argument);
+        at += n;
+        at += strspn(at, " ");
+    }
+    putchar('\n');
+}
+
 void help_command(struct app *app, const struct command *c)
 {
     (void)app;
-    printf("twofold %s %s\n", c->name, c->usage);
+    print_usage(c);
     printf("  %s\n", _(c->summary));
     for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
         if (strcmp(details[i].command, c->name) != 0)

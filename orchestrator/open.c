@@ -58,6 +58,8 @@ static void warn_about_copies(struct app *app, const struct vault *v)
         ui_warn(&app->ui,
                 _("no copy shows a backup, but this orchestrator has seen generation %" PRIu64),
                 v->seen_generation);
+    if (v->n_lost_keys)
+        ui_warn(&app->ui, _("some data keys could not be read from any copy: what they sealed is lost until they are back"));
     if (v->n_tips > 1)
         ui_warn(&app->ui,
                 _("%zu orchestrators have written at the same time (a fork): what all of them "

@@ -176,6 +176,42 @@ static int settle_pack(struct vault *v, struct fanout *f, const struct object_re
     return 0;
 }
 
+static int collect_any(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    struct pending_list *l = ctx;
+    (void)pending;
+    return add_ref(&l->refs, &l->n, pack, e);
+}
+
+/* A chunk whose key is gone everywhere is worth nothing: it must be stored again. */
+static int mark_keyless(struct vault *v, const struct id *id, struct err *e)
+{
+    struct chunk_place places[MAX_CHUNK_PLACES];
+    int n = chunkdb_find(v->db, id, places, e);
+    for (int i = 0; i < n; i++)
+        if (key_is_known(v, &places[i].key_id))
+            return 0;
+    return n < 0 ? n : chunkdb_mark_lost(v->db, id, e);
+}
+
+static int settle_lost_keys(struct vault *v, struct err *e)
+{
+    struct pending_list l = { 0 };
+    int rc = v->n_lost_keys ? chunkdb_each_pack(v->db, collect_any, &l, e) : 0;
+    for (size_t i = 0; rc == 0 && i < l.n; i++) {
+        struct pack_table t;
+        rc = chunkdb_pack_table(v->db, &l.refs[i].id, &t, e);
+        if (rc < 0)
+            break;
+        for (size_t k = 0; rc == 0 && k < t.n; k++)
+            if (!key_is_known(v, &t.keys[t.chunks[k].key]))
+                rc = mark_keyless(v, &t.chunks[k].id, e);
+        pack_table_done(&t);
+    }
+    free(l.refs);
+    return rc;
+}
+
 int publish_settle(struct vault *v, struct fanout *f, struct err *e)
 {
     struct pending_list l = { 0 };
@@ -186,7 +222,7 @@ int publish_settle(struct vault *v, struct fanout *f, struct err *e)
     for (size_t i = 0; rc == 0 && i < l.n; i++)
         rc = settle_pack(v, f, &l.refs[i], &keys, e);
     free(l.refs);
-    return rc;
+    return rc < 0 ? rc : settle_lost_keys(v, e);
 }
 
 /* --- keys and index ------------------------------------------------------------------------------------------------- */
@@ -203,7 +239,7 @@ int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, str
         return no_memory(e);
     v->data_keys->keys = grown;
     grown[v->data_keys->n++] = *k;
-    bool together = v->state->n_keys >= MAX_LOOSE_OBJECTS;
+    bool together = v->state->n_keys >= MAX_LOOSE_OBJECTS && v->n_lost_keys == 0;
     key_set_write(&plain, together ? v->data_keys : &one);
     rc = put_object(v, f, OBJECT_KEYS, &plain, &ref, e);
     wbuf_free(&plain);

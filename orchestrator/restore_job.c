@@ -245,11 +245,12 @@ static int converse(struct restore *r, struct err *e)
     return rc < 0 ? session_failed(r->session, rc, e) : 0;
 }
 
-static int send_job(struct restore *r, struct err *e)
+/* What the agent is to do; read before it is started, so that a damaged snapshot is one error and not two. */
+static int make_job(struct restore *r, struct wbuf *w, struct err *e)
 {
     struct restore_job *j = r->job;
     struct snapshot *s = NULL;
-    struct wbuf body = WBUF_INIT, w = WBUF_INIT;
+    struct wbuf body = WBUF_INIT;
     int rc = vault_snapshot(j->v, &j->snap->ref, &s, e);
     if (rc == 0)
         rc = vault_body(j->v, s, &body, e);
@@ -259,14 +260,12 @@ static int send_job(struct restore *r, struct err *e)
         j->msg.body = body.p;
         j->msg.body_len = body.len;
         r->progress.total_files = s->files;
-        msg_restore_write(&w, &j->msg);
-        rc = w.failed ? err_set(e, ERR_NOMEM, _("no memory"))
-                      : wire_send(session_wire(r->session), FRAME_RESTORE, &w, NULL, 0, e);
+        msg_restore_write(w, &j->msg);
+        rc = w->failed ? err_set(e, ERR_NOMEM, _("no memory")) : 0;
         j->msg.body = NULL;
     }
     snapshot_free(s);
     wbuf_free(&body);
-    wbuf_free(&w);
     return rc;
 }
 
@@ -276,9 +275,13 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
     r.progress.started_ms = sys_monotonic_ms();
     for (size_t i = 0; i < j->v->n_copies; i++)
         j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = 0;
-    int rc = session_start(app, j->agent, &r.session, e);
+    struct wbuf w = WBUF_INIT;
+    int rc = make_job(&r, &w, e);
     if (rc == 0)
-        rc = send_job(&r, e);
+        rc = session_start(app, j->agent, &r.session, e);
+    if (rc == 0)
+        rc = wire_send(session_wire(r.session), FRAME_RESTORE, &w, NULL, 0, e);
+    wbuf_free(&w);
     if (rc == 0)
         rc = converse(&r, e);
     if (r.session) {

@@ -108,6 +108,36 @@ char *text_fit(const char *s, size_t columns, bool keep_end)
     return text_print("%s%s", CUT_MARK, s);
 }
 
+/* May a line not begin with this character? Chinese has no blanks to break lines at, but rules. */
+static bool clings(const char *p, size_t len)
+{
+    static const char *const closing[] = { "、", "。", "，", "；", "：", "）", "】" };
+    for (size_t i = 0; i < sizeof closing / sizeof *closing; i++)
+        if (len == strlen(closing[i]) && memcmp(p, closing[i], len) == 0)
+            return true;
+    return false;
+}
+
+size_t text_break(const char *s, size_t columns)
+{
+    size_t n = strlen(s), done = 0, width = 0, best = 0;
+    bool after_wide = false;
+    while (done < n) {
+        int w;
+        size_t len = next_char(s + done, n - done, &w);
+        bool wide = w > 1;
+        if (done && (s[done] == ' ' || ((wide || after_wide) && !clings(s + done, len)))) {
+            if (width > columns)
+                return best ? best : done;
+            best = done;
+        }
+        width += w < 0 ? len : (size_t)w;
+        after_wide = wide;
+        done += len;
+    }
+    return width > columns && best ? best : n;
+}
+
 char *text_pad(const char *s, size_t columns, bool right)
 {
     size_t width = text_width(s);

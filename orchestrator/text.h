@@ -15,6 +15,9 @@ size_t text_width(const char *s);
 char *text_clean(const char *p, size_t n, bool names);
 /* At most `columns` wide; what is too long loses its end, or with keep_end its beginning, and shows "...". Owned. */
 char *text_fit(const char *s, size_t columns, bool keep_end);
+/* Bytes of the first line of s when it is broken into lines of `columns`: up to a blank, or beside a wide character. What
+ * cannot be broken stays whole, however wide. */
+size_t text_break(const char *s, size_t columns);
 /* s and then blanks up to `columns`; with `right` the blanks first. Longer texts stay whole. Owned. */
 char *text_pad(const char *s, size_t columns, bool right);
 /* Printf into owned memory; aborts without memory. */

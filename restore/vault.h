@@ -59,6 +59,7 @@ struct vault {
     struct chunkdb *db;
     struct id lost_index[MAX_LOST_INDEX]; /* index objects that no copy has whole: rebuilt from the packs for now */
     size_t n_lost_index;
+    size_t n_lost_keys; /* keys objects that no copy could give: what their keys sealed counts as lost, the rest is read */
     struct id writer;           /* this orchestrator; zeros for a vault opened from a copy alone */
     uint64_t seen_generation;   /* the newest that this orchestrator has written or seen */
     struct id seen_head;

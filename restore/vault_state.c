@@ -268,6 +268,12 @@ static int load_data_keys(struct vault *v, struct err *e)
     for (size_t i = 0; rc == 0 && i < v->state->n_keys; i++) {
         struct key_set *k = NULL;
         rc = vault_open_object(v, OBJECT_KEYS, &v->state->keys[i], &plain, e);
+        if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT || (rc == -ERR_UNREACHABLE && v->lock_fd < 0)) {
+            v->n_lost_keys++;
+            err_clear(e);
+            rc = 0;
+            continue;
+        }
         if (rc == 0)
             rc = key_set_read(plain.p, plain.len, &k, e);
         if (rc < 0 || !k)

@@ -34,10 +34,9 @@ void ak_vault_init(struct ak_vault *v)
 void ak_vault_done(struct ak_vault *v)
 {
     for (size_t i = 0; i < v->n_chunks; i++)
-        free(v->chunks[i].sealed);
+        free(v->chunks[i].sealed), free(v->chunks[i].plain);
     free(v->chunks);
     free(v->slots);
-    free(v->plain);
 }
 
 static size_t slot_of(const struct ak_vault *v, const struct id *id)
@@ -200,7 +199,9 @@ static void take_key(struct session *s, struct rbuf *r)
     assert_int_equal(len, KEY_BYTES + HPKE_OVERHEAD_BYTES);
     memcpy(aad, s->v->id.b, ID_BYTES);
     memcpy(aad + ID_BYTES, k->id.b, ID_BYTES);
-    struct hpke_text t = { .info = info, .info_len = sizeof info - 1, .aad = aad, .aad_len = sizeof aad };
+    struct hpke_text t = {
+        .info = info, .info_len = sizeof info - 1, .aad = aad, .aad_len = sizeof aad
+    };
     assert_int_equal(hpke_open(s->v->recovery_sk, &t, sealed, len, k->key, &e), 0);
     s->key_id = k->id;
 }
@@ -527,8 +528,9 @@ void ak_entries(const struct ak_vault *v, const struct ak_run *r, struct ak_entr
     }
     assert_int_equal(ret->n, r->body->entries);
     for (size_t i = 1; i < ret->n; i++)
-        assert_true(ret->e[i].type == ENTRY_MORE || path_cmp(ret->e[i - 1].path, ret->e[i - 1].path_len,
-                                                             ret->e[i].path, ret->e[i].path_len) < 0);
+        assert_true(ret->e[i].type == ENTRY_MORE ||
+                    path_cmp(ret->e[i - 1].path, ret->e[i - 1].path_len, ret->e[i].path,
+                             ret->e[i].path_len) < 0);
 }
 
 void ak_entries_free(struct ak_entries *k)
@@ -555,7 +557,8 @@ const struct entry *ak_entry(const struct ak_entries *k, const char *path)
         else
             hi = mid;
     }
-    bool same = lo < k->n && k->e[lo].path_len == strlen(path) && memcmp(k->e[lo].path, path, strlen(path)) == 0;
+    bool same = lo < k->n && k->e[lo].path_len == strlen(path) &&
+                memcmp(k->e[lo].path, path, strlen(path)) == 0;
     return same ? &k->e[lo] : NULL;
 }
 
@@ -579,7 +582,8 @@ static void end_run(struct content_sum *s)
     wbuf_free(&head);
 }
 
-static void take_extent(struct ak_vault *v, const struct extent *x, uint8_t *data, struct content_sum *s)
+static void take_extent(struct ak_vault *v, const struct extent *x, uint8_t *data,
+                        struct content_sum *s)
 {
     if (x->hole) {
         end_run(s);
@@ -588,20 +592,21 @@ static void take_extent(struct ak_vault *v, const struct extent *x, uint8_t *dat
         assert_true(s->sparse);
         return;
     }
-    if (!v->plain || !id_eq(&v->opened, &x->chunk)) {
-        free(v->plain);
-        v->plain = ak_open(v, &x->chunk, &v->plain_len);
-        v->opened = x->chunk;
-    }
-    assert_true(x->off <= v->plain_len && x->len <= v->plain_len - x->off);
-    memcpy(data + s->at, v->plain + x->off, x->len);
+    struct ak_chunk *c = (struct ak_chunk *)(uintptr_t)ak_find(v, &x->chunk);
+    assert_non_null(c);
+    if (!c->plain)
+        c->plain = ak_open(v, &x->chunk, &c->plain_len);
+    assert_true(x->off <= c->plain_len && x->len <= c->plain_len - x->off);
+    memcpy(data + s->at, c->plain + x->off, x->len);
     s->at += x->len;
 }
 
 uint8_t *ak_content(struct ak_vault *v, const struct ak_entries *k, const struct entry *en)
 {
     uint8_t *data = malloc(en->size + 1);
-    struct content_sum s = { .sha = sha256_new(), .data = data, .sparse = en->flags & ENTRY_SPARSE };
+    struct content_sum s = { .sha = sha256_new(),
+                             .data = data,
+                             .sparse = en->flags & ENTRY_SPARSE };
     struct id real;
     uint64_t size = en->size;
     struct id hash = en->hash;

@@ -12,8 +12,8 @@
 struct ak_chunk {
     struct id id, key_id;
     uint64_t counter;
-    uint8_t *sealed;
-    size_t len;
+    uint8_t *sealed, *plain; /* plain: once it was opened for a file's content */
+    size_t len, plain_len;
 };
 
 struct ak_key {
@@ -31,10 +31,7 @@ struct ak_vault {
     size_t n_keys;
     struct id live[256]; /* newest first */
     size_t n_live;
-    struct id opened;   /* the chunk that extents were taken from last, and its plaintext */
-    uint8_t *plain;
-    size_t plain_len;
-    bool drop;          /* do not keep what is sealed (for measuring) */
+    bool drop; /* do not keep what is sealed (for measuring) */
     /* what goes wrong, for tests; 0: nothing */
     size_t cancel_after, hang_up_after; /* so many PUTs */
 };
@@ -52,19 +49,19 @@ struct ak_run {
     unsigned compression;
     const char *policy, *source; /* NULL: "p", "s" */
     struct agent_env env;
-    const char *fault;           /* TWOFOLD_FAULT (lib/base/sys.h); without env's hooks then */
+    const char *fault; /* TWOFOLD_FAULT (lib/base/sys.h); without env's hooks then */
     /* what came of it */
-    int rc;                      /* 0: committed; else the agent's error: */
+    int rc; /* 0: committed; else the agent's error: */
     struct err err;
     struct id snapshot;
-    struct msg_snapshot sum;     /* without the body */
+    struct msg_snapshot sum; /* without the body */
     struct snapshot_body *body;
     struct ak_note *notes;
     size_t n_notes;
     struct id *reach;
     size_t n_reach, puts, asked, progress;
     uint64_t put_bytes, total_files;
-    int status;                  /* of the child */
+    int status; /* of the child */
 };
 
 /* First thing in a main whose tests set `fault`: such an agent is the test program started anew. Returns

@@ -46,7 +46,7 @@ struct rk {
     struct id last_leaf;
 };
 
-/* --- the snapshot --------------------------------------------------------------------------------------- */
+/* --- the snapshot ----------------------------------------------------------------------------- */
 struct rk *rk_new(void)
 {
     struct rk *k = calloc(1, sizeof *k);
@@ -111,7 +111,8 @@ struct id rk_chunk(struct rk *k, const void *p, size_t n)
     sha256_of(p, n, &id);
     if (find(k, &id))
         return id;
-    struct stored *s = calloc(1, sizeof *s), **slot = &k->slots[(id.b[0] | (unsigned)id.b[1] << 8) % SLOTS];
+    struct stored *s = calloc(1, sizeof *s),
+                  **slot = &k->slots[(id.b[0] | (unsigned)id.b[1] << 8) % SLOTS];
     s->id = id;
     s->counter = k->counter++;
     assert_int_equal(chunk_seal(k->box, &id, s->counter, 1, p, n, &sealed, NULL), 0);
@@ -130,7 +131,9 @@ struct entry rk_entry(const struct rk *k, enum entry_type type, const char *path
         .type = type,
         .path = path,
         .path_len = strlen(path),
-        .mode = type == ENTRY_DIR ? 0755 : type == ENTRY_SYMLINK ? 0777 : 0644,
+        .mode = type == ENTRY_DIR       ? 0755
+                : type == ENTRY_SYMLINK ? 0777
+                                        : 0644,
         .uid = k->uid,
         .gid = k->gid,
         .mtime_s = 1700000000,
@@ -268,7 +271,7 @@ void rk_lose_last_leaf(struct rk *k)
     rk_lose(k, &k->last_leaf, CHUNK_LOST);
 }
 
-/* --- the agent ---------------------------------------------------------------------------------------------- */
+/* --- the agent -------------------------------------------------------------------------------- */
 void rk_maybe_agent(int argc, char **argv)
 {
     if (argc != 4 || strcmp(argv[1], "--agent") != 0)
@@ -317,7 +320,7 @@ static pid_t start(const struct rk_job *job, const char *state, int *ret_fd)
     return pid;
 }
 
-/* --- serving it ------------------------------------------------------------------------------------------------ */
+/* --- serving it ------------------------------------------------------------------------------- */
 struct session {
     struct rk *k;
     struct rk_job *job;
@@ -379,7 +382,11 @@ static int send_chunk(struct session *s, const struct id *id)
         memcpy(copy, c->sealed, c->len);
         copy[c->len / 2] ^= 1;
     }
-    int rc = wire_send(s->w, FRAME_CHUNK, &head, !ok ? NULL : copy ? copy : c->sealed, ok ? c->len : 0, NULL);
+    int rc = wire_send(s->w, FRAME_CHUNK, &head,
+                       !ok    ? NULL
+                       : copy ? copy
+                              : c->sealed,
+                       ok ? c->len : 0, NULL);
     free(copy);
     wbuf_free(&head);
     job->chunks_sent++;
@@ -395,9 +402,9 @@ static void take_note(struct rk_job *job, struct rbuf *payload)
     struct msg_note m;
     assert_int_equal(msg_note_read(payload, &m, NULL), 0);
     job->notes = realloc(job->notes, (job->n_notes + 1) * sizeof *job->notes);
-    job->notes[job->n_notes++] = (struct rk_note){
-        .problem = m.problem, .path = strndup(m.path, m.path_len), .text = strndup(m.text, m.text_len)
-    };
+    job->notes[job->n_notes++] = (struct rk_note){ .problem = m.problem,
+                                                   .path = strndup(m.path, m.path_len),
+                                                   .text = strndup(m.text, m.text_len) };
 }
 
 static void take_diff(struct rk_job *job, struct rbuf *payload)
@@ -405,8 +412,9 @@ static void take_diff(struct rk_job *job, struct rbuf *payload)
     struct msg_diff m;
     assert_int_equal(msg_diff_read(payload, &m, NULL), 0);
     job->diffs = realloc(job->diffs, (job->n_diffs + 1) * sizeof *job->diffs);
-    job->diffs[job->n_diffs++] =
-        (struct rk_diff){ .change = m.change, .what = m.what, .path = strndup(m.path, m.path_len) };
+    job->diffs[job->n_diffs++] = (struct rk_diff){ .change = m.change,
+                                                   .what = m.what,
+                                                   .path = strndup(m.path, m.path_len) };
 }
 
 /* 0: go on; 1: done; negative: the agent has ended. */
@@ -454,9 +462,14 @@ static void send_job(struct session *s)
     struct rk_job *job = s->job;
     struct wbuf body = WBUF_INIT, head = WBUF_INIT;
     struct msg_restore m = {
-        .vault_id = k->vault_id, .snapshot_id = job->snapshot, .mode = job->mode,
-        .overwrite = job->overwrite, .strip_source = job->strip_source, .target = (char *)job->target,
-        .paths = (char **)job->paths, .exclude = (char **)job->exclude,
+        .vault_id = k->vault_id,
+        .snapshot_id = job->snapshot,
+        .mode = job->mode,
+        .overwrite = job->overwrite,
+        .strip_source = job->strip_source,
+        .target = (char *)job->target,
+        .paths = (char **)job->paths,
+        .exclude = (char **)job->exclude,
     };
     while (m.n_paths < 8 && job->paths[m.n_paths])
         m.n_paths++;
@@ -465,8 +478,11 @@ static void send_job(struct session *s)
     rk_index(k);
     if (k->n_roots == 0)
         rk_root(k, "/");
-    struct snapshot_body b = { .roots = k->roots, .n_roots = k->n_roots, .index = k->indexes,
-                               .n_index = k->n_indexes, .entries = k->entries };
+    struct snapshot_body b = { .roots = k->roots,
+                               .n_roots = k->n_roots,
+                               .index = k->indexes,
+                               .n_index = k->n_indexes,
+                               .entries = k->entries };
     snapshot_body_write(&body, &b);
     m.body = body.p;
     m.body_len = body.len;
@@ -503,7 +519,7 @@ void rk_restore(struct rk *k, struct rk_job *job)
     assert_int_equal(rmdir(state), 0);
 }
 
-/* --- results ------------------------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 void rk_job_done(struct rk_job *job)
 {
     for (size_t i = 0; i < job->n_notes; i++) {
@@ -545,7 +561,7 @@ size_t rk_problems(const struct rk_job *job)
     return n;
 }
 
-/* --- folders of a test ----------------------------------------------------------------------------------------------- */
+/* --- folders of a test ------------------------------------------------------------------------ */
 /* What rk_path returned in this test. */
 static struct {
     char **v;

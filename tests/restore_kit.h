@@ -1,6 +1,7 @@
 /*
- * restore_kit.h - an orchestrator in memory for tests of the restore side of the agent: a snapshot built entry
- * by entry with the product's own writer, served over a socket pair to a child that runs agent_restore.
+ * restore_kit.h - an orchestrator in memory for tests of the restore side of the agent: a snapshot
+ * built entry by entry with the product's own writer, served over a socket pair to a child that
+ * runs agent_restore.
  *
  *     int main(int argc, char **argv) { rk_maybe_agent(argc, argv); return cmocka_run_group_tests(...); }
  *     struct rk *k = rk_new();
@@ -22,17 +23,18 @@ void rk_maybe_agent(int argc, char **argv); /* does not return in the child */
 struct rk;
 struct rk *rk_new(void);
 void rk_free(struct rk *k);
-void rk_root(struct rk *k, const char *path);                 /* by default one: "/" */
-struct id rk_chunk(struct rk *k, const void *p, size_t n);    /* stores it, sealed */
-/* Owner: whoever runs the test, unless rk_owner. Mode 0644 (folder 0755), mtime 1700000000.123456789. */
+void rk_root(struct rk *k, const char *path);              /* by default one: "/" */
+struct id rk_chunk(struct rk *k, const void *p, size_t n); /* stores it, sealed */
+/* Owner: whoever runs the test, unless rk_owner. Mode 0644 (folder 0755), mtime
+ * 1700000000.123456789. */
 struct entry rk_entry(const struct rk *k, enum entry_type type, const char *path);
 void rk_add(struct rk *k, const struct entry *en);
 void rk_dir(struct rk *k, const char *path, unsigned mode);
 struct id rk_file(struct rk *k, const char *path, const void *p, size_t n); /* returns its chunk */
 void rk_symlink(struct rk *k, const char *path, const char *target);
 void rk_link(struct rk *k, const char *path, const char *target);
-void rk_leaf(struct rk *k);                                   /* ends the leaf; else when it is full */
-void rk_index(struct rk *k);                                  /* ends leaf and index chunk */
+void rk_leaf(struct rk *k);  /* ends the leaf; else when it is full */
+void rk_index(struct rk *k); /* ends leaf and index chunk */
 /* A leaf of its own with one symbolic link of this path, without the writer's checks. `first`: its
  * path in the index. */
 void rk_raw_symlink(struct rk *k, const char *path, const char *target, const char *first);
@@ -40,7 +42,7 @@ void rk_lose(struct rk *k, const struct id *id, enum chunk_status status);
 void rk_spoil(struct rk *k, const struct id *id, unsigned copies); /* so many copies do not open */
 void rk_lose_last_leaf(struct rk *k);
 
-void rk_owner(struct rk *k, unsigned uid, unsigned gid);      /* of entries made from now on */
+void rk_owner(struct rk *k, unsigned uid, unsigned gid); /* of entries made from now on */
 
 struct rk_note {
     bool problem;
@@ -53,17 +55,17 @@ struct rk_diff {
 };
 struct rk_job {
     /* what to do */
-    const char *target, *fault;   /* fault: TWOFOLD_FAULT of the agent, or NULL */
+    const char *target, *fault; /* fault: TWOFOLD_FAULT of the agent, or NULL */
     enum restore_mode mode;
     bool overwrite, strip_source;
     const char *paths[8], *exclude[8];
     struct id snapshot;
-    size_t kill_after;            /* SIGKILL when so many chunks were sent; 0: never */
-    unsigned uid;                 /* run as this user, 0: as we are */
+    size_t kill_after;                         /* SIGKILL when so many chunks were sent; 0: never */
+    unsigned uid;                              /* run as this user, 0: as we are */
     void (*before_chunk)(void *ctx, size_t n); /* called before the n-th chunk is sent */
     void *ctx;
     /* what came of it */
-    int rc, status;               /* 0, or the negative code of `err`; -1: the agent ended without a word */
+    int rc, status; /* 0, or the negative code of `err`; -1: the agent ended without a word */
     struct err err;
     struct msg_done done;
     struct rk_note *notes;
@@ -73,11 +75,12 @@ struct rk_job {
 };
 void rk_restore(struct rk *k, struct rk_job *job);
 void rk_job_done(struct rk_job *job);
-const struct rk_note *rk_note(const struct rk_job *job, const char *path); /* problem about it, or NULL */
+const struct rk_note *rk_note(const struct rk_job *job,
+                              const char *path); /* problem about it, or NULL */
 const struct rk_diff *rk_diff(const struct rk_job *job, const char *path);
 size_t rk_problems(const struct rk_job *job);
 
-/* --- folders of a test -------------------------------------------------------------------------------- */
+/* --- folders of a test ------------------------------------------------------------------------ */
 /* A setup and teardown for cmocka: *state is a new folder's path; it must be gone afterwards. */
 int rk_setup(void **state);
 int rk_teardown(void **state);

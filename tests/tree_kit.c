@@ -153,7 +153,8 @@ static enum entry_type type_of(mode_t mode)
     }
 }
 
-static void verify_content(struct verify *v, const struct entry *en, const struct stat *st, int dir, const char *name)
+static void verify_content(struct verify *v, const struct entry *en, const struct stat *st, int dir,
+                           const char *name)
 {
     struct err e = ERR_INIT;
     assert_int_equal(en->size, st->st_size);
@@ -167,7 +168,8 @@ static void verify_content(struct verify *v, const struct entry *en, const struc
     free(want);
 }
 
-static void verify_entry(struct verify *v, const struct entry *en, const struct stat *st, int dir, const char *name)
+static void verify_entry(struct verify *v, const struct entry *en, const struct stat *st, int dir,
+                         const char *name)
 {
     char target[4097];
     assert_false(en->flags & ENTRY_ABOVE);

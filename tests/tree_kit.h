@@ -8,10 +8,10 @@
 #include "tests/agent_kit.h"
 
 struct tree {
-    char dir[128];      /* holds src/ and state/ */
+    char dir[128]; /* holds src/ and state/ */
     char src[160], state[160];
-    int fd;             /* of src */
-    int open_before;    /* descriptors */
+    int fd;          /* of src */
+    int open_before; /* descriptors */
     struct ak_vault vault;
 };
 
@@ -22,7 +22,8 @@ int tree_teardown(void **state); /* fails on descriptors or children that are le
 void tree_mkdir(const struct tree *t, const char *path);
 void tree_file(const struct tree *t, const char *path, const void *p, size_t n);
 void tree_text(const struct tree *t, const char *path, const char *text);
-void tree_noise(const struct tree *t, const char *path, size_t n, unsigned seed); /* does not compress */
+void tree_noise(const struct tree *t, const char *path, size_t n,
+                unsigned seed); /* does not compress */
 /* A run over src, nothing of it racy, compression 3. */
 struct ak_run tree_run(const struct tree *t);
 /* "<src without the leading slash>/<path>", valid until the next call but seven. */

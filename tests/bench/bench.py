@@ -254,13 +254,19 @@ def step(results, tool, case, name, commands, **more):
 
 
 def restore_step(results, tool, case):
-    out = f'{BENCH}/run/out'
-    shutil.rmtree(out, ignore_errors=True)
+    out = tool.dir + '/out'
     commands = tool.restore(out)
     cold = drop_caches()
     step(results, tool, case, 'restore', commands, cold=cold)
     results[-1]['restored'] = count_files(out)
-    shutil.rmtree(out, ignore_errors=True)
+
+
+def clean_up(tools):
+    """All at once and long before the next restore: ext4 is slow at making files where many were deleted in the last
+    minute (it passes over their inodes one by one), and whose turn is next would pay for it."""
+    for tool in tools:
+        tool.end()
+    subprocess.run(['sync'], check=True)
 
 
 def one_round(results, tools, case, source):
@@ -275,8 +281,7 @@ def one_round(results, tools, case, source):
             step(results, tool, case, 'unchanged', tool.backup(source))
     for tool in tools:
         restore_step(results, tool, case)
-    for tool in tools:
-        tool.end()
+    clean_up(tools)
 
 
 def two_against_one(results, case, source):

@@ -22,7 +22,7 @@ cp -a "$work/v" "$work/v2" # two
 
 fresh() { # the vault as it was
     rm -rf "$work/v"
-    cp -a "$work/${1:-v2}" "$work/v"
+    cp -a "$work/v2" "$work/v"
 }
 
 damage() { python3 "$here/damage.py" "$@" >>"$work/.damage" || fail "damage.py $*"; }
@@ -131,6 +131,27 @@ for kind in keys index snapshots lists heads; do
     expect 0,1,3,4 "$t" status
     [ "$before" -eq "$failures" ] || say "    after: $(cat "$work/.damage")"
 done
+
+# A lost keys object costs what it sealed and nothing else, and the next backup stores that again.
+fresh
+first=$("$t" --json snapshots | python3 -c 'import json,sys; print([json.loads(l)["id"] for l in sys.stdin if "\"snapshot\"" in l][0])')
+damage flip-newest keys $seed "$a" "$b"
+clean "$work/out"
+expect 4 "$t" restore tree --to "$work/out"
+expect 0 "$t" restore tree --snapshot "${first:0:12}" --to "$work/first"
+expect 3 "$t" status && said 'data keys'
+expect 0 "$t" backup tree
+clean "$work/out"
+whole_again
+# A damaged snapshot is one error, of one program, and the older one is still there.
+fresh
+damage flip-newest snapshots $seed "$a" "$b"
+clean "$work/out" "$work/first"
+expect 4 "$t" restore tree --to "$work/out" && said 'snapshots/' && not_said 'twofold-agent'
+expect 0 "$t" restore tree --snapshot "${first:0:12}" --to "$work/first"
+expect 0 "$t" backup tree
+clean "$work/out"
+whole_again
 
 # --- rolled back: an older copy of a is put back ---------------------------------------------------------------------------------
 fresh

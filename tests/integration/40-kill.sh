@@ -80,7 +80,8 @@ next_run() {
 # --- killed during a backup -----------------------------------------------------------------------------------------
 for program in twofold twofold-agent; do
     count v1 $program backup tree
-    for n in $(points "$steps" $([ $program = twofold ] && echo 12 || echo 4)); do
+    many=$([ $program = twofold ] && echo 12 || echo 4)
+    for n in $(points "$steps" "$many"); do
         fresh v1
         TWOFOLD_FAULT=kill@$n TWOFOLD_FAULT_PROGRAM=$program expect 0,1,137 "$t" backup tree
         after_kill "$program killed at $n"

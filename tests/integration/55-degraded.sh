@@ -14,7 +14,8 @@ grow() { head -c "${2:-200000}" /dev/urandom >"$src/$1"; }
 
 # degraded PLACE: the run that just ended did everything but this copy, and the other one is whole.
 degraded() {
-    local bad=$1 good=$([ "$1" = a ] && echo b || echo a)
+    local bad=$1 good=a
+    [ "$bad" = b ] || good=b
     said "copy \"$bad\": LACKS" && said "copy \"$good\": complete"
     expect 3 "$t" status && said "^ *$bad +" && not_said "^ *$good +(behind|away)"
     clean "$work/out"

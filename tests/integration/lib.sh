@@ -1,5 +1,5 @@
 # lib.sh - what the scenarios share; a scenario starts with: . "$TWOFOLD_SRC/tests/integration/lib.sh"
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # It moves into a mount namespace of its own (as root), so that what it mounts is gone when it ends, and works in a
 # folder of its own below TMPDIR. $work is on a tmpfs when there may be one: what is tested there is programs, not disks.
 set -u

@@ -1,5 +1,6 @@
-/* test_apply.c - what a restore writes: every kind of object with its exact metadata, chosen paths, what is there already,
- * continuations, and what it says about that which cannot be had. docs/format.md, "Manifest". */
+/* test_apply.c - what a restore writes: every kind of object with its exact metadata, chosen
+ * paths, what is there already, continuations, and what it says about that which cannot be had.
+ * docs/format.md, "Manifest". */
 #include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 #include "tests/restore_kit.h"
@@ -20,9 +21,10 @@
 #include <cmocka.h>
 
 /* user::rw-, user:12345:r--, group::r--, mask::r--, other::--- */
-static const uint8_t acl[] = { 2, 0, 0, 0, 1, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 4, 0, 0x39, 0x30, 0, 0,
-                               4, 0, 4, 0, 0xff, 0xff, 0xff, 0xff, 16, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
-                               32, 0, 0, 0, 0xff, 0xff, 0xff, 0xff };
+static const uint8_t acl[] = { 2,    0,    0,    0,    1,    0,    6,    0,    0xff, 0xff, 0xff,
+                               0xff, 2,    0,    4,    0,    0x39, 0x30, 0,    0,    4,    0,
+                               4,    0,    0xff, 0xff, 0xff, 0xff, 16,   0,    4,    0,    0xff,
+                               0xff, 0xff, 0xff, 32,   0,    0,    0,    0xff, 0xff, 0xff, 0xff };
 
 static void ok(const struct rk_job *job)
 {
@@ -70,7 +72,7 @@ static void exact(const char *path, unsigned mode)
     assert_int_equal(st.st_mtim.tv_nsec, 123456789);
 }
 
-/* --- every kind -------------------------------------------------------------------------------------- */
+/* --- every kind ------------------------------------------------------------------------------- */
 static void add_with_xattrs(struct rk *k)
 {
     struct xattr x[] = { { "system.posix_acl_access", 23, acl, sizeof acl },
@@ -135,7 +137,8 @@ static void every_kind(void **state)
     assert_int_equal(stat_of(rk_path(to, "old")).st_mtim.tv_sec, -86400);
     rk_holds(rk_path(to, "a/file"), "hello", 5);
     rk_holds(rk_path(to, "b-link"), "abc", 3);
-    assert_int_equal(stat_of(rk_path(to, "b-link")).st_ino, stat_of(rk_path(to, "a/linked")).st_ino);
+    assert_int_equal(stat_of(rk_path(to, "b-link")).st_ino,
+                     stat_of(rk_path(to, "a/linked")).st_ino);
     char value[16];
     if (getxattr(rk_path(to, "d/with-xattrs"), "user.colour", value, sizeof value) != 4)
         assert_int_equal(errno, ENOTSUP);
@@ -178,7 +181,8 @@ static void owners_and_devices(void **state)
     }
     exact(rk_path(to, "a/suid"), 06755);
     uint8_t value[32];
-    assert_int_equal(getxattr(rk_path(to, "a/suid"), "security.capability", value, sizeof value), 20);
+    assert_int_equal(getxattr(rk_path(to, "a/suid"), "security.capability", value, sizeof value),
+                     20);
     rk_job_done(&job);
     compares(k, to, 0);
     /* Another owner, the same mode: setting the owner takes the mode's upper bits away. */
@@ -219,7 +223,7 @@ static void not_root(void **state)
     rk_free(k);
 }
 
-/* --- content ------------------------------------------------------------------------------------------- */
+/* --- content ---------------------------------------------------------------------------------- */
 #define TIB (UINT64_C(1) << 40)
 
 static void hash_run(struct sha256 *sha, uint64_t off, const void *p, uint64_t n)
@@ -237,8 +241,10 @@ static void sparse_file(void **state)
     const char *to = rk_path(*state, "out");
     struct rk *k = rk_new();
     struct id head = rk_chunk(k, "head", 4), tail = rk_chunk(k, "tailtail", 8);
-    struct extent x[] = { { .len = 4, .chunk = head }, { .len = TIB, .hole = true },
-                          { .len = 4, .chunk = tail }, { .len = 4, .chunk = tail, .off = 4 },
+    struct extent x[] = { { .len = 4, .chunk = head },
+                          { .len = TIB, .hole = true },
+                          { .len = 4, .chunk = tail },
+                          { .len = 4, .chunk = tail, .off = 4 },
                           { .len = 1u << 20, .hole = true } };
     struct entry en = rk_entry(k, ENTRY_FILE, "sparse");
     struct sha256 *sha = sha256_new();
@@ -357,7 +363,9 @@ static void deep_path(void **state)
     rk_add(k, &en);
     rk_link(k, "z", path);
     for (int i = 0; i < 2; i++) {
-        struct rk_job job = { .target = to, .overwrite = i > 0, .fault = i > 0 ? "noopenat2" : NULL };
+        struct rk_job job = { .target = to,
+                              .overwrite = i > 0,
+                              .fault = i > 0 ? "noopenat2" : NULL };
         rk_restore(k, &job);
         ok(&job);
         assert_int_equal(job.done.dirs, LEVELS);
@@ -380,7 +388,7 @@ static void deep_path(void **state)
     rk_free(k);
 }
 
-/* --- what cannot be had -------------------------------------------------------------------------------------- */
+/* --- what cannot be had ----------------------------------------------------------------------- */
 static void lost_and_bad_chunks(void **state)
 {
     const char *to = rk_path(*state, "out");
@@ -451,7 +459,7 @@ static void lost_leaf(void **state)
     rk_free(k);
 }
 
-/* --- a part of it ---------------------------------------------------------------------------------------------- */
+/* --- a part of it ----------------------------------------------------------------------------- */
 static void chosen_paths(void **state)
 {
     const char *to = rk_path(*state, "out");
@@ -501,6 +509,23 @@ static void chosen_paths(void **state)
     rk_free(k);
 }
 
+/* Where a file system cannot hold a time, that is said and nothing else suffers. */
+static void time_out_of_range(void **state)
+{
+    const char *to = rk_path(*state, "out");
+    struct rk *k = rk_new();
+    struct entry en = rk_entry(k, ENTRY_FILE, "far");
+    en.mtime_s = INT64_C(100000000000);
+    rk_add(k, &en);
+    struct rk_job job = { .target = to };
+    rk_restore(k, &job);
+    ok(&job);
+    bool held = stat_of(rk_path(to, "far")).st_mtim.tv_sec == en.mtime_s;
+    assert_int_equal(job.n_notes, held ? 0 : 1);
+    rk_job_done(&job);
+    rk_free(k);
+}
+
 static void strip_source(void **state)
 {
     const char *to = rk_path(*state, "out");
@@ -530,7 +555,7 @@ static void strip_source(void **state)
     rk_free(k);
 }
 
-/* --- what is there already ------------------------------------------------------------------------------------- */
+/* --- what is there already -------------------------------------------------------------------- */
 static void refuses_what_is_not_empty(void **state)
 {
     struct rk *k = rk_new();
@@ -646,9 +671,20 @@ int main(int argc, char **argv)
     rk_maybe_agent(argc, argv);
 #define T(f) cmocka_unit_test_setup_teardown(f, rk_setup, rk_teardown)
     const struct CMUnitTest tests[] = {
-        T(every_kind), T(owners_and_devices), T(not_root), T(sparse_file), T(file_of_many_parts),
-        T(deep_path), T(lost_and_bad_chunks), T(lost_leaf), T(chosen_paths), T(strip_source),
-        T(refuses_what_is_not_empty), T(overwrite_sets_aside), T(killed_and_continued),
+        T(every_kind),
+        T(owners_and_devices),
+        T(not_root),
+        T(sparse_file),
+        T(file_of_many_parts),
+        T(deep_path),
+        T(lost_and_bad_chunks),
+        T(lost_leaf),
+        T(chosen_paths),
+        T(time_out_of_range),
+        T(strip_source),
+        T(refuses_what_is_not_empty),
+        T(overwrite_sets_aside),
+        T(killed_and_continued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* test_apply_faults.c - a restore that is killed before, or fails at, each of its steps in turn. Whatever happens, no file
- * has wrong bytes under its name, an error that ends it leaves the marker, and the same command finishes
- * the work. */
+/* test_apply_faults.c - a restore that is killed before, or fails at, each of its steps in turn.
+ * Whatever happens, no file has wrong bytes under its name, an error that ends it leaves the
+ * marker, and the same command finishes the work. */
 #include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 #include "tests/restore_kit.h"
@@ -40,7 +40,8 @@ static struct rk *snapshot(void)
 }
 
 /* Right, or as it was before, or not there. */
-static void not_wrong(const char *to, const char *path, const char *content, size_t n, bool overwrite)
+static void not_wrong(const char *to, const char *path, const char *content, size_t n,
+                      bool overwrite)
 {
     struct stat st;
     path = rk_path(to, path);
@@ -183,7 +184,9 @@ int main(int argc, char **argv)
     rk_maybe_agent(argc, argv);
 #define T(f) cmocka_unit_test_setup_teardown(f, rk_setup, rk_teardown)
     const struct CMUnitTest tests[] = {
-        T(killed_at_every_step), T(killed_at_every_step_of_an_overwrite), T(no_space_at_every_step),
+        T(killed_at_every_step),
+        T(killed_at_every_step_of_an_overwrite),
+        T(no_space_at_every_step),
         T(broken_disk_at_every_step_of_an_overwrite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
-/* test_apply_hostile.c - a restore among enemies: links planted in the target before and while it works, paths that lead
- * outside, names that are swapped, folders that hand down ACLs and flags, files that cannot be changed. Nothing outside of the
- * target may be touched, and what is restored is exact or named. */
+/* test_apply_hostile.c - a restore among enemies: links planted in the target before and while it
+ * works, paths that lead outside, names that are swapped, folders that hand down ACLs and flags,
+ * files that cannot be changed. Nothing outside of the target may be touched, and what is restored
+ * is exact or named. */
 #include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 #include "tests/restore_kit.h"
@@ -49,7 +50,7 @@ static void add_linked(struct rk *k, const char *path, const char *content, unsi
     rk_add(k, &en);
 }
 
-/* --- planted before ---------------------------------------------------------------------------------- */
+/* --- planted before --------------------------------------------------------------------------- */
 static void symlinks_planted_before(void **state)
 {
     const char *to = rk_path(*state, "to"), *out = rk_path(*state, "out");
@@ -65,7 +66,9 @@ static void symlinks_planted_before(void **state)
         rk_write(rk_path(out, "c"), "outside", 7);
         assert_int_equal(symlink(out, rk_path(to, "a")), 0);
         assert_int_equal(symlink(rk_path(out, "c"), rk_path(to, "c")), 0);
-        struct rk_job job = { .target = to, .overwrite = true, .fault = i % 2 ? "noopenat2" : NULL };
+        struct rk_job job = { .target = to,
+                              .overwrite = true,
+                              .fault = i % 2 ? "noopenat2" : NULL };
         if (i >= 2) {
             /* Made to look like a continuation: nothing may be set aside, nor followed. */
             struct rk_job first = { .target = to, .overwrite = true, .kill_after = 1 };
@@ -114,8 +117,8 @@ static void stale_symlink_as_target_of_a_file(void **state)
     rk_free(k);
 }
 
-/* A user's file whose content happens to be right, but which is another name of somebody else's: its
- * owner must not become the user. */
+/* A user's file whose content happens to be right, but which is another name of somebody else's:
+ * its owner must not become the user. */
 static void kept_file_with_other_names(void **state)
 {
     struct rk *k = rk_new();
@@ -138,7 +141,7 @@ static void kept_file_with_other_names(void **state)
     rk_free(k);
 }
 
-/* --- planted meanwhile --------------------------------------------------------------------------------- */
+/* --- planted meanwhile ------------------------------------------------------------------------ */
 struct plant {
     const char *dir;
     size_t at; /* before this chunk is sent */
@@ -155,8 +158,8 @@ static void plant(void *ctx, size_t n)
     p->done = true;
 }
 
-/* The first file's content is held back until "a" is there; then "a" becomes a link to the outside, and
- * what would be "a/b" is one already. */
+/* The first file's content is held back until "a" is there; then "a" becomes a link to the
+ * outside, and what would be "a/b" is one already. */
 static void swap_folders(const char *dir)
 {
     rk_waits_for(rk_path(dir, "to/a"));
@@ -176,7 +179,9 @@ static void symlinks_planted_meanwhile(void **state)
     rk_file(k, "a/b/2", "two", 3);
     rk_file(k, "c", "three", 5);
     mkdir(rk_path(*state, "out"), 0755);
-    struct plant p = { .dir = *state, .at = 2, .act = swap_folders }; /* index, leaf, then content */
+    struct plant p = { .dir = *state,
+                       .at = 2,
+                       .act = swap_folders }; /* index, leaf, then content */
     struct rk_job job = { .target = rk_path(*state, "to"), .before_chunk = plant, .ctx = &p };
     rk_restore(k, &job);
     assert_true(p.done);
@@ -211,19 +216,20 @@ static void swapped_link_target(void **state)
     assert_true(p.done);
     assert_int_equal(job.rc, 0);
     rk_holds(rk_path(*state, "to/c"), "mine", 4);
-    assert_int_not_equal(stat_of(rk_path(*state, "to/c")).st_ino, stat_of(rk_path(*state, "secret")).st_ino);
+    assert_int_not_equal(stat_of(rk_path(*state, "to/c")).st_ino,
+                         stat_of(rk_path(*state, "secret")).st_ino);
     rk_job_done(&job);
     rk_free(k);
 }
 
-/* --- a hostile manifest ---------------------------------------------------------------------------------- */
+/* --- a hostile manifest ----------------------------------------------------------------------- */
 static void links_to_the_outside(void **state)
 {
     struct rk *k = rk_new();
     const char *to = rk_path(*state, "to");
-    rk_symlink(k, "abs", *state);           /* as it was: a link is only a text */
-    rk_link(k, "b", "abs/secret");          /* through a link that the restore made itself */
-    rk_link(k, "passwd", "etc/passwd");     /* nothing that this restore made */
+    rk_symlink(k, "abs", *state);       /* as it was: a link is only a text */
+    rk_link(k, "b", "abs/secret");      /* through a link that the restore made itself */
+    rk_link(k, "passwd", "etc/passwd"); /* nothing that this restore made */
     rk_file(k, "z", "z", 1);
     rk_write(rk_path(*state, "secret"), "secret", 6);
     struct rk_job job = { .target = to };
@@ -275,7 +281,7 @@ static void names_of_the_restore_itself(void **state)
     rk_free(k);
 }
 
-/* --- difficult folders and files ------------------------------------------------------------------------------ */
+/* --- difficult folders and files -------------------------------------------------------------- */
 static bool has_acl(const char *path)
 {
     return getxattr(path, "system.posix_acl_access", NULL, 0) >= 0 ||
@@ -304,9 +310,11 @@ static bool put_flags(const char *path, int set)
 static void folder_that_hands_down(void **state)
 {
     /* user::rwx, user:12345:rwx, group::r-x, mask::rwx, other::r-x */
-    static const uint8_t acl[] = { 2, 0, 0, 0, 1, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 7, 0, 0x39, 0x30,
-                                   0, 0, 4, 0, 5, 0, 0xff, 0xff, 0xff, 0xff, 16, 0, 7, 0, 0xff, 0xff,
-                                   0xff, 0xff, 32, 0, 5, 0, 0xff, 0xff, 0xff, 0xff };
+    static const uint8_t acl[] = {
+        2, 0,    0,    0,    1,    0,    7,  0, 0xff, 0xff, 0xff, 0xff, 2,    0,   7,
+        0, 0x39, 0x30, 0,    0,    4,    0,  5, 0,    0xff, 0xff, 0xff, 0xff, 16,  0,
+        7, 0,    0xff, 0xff, 0xff, 0xff, 32, 0, 5,    0,    0xff, 0xff, 0xff, 0xff
+    };
     const char *to = rk_path(*state, "to");
     mkdir(to, 0755);
     if (setxattr(to, "system.posix_acl_default", acl, sizeof acl, 0) < 0)
@@ -398,10 +406,11 @@ int main(int argc, char **argv)
     rk_maybe_agent(argc, argv);
 #define T(f) cmocka_unit_test_setup_teardown(f, rk_setup, rk_teardown)
     const struct CMUnitTest tests[] = {
-        T(symlinks_planted_before), T(stale_symlink_as_target_of_a_file), T(kept_file_with_other_names),
-        T(symlinks_planted_meanwhile), T(swapped_link_target), T(links_to_the_outside),
-        T(paths_that_lead_outside), T(names_of_the_restore_itself), T(folder_that_hands_down),
-        T(immutable_and_linked),
+        T(symlinks_planted_before),    T(stale_symlink_as_target_of_a_file),
+        T(kept_file_with_other_names), T(symlinks_planted_meanwhile),
+        T(swapped_link_target),        T(links_to_the_outside),
+        T(paths_that_lead_outside),    T(names_of_the_restore_itself),
+        T(folder_that_hands_down),     T(immutable_and_linked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

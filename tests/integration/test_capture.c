@@ -356,7 +356,8 @@ static void many_small_files(void **state)
 static const struct xattr *xattr_of(const struct entry *en, const char *name)
 {
     for (size_t i = 0; i < en->n_xattrs; i++)
-        if (en->xattrs[i].name_len == strlen(name) && memcmp(en->xattrs[i].name, name, strlen(name)) == 0)
+        if (en->xattrs[i].name_len == strlen(name) &&
+            memcmp(en->xattrs[i].name, name, strlen(name)) == 0)
             return &en->xattrs[i];
     return NULL;
 }
@@ -385,9 +386,9 @@ static void via(const struct tree *t, const char *name, char ret[64])
 static void extended_attributes(void **state)
 {
     /* user::rw- user:1000:rw- group::r-- mask::rw- other::r--, as the kernel keeps it */
-    static const uint8_t acl[] = { 2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 232, 3, 0, 0, 4, 0, 4, 0,
-                                   255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255,
-                                   255 };
+    static const uint8_t acl[] = { 2,   0,   0,   0,   1,  0, 6, 0, 255, 255, 255, 255, 2,  0, 6, 0,
+                                   232, 3,   0,   0,   4,  0, 4, 0, 255, 255, 255, 255, 16, 0, 6, 0,
+                                   255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255 };
     struct tree *t = *state;
     struct ak_run r = tree_run(t);
     struct ak_entries k;
@@ -564,7 +565,8 @@ static void the_agents_own_state_is_left_out(void **state)
         assert_non_null(tree_entry(t, &k, "x"));
         const struct entry *st = ak_entry(&k, t->state);
         assert_true(st && st->type == ENTRY_DIR);
-        assert_false(st + 1 < k.e + k.n && path_within(st[1].path, st[1].path_len, st->path, st->path_len));
+        assert_false(st + 1 < k.e + k.n &&
+                     path_within(st[1].path, st[1].path_len, st->path, st->path_len));
         assert_int_equal(r.sum.problems, 0);
         ak_entries_free(&k);
         ak_run_done(&r);

@@ -1,4 +1,5 @@
-/* test_compare.c - a snapshot against a live tree: what was added, deleted, changed, or only looks unchanged. */
+/* test_compare.c - a snapshot against a live tree: what was added, deleted, changed, or only looks
+ * unchanged. */
 #include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 #include "tests/restore_kit.h"
@@ -68,8 +69,8 @@ static void tamper(const char *path, const char *content)
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     rk_write(path, content, strlen(content));
-    assert_int_equal(
-        utimensat(AT_FDCWD, path, (struct timespec[]){ st.st_mtim, st.st_mtim }, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[]){ st.st_mtim, st.st_mtim }, 0),
+                     0);
 }
 
 static void everything_that_can_differ(void **state)
@@ -203,7 +204,8 @@ int main(int argc, char **argv)
     rk_maybe_agent(argc, argv);
 #define T(f) cmocka_unit_test_setup_teardown(f, rk_setup, rk_teardown)
     const struct CMUnitTest tests[] = {
-        T(everything_that_can_differ), T(only_these_paths), T(what_a_policy_leaves_out), T(nothing_left),
+        T(everything_that_can_differ), T(only_these_paths),
+        T(what_a_policy_leaves_out),   T(nothing_left),
         T(lost_part_of_the_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

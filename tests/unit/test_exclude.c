@@ -46,16 +46,36 @@ static void check(const struct row *rows, size_t n)
 static void names_match_at_any_depth(void **state)
 {
     static const struct row rows[] = {
-        { "*.tmp", "a.tmp", true },          { "*.tmp", "x/y/a.tmp", true },
-        { "*.tmp", "x.tmp/y", false },       { "node_modules", "srv/node_modules", true },
-        { "node_modules", "srv/node_modules2", false }, { "node_modules/", "srv/node_modules", true },
-        { "a?c", "abc", true },              { "a?c", "a\xc3\xa4" "c", true },
-        { "a?c", "a\xff" "c", true },        { "a?c", "a\xc3" "c", true }, { "a?c", "ac", false },
-        { "[a-c]x", "bx", true },            { "[a-c]x", "dx", false },
-        { "[!a-c]x", "dx", true },           { "[!a-c]x", "bx", false },
-        { "[]]", "]", true },                { "[a", "[a", true },
-        { "\\*", "*", true },                { "\\*", "x", false },
-        { "*", "anything", true },           { "a*b*c", "a--b--bc", true },
+        { "*.tmp", "a.tmp", true },
+        { "*.tmp", "x/y/a.tmp", true },
+        { "*.tmp", "x.tmp/y", false },
+        { "node_modules", "srv/node_modules", true },
+        { "node_modules", "srv/node_modules2", false },
+        { "node_modules/", "srv/node_modules", true },
+        { "a?c", "abc", true },
+        { "a?c",
+          "a\xc3\xa4"
+          "c",
+          true },
+        { "a?c",
+          "a\xff"
+          "c",
+          true },
+        { "a?c",
+          "a\xc3"
+          "c",
+          true },
+        { "a?c", "ac", false },
+        { "[a-c]x", "bx", true },
+        { "[a-c]x", "dx", false },
+        { "[!a-c]x", "dx", true },
+        { "[!a-c]x", "bx", false },
+        { "[]]", "]", true },
+        { "[a", "[a", true },
+        { "\\*", "*", true },
+        { "\\*", "x", false },
+        { "*", "anything", true },
+        { "a*b*c", "a--b--bc", true },
         { "a*b*c", "a--b--b", false },
     };
     CHECK(rows);
@@ -64,11 +84,15 @@ static void names_match_at_any_depth(void **state)
 static void paths_match_from_the_root(void **state)
 {
     static const struct row rows[] = {
-        { "/a/b", "a/b", true },            { "/a/b", "x/a/b", false },
-        { "/a/b", "a/b/c", false },         { "/a/*", "a/b", true },
-        { "/a/*", "a/b/c", false },         { "/home/*/.cache", "home/u/.cache", true },
+        { "/a/b", "a/b", true },
+        { "/a/b", "x/a/b", false },
+        { "/a/b", "a/b/c", false },
+        { "/a/*", "a/b", true },
+        { "/a/*", "a/b/c", false },
+        { "/home/*/.cache", "home/u/.cache", true },
         { "/home/*/.cache", "home/u/v/.cache", false },
-        { "/etc", "etc", true },            { "/etc", "x/etc", false },
+        { "/etc", "etc", true },
+        { "/etc", "x/etc", false },
     };
     CHECK(rows);
 }
@@ -76,7 +100,10 @@ static void paths_match_from_the_root(void **state)
 static void inner_slashes_float(void **state)
 {
     static const struct row rows[] = {
-        { "a/b", "a/b", true }, { "a/b", "x/y/a/b", true }, { "a/b", "xa/b", false }, { "a/b", "a/x/b", false },
+        { "a/b", "a/b", true },
+        { "a/b", "x/y/a/b", true },
+        { "a/b", "xa/b", false },
+        { "a/b", "a/x/b", false },
     };
     CHECK(rows);
 }
@@ -84,11 +111,16 @@ static void inner_slashes_float(void **state)
 static void double_stars_take_components(void **state)
 {
     static const struct row rows[] = {
-        { "/a/**/z", "a/z", true },         { "/a/**/z", "a/b/c/z", true },
-        { "/a/**/z", "a/b/c/zz", false },   { "/a/**", "a/b/c", true },
-        { "/a/**", "a", false },            { "**/x", "x", true },
-        { "/**/x/**/y", "1/x/2/x/3/y", true }, { "/**/x/**/y", "1/2/3/y", false },
-        { "/a/**/b/c", "a/b/b/c", true },   { "/a/**/b/c", "a/b/c/c", false },
+        { "/a/**/z", "a/z", true },
+        { "/a/**/z", "a/b/c/z", true },
+        { "/a/**/z", "a/b/c/zz", false },
+        { "/a/**", "a/b/c", true },
+        { "/a/**", "a", false },
+        { "**/x", "x", true },
+        { "/**/x/**/y", "1/x/2/x/3/y", true },
+        { "/**/x/**/y", "1/2/3/y", false },
+        { "/a/**/b/c", "a/b/b/c", true },
+        { "/a/**/b/c", "a/b/c/c", false },
     };
     CHECK(rows);
 }
@@ -136,9 +168,12 @@ static void bad_patterns_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_match_at_any_depth),   cmocka_unit_test(paths_match_from_the_root),
-        cmocka_unit_test(inner_slashes_float),        cmocka_unit_test(double_stars_take_components),
-        cmocka_unit_test(what_lies_below_is_covered), cmocka_unit_test(many_stars_end),
+        cmocka_unit_test(names_match_at_any_depth),
+        cmocka_unit_test(paths_match_from_the_root),
+        cmocka_unit_test(inner_slashes_float),
+        cmocka_unit_test(double_stars_take_components),
+        cmocka_unit_test(what_lies_below_is_covered),
+        cmocka_unit_test(many_stars_end),
         cmocka_unit_test(bad_patterns_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,9 +60,17 @@ static struct entry entry_for(const char *path, size_t i, struct extent *x)
 {
     *x = (struct extent){ .len = 10 + i, .off = (uint32_t)i };
     x->chunk.b[0] = (uint8_t)i;
-    return (struct entry){ .path = path, .path_len = strlen(path), .type = ENTRY_FILE, .mode = 0600,
-                           .size = 10 + i, .mtime_s = 1000, .ctime_s = (int64_t)i - 50, .ctime_ns = 7, .ino = i,
-                           .extents = x, .n_extents = 1 };
+    return (struct entry){ .path = path,
+                           .path_len = strlen(path),
+                           .type = ENTRY_FILE,
+                           .mode = 0600,
+                           .size = 10 + i,
+                           .mtime_s = 1000,
+                           .ctime_s = (int64_t)i - 50,
+                           .ctime_ns = 7,
+                           .ino = i,
+                           .extents = x,
+                           .n_extents = 1 };
 }
 
 /* n files in as many leaves as it takes. */
