@@ -88,6 +88,8 @@ static int on_note(void *ctx, bool problem, const char *path, size_t len, const 
 static int on_chunk(void *ctx, struct err *e)
 {
     struct job *j = ctx;
+    if (j->env->hook)
+        j->env->hook(j->env->ctx, NULL);
     int rc = check(j, e);
     return rc < 0 ? rc : inventory_advance(j->inventory, e);
 }
@@ -181,7 +183,7 @@ static int make_parts(struct job *j, struct err *e)
                                .links = j->links,
                                .state = j->state,
                                .racy_ns = j->env->racy_ns,
-                               .before_read = j->env->before_read,
+                               .hook = j->env->hook,
                                .ctx = j->env->ctx };
     return capture_new(&co, &j->capture, e);
 }

@@ -18,8 +18,9 @@ struct agent_env {
     const char *state_dir; /* made when absent */
     struct beat *beat;     /* may be NULL */
     int64_t racy_ns;       /* AGENT_RACY_NS */
-    /* For tests; NULL otherwise. */
-    void (*before_read)(void *ctx, const char *path);
+    /* For tests, else NULL: called when a file is open and about to be read (path), and when a chunk has been
+     * filled (NULL). */
+    void (*hook)(void *ctx, const char *path);
     void *ctx;
 };
 

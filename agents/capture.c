@@ -215,8 +215,8 @@ static int read_open_file(struct capture *c, const struct scan_item *it, int fd,
     if (add_xattrs(c, it, fd, &en, e) < 0)
         return -e->code;
     en.fflags = meta_fflags(c->meta, fd, st.dev);
-    if (c->o.before_read)
-        c->o.before_read(c->o.ctx, it->path);
+    if (c->o.hook)
+        c->o.hook(c->o.ctx, it->path);
     if (feed_read(c->o.feed, fd, &st, &r, e) < 0)
         return -e->code;
     if (r.sys)

@@ -27,8 +27,8 @@ struct capture_opts { /* all borrowed */
     struct linktable *links;
     struct state_reader *state; /* NULL: everything is read */
     int64_t racy_ns;            /* see AGENT_RACY_NS */
-    /* For tests: called when a file is open and about to be read. */
-    void (*before_read)(void *ctx, const char *path);
+    /* See struct agent_env. */
+    void (*hook)(void *ctx, const char *path);
     void *ctx;
 };
 

@@ -250,6 +250,13 @@ static void hash_run(struct feed *f, uint64_t off, uint64_t len)
     sha256_update(f->hash, head, sizeof head);
 }
 
+/* How much of `size` bytes the file still has. */
+static uint64_t still_there(int fd, uint64_t size)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    return end >= 0 && (uint64_t)end < size ? (uint64_t)end : size;
+}
+
 /* The data behind `pos`: [*ret_from, *ret_to), empty at `size` when only a hole is left. False: the file
  * system does not say. */
 static bool next_run(int fd, uint64_t pos, uint64_t size, uint64_t *ret_from, uint64_t *ret_to)
@@ -287,6 +294,9 @@ static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result
         /* The hole behind the last run has just been filled: the two are one run, hashed as two. */
         if (pos > 0 && from == pos)
             return 1;
+        /* What seems to be a hole at the end may be no file any more. */
+        if (from == size && still_there(fd, size) < size)
+            return 1;
         if (add_hole(f, from - pos, e) < 0)
             return -e->code;
         pos = from;
@@ -319,7 +329,7 @@ static int read_file(struct feed *f, int fd, const struct scan_stat *st, struct 
 {
     advise(f, fd, st->size);
     for (int i = 0; i < SPARSE_TRIES && has_holes(fd, st); i++) {
-        int rc = read_sparse(f, fd, st->size, ret, e);
+        int rc = read_sparse(f, fd, still_there(fd, st->size), ret, e);
         if (rc <= 0)
             return rc;
         if (start_file(f, e) < 0)

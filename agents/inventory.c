@@ -125,7 +125,7 @@ static int add_to_list(struct inventory *x, const struct id *id, struct err *e)
 
 static int close_index(struct inventory *x, struct err *e)
 {
-    uint64_t seq;
+    uint64_t seq = 0;
     if (x->index.len == 0)
         return 0;
     if (submit_copy(x, &x->index, &seq, e) < 0 || pipeline_wait_hashed(x->p, seq, e) < 0)

@@ -87,7 +87,7 @@ static int restore(struct wire *w, struct rbuf *r, const struct agent_env *env, 
 static int run_job(struct wire *w, struct agent_env *env, struct err *e)
 {
     char host[256];
-    enum frame_type type;
+    enum frame_type type = FRAME_ERROR;
     struct rbuf r;
     int rc = wire_hello(w, TWOFOLD_VERSION, host, e);
     if (rc == 0)

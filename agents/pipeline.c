@@ -315,7 +315,7 @@ static int take_had(struct pipeline *p, struct rbuf *r, struct err *e)
     const uint8_t *bits = rb_bytes(r, (n + 7) / 8);
     int rc = rb_done(r) && bits ? 0 : err_set(e, ERR_PROTOCOL, _("malformed answer to HAVE"));
     pthread_mutex_lock(&p->lock);
-    for (uint64_t i = 0; rc == 0 && i < n; i++) {
+    for (uint64_t i = 0; rc == 0 && bits && i < n; i++) {
         struct chunk_buf *b = pop(&p->asked);
         if (!b) {
             rc = err_set(e, ERR_PROTOCOL, _("an answer to a question that was not asked"));

@@ -22,14 +22,25 @@ static void link_free(void *p)
     free(l);
 }
 
+/* Not strndup(): what comes from a leaf ends where its buffer ends, with no NUL to be looked for. */
+static char *text_of(const char *p, size_t n)
+{
+    char *s = malloc(n + 1);
+    if (s) {
+        memcpy(s, p, n);
+        s[n] = '\0';
+    }
+    return s;
+}
+
 int links_add(struct links *l, const char *target, size_t target_len, const char *name,
               size_t name_len, struct err *e)
 {
     struct link *n = calloc(1, sizeof(*n));
     if (n) {
-        n->target = strndup(target, target_len);
+        n->target = text_of(target, target_len);
         n->target_len = target_len;
-        n->name = name ? strndup(name, name_len) : NULL;
+        n->name = name ? text_of(name, name_len) : NULL;
         n->name_len = name_len;
     }
     if (n && n->target && (n->name || !name) && tsearch(n, &l->tree, by_target))

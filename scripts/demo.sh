@@ -66,7 +66,7 @@ run() {
 # A restored tree may hold folders without write permission and, as root, immutable files.
 remove_last_demo() {
     [ -e "$demo" ] || return 0
-    [ -e "$demo/this-is-a-demo" ] || fail "$shown is there, but not from an earlier demo; remove it by hand"
+    [ -e "$demo/this-is-a-demo" ] || fail "$shown is there, but not from an earlier demo of this user; remove it by hand"
     chmod -R u+rwX "$demo" 2>/dev/null
     rm -rf --one-file-system "$demo" 2>/dev/null
     if [ -e "$demo" ]; then
@@ -163,7 +163,7 @@ show_fallback() {
 }
 
 # --- comparison ----------------------------------------------------------------------------------------------------------
-declare -A named=() changed=() left_out=()
+declare -A named=() changed=() left_out=() different=()
 
 # Paths that the backup named (it could not read them, or they are sockets), and what has changed since it began.
 collect_exceptions() {
@@ -189,9 +189,9 @@ was_named() { # it, or a folder that it is in
 judge() {
     if was_named "$1" || [ -n "${changed[$1]+x}" ] || { [ -n "${2:-}" ] && [ -n "${changed[$2]+x}" ]; }; then
         left_out[$1]=1
-    else
+    elif [ -z "${different[$1]+x}" ]; then
         echo "    NOT THE SAME: $1"
-        differences=$((differences + 1))
+        different[$1]=1
     fi
 }
 
@@ -257,14 +257,14 @@ compare_metadata() { # SOURCE
 
 compare_all() {
     local dir
-    differences=0 names=0
+    names=0
     collect_exceptions
     echo '$ diff -rq --no-dereference SOURCE RESTORED'
     for dir in "${sources[@]}"; do
         compare_content "$dir"
         compare_metadata "$dir"
     done
-    [ $differences -eq 0 ] || fail "$differences differences"
+    [ ${#different[@]} -eq 0 ] || fail "${#different[@]} names are not the same"
     say "Every byte is the same, and so are kind, mode, $([ "$(id -u)" -ne 0 ] || echo "owner, ")time and size of $names names."
     [ ${#left_out[@]} -eq 0 ] ||
         say "${#left_out[@]} were left out: the backup could not read them, or they have changed since it began."

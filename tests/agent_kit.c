@@ -326,7 +326,8 @@ static void take_snapshot(struct session *s, struct rbuf *r)
     memmove(v->live + 1, v->live, v->n_live++ * sizeof *v->live);
     v->live[0] = s->r->snapshot;
     wb_id(&b, &s->r->snapshot);
-    assert_int_equal(wire_send(s->w, FRAME_COMMITTED, &b, NULL, 0, &e), 0);
+    (void)wire_send(s->w, FRAME_COMMITTED, &b, NULL, 0,
+                    NULL); /* the agent may just have been killed */
     wbuf_free(&b);
     s->r->rc = 0;
 }

@@ -152,8 +152,8 @@ zh_expect 3 status && said '^  building-2 +落后 1 代'
 zh_expect 0 replicate && said '^副本 "building-2"：完整'
 printf damaged | dd of="$(find "$a/heads" -type f | sort | tail -n 1)" conv=notrunc status=none
 zh_expect 3 status && said '^  machine-room +1 个头对象损坏'
-zh_expect 4 scrub && said '损坏（'
-zh_expect 0 repair && said '已修复 1 个对象'
+expect 4 "${zh[@]}" "$t" scrub && said '^副本 "machine-room"：heads/.*：损坏（' # names of objects are as long as they are
+expect 0 "${zh[@]}" "$t" repair && said '^已修复 1 个对象'
 
 # --- scripts read the same as ever --------------------------------------------------------------------------------------
 expect 1 "${zh[@]}" "$t" --json snapshots www

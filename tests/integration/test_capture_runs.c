@@ -184,7 +184,7 @@ struct hook {
 static void run_hook(void *ctx, const char *path)
 {
     struct hook *h = ctx;
-    const char *name = strrchr(path, '/') + 1;
+    const char *name = path ? strrchr(path, '/') + 1 : "chunk";
     if (strcmp(name, h->when) == 0)
         h->act(h->t);
     if (h->when2 && strcmp(name, h->when2) == 0)
@@ -194,10 +194,10 @@ static void run_hook(void *ctx, const char *path)
 static void hooked(struct tree *t, struct ak_run *r, struct hook *h)
 {
     h->t = t;
-    r->env.before_read = run_hook;
+    r->env.hook = run_hook;
     r->env.ctx = h;
     committed(t, r);
-    r->env.before_read = NULL;
+    r->env.hook = NULL;
 }
 
 static void truncate_big(struct tree *t)
@@ -273,6 +273,7 @@ static void a_sparse_file_that_shrinks_has_a_true_hash(void **state)
     assert_int_equal(r.sum.problems, 1);
     ak_entries(&t->vault, &r, &k);
     const struct entry *big = tree_entry(t, &k, "d/big");
+    assert_int_equal(big->size, 1234567);
     uint8_t *content = ak_content(&t->vault, &k, big);
     assert_memory_equal(content + 1234560, "a run t", 7);
     free(content);
@@ -281,6 +282,37 @@ static void a_sparse_file_that_shrinks_has_a_true_hash(void **state)
     committed(t, &r);
     tree_verify(t, &r);
     ak_run_done(&r);
+}
+
+static void truncate_5m(struct tree *t)
+{
+    int fd = openat(t->fd, "d/big", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, 5000000) < 0)
+        _exit(77);
+    close(fd);
+}
+
+/* The same in the middle of a run. */
+static void a_sparse_run_that_is_cut_is_read_again(void **state)
+{
+    struct tree *t = *state;
+    struct ak_run r = tree_run(t);
+    struct hook h = { .when = "big", .act = append_big, .when2 = "chunk", .act2 = truncate_5m };
+    struct ak_entries k;
+    tree_mkdir(t, "d");
+    tree_noise(t, "d/big", 9000000, 5);
+    int fd = openat(t->fd, "d/big", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "at the end", 10, 20 << 20), 10);
+    close(fd);
+    hooked(t, &r, &h);
+    assert_int_equal(r.sum.problems, 1);
+    ak_entries(&t->vault, &r, &k);
+    const struct entry *big = tree_entry(t, &k, "d/big");
+    assert_int_equal(big->size, 5000000);
+    free(ak_content(&t->vault, &k, big));
+    ak_entries_free(&k);
+    ak_run_done(&r);
+    assert_int_equal(reads(t, &r), 5000000);
 }
 
 static void a_file_that_vanishes_is_named(void **state)
@@ -476,6 +508,7 @@ int main(int argc, char **argv)
         TEST(a_file_that_shrinks_is_kept_as_read),
         TEST(a_file_that_grows_is_kept_as_read),
         TEST(a_sparse_file_that_shrinks_has_a_true_hash),
+        TEST(a_sparse_run_that_is_cut_is_read_again),
         TEST(a_file_that_vanishes_is_named),
         TEST(an_unreadable_file_is_left_out),
         TEST(after_a_cut_the_next_run_is_right),
