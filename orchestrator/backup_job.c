@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define DEDUP_ROTATION 1
+#define CLOCK_SLACK_NS 60000000000 /* a minute */
 #define MAX_REACH_IDS (16u << 20) /* 16 TiB of chunks in one snapshot */
 
 struct backup {
@@ -133,9 +134,13 @@ static int on_put(struct backup *b, struct rbuf *r, struct err *e)
     const uint8_t *sealed = rb_bytes(r, n);
     if (!sealed || r->bad || n <= AEAD_TAG_BYTES || n > MAX_SEALED_BYTES || !b->have_key)
         return malformed(e);
-    int rc = chunkdb_has(b->v->db, &ref.id, false, e);
-    if (rc != 0)
-        return rc < 0 ? rc : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that the vault has"));
+    /* Only what was asked for and is not there, and once: a second delivery is dropped. */
+    int rc = chunkdb_keep_promise(b->v->db, &ref.id, e);
+    if (rc == 0)
+        rc = chunkdb_is_promised(b->v->db, &ref.id, e) > 0
+                 ? 0 : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that it was not asked for"));
+    if (rc <= 0)
+        return rc;
     return packer_add(b->packer, &ref, sealed, n, e);
 }
 
@@ -243,6 +248,8 @@ static int on_snapshot(struct backup *b, struct rbuf *r, struct err *e)
         return rc;
     keep_results(b, &s);
     b->done = true;
+    if (s.received_ns > sys_realtime_ns() + CLOCK_SLACK_NS)
+        ui_warn(&b->app->ui, _("this machine's clock is behind the last backup's; set it right: --at goes by it"));
     wb_id(&w, &b->job->snapshot);
     /* The backup is safe now, whatever becomes of the agent: without its answer it reads everything next time. */
     wire_send(session_wire(b->session), FRAME_COMMITTED, &w, NULL, 0, NULL);
@@ -347,6 +354,9 @@ int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struc
         session_end(b.session, true, NULL);
     ui_progress_end(&app->ui);
     packer_free(b.packer);
+    for (size_t i = 0; b.fanout && i < v->n_copies; i++)
+        if (fanout_stuck(b.fanout, i))
+            v->copies[i].store = NULL; /* its writer still sits in it */
     fanout_free(b.fanout);
     free(b.reach);
     j->ended_ms = sys_monotonic_ms();

@@ -22,6 +22,7 @@ struct check {
     struct listing *packs;
     struct object_ref *due;     /* packs that are to be read */
     size_t n_due;
+    struct id last_due;         /* where the next turn goes on */
     struct note *notes;         /* of damage seen before, ascending */
     size_t n_notes, cap_notes;
 };
@@ -163,8 +164,8 @@ static int check_object(void *ctx, enum object_type type, const struct object_re
     c->result->objects++;
     c->result->packs += type == OBJECT_PACK;
     int rc = type == OBJECT_PACK && listing_has(c->packs, &ref->id, ref->len)
-                 ? 0 : store_stat(c->copy->store, name, &len, &why);
-    if (rc == 0 && len != 0 && len != ref->len)
+                 ? (len = ref->len, 0) : store_stat(c->copy->store, name, &len, &why);
+    if (rc == 0 && len != ref->len)
         rc = err_set(&why, ERR_DAMAGED, _("it is %llu bytes long and should be %llu"), (unsigned long long)len,
                      (unsigned long long)ref->len);
     /* What a copy that is behind lacks is no damage: replicate brings it. */
@@ -232,9 +233,8 @@ static int choose_due(struct check *c, struct err *e)
         for (size_t i = 0; c->due && i < want; i++)
             c->due[c->n_due++] = all.refs[(start + i) % all.n];
         if (rc == 0) {
-            struct id last = c->due[c->n_due - 1].id;
+            c->last_due = c->due[c->n_due - 1].id;
             qsort(c->due, c->n_due, sizeof *c->due, by_id);
-            rc = chunkdb_set_meta(c->v->db, key, last.b, ID_BYTES, e);
         }
     }
     free(all.refs);
@@ -343,6 +343,11 @@ static int check_copy(struct check *c, struct err *e)
         rc = choose_due(c, e);
     if (rc == 0)
         rc = transfer_each_reached(c->v, check_object, c, e);
+    if (rc == 0 && c->n_due > 0) {
+        char key[2 * MAX_NAME];
+        cursor_key(c->copy, key);
+        rc = chunkdb_set_meta(c->v->db, key, c->last_due.b, ID_BYTES, e);
+    }
     if (rc == 0)
         rc = drop_stale_notes(c, e);
     return rc < 0 ? err_wrap(e, _("copy \"%s\""), c->copy->place) : 0;
@@ -351,7 +356,9 @@ static int check_copy(struct check *c, struct err *e)
 int care_check(struct vault *v, const struct care_options *o, struct care_result *ret, struct err *e)
 {
     memset(ret, 0, sizeof *ret);
-    int rc = learn_recovery(v, e);
+    int rc = vault_need_index(v, e);
+    if (rc == 0)
+        rc = learn_recovery(v, e);
     for (size_t i = 0; rc == 0 && i < v->n_copies; i++) {
         struct check c = { .v = v, .o = o, .result = ret, .at = i, .copy = &v->copies[i] };
         if (!usable(c.copy) || (o->only >= 0 && (size_t)o->only != i))

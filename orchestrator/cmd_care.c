@@ -4,7 +4,6 @@
 #include "orchestrator/args.h"
 #include "orchestrator/care.h"
 #include "orchestrator/care_open.h"
-#include "orchestrator/publish.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -224,6 +223,9 @@ static void give_up(struct care *c, const struct finding *f, const struct err *w
 {
     struct pack_table t;
     ui_line(&c->app->ui, _("copy \"%s\": %s: NOT mended: %s"), c->v->copies[f->copy].place, f->name, why->why);
+    if (f->type == OBJECT_INDEX && (why->code == ERR_DAMAGED || why->code == ERR_ABSENT) &&
+        chunkdb_note_lost_index(c->v->db, &f->ref.id, NULL) == 0)
+        ui_line(&c->app->ui, _("  the next backup writes it anew from the packs"));
     if (f->type != OBJECT_PACK || why->code != ERR_DAMAGED || chunkdb_pack_table(c->v->db, &f->ref.id, &t, NULL) < 0)
         return;
     struct fetched got = { .sealed = WBUF_INIT };
@@ -278,6 +280,8 @@ static int repair_verdict(struct app *app, const struct care *c, int only, const
                 (unsigned long long)m->objects, ui_bytes(m->bytes, size), stamp);
         ui_line(&app->ui, _("to take it back: twofold repair --undo %s"), stamp);
     }
+    ui_line(&app->ui, _("of %llu packs %llu were read and hashed; to read all of them: --read-data=100%%"),
+            (unsigned long long)r->packs, (unsigned long long)r->packs_read);
     ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:s}", "type", "repair", "mended", (json_int_t)m->objects, "bytes",
             (json_int_t)m->bytes, "failed", (json_int_t)failed, "stamp", stamp));
     if (failed) {
@@ -308,8 +312,6 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
     int rc = app_open_vault(app, choice, true, false, &c.v, e);
     if (rc == 0 && place)
         rc = find_copy(c.v, place, &only, e);
-    if (rc == 0)
-        rc = publish_begin(c.v, true, e); /* sweeps tmp/; a repair adds nothing new, so whose head it is does not matter */
     if (rc == 0)
         rc = check(&c, only, percent, &r, e);
     if (rc == 0)

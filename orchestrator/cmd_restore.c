@@ -78,7 +78,7 @@ static void print_result(struct app *app, const struct vault *v, const struct re
         "ms", (json_int_t)ms, "copies", copies));
 }
 
-static int verdict(struct app *app, const struct restore_job *j)
+static int verdict(struct app *app, const struct restore_job *j, const char *policy)
 {
     struct err e = ERR_INIT;
     if (j->done.failed) {
@@ -92,7 +92,7 @@ static int verdict(struct app *app, const struct restore_job *j)
     } else {
         return 0;
     }
-    err_wrap(&e, _("restore of \"%s\""), j->v->name);
+    err_wrap(&e, _("restore of \"%s\""), policy);
     return ui_error(&app->ui, &e);
 }
 
@@ -128,11 +128,13 @@ static int restore(struct app *app, struct options *o, struct err *e, int *ret_s
         j.msg.paths = o->paths;
         j.msg.n_paths = o->n_paths;
         rc = restore_job_run(app, &j, e);
+        if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0])
+            err_next(e, _("see which other backups there are: twofold snapshots %s; then add --snapshot ID"), o->policy);
     }
     if (rc == 0) {
         o->to = to;
         print_result(app, v, &j, o, sys_monotonic_ms() - start);
-        *ret_status = verdict(app, &j);
+        *ret_status = verdict(app, &j, o->policy);
     }
     free(to);
     policy_free(p);

@@ -64,7 +64,7 @@ struct writer {
     struct fanout *f;
     struct store *store;
     pthread_t thread;
-    bool started, dead, busy;
+    bool started, dead, busy, stuck;
     struct err error;
     struct outgoing *queue[FANOUT_QUEUE];
     size_t head, n;
@@ -111,7 +111,7 @@ static void *writer_main(void *arg)
         uint64_t len = o->len;
         outgoing_unref(o);
         pthread_mutex_lock(&f->lock);
-        w->busy = false;
+        w->busy = w->stuck = false;
         if (rc < 0)
             fall_out(w, &e);
         else
@@ -166,10 +166,15 @@ void fanout_free(struct fanout *f)
             f->w[i].n--;
         }
     pthread_cond_broadcast(&f->changed);
+    bool stuck = false;
+    for (size_t i = 0; i < f->n; i++)
+        stuck |= f->w[i].stuck;
     pthread_mutex_unlock(&f->lock);
     for (size_t i = 0; i < f->n; i++)
-        if (f->w[i].started)
+        if (f->w[i].started && !f->w[i].stuck)
             pthread_join(f->w[i].thread, NULL);
+    if (stuck)
+        return; /* a writer sits in a call that may never end, and still needs this: it goes with the process */
     pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->lock);
     free(f);
@@ -188,6 +193,7 @@ static void stalled(struct writer *w)
 {
     struct err e = ERR_INIT;
     err_set(&e, ERR_TIMEOUT, _("it took nothing for %d s"), FANOUT_STALL_MS / 1000);
+    w->stuck = w->busy;
     fall_out(w, &e);
 }
 
@@ -240,6 +246,14 @@ int fanout_flush(struct fanout *f, struct err *e)
     if (alive > 0)
         return 0;
     return e && e->code ? -(int)e->code : err_set(e, ERR_UNREACHABLE, _("no copy can be written"));
+}
+
+bool fanout_stuck(struct fanout *f, size_t i)
+{
+    pthread_mutex_lock(&f->lock);
+    bool stuck = f->w[i].stuck;
+    pthread_mutex_unlock(&f->lock);
+    return stuck;
 }
 
 bool fanout_alive(struct fanout *f, size_t i)

@@ -30,11 +30,13 @@ void outgoing_unref(struct outgoing *o);
 struct fanout;
 /* stores[i] may be NULL: that copy is out from the start, without an error. Borrowed. */
 int fanout_new(struct store *const *stores, size_t n, struct fanout **ret, struct err *e);
-void fanout_free(struct fanout *f); /* waits for the writers; NULL-safe */
+void fanout_free(struct fanout *f); /* waits for the writers that are not stuck; NULL-safe */
 /* mask: bit i for copy i. Takes the caller's reference. 0 while at least one copy of the mask lives; else the error of the
  * first that fell out. */
 int fanout_put(struct fanout *f, struct outgoing *o, uint32_t mask, struct err *e);
 int fanout_flush(struct fanout *f, struct err *e);
+/* Its writer sits in a call that took longer than FANOUT_STALL_MS: its store must not be closed. */
+bool fanout_stuck(struct fanout *f, size_t i);
 bool fanout_alive(struct fanout *f, size_t i);
 const struct err *fanout_error(struct fanout *f, size_t i);
 uint64_t fanout_bytes(struct fanout *f, size_t i); /* written so far */

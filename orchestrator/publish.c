@@ -145,6 +145,14 @@ static int collect_pending(void *ctx, const struct object_ref *pack, bool pendin
     return pending ? add_ref(&l->refs, &l->n, pack, e) : 0;
 }
 
+static bool any_alive(const struct vault *v, struct fanout *f)
+{
+    for (size_t i = 0; i < v->n_copies; i++)
+        if (fanout_alive(f, i))
+            return true;
+    return false;
+}
+
 static int settle_pack(struct vault *v, struct fanout *f, const struct object_ref *pack, const struct pending_keys *keys,
                        struct err *e)
 {
@@ -156,22 +164,31 @@ static int settle_pack(struct vault *v, struct fanout *f, const struct object_re
     for (size_t i = 0; i < v->n_copies; i++) {
         if (!fanout_alive(f, i))
             continue;
-        if (store_stat(v->copies[i].store, name, &len, NULL) == 0 && len == pack->len)
+        struct err why = ERR_INIT;
+        int rc = store_stat(v->copies[i].store, name, &len, &why);
+        if (rc == 0 && len == pack->len)
             there = true;
-        else
+        else if (rc == 0 || rc == -ERR_ABSENT)
             lacking |= 1u << i;
+        else
+            fanout_drop(f, i, &why); /* whoever cannot be asked cannot be written */
     }
     if (!there)
         return chunkdb_drop_pack(v->db, &pack->id, e);
     /* Read back before it is believed, also where no copy lacks it. */
-    int fd = transfer_fetch(v, OBJECT_PACK, pack, NULL, NULL);
+    int fd = transfer_fetch(v, OBJECT_PACK, pack, NULL, e);
+    if (fd < 0 && fd != -ERR_ABSENT && fd != -ERR_DAMAGED && fd != -ERR_UNREACHABLE)
+        return fd; /* the spool, not the copies */
     int rc = fd < 0 ? 0 : settle_keys(v, f, &pack->id, keys, e);
     if (rc <= 0) {
         sys_close_quiet(fd);
         return rc < 0 ? rc : chunkdb_drop_pack(v->db, &pack->id, e);
     }
-    if (lacking)
-        return fanout_put(f, outgoing_file(name, fd, pack->len), lacking, e);
+    if (lacking) {
+        struct outgoing *o = outgoing_file(name, fd, pack->len);
+        rc = fanout_put(f, o, lacking, e);
+        return rc < 0 && o && any_alive(v, f) ? 0 : rc; /* that one has fallen out; the others go on */
+    }
     sys_close_quiet(fd);
     return 0;
 }
@@ -250,8 +267,8 @@ int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, str
 
 struct index_build {
     struct vault *v;
+    struct fanout *f;
     struct index_writer *w;
-    bool any;
     struct object_ref *packs;
     size_t n;
 };
@@ -268,8 +285,24 @@ static int want_pending(void *ctx, const struct object_ref *pack, bool pending, 
     return pending ? want_pack(ctx, pack, pending, e) : 0;
 }
 
-static int add_tables(struct index_build *b, struct err *e)
+/* One index object of the packs [from, to). */
+static int put_index(struct index_build *b, size_t from, size_t to, struct err *e)
 {
+    struct wbuf plain = WBUF_INIT;
+    struct object_ref ref;
+    struct head *s = b->v->state;
+    index_writer_finish(b->w, &plain);
+    int rc = put_object(b->v, b->f, OBJECT_INDEX, &plain, &ref, e);
+    wbuf_free(&plain);
+    if (rc == 0)
+        rc = add_ref(&s->index, &s->n_index, &ref, e);
+    return rc < 0 ? rc : chunkdb_adopt_index(b->v->db, &ref.id, b->packs + from, to - from, e);
+}
+
+/* As many index objects as it takes, none near the bound on an object's size. */
+static int put_indexes(struct index_build *b, struct err *e)
+{
+    size_t from = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < b->n; i++) {
         struct pack_table t;
@@ -279,6 +312,10 @@ static int add_tables(struct index_build *b, struct err *e)
         struct index_pack ip = { .id = b->packs[i].id, .len = b->packs[i].len, .table = &t };
         rc = index_writer_add(b->w, &ip, e);
         pack_table_done(&t);
+        if (rc == 0 && (index_writer_chunks(b->w) >= MAX_INDEX_OBJECT_CHUNKS || i + 1 == b->n)) {
+            rc = put_index(b, from, i + 1, e);
+            from = i + 1;
+        }
     }
     return rc;
 }
@@ -293,7 +330,7 @@ static bool is_lost(const struct vault *v, const struct id *index)
 
 /* Small index objects are put together with the new one once there are many; large ones stay as they are. One that
  * no copy has any more is written anew. */
-static int merge_small(struct index_build *b, struct id *merged, size_t *ret_n, struct err *e)
+static int merge_small(struct index_build *b, struct err *e)
 {
     struct head *s = b->v->state;
     size_t kept = 0;
@@ -301,12 +338,10 @@ static int merge_small(struct index_build *b, struct id *merged, size_t *ret_n, 
     bool many = s->n_index >= MAX_LOOSE_OBJECTS;
     for (size_t i = 0; rc == 0 && i < s->n_index; i++) {
         bool take = is_lost(b->v, &s->index[i].id) || (many && s->index[i].len < MAX_OBJECT_BYTES / 64);
-        if (!take || *ret_n == 2 * MAX_LOOSE_OBJECTS) {
+        if (take)
+            rc = chunkdb_index_packs(b->v->db, &s->index[i].id, want_pack, b, NULL, e);
+        else
             s->index[kept++] = s->index[i];
-            continue;
-        }
-        merged[(*ret_n)++] = s->index[i].id;
-        rc = chunkdb_index_packs(b->v->db, &s->index[i].id, want_pack, b, NULL, e);
     }
     s->n_index = kept;
     return rc;
@@ -314,31 +349,15 @@ static int merge_small(struct index_build *b, struct id *merged, size_t *ret_n, 
 
 int publish_index(struct vault *v, struct fanout *f, struct err *e)
 {
-    struct index_build b = { .v = v };
-    struct id merged[2 * MAX_LOOSE_OBJECTS];
-    size_t n_merged = 0;
-    struct wbuf plain = WBUF_INIT;
-    struct object_ref ref;
+    struct index_build b = { .v = v, .f = f };
     int rc = chunkdb_each_pack(v->db, want_pending, &b, e);
-    if (rc < 0 || (b.n == 0 && v->n_lost_index == 0))
-        goto out;
-    b.w = index_writer_new();
-    rc = b.w ? merge_small(&b, merged, &n_merged, e) : no_memory(e);
-    if (rc == 0)
-        rc = add_tables(&b, e);
-    if (rc < 0)
-        goto out;
-    index_writer_finish(b.w, &plain);
-    rc = put_object(v, f, OBJECT_INDEX, &plain, &ref, e);
-    if (rc == 0)
-        rc = add_ref(&v->state->index, &v->state->n_index, &ref, e);
-    if (rc == 0)
-        rc = chunkdb_adopt_index(v->db, &ref.id, merged, n_merged, e);
-out:
-    if (rc == 0) /* nothing is pending any more */
-        rc = chunkdb_set_meta(v->db, "pending-keys", "", 0, e);
+    if (rc == 0 && (b.n > 0 || v->n_lost_index > 0)) {
+        b.w = index_writer_new();
+        rc = b.w ? merge_small(&b, e) : no_memory(e);
+        if (rc == 0)
+            rc = put_indexes(&b, e);
+    }
     index_writer_free(b.w);
-    wbuf_free(&plain);
     free(b.packs);
     return rc;
 }

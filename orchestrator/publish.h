@@ -21,6 +21,7 @@
 
 #define MAX_LOOSE_OBJECTS 32      /* keys and index objects that a head names before they are put together */
 #define MAX_PENDING_KEYS 32       /* data keys that killed runs left, with packs that can be adopted */
+#define MAX_INDEX_OBJECT_CHUNKS 500000u /* some 30 MiB */
 #define MAX_REACH_PART 1500000u   /* ids in one reach list */
 
 /* -ERR_REFUSED: the newest head is another orchestrator's; -ERR_ROLLBACK: every copy shows less than was seen before. Both

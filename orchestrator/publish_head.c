@@ -252,6 +252,29 @@ static bool reachable(const struct copy *c)
     return c->state == COPY_CURRENT || c->state == COPY_BEHIND;
 }
 
+static bool reads_back(struct copy *c, const char *name, const struct id *should, uint64_t len)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    struct id id;
+    if (store_get_all(c->store, name, MAX_OBJECT_BYTES, &p, &n, NULL) < 0)
+        return false;
+    sha256_of(p, n, &id);
+    free(p);
+    return n == len && id_eq(&id, should);
+}
+
+/* Something else stands under the head's name: it is set aside. */
+static int replace_head(struct copy *c, const char *name, const struct id *id, const struct store_data *d, struct err *e)
+{
+    char stamp[40];
+    snprintf(stamp, sizeof stamp, "head-%lld", (long long)sys_realtime_s());
+    int rc = store_replace(c->store, name, d, stamp, e);
+    if (rc == 0 && !reads_back(c, name, id, d->len))
+        rc = err_set(e, ERR_DAMAGED, _("what was written does not read back"));
+    return rc;
+}
+
 /* The head for one copy, once it has everything. */
 static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transferred_fn *fn, void *ctx,
                      struct published *ret, struct err *e)
@@ -263,8 +286,11 @@ static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transfer
     int rc = 0;
     if (c->state != COPY_CURRENT)
         rc = transfer_catch_up(v, i, fn, ctx, &ret->caught_up[i], e);
+    head_name(t->head->generation, &t->id, name);
     if (rc == 0)
-        rc = store_put(c->store, head_name(t->head->generation, &t->id, name), &d, e);
+        rc = store_put(c->store, name, &d, e);
+    if (rc == -ERR_DAMAGED || (rc == 0 && !reads_back(c, name, &t->id, obj->len)))
+        rc = replace_head(c, name, &t->id, &d, e);
     if (rc < 0)
         return rc;
     c->state = COPY_CURRENT;
@@ -320,7 +346,10 @@ static int remember_head(struct vault *v, struct err *e)
         uint64_t generation;
         struct id head;
     } seen = { v->tips[0].head->generation, v->tips[0].id };
-    return chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
+    int rc = chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
+    if (rc == 0)
+        rc = chunkdb_commit_index(v->db, e);
+    return rc < 0 ? rc : chunkdb_set_meta(v->db, "pending-keys", "", 0, e); /* nothing is pending any more */
 }
 
 /* The head that is there already, for copies that lack it. */

@@ -29,6 +29,8 @@ struct restore {
     struct retried retried[MAX_RETRIED];
     size_t n_retried;
     struct ui_progress progress;
+    struct id *reach; /* what the snapshot reaches: the target's host gets nothing else */
+    size_t n_reach;
     uint64_t away;
     struct {
         size_t place;
@@ -135,6 +137,16 @@ static int answer(struct restore *r, const struct id *id, unsigned skip, struct 
     return rc;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return id_cmp(a, b);
+}
+
+static bool is_reached(const struct restore *r, const struct id *id)
+{
+    return !r->reach || bsearch(id, r->reach, r->n_reach, sizeof *r->reach, by_id);
+}
+
 static int on_get(struct restore *r, struct rbuf *p, struct err *e)
 {
     uint64_t n = rb_varint_max(p, MAX_FRAME_IDS);
@@ -144,7 +156,12 @@ static int on_get(struct restore *r, struct rbuf *p, struct err *e)
     for (uint64_t i = 0; rc == 0 && i < n; i++) {
         struct id id;
         rb_id(p, &id);
-        rc = p->bad ? malformed(e) : answer(r, &id, 0, e);
+        if (p->bad)
+            rc = malformed(e);
+        else if (!is_reached(r, &id))
+            rc = err_set(e, ERR_PROTOCOL, _("the agent asked for a chunk that is not of this snapshot"));
+        else
+            rc = answer(r, &id, 0, e);
     }
     return rc;
 }
@@ -156,7 +173,7 @@ static int on_bad(struct restore *r, struct rbuf *p, struct err *e)
     size_t n, i = 0;
     rb_id(p, &id);
     const uint8_t *why = rb_blob(p, MAX_FRAME_TEXT, &n);
-    if (!rb_done(p) || !why)
+    if (!rb_done(p) || !why || !is_reached(r, &id))
         return malformed(e);
     while (i < r->n_retried && !id_eq(&r->retried[i].id, &id))
         i++;
@@ -277,6 +294,9 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
         j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = 0;
     struct wbuf w = WBUF_INIT;
     int rc = make_job(&r, &w, e);
+    /* Where the list itself is damaged, a restore matters more than this precaution. */
+    if (rc == 0 && vault_reach(j->v, &j->snap->reach, &r.reach, &r.n_reach, NULL) < 0)
+        r.reach = NULL;
     if (rc == 0)
         rc = session_start(app, j->agent, &r.session, e);
     if (rc == 0)
@@ -297,6 +317,7 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
         ui_warn(&app->ui, _("%llu chunks may lie in a copy that could not be reached"), (unsigned long long)r.away);
     wbuf_free(&r.fetched.sealed);
     free(r.sent_keys);
+    free(r.reach);
     return rc;
 }
 

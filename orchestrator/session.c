@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #define END_MS 10000
-#define LAST_WORDS 1000 /* frames that may stand before the agent's error */
-#define LAST_WORDS_MS 1000
+#define LAST_WORDS_MS 2000 /* for what stands before the agent's error, and the error */
 
 struct session {
     struct wire *wire;
@@ -33,7 +32,7 @@ static void *beat_main(void *arg)
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += WIRE_BEAT_MS / 1000;
         pthread_cond_timedwait(&s->stop_cond, &s->lock, &until);
         if (s->stop)
@@ -75,8 +74,12 @@ static int agent_path(char out[PATH_MAX], struct err *e)
 static int start_beat(struct session *s, struct err *e)
 {
     sigset_t all, was;
+    pthread_condattr_t attr;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->stop_cond, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->stop_cond, &attr);
+    pthread_condattr_destroy(&attr);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &was); /* signals are for the main thread */
     s->beating = pthread_create(&s->beat, NULL, beat_main, s) == 0;
@@ -95,7 +98,10 @@ int session_start(struct app *app, const char *agent, struct session **ret, stru
         free(s);
         return err_set(e, ERR_NOMEM, _("no memory"));
     }
-    const char *argv[] = { path, "--state", state, NULL };
+    /* A restore needs it only for scratch: on a rescue system it may be anywhere. */
+    const char *tmp = getenv("TMPDIR");
+    bool usable = sys_mkdir_p(state, 0700, NULL) == 0 && access(state, W_OK) == 0;
+    const char *argv[] = { path, "--state", usable ? state : tmp && *tmp ? tmp : "/tmp", NULL };
     int fd = sys_spawn(argv, -1, &s->pid, e);
     free(state);
     if (fd < 0) {
@@ -103,6 +109,12 @@ int session_start(struct app *app, const char *agent, struct session **ret, stru
         return err_wrap(e, _("agent \"%s\""), agent);
     }
     s->wire = wire_new(fd, fd, true);
+    if (!s->wire) {
+        sys_close_quiet(fd);
+        sys_reap(s->pid, END_MS, &(int){ 0 }, NULL);
+        free(s);
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
     snprintf(peer, sizeof peer, _("agent \"%s\""), agent);
     wire_set_peer(s->wire, peer);
     rc = wire_hello(s->wire, TWOFOLD_VERSION, s->host, e);
@@ -133,14 +145,17 @@ int session_failed(struct session *s, int rc, struct err *e)
         enum frame_type type;
         struct rbuf r;
         int got = 0;
-        for (int i = 0; got == 0 && i < LAST_WORDS; i++)
+        for (uint64_t until = sys_monotonic_ms() + LAST_WORDS_MS; got == 0 && sys_monotonic_ms() < until;)
             got = wire_recv(s->wire, &type, &r, LAST_WORDS_MS, &said);
         if (got < 0 && got != -ERR_UNREACHABLE && got != -ERR_TIMEOUT && e) {
             *e = said;
             return got;
         }
     }
-    wire_send_error(s->wire, e);
+    /* No names of copies or paths of this machine: the agent's host has no business with them. */
+    struct err told = ERR_INIT;
+    err_set(&told, e && e->code ? e->code : ERR_FAILED, _("the orchestrator has given up; it says why"));
+    wire_send_error(s->wire, &told);
     return rc;
 }
 

@@ -26,6 +26,15 @@ static int restart(int fd, struct err *e)
     return 0;
 }
 
+/* What goes wrong with our own spool says nothing about a copy: its code is ERR_FAILED, which no copy answers. */
+static int spool_failed(struct err *e)
+{
+    if (e)
+        e->code = ERR_FAILED;
+    err_wrap(e, _("spool file"));
+    return -ERR_FAILED;
+}
+
 /* Appends [off, off + len) of an object to the spool and the hash. */
 static int append_range(struct store *s, const char *name, uint64_t off, uint64_t len, int fd, struct sha256 *h,
                         struct err *e)
@@ -37,7 +46,8 @@ static int append_range(struct store *s, const char *name, uint64_t off, uint64_
         rc = store_get(s, name, off, n, piece, e);
         if (rc == 0) {
             sha256_update(h, piece, n);
-            rc = sys_write(fd, piece, n, e);
+            if (sys_write(fd, piece, n, e) < 0)
+                rc = spool_failed(e);
         }
         off += n;
         len -= n;
@@ -83,7 +93,8 @@ static int gather_chunks(struct vault *v, const struct pack_table *t, const char
             rc = err_set(e, ERR_DAMAGED, _("one of its chunks is damaged in every copy"));
         if (rc == 0) {
             sha256_update(h, buf, pc->len);
-            rc = sys_write(fd, buf, pc->len, e);
+            if (sys_write(fd, buf, pc->len, e) < 0)
+                rc = spool_failed(e);
         }
     }
     free(buf);
@@ -140,13 +151,18 @@ int transfer_fetch(struct vault *v, enum object_type type, const struct object_r
             continue;
         }
         rc = fetch_whole(&v->copies[i], name, ref, fd, h, &why);
+        if (rc == -ERR_FAILED) {
+            if (e)
+                *e = why;
+            break;
+        }
         damaged |= rc == -ERR_DAMAGED;
         away |= rc < 0 && rc != -ERR_DAMAGED && rc != -ERR_ABSENT;
     }
     if (ret_mended)
         *ret_mended = false;
     if (rc != 0 && type == OBJECT_PACK && damaged) {
-        rc = mend_pack(v, name, ref, fd, h, NULL);
+        rc = mend_pack(v, name, ref, fd, h, e);
         if (rc == 0 && ret_mended)
             *ret_mended = true;
     }
@@ -154,6 +170,8 @@ int transfer_fetch(struct vault *v, enum object_type type, const struct object_r
     if (rc == 0)
         return fd;
     sys_close_quiet(fd);
+    if (rc == -ERR_FAILED)
+        return rc;
     if (away)
         rc = err_set(e, ERR_UNREACHABLE, _("a copy that may have it cannot be reached"));
     else if (damaged)
@@ -165,15 +183,26 @@ int transfer_fetch(struct vault *v, enum object_type type, const struct object_r
 }
 
 /* --- what a head reaches ------------------------------------------------------------------------------------------ */
-struct each_pack_ctx {
-    reached_fn *fn;
-    void *ctx;
+struct pack_refs {
+    struct object_ref *refs;
+    size_t n, cap;
 };
 
-static int each_pack(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+static int gather_pack(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
 {
-    struct each_pack_ctx *c = ctx;
-    return pending ? 0 : c->fn(c->ctx, OBJECT_PACK, pack, e);
+    struct pack_refs *p = ctx;
+    if (pending)
+        return 0;
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? 2 * p->cap : 256;
+        struct object_ref *grown = realloc(p->refs, cap * sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        p->refs = grown;
+        p->cap = cap;
+    }
+    p->refs[p->n++] = *pack;
+    return 0;
 }
 
 static int each_ref(enum object_type type, const struct object_ref *refs, size_t n, reached_fn *fn, void *ctx, struct err *e)
@@ -186,10 +215,16 @@ static int each_ref(enum object_type type, const struct object_ref *refs, size_t
 
 int transfer_each_reached(struct vault *v, reached_fn *fn, void *ctx, struct err *e)
 {
-    struct each_pack_ctx pc = { fn, ctx };
-    int rc = each_ref(OBJECT_KEYS, v->state->keys, v->state->n_keys, fn, ctx, e);
+    /* Gathered first: what is done with each may take hours, and no question to the database may stay open for so long. */
+    struct pack_refs packs = { 0 };
+    int rc = vault_need_index(v, e);
     if (rc == 0)
-        rc = chunkdb_each_pack(v->db, each_pack, &pc, e);
+        rc = chunkdb_each_pack(v->db, gather_pack, &packs, e);
+    if (rc == 0)
+        rc = each_ref(OBJECT_KEYS, v->state->keys, v->state->n_keys, fn, ctx, e);
+    if (rc == 0)
+        rc = each_ref(OBJECT_PACK, packs.refs, packs.n, fn, ctx, e);
+    free(packs.refs);
     if (rc == 0)
         rc = each_ref(OBJECT_INDEX, v->state->index, v->state->n_index, fn, ctx, e);
     if (rc == 0)

@@ -1,4 +1,4 @@
-/* chunkdb.c - the SQLite cache of the index; see chunkdb.h. One writer, rollback journal, full sync. */
+/* chunkdb.c - the SQLite cache of the index, and the facts beside it; see chunkdb.h. Rollback journal, full sync. */
 #include "restore/chunkdb.h"
 #include "lib/base/i18n.h"
 #include <sqlite3.h>
@@ -6,27 +6,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
+#define BUSY_MS 10000
 #define CACHE_KIB "-8000"
 
 enum stmt_name {
-    S_FIND, S_HAS, S_PROMISED, S_PROMISE, S_ADD_PACK, S_ADD_CHUNK, S_ADD_KEY, S_KEY_ORD, S_META_GET, S_META_SET,
+    S_FIND, S_HAS, S_PROMISED, S_PROMISE, S_KEEP, S_ADD_PACK, S_ADD_CHUNK, S_ADD_KEY, S_KEY_ORD, S_META_GET, S_META_SET,
     S_LOST, S_COUNT
 };
 static const char *const sql_of[S_COUNT] = {
     [S_FIND] = "SELECT p.id, p.len, c.off, c.len, k.id, c.counter, c.hash FROM chunks c JOIN packs p ON p.ord = c.pack "
                "JOIN keys k ON k.ord = c.key WHERE c.id = ?1 AND p.obj <> 0 ORDER BY p.ord DESC LIMIT 8",
-    [S_HAS] = "SELECT 1 FROM chunks WHERE id = ?1 AND id NOT IN (SELECT id FROM lost) LIMIT 1",
+    [S_HAS] = "SELECT 1 FROM chunks c JOIN packs p ON p.ord = c.pack WHERE c.id = ?1 AND (p.obj = 0 OR p.obj IN "
+              "(SELECT ord FROM objects WHERE committed = 0) OR NOT EXISTS (SELECT 1 FROM facts.lost WHERE id = ?1)) LIMIT 1",
     [S_PROMISED] = "SELECT 1 FROM temp.promised WHERE id = ?1",
-    [S_PROMISE] = "INSERT OR IGNORE INTO temp.promised VALUES (?1)",
+    [S_PROMISE] = "INSERT OR IGNORE INTO temp.promised VALUES (?1, 0)",
+    [S_KEEP] = "UPDATE temp.promised SET come = 1 WHERE id = ?1 AND come = 0",
     [S_ADD_PACK] = "INSERT INTO packs(id, len, obj) VALUES (?1, ?2, ?3) "
                    "ON CONFLICT(id) DO UPDATE SET obj = excluded.obj RETURNING ord",
     [S_ADD_CHUNK] = "INSERT OR IGNORE INTO chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [S_ADD_KEY] = "INSERT OR IGNORE INTO keys(id) VALUES (?1)",
     [S_KEY_ORD] = "SELECT ord FROM keys WHERE id = ?1",
-    [S_META_GET] = "SELECT value FROM meta WHERE key = ?1",
-    [S_META_SET] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
-    [S_LOST] = "INSERT OR IGNORE INTO lost VALUES (?1)",
+    [S_META_GET] = "SELECT value FROM facts.meta WHERE key = ?1",
+    [S_META_SET] = "INSERT OR REPLACE INTO facts.meta VALUES (?1, ?2)",
+    [S_LOST] = "INSERT OR IGNORE INTO facts.lost VALUES (?1)",
 };
 
 struct chunkdb {
@@ -51,8 +53,7 @@ static int run(struct chunkdb *db, const char *sql, struct err *e)
 static const char schema[] =
     "PRAGMA page_size=8192; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_size=" CACHE_KIB ";"
     "PRAGMA temp_store=FILE;"
-    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS objects(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS objects(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, committed INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS packs(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, len INTEGER NOT NULL,"
     " obj INTEGER NOT NULL);" /* obj 0: pending */
     "CREATE TABLE IF NOT EXISTS keys(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL);"
@@ -61,25 +62,36 @@ static const char schema[] =
     " PRIMARY KEY(id, pack)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS chunks_by_pack ON chunks(pack, off);"
     "CREATE INDEX IF NOT EXISTS packs_by_obj ON packs(obj);"
-    "CREATE TABLE IF NOT EXISTS lost(id BLOB PRIMARY KEY) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS damage(place TEXT, name TEXT, why TEXT, PRIMARY KEY(place, name)) WITHOUT ROWID;"
-    "CREATE TEMP TABLE IF NOT EXISTS promised(id BLOB PRIMARY KEY) WITHOUT ROWID;"
-    "PRAGMA user_version=1;";
+    "CREATE TEMP TABLE IF NOT EXISTS promised(id BLOB PRIMARY KEY, come INTEGER NOT NULL) WITHOUT ROWID;";
 
-static int open_once(const char *path, struct chunkdb *db, struct err *e)
+static const char facts_schema[] =
+    "PRAGMA facts.journal_mode=DELETE; PRAGMA facts.synchronous=FULL;"
+    "CREATE TABLE IF NOT EXISTS facts.meta(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS facts.lost(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS facts.lost_index(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS facts.damage(place TEXT, name TEXT, why TEXT, PRIMARY KEY(place, name)) WITHOUT ROWID;";
+
+static int open_index(const char *path, struct chunkdb *db, struct err *e)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path ? path : "", &db->db, flags, NULL) != SQLITE_OK)
         return db_err(db, e);
-    sqlite3_busy_timeout(db->db, 10000);
-    int rc = run(db, schema, e);
-    for (int i = 0; rc == 0 && i < S_COUNT; i++)
-        if (sqlite3_prepare_v3(db->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
-            rc = db_err(db, e);
-    return rc;
+    sqlite3_busy_timeout(db->db, BUSY_MS);
+    return run(db, schema, e);
 }
 
-static void close_once(struct chunkdb *db)
+static int attach_facts(const char *path, struct chunkdb *db, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db->db, "ATTACH DATABASE ?1 AS facts", -1, &s, NULL) != SQLITE_OK)
+        return db_err(db, e);
+    sqlite3_bind_text(s, 1, path ? path : ":memory:", -1, SQLITE_STATIC);
+    int rc = sqlite3_step(s) == SQLITE_DONE ? 0 : db_err(db, e);
+    sqlite3_finalize(s);
+    return rc < 0 ? rc : run(db, facts_schema, e);
+}
+
+static void close_all(struct chunkdb *db)
 {
     for (int i = 0; i < S_COUNT; i++) {
         sqlite3_finalize(db->stmt[i]);
@@ -89,19 +101,49 @@ static void close_once(struct chunkdb *db)
     db->db = NULL;
 }
 
-int chunkdb_open(const char *path, struct chunkdb **ret, struct err *e)
+static bool is_corrupt(const struct chunkdb *db)
+{
+    int code = db->db ? sqlite3_errcode(db->db) : 0;
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+/* Only a cache: what is wrong with it is mended by making it anew. */
+static int open_or_remake(const char *path, struct chunkdb *db, struct err *e)
+{
+    int rc = open_index(path, db, e);
+    if (rc < 0 && path && is_corrupt(db)) {
+        close_all(db);
+        if (unlink(path) == 0)
+            rc = open_index(path, db, e);
+    }
+    return rc;
+}
+
+static int attach_or_set_aside(const char *path, bool *ret_lost, struct chunkdb *db, struct err *e)
+{
+    char bad[4096];
+    int rc = attach_facts(path, db, e);
+    if (rc < 0 && path && is_corrupt(db) && (size_t)snprintf(bad, sizeof bad, "%s.bad", path) < sizeof bad) {
+        sqlite3_exec(db->db, "DETACH DATABASE facts", NULL, NULL, NULL);
+        if (rename(path, bad) == 0)
+            rc = attach_facts(path, db, e);
+        if (rc == 0 && ret_lost)
+            *ret_lost = true;
+    }
+    return rc;
+}
+
+int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, struct chunkdb **ret, struct err *e)
 {
     struct chunkdb *db = calloc(1, sizeof *db);
     if (!db)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    int rc = open_once(path, db, e);
-    int code = db->db ? sqlite3_errcode(db->db) : 0;
-    if (rc < 0 && path && (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)) {
-        /* Only a cache: what is wrong with it is mended by making it anew. */
-        close_once(db);
-        if (unlink(path) == 0)
-            rc = open_once(path, db, e);
-    }
+    int rc = open_or_remake(index, db, e);
+    if (rc == 0)
+        rc = attach_or_set_aside(facts, ret_facts_lost, db, e);
+    for (int i = 0; rc == 0 && i < S_COUNT; i++)
+        if (sqlite3_prepare_v3(db->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
+            rc = db_err(db, e);
     if (rc < 0) {
         chunkdb_close(db);
         return rc;
@@ -114,7 +156,7 @@ void chunkdb_close(struct chunkdb *db)
 {
     if (!db)
         return;
-    close_once(db);
+    close_all(db);
     free(db);
 }
 
@@ -225,7 +267,7 @@ static int exec_id(struct chunkdb *db, const char *sql, const struct id *id, int
 
 static int begin(struct chunkdb *db, struct err *e)
 {
-    return run(db, "BEGIN IMMEDIATE", e);
+    return run(db, "BEGIN", e);
 }
 
 static int finish(struct chunkdb *db, int rc, struct err *e)
@@ -250,7 +292,7 @@ static int load_pack(void *ctx, const struct index_pack *p, struct err *e)
 
 static int object_ordinal(struct chunkdb *db, const struct id *id, int64_t *ret, struct err *e)
 {
-    int rc = exec_id(db, "INSERT OR IGNORE INTO objects(id) VALUES (?1)", id, -1, e);
+    int rc = exec_id(db, "INSERT OR IGNORE INTO objects(id, committed) VALUES (?1, 0)", id, -1, e);
     if (rc == 0)
         *ret = one_int(db, "SELECT ord FROM objects WHERE id = ?1", id, e);
     return rc < 0 ? rc : *ret < 0 ? (int)*ret : 0;
@@ -268,6 +310,8 @@ static int load_object(struct chunkdb *db, const struct object_ref *ref, chunkdb
         rc = object_ordinal(db, &ref->id, &lc.obj, e);
     if (rc == 0)
         rc = index_read(plain.p, plain.len, load_pack, &lc, e);
+    if (rc == 0)
+        rc = exec_id(db, "UPDATE objects SET committed = 1 WHERE id = ?1", &ref->id, -1, e);
     wbuf_free(&plain);
     return rc;
 }
@@ -280,40 +324,42 @@ static int drop_where(struct chunkdb *db, const char *where, struct err *e)
     return run(db, sql, e);
 }
 
-/* True when nothing is to be done, so that a reader need not take the database's lock. */
-static bool in_step(struct chunkdb *db, const struct object_ref *refs, size_t n, bool drop, struct err *e)
+static bool in_step(struct chunkdb *db, const struct object_ref *refs, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
-        if (one_int(db, "SELECT ord FROM objects WHERE id = ?1", &refs[i].id, e) <= 0)
+        if (one_int(db, "SELECT committed FROM objects WHERE id = ?1", &refs[i].id, e) <= 0)
             return false;
-    return !drop || one_int(db, "SELECT count(*) FROM objects", NULL, e) == (int64_t)n;
+    return one_int(db, "SELECT count(*) FROM objects", NULL, e) == (int64_t)n;
 }
 
+/* What no head names: an index that was never committed gives its packs back to the pending ones. */
 static int drop_unwanted(struct chunkdb *db, struct err *e)
 {
-    static const char gone[] = "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))";
-    if (one_int(db, "SELECT count(*) FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", NULL, e) <= 0)
-        return 0;
-    int rc = drop_where(db, gone, e);
+    int rc = run(db, "UPDATE packs SET obj = 0 WHERE obj IN (SELECT ord FROM objects WHERE committed = 0 AND id NOT IN "
+                 "(SELECT id FROM temp.wanted))", e);
+    if (rc == 0)
+        rc = drop_where(db, "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))", e);
     return rc < 0 ? rc : run(db, "DELETE FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", e);
 }
 
-int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, bool drop, chunkdb_load_fn *load,
-                 void *ctx, struct err *e)
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
+                 struct err *e)
 {
-    if (in_step(db, refs, n, drop, e))
+    if (in_step(db, refs, n, e))
         return 0;
     int rc = begin(db, e);
     if (rc < 0)
         return rc;
     rc = run(db, "CREATE TEMP TABLE IF NOT EXISTS wanted(id BLOB PRIMARY KEY); DELETE FROM temp.wanted;", e);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = load_object(db, &refs[i], load, ctx, e);
-        if (rc == 0)
-            rc = exec_id(db, "INSERT OR IGNORE INTO temp.wanted VALUES (?1)", &refs[i].id, -1, e);
-    }
-    if (rc == 0 && drop)
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = exec_id(db, "INSERT OR IGNORE INTO temp.wanted VALUES (?1)", &refs[i].id, -1, e);
+    /* First what goes, then what comes: a pack that moved from one index to another is not lost on the way. */
+    if (rc == 0)
         rc = drop_unwanted(db, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = load_object(db, &refs[i], load, ctx, e);
+    if (rc == 0)
+        rc = run(db, "UPDATE objects SET committed = 1", e);
     return finish(db, rc, e);
 }
 
@@ -356,6 +402,19 @@ void chunkdb_forget_promises(struct chunkdb *db)
     sqlite3_exec(db->db, "DELETE FROM temp.promised", NULL, NULL, NULL);
 }
 
+int chunkdb_is_promised(struct chunkdb *db, const struct id *id, struct err *e)
+{
+    bind_id(db->stmt[S_PROMISED], 1, id);
+    return step_once(db, db->stmt[S_PROMISED], e);
+}
+
+int chunkdb_keep_promise(struct chunkdb *db, const struct id *id, struct err *e)
+{
+    bind_id(db->stmt[S_KEEP], 1, id);
+    int rc = step_once(db, db->stmt[S_KEEP], e);
+    return rc < 0 ? rc : sqlite3_changes(db->db) == 1;
+}
+
 int chunkdb_mark_lost(struct chunkdb *db, const struct id *id, struct err *e)
 {
     bind_id(db->stmt[S_LOST], 1, id);
@@ -368,11 +427,7 @@ int chunkdb_add_pending(struct chunkdb *db, const struct index_pack *p, struct e
     int rc = begin(db, e);
     if (rc < 0)
         return rc;
-    rc = add_pack(db, p, 0, e);
-    /* What is stored anew is lost no longer. */
-    for (size_t i = 0; rc == 0 && i < p->table->n; i++)
-        rc = exec_id(db, "DELETE FROM lost WHERE id = ?1", &p->table->chunks[i].id, -1, e);
-    return finish(db, rc, e);
+    return finish(db, add_pack(db, p, 0, e), e);
 }
 
 int chunkdb_drop_pack(struct chunkdb *db, const struct id *pack, struct err *e)
@@ -453,25 +508,43 @@ int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_ta
     return rc;
 }
 
-int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct id *merged, size_t n_merged,
-                        struct err *e)
+int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs, size_t n, struct err *e)
 {
     int64_t obj = 0;
     int rc = begin(db, e);
     if (rc < 0)
         return rc;
     rc = object_ordinal(db, index, &obj, e);
-    if (rc == 0) {
-        char sql[100];
-        snprintf(sql, sizeof sql, "UPDATE packs SET obj = %lld WHERE obj = 0", (long long)obj);
-        rc = run(db, sql, e);
-    }
-    for (size_t i = 0; rc == 0 && i < n_merged; i++) {
-        rc = exec_id(db, "UPDATE packs SET obj = ?2 WHERE obj = (SELECT ord FROM objects WHERE id = ?1)", &merged[i], obj, e);
-        if (rc == 0)
-            rc = exec_id(db, "DELETE FROM objects WHERE id = ?1", &merged[i], -1, e);
-    }
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = exec_id(db, "UPDATE packs SET obj = ?2 WHERE id = ?1", &packs[i].id, obj, e);
+    /* One that was merged into others is loaded again, should no head ever name those. */
+    if (rc == 0)
+        rc = run(db, "DELETE FROM objects WHERE ord NOT IN (SELECT obj FROM packs)", e);
     return finish(db, rc, e);
+}
+
+int chunkdb_commit_index(struct chunkdb *db, struct err *e)
+{
+    int rc = run(db, "BEGIN IMMEDIATE", e); /* reads the facts before it writes them */
+    if (rc < 0)
+        return rc;
+    if (one_int(db, "SELECT count(*) FROM facts.lost", NULL, e) > 0)
+        rc = run(db, "DELETE FROM facts.lost WHERE id IN (SELECT c.id FROM chunks c JOIN packs p ON p.ord = c.pack "
+                 "JOIN objects o ON o.ord = p.obj WHERE o.committed = 0)", e);
+    if (rc == 0)
+        rc = run(db, "UPDATE objects SET committed = 1; DELETE FROM facts.lost_index;", e);
+    return finish(db, rc, e);
+}
+
+int chunkdb_note_lost_index(struct chunkdb *db, const struct id *index, struct err *e)
+{
+    return exec_id(db, "INSERT OR IGNORE INTO facts.lost_index VALUES (?1)", index, -1, e);
+}
+
+int chunkdb_is_lost_index(struct chunkdb *db, const struct id *index, struct err *e)
+{
+    int64_t n = one_int(db, "SELECT count(*) FROM facts.lost_index WHERE id = ?1", index, e);
+    return n < 0 ? (int)n : n > 0;
 }
 
 int chunkdb_get_meta(struct chunkdb *db, const char *key, void *ret, size_t max, struct err *e)
@@ -514,18 +587,18 @@ static int damage_row(struct chunkdb *db, const char *sql, const char *place, co
 
 int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why, struct err *e)
 {
-    return damage_row(db, "INSERT OR REPLACE INTO damage VALUES (?1, ?2, ?3)", place, name, why, e);
+    return damage_row(db, "INSERT OR REPLACE INTO facts.damage VALUES (?1, ?2, ?3)", place, name, why, e);
 }
 
 int chunkdb_clear_damage(struct chunkdb *db, const char *place, const char *name, struct err *e)
 {
-    return damage_row(db, "DELETE FROM damage WHERE place = ?1 AND name = ?2", place, name, NULL, e);
+    return damage_row(db, "DELETE FROM facts.damage WHERE place = ?1 AND name = ?2", place, name, NULL, e);
 }
 
 int chunkdb_each_damage(struct chunkdb *db, chunkdb_damage_fn *fn, void *ctx, struct err *e)
 {
     sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(db->db, "SELECT place, name, why FROM damage ORDER BY place, name", -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db->db, "SELECT place, name, why FROM facts.damage ORDER BY place, name", -1, &s, NULL) != SQLITE_OK)
         return db_err(db, e);
     int rc;
     while ((rc = step(db, s, e)) > 0) {

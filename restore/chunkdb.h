@@ -14,16 +14,19 @@
 #define MAX_CHUNK_PLACES 8 /* packs that one chunk is looked for in */
 
 struct chunkdb;
-/* path NULL: a private one that is gone when closed. A damaged file is made anew. */
-int chunkdb_open(const char *path, struct chunkdb **ret, struct err *e);
+/* `index`: the cache, only for the process that holds the vault's lock; NULL: a private one that is gone when closed, for
+ * readers, so that neither waits for nor undoes what the other does. A damaged cache is made anew.
+ * `facts`: what this orchestrator knows beyond the copies (heads seen, damage noted, chunks lost, keys of unfinished runs); shared
+ * by all processes in short transactions, never thrown away: a damaged one is renamed to FACTS.bad (*ret_facts_lost, may be
+ * NULL). NULL: none are kept. */
+int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, struct chunkdb **ret, struct err *e);
 void chunkdb_close(struct chunkdb *db);
 
-/* Makes the cache hold these index objects and, with `drop`, no others; pending packs stay (one that an index now names
- * is pending no longer). Only the process that writes to the vault may drop: what a reader takes for superseded may be what
- * a writer is just about to commit. `load` brings the plaintext of an object that is not yet in it. */
+/* Makes the cache hold these index objects and no others; pending packs stay (one that an index now names is pending no
+ * longer), and the packs of an index that was written but never committed are pending again. `load` brings the plaintext of an object that is not yet in it. */
 typedef int chunkdb_load_fn(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e);
-int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, bool drop, chunkdb_load_fn *load,
-                 void *ctx, struct err *e);
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
+                 struct err *e);
 
 struct chunk_place {
     struct id pack;
@@ -39,7 +42,11 @@ int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out
  * session is answered 1. */
 int chunkdb_has(struct chunkdb *db, const struct id *id, bool promise, struct err *e);
 void chunkdb_forget_promises(struct chunkdb *db);
-/* A chunk that is lost in every copy counts as not there any more, so that a source stores it again. */
+/* A promised chunk has come: 1; 0 when it was not promised, or has come before. */
+int chunkdb_is_promised(struct chunkdb *db, const struct id *id, struct err *e);
+int chunkdb_keep_promise(struct chunkdb *db, const struct id *id, struct err *e);
+/* A chunk that is lost in every copy counts as not there any more, so that a source stores it again. It is lost until a pack that
+ * has it again is committed. */
 int chunkdb_mark_lost(struct chunkdb *db, const struct id *id, struct err *e);
 
 /* Durable when it returns. */
@@ -54,9 +61,13 @@ int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_ta
 /* Packs that this index object brought, and how many chunks they hold. */
 int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx, uint64_t *ret_chunks,
                         struct err *e);
-/* The caller has written this index object with all pending packs and those of `merged`; takes effect at once. */
-int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct id *merged, size_t n_merged,
-                        struct err *e);
+/* The caller has written this index object with these packs. Until chunkdb_commit_index they are only on probation. */
+int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs, size_t n, struct err *e);
+/* A head names what was adopted. */
+int chunkdb_commit_index(struct chunkdb *db, struct err *e);
+/* Index objects that no copy has whole any more, until a new one is committed in their place. */
+int chunkdb_note_lost_index(struct chunkdb *db, const struct id *index, struct err *e);
+int chunkdb_is_lost_index(struct chunkdb *db, const struct id *index, struct err *e); /* 1 or 0 */
 
 /* What was seen damaged or missing on a copy, until it is mended. `name` is the object's. */
 int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why, struct err *e);

@@ -196,7 +196,10 @@ int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options
     struct verdict vd = { 0 };
     char name[MAX_OBJECT_NAME], hex[ID_HEX_BYTES], what[100];
     unsigned skip = o->skip;
-    int n = chunkdb_find(v->db, id, places, e);
+    int n = vault_need_index(v, e);
+    if (n < 0)
+        return n;
+    n = chunkdb_find(v->db, id, places, e);
     if (n < 0)
         return n;
     for (size_t i = 0; i < v->n_copies; i++) {

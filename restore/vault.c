@@ -88,7 +88,23 @@ static void copy_fails(struct copy *c, int rc, const struct err *why)
     err_wrap(&c->problem, _("copy \"%s\""), c->place);
 }
 
-/* A copy whose vault object is damaged is still read: everything else in it is authentic by itself. */
+/* A copy whose vault object is damaged or gone is still ours, and can be mended, when a head on it proves that. */
+static int read_copy(struct vault *v, struct copy *c, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int bad = check_vault_object(v, c, &why);
+    bool doubtful = bad == -ERR_DAMAGED || bad == -ERR_VERSION || bad == -ERR_LIMIT || bad == -ERR_UNREACHABLE;
+    int rc = bad == 0 || doubtful ? read_heads(v, c, e) : bad;
+    if (bad < 0 && (rc < 0 || c->generation == 0)) {
+        if (e)
+            *e = why;
+        return bad;
+    }
+    if (bad < 0)
+        c->problem = why;
+    return rc;
+}
+
 static void open_copy(struct vault *v, struct copy *c, bool write)
 {
     struct err e = ERR_INIT;
@@ -96,13 +112,7 @@ static void open_copy(struct vault *v, struct copy *c, bool write)
     if (!c->store)
         rc = store_open(c->url, write ? 0 : STORE_READ_ONLY, &c->store, &e);
     if (rc == 0)
-        rc = check_vault_object(v, c, &e);
-    if (rc == -ERR_DAMAGED) {
-        c->problem = e;
-        rc = 0;
-    }
-    if (rc == 0)
-        rc = read_heads(v, c, &e);
+        rc = read_copy(v, c, &e);
     if (rc < 0)
         copy_fails(c, rc, &e);
 }
@@ -142,6 +152,24 @@ static int check_rollback(struct vault *v, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+/* A reader has a cache of its own, and goes on without the facts where they cannot be had: a full disk here must not stop a
+ * restore. */
+static int open_db(struct vault *v, bool write, struct err *e)
+{
+    char *index = NULL, *facts = NULL;
+    if (asprintf(&index, "%s/index.db", v->state_dir) < 0 || asprintf(&facts, "%s/facts.db", v->state_dir) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = chunkdb_open(write ? index : NULL, facts, &v->facts_lost, &v->db, e);
+    if (rc < 0 && !write) {
+        err_clear(e);
+        v->facts_lost = true;
+        rc = chunkdb_open(NULL, NULL, NULL, &v->db, e);
+    }
+    free(index);
+    free(facts);
+    return rc;
+}
+
 static int open_state_dir(struct vault *v, const struct vault_open_options *o, struct err *e)
 {
     char hex[ID_HEX_BYTES], *path = NULL;
@@ -166,13 +194,7 @@ static int open_state_dir(struct vault *v, const struct vault_open_options *o, s
             return rc;
         }
     }
-    if (rc == 0) {
-        if (asprintf(&path, "%s/index.db", v->state_dir) < 0)
-            return err_set(e, ERR_NOMEM, _("no memory"));
-        rc = chunkdb_open(path, &v->db, e);
-        free(path);
-    }
-    return rc;
+    return rc < 0 ? rc : open_db(v, o->write, e);
 }
 
 /* In a file of its own, so that the index cache may be thrown away without this becoming another orchestrator. */
@@ -286,7 +308,7 @@ int vault_open_copy(const char *url, const char *recovery_file, const struct sec
     if (rc == 0)
         rc = recover_keys(v, recovery_file, passphrase, e);
     if (rc == 0)
-        rc = chunkdb_open(NULL, &v->db, e);
+        rc = chunkdb_open(NULL, NULL, NULL, &v->db, e);
     if (rc == 0) {
         open_copy(v, &v->copies[0], false);
         rc = none_readable(v, e);

@@ -59,6 +59,9 @@ struct vault {
     struct chunkdb *db;
     struct id lost_index[MAX_LOST_INDEX]; /* index objects that no copy has whole: rebuilt from the packs for now */
     size_t n_lost_index;
+    bool index_loaded;          /* readers load it when it is first needed */
+    bool facts_lost;            /* what was known beyond the copies (rollback, noted damage) could not be read */
+    size_t n_lost_lists;        /* lists of backups that no copy could give, made again from the snapshots themselves */
     size_t n_lost_keys; /* keys objects that no copy could give: what their keys sealed counts as lost, the rest is read */
     struct id writer;           /* this orchestrator; zeros for a vault opened from a copy alone */
     uint64_t seen_generation;   /* the newest that this orchestrator has written or seen */
@@ -82,6 +85,8 @@ int vault_open_copy(const char *url, const char *recovery_file, const struct sec
                     struct err *e);
 void vault_close(struct vault *v); /* NULL-safe */
 
+/* Fills the index cache, if that has not been done: what looks for chunks or packs needs it. */
+int vault_need_index(struct vault *v, struct err *e);
 /* The snapshots of a source ("POLICY/files"), oldest first; NULL when there is none. */
 const struct source_list *vault_list(const struct vault *v, const char *source);
 /* The whole bytes of an object, from the first copy (in order, `only` < 0: all) that has the right ones. Damage on the

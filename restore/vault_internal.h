@@ -16,6 +16,8 @@ int read_heads(struct vault *v, struct copy *c, struct err *e);
 int load_state(struct vault *v, struct err *e);
 /* The plaintext of an index of all packs that the copies hold, from the packs themselves. */
 int index_rebuild(struct vault *v, struct wbuf *out, struct err *e);
+/* The snapshots of a source, from the snapshot objects on the copies. */
+int list_rebuild(struct vault *v, const char *source, struct source_list **ret, struct err *e);
 void judge_copies(struct vault *v);
 
 #endif

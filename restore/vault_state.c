@@ -238,6 +238,12 @@ static int add_list(struct vault *v, struct source_list *l)
     return 0;
 }
 
+/* Nobody can give it. A reader makes do also when a copy is away; a writer waits for that copy. */
+static bool is_gone(const struct vault *v, int rc)
+{
+    return rc == -ERR_DAMAGED || rc == -ERR_ABSENT || (rc == -ERR_UNREACHABLE && v->lock_fd < 0);
+}
+
 static int load_lists(struct vault *v, const struct head *h, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
@@ -245,6 +251,14 @@ static int load_lists(struct vault *v, const struct head *h, struct err *e)
     for (size_t i = 0; rc == 0 && i < h->n_lists; i++) {
         struct source_list *l = NULL;
         rc = vault_open_object(v, OBJECT_LIST, &h->lists[i].ref, &plain, e);
+        if (is_gone(v, rc)) {
+            err_clear(e);
+            v->n_lost_lists++;
+            rc = list_rebuild(v, h->lists[i].source, &l, e);
+            if (rc == 0 && add_list(v, l) < 0)
+                rc = err_set(e, ERR_NOMEM, _("no memory"));
+            continue;
+        }
         if (rc == 0)
             rc = source_list_read(plain.p, plain.len, &l, e);
         if (rc == 0 && strcmp(l->source, h->lists[i].source) != 0) {
@@ -268,7 +282,7 @@ static int load_data_keys(struct vault *v, struct err *e)
     for (size_t i = 0; rc == 0 && i < v->state->n_keys; i++) {
         struct key_set *k = NULL;
         rc = vault_open_object(v, OBJECT_KEYS, &v->state->keys[i], &plain, e);
-        if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT || (rc == -ERR_UNREACHABLE && v->lock_fd < 0)) {
+        if (is_gone(v, rc)) {
             v->n_lost_keys++;
             err_clear(e);
             rc = 0;
@@ -293,16 +307,49 @@ static int load_data_keys(struct vault *v, struct err *e)
     return rc;
 }
 
+static int lose_index(struct vault *v, const struct id *id, struct err *e)
+{
+    if (v->n_lost_index == MAX_LOST_INDEX)
+        return err_set(e, ERR_LIMIT, _("more than %d index objects are lost"), MAX_LOST_INDEX);
+    v->lost_index[v->n_lost_index++] = *id;
+    return v->lock_fd < 0 ? 0 : chunkdb_note_lost_index(v->db, id, e);
+}
+
 static int load_index(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e)
 {
     struct vault *v = ctx;
     int rc = vault_open_object(v, OBJECT_INDEX, ref, out, e);
-    if ((rc != -ERR_DAMAGED && rc != -ERR_ABSENT) || v->n_lost_index == MAX_LOST_INDEX)
+    if (!is_gone(v, rc))
         return rc;
     err_clear(e);
     rc = index_rebuild(v, out, e);
-    if (rc == 0)
-        v->lost_index[v->n_lost_index++] = ref->id;
+    return rc < 0 ? rc : lose_index(v, &ref->id, e);
+}
+
+/* Those that an earlier process rebuilt, and nobody has written anew yet. */
+static int recall_lost(struct vault *v, struct err *e)
+{
+    for (size_t i = 0; i < v->state->n_index; i++) {
+        bool known = false;
+        for (size_t k = 0; k < v->n_lost_index; k++)
+            known |= id_eq(&v->lost_index[k], &v->state->index[i].id);
+        int rc = known ? 0 : chunkdb_is_lost_index(v->db, &v->state->index[i].id, e);
+        if (rc > 0)
+            rc = lose_index(v, &v->state->index[i].id, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int vault_need_index(struct vault *v, struct err *e)
+{
+    if (v->index_loaded)
+        return 0;
+    int rc = chunkdb_sync(v->db, v->state->index, v->state->n_index, load_index, v, e);
+    if (rc == 0 && v->lock_fd >= 0)
+        rc = recall_lost(v, e);
+    v->index_loaded = rc == 0;
     return rc;
 }
 
@@ -326,7 +373,7 @@ int load_state(struct vault *v, struct err *e)
     if (rc == 0)
         rc = load_data_keys(v, e);
     if (rc == 0)
-        rc = chunkdb_sync(v->db, s->index, s->n_index, v->lock_fd >= 0, load_index, v, e);
+        rc = v->lock_fd >= 0 ? vault_need_index(v, e) : 0;
     return rc;
 }
 
