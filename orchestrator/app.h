@@ -49,11 +49,12 @@ struct vault_choice {
 };
 /* Opens the vault (by configuration, or from the copy alone) and warns about copies with problems. need_recovery: the
  * recovery key is loaded too: from keys/NAME.recovery, else by the recovery object and a passphrase. */
-int app_open_vault(struct app *app, const struct vault_choice *c, bool write, bool need_recovery, struct vault **ret,
-                   struct err *e);
+int app_open_vault(struct app *app, const struct vault_choice *c, bool write, bool need_recovery,
+                   struct vault **ret, struct err *e);
 /* The vault of a policy: loads the policy and the vault's configuration. With --copy (c->copy) only the name counts. */
-int app_open_policy(struct app *app, const char *policy, const struct vault_choice *c, bool write, bool need_recovery,
-                    struct policy **ret_policy, struct vault **ret, struct err *e);
+int app_open_policy(struct app *app, const char *policy, const struct vault_choice *c, bool write,
+                    bool need_recovery, struct policy **ret_policy, struct vault **ret,
+                    struct err *e);
 
 /* "POLICY/files": the source of a policy. */
 void source_name(const char *policy, char out[MAX_FORMAT_NAME + 1]);
@@ -64,6 +65,7 @@ int app_find_snapshot(struct app *app, struct vault *v, const char *policy, cons
                       const struct snap_ref **ret, const char **ret_source, struct err *e);
 /* ISO 8601, "2026-11-21", "2026-11-21 02:30[:00]", "now", "-2h", "yesterday", "@1763700000". */
 int parse_time(const char *text, int64_t *ret_ns, struct err *e);
-int find_copy(const struct vault *v, const char *place, int *ret, struct err *e); /* index of a place */
+int find_copy(const struct vault *v, const char *place, int *ret,
+              struct err *e); /* index of a place */
 
 #endif

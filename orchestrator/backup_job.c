@@ -12,7 +12,7 @@
 
 #define DEDUP_ROTATION 1
 #define CLOCK_SLACK_NS 60000000000 /* a minute */
-#define MAX_REACH_IDS (16u << 20) /* 16 TiB of chunks in one snapshot */
+#define MAX_REACH_IDS (16u << 20)  /* 16 TiB of chunks in one snapshot */
 
 struct backup {
     struct app *app;
@@ -46,8 +46,11 @@ static void show(struct backup *b)
     struct ui_progress *p = &b->progress;
     for (size_t i = 0; i < b->v->n_copies; i++) {
         const struct copy *c = &b->v->copies[i];
-        p->copies[i] = (struct ui_copy_line){ .place = c->place, .bytes = fanout_bytes(b->fanout, i),
-            .state = fanout_alive(b->fanout, i) ? _("writing") : fanout_error(b->fanout, i) ? _("failed") : _("away") };
+        p->copies[i] = (struct ui_copy_line){ .place = c->place,
+                                              .bytes = fanout_bytes(b->fanout, i),
+                                              .state = fanout_alive(b->fanout, i)   ? _("writing")
+                                                       : fanout_error(b->fanout, i) ? _("failed")
+                                                                                    : _("away") };
     }
     p->n_copies = b->v->n_copies;
     ui_progress(&b->app->ui, p);
@@ -104,7 +107,8 @@ static int on_have(struct backup *b, struct rbuf *r, struct err *e)
             w.p[at + i / 8] |= (uint8_t)(1u << (i % 8));
     }
     if (rc >= 0)
-        rc = rb_done(r) ? wire_send(session_wire(b->session), FRAME_HAD, &w, NULL, 0, e) : malformed(e);
+        rc = rb_done(r) ? wire_send(session_wire(b->session), FRAME_HAD, &w, NULL, 0, e)
+                        : malformed(e);
     wbuf_free(&w);
     return rc < 0 ? rc : 0;
 }
@@ -138,7 +142,8 @@ static int on_put(struct backup *b, struct rbuf *r, struct err *e)
     int rc = chunkdb_keep_promise(b->v->db, &ref.id, e);
     if (rc == 0)
         rc = chunkdb_is_promised(b->v->db, &ref.id, e) > 0
-                 ? 0 : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that it was not asked for"));
+                 ? 0
+                 : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that it was not asked for"));
     if (rc <= 0)
         return rc;
     return packer_add(b->packer, &ref, sealed, n, e);
@@ -173,11 +178,25 @@ static int make_snapshot(struct backup *b, const struct msg_snapshot *m, struct 
     *s = (struct snapshot){
         .state = m->problems ? SNAPSHOT_PARTIAL : SNAPSHOT_WHOLE,
         .flags = b->job->quarantine ? SNAPSHOT_QUARANTINE : 0,
-        .policy = (char *)b->job->policy->name, .source = b->source, .host = (char *)session_host(b->session),
-        .kind = "files", .base = m->base, .started_ns = m->started_ns, .ended_ns = m->ended_ns,
-        .received_ns = sys_realtime_ns(), .files = m->files, .dirs = m->dirs, .others = m->others, .bytes = m->bytes,
-        .bytes_read = m->bytes_read, .bytes_stored = packer_bytes(b->packer), .problems = m->problems,
-        .key_id = b->key.id, .counter = m->counter, .body = (uint8_t *)m->body, .body_len = m->body_len,
+        .policy = (char *)b->job->policy->name,
+        .source = b->source,
+        .host = (char *)session_host(b->session),
+        .kind = "files",
+        .base = m->base,
+        .started_ns = m->started_ns,
+        .ended_ns = m->ended_ns,
+        .received_ns = sys_realtime_ns(),
+        .files = m->files,
+        .dirs = m->dirs,
+        .others = m->others,
+        .bytes = m->bytes,
+        .bytes_read = m->bytes_read,
+        .bytes_stored = packer_bytes(b->packer),
+        .problems = m->problems,
+        .key_id = b->key.id,
+        .counter = m->counter,
+        .body = (uint8_t *)m->body,
+        .body_len = m->body_len,
     };
     return 0;
 }
@@ -209,12 +228,13 @@ static int commit(struct backup *b, struct snapshot *s, struct err *e)
     show(b);
     int rc = publish_index(b->v, b->fanout, e);
     if (rc == 0)
-        rc = publish_snapshot(b->v, b->fanout, b->source, s, b->reach, b->n_reach, &b->job->snapshot, e);
+        rc = publish_snapshot(b->v, b->fanout, b->source, s, b->reach, b->n_reach,
+                              &b->job->snapshot, e);
     if (rc == 0)
         rc = publish_head(b->v, b->fanout, true, on_transferred, b, &b->job->published, e);
     if (rc == 0 && b->job->published.n_current < b->job->conf->min_copies)
-        rc = err_set(e, ERR_FAILED, _("the backup is in %zu of at least %u copies"), b->job->published.n_current,
-                     b->job->conf->min_copies);
+        rc = err_set(e, ERR_FAILED, _("the backup is in %zu of at least %u copies"),
+                     b->job->published.n_current, b->job->conf->min_copies);
     return rc;
 }
 
@@ -249,7 +269,9 @@ static int on_snapshot(struct backup *b, struct rbuf *r, struct err *e)
     keep_results(b, &s);
     b->done = true;
     if (s.received_ns > sys_realtime_ns() + CLOCK_SLACK_NS)
-        ui_warn(&b->app->ui, _("this machine's clock is behind the last backup's; set it right: --at goes by it"));
+        ui_warn(
+            &b->app->ui,
+            _("this machine's clock is behind the last backup's; set it right: --at goes by it"));
     wb_id(&w, &b->job->snapshot);
     /* The backup is safe now, whatever becomes of the agent: without its answer it reads everything next time. */
     wire_send(session_wire(b->session), FRAME_COMMITTED, &w, NULL, 0, NULL);
@@ -260,14 +282,23 @@ static int on_snapshot(struct backup *b, struct rbuf *r, struct err *e)
 static int handle(struct backup *b, enum frame_type type, struct rbuf *r, struct err *e)
 {
     switch (type) {
-    case FRAME_HAVE: return on_have(b, r, e);
-    case FRAME_PUT: return on_put(b, r, e);
-    case FRAME_DATAKEY: return on_data_key(b, r, e);
-    case FRAME_NOTE: return on_note(b, r, e);
-    case FRAME_PROGRESS: return on_progress(b, r, e);
-    case FRAME_REACH: return on_reach(b, r, e);
-    case FRAME_SNAPSHOT: return on_snapshot(b, r, e);
-    default: return err_set(e, ERR_PROTOCOL, _("the agent sent a message that does not belong to a backup"));
+    case FRAME_HAVE:
+        return on_have(b, r, e);
+    case FRAME_PUT:
+        return on_put(b, r, e);
+    case FRAME_DATAKEY:
+        return on_data_key(b, r, e);
+    case FRAME_NOTE:
+        return on_note(b, r, e);
+    case FRAME_PROGRESS:
+        return on_progress(b, r, e);
+    case FRAME_REACH:
+        return on_reach(b, r, e);
+    case FRAME_SNAPSHOT:
+        return on_snapshot(b, r, e);
+    default:
+        return err_set(e, ERR_PROTOCOL,
+                       _("the agent sent a message that does not belong to a backup"));
     }
 }
 
@@ -290,10 +321,18 @@ static int converse(struct backup *b, struct err *e)
 static int send_job(struct backup *b, struct err *e)
 {
     const struct policy *p = b->job->policy;
-    struct msg_backup m = { .vault_id = b->v->keys.vault_id, .policy = p->name, .source = b->source,
-        .compression = b->job->conf->compression, .one_file_system = p->one_file_system,
-        .skip_cache_dirs = p->skip_cache_dirs, .want_estimate = b->app->ui.tty, .force_full = b->job->full,
-        .roots = p->paths, .n_roots = p->n_paths, .exclude = p->exclude, .n_exclude = p->n_exclude };
+    struct msg_backup m = { .vault_id = b->v->keys.vault_id,
+                            .policy = p->name,
+                            .source = b->source,
+                            .compression = b->job->conf->compression,
+                            .one_file_system = p->one_file_system,
+                            .skip_cache_dirs = p->skip_cache_dirs,
+                            .want_estimate = b->app->ui.tty,
+                            .force_full = b->job->full,
+                            .roots = p->paths,
+                            .n_roots = p->n_paths,
+                            .exclude = p->exclude,
+                            .n_exclude = p->n_exclude };
     const struct source_list *l = vault_list(b->v, b->source);
     struct wbuf w = WBUF_INIT;
     memcpy(m.recovery_pk, b->v->keys.recovery_pk, PUBLIC_KEY_BYTES);
@@ -304,7 +343,8 @@ static int send_job(struct backup *b, struct err *e)
     for (size_t i = l ? l->n : 0; i-- > 0 && m.n_live < MAX_FRAME_IDS;)
         m.live[m.n_live++] = l->snaps[i].ref.id;
     msg_backup_write(&w, &m);
-    int rc = w.failed ? no_memory(e) : wire_send(session_wire(b->session), FRAME_BACKUP, &w, NULL, 0, e);
+    int rc = w.failed ? no_memory(e)
+                      : wire_send(session_wire(b->session), FRAME_BACKUP, &w, NULL, 0, e);
     secret_wipe(m.dedup_key, sizeof m.dedup_key);
     if (w.p)
         secret_wipe(w.p, w.len);

@@ -11,7 +11,7 @@ struct backup_job {
     bool quarantine, full, take_over;
     /* results */
     struct id snapshot;
-    uint8_t state;                  /* of the snapshot */
+    uint8_t state; /* of the snapshot */
     uint64_t files, dirs, others, bytes, bytes_read, bytes_stored, problems;
     uint64_t started_ms, ended_ms;
     struct published published;

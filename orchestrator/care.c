@@ -20,10 +20,10 @@ struct check {
     size_t at;
     struct copy *copy;
     struct listing *packs;
-    struct object_ref *due;     /* packs that are to be read */
+    struct object_ref *due; /* packs that are to be read */
     size_t n_due;
-    struct id last_due;         /* where the next turn goes on */
-    struct note *notes;         /* of damage seen before, ascending */
+    struct id last_due; /* where the next turn goes on */
+    struct note *notes; /* of damage seen before, ascending */
     size_t n_notes, cap_notes;
 };
 
@@ -33,11 +33,13 @@ static bool usable(const struct copy *c)
 }
 
 /* --- findings ------------------------------------------------------------------------------------------------------- */
-static int report(struct check *c, enum object_type type, const struct object_ref *ref, const char *name, int code,
-                  const char *why, struct err *e)
+static int report(struct check *c, enum object_type type, const struct object_ref *ref,
+                  const char *name, int code, const char *why, struct err *e)
 {
     struct finding f = { .copy = c->at, .type = type };
-    f.kind = code == ERR_ABSENT ? FINDING_MISSING : code == ERR_DAMAGED ? FINDING_DAMAGED : FINDING_UNREADABLE;
+    f.kind = code == ERR_ABSENT    ? FINDING_MISSING
+             : code == ERR_DAMAGED ? FINDING_DAMAGED
+                                   : FINDING_UNREADABLE;
     if (ref)
         f.ref = *ref;
     snprintf(f.name, sizeof f.name, "%s", name);
@@ -73,7 +75,8 @@ static int note_cmp(const void *name, const void *note)
 
 static void met_again(struct check *c, const char *name)
 {
-    struct note *n = c->n_notes ? bsearch(name, c->notes, c->n_notes, sizeof *c->notes, note_cmp) : NULL;
+    struct note *n = c->n_notes ? bsearch(name, c->notes, c->n_notes, sizeof *c->notes, note_cmp)
+                                : NULL;
     if (n)
         n->met = true;
 }
@@ -104,7 +107,8 @@ static void tell(struct check *c, uint64_t bytes)
 }
 
 /* The hash of a whole object, read in pieces from the copy itself. */
-static int hash_object(struct store *s, const char *name, uint64_t len, struct id *ret, struct err *e)
+static int hash_object(struct store *s, const char *name, uint64_t len, struct id *ret,
+                       struct err *e)
 {
     uint8_t *piece = malloc(PIECE_BYTES);
     struct sha256 *h = sha256_new();
@@ -122,7 +126,8 @@ static int hash_object(struct store *s, const char *name, uint64_t len, struct i
     return rc;
 }
 
-static int check_bytes(struct check *c, enum object_type type, const struct object_ref *ref, const char *name, struct err *e)
+static int check_bytes(struct check *c, enum object_type type, const struct object_ref *ref,
+                       const char *name, struct err *e)
 {
     struct id id;
     struct err why = ERR_INIT;
@@ -151,7 +156,8 @@ static bool is_due(const struct check *c, const struct id *id)
     return false;
 }
 
-static int check_object(void *ctx, enum object_type type, const struct object_ref *ref, struct err *e)
+static int check_object(void *ctx, enum object_type type, const struct object_ref *ref,
+                        struct err *e)
 {
     struct check *c = ctx;
     char name[MAX_OBJECT_NAME];
@@ -164,10 +170,11 @@ static int check_object(void *ctx, enum object_type type, const struct object_re
     c->result->objects++;
     c->result->packs += type == OBJECT_PACK;
     int rc = type == OBJECT_PACK && listing_has(c->packs, &ref->id, ref->len)
-                 ? (len = ref->len, 0) : store_stat(c->copy->store, name, &len, &why);
+                 ? (len = ref->len, 0)
+                 : store_stat(c->copy->store, name, &len, &why);
     if (rc == 0 && len != ref->len)
-        rc = err_set(&why, ERR_DAMAGED, _("it is %llu bytes long and should be %llu"), (unsigned long long)len,
-                     (unsigned long long)ref->len);
+        rc = err_set(&why, ERR_DAMAGED, _("it is %llu bytes long and should be %llu"),
+                     (unsigned long long)len, (unsigned long long)ref->len);
     /* What a copy that is behind lacks is no damage: replicate brings it. */
     if (rc == -ERR_ABSENT && c->copy->state == COPY_BEHIND)
         return 0;
@@ -297,8 +304,8 @@ static int learn_recovery(struct vault *v, struct err *e)
     for (size_t i = 0; i < v->n_copies; i++) {
         uint8_t *p = NULL;
         size_t n = 0;
-        if (!usable(&v->copies[i]) ||
-            store_get_all(v->copies[i].store, RECOVERY_OBJECT_NAME, MAX_SMALL_OBJECT, &p, &n, NULL) < 0)
+        if (!usable(&v->copies[i]) || store_get_all(v->copies[i].store, RECOVERY_OBJECT_NAME,
+                                                    MAX_SMALL_OBJECT, &p, &n, NULL) < 0)
             continue;
         sha256_of(p, n, &id);
         free(p);
@@ -353,7 +360,8 @@ static int check_copy(struct check *c, struct err *e)
     return rc < 0 ? err_wrap(e, _("copy \"%s\""), c->copy->place) : 0;
 }
 
-int care_check(struct vault *v, const struct care_options *o, struct care_result *ret, struct err *e)
+int care_check(struct vault *v, const struct care_options *o, struct care_result *ret,
+               struct err *e)
 {
     memset(ret, 0, sizeof *ret);
     int rc = vault_need_index(v, e);
@@ -375,15 +383,20 @@ int care_check(struct vault *v, const struct care_options *o, struct care_result
 static int other_good(struct vault *v, const struct finding *f, struct wbuf *out, struct err *e)
 {
     struct id should, id;
-    if (f->type == OBJECT_RECOVERY && chunkdb_get_meta(v->db, "recovery", should.b, ID_BYTES, e) != ID_BYTES) {
-        err_set(e, ERR_DAMAGED, _("the copies hold different recovery files, and which one is right only the passphrase tells"));
-        return err_next(e, _("compare with the SHA-256 on the recovery kit, and copy the right file by hand"));
+    if (f->type == OBJECT_RECOVERY &&
+        chunkdb_get_meta(v->db, "recovery", should.b, ID_BYTES, e) != ID_BYTES) {
+        err_set(
+            e, ERR_DAMAGED,
+            _("the copies hold different recovery files, and which one is right only the passphrase tells"));
+        return err_next(
+            e, _("compare with the SHA-256 on the recovery kit, and copy the right file by hand"));
     }
     for (size_t i = 0; i < v->n_copies; i++) {
         struct vault_public pub;
         uint8_t *p = NULL;
         size_t n = 0;
-        if (i == f->copy || !usable(&v->copies[i]) || store_get_all(v->copies[i].store, f->name, MAX_OBJECT_BYTES, &p, &n, NULL) < 0)
+        if (i == f->copy || !usable(&v->copies[i]) ||
+            store_get_all(v->copies[i].store, f->name, MAX_OBJECT_BYTES, &p, &n, NULL) < 0)
             continue;
         sha256_of(p, n, &id);
         bool good = f->type == OBJECT_RECOVERY ? id_eq(&id, &should)
@@ -399,7 +412,8 @@ static int other_good(struct vault *v, const struct finding *f, struct wbuf *out
     return err_set(e, ERR_DAMAGED, _("no other copy has it whole"));
 }
 
-static int mend_small(struct vault *v, const struct finding *f, const char *stamp, struct mended *ret, struct err *e)
+static int mend_small(struct vault *v, const struct finding *f, const char *stamp,
+                      struct mended *ret, struct err *e)
 {
     struct wbuf good = WBUF_INIT, back = WBUF_INIT;
     struct store *s = v->copies[f->copy].store;
@@ -409,7 +423,8 @@ static int mend_small(struct vault *v, const struct finding *f, const char *stam
         rc = store_replace(s, f->name, &d, stamp, e);
     if (rc == 0 && wb_grow(&back, good.len))
         rc = store_get(s, f->name, 0, good.len, back.p, e);
-    if (rc == 0 && (!back.p || !good.p || back.len != good.len || memcmp(back.p, good.p, good.len) != 0))
+    if (rc == 0 &&
+        (!back.p || !good.p || back.len != good.len || memcmp(back.p, good.p, good.len) != 0))
         rc = err_set(e, ERR_DAMAGED, _("what was written does not read back"));
     ret->bytes += rc == 0 ? good.len : 0;
     wbuf_free(&good);
@@ -417,7 +432,8 @@ static int mend_small(struct vault *v, const struct finding *f, const char *stam
     return rc;
 }
 
-static int mend_named(struct vault *v, const struct finding *f, const char *stamp, struct mended *ret, struct err *e)
+static int mend_named(struct vault *v, const struct finding *f, const char *stamp,
+                      struct mended *ret, struct err *e)
 {
     struct store *s = v->copies[f->copy].store;
     struct id id;
@@ -435,7 +451,8 @@ static int mend_named(struct vault *v, const struct finding *f, const char *stam
     return rc;
 }
 
-int care_mend(struct vault *v, const struct finding *f, const char *stamp, struct mended *ret, struct err *e)
+int care_mend(struct vault *v, const struct finding *f, const char *stamp, struct mended *ret,
+              struct err *e)
 {
     bool small = f->type == OBJECT_VAULT || f->type == OBJECT_RECOVERY || f->type == OBJECT_HEAD;
     ret->from_parts = false;

@@ -32,7 +32,8 @@ static int by_id(const void *a, const void *b)
     return id_cmp(a, b);
 }
 
-static void say(struct app *app, const struct snap_ref *s, struct opened_result *r, const char *text)
+static void say(struct app *app, const struct snap_ref *s, struct opened_result *r,
+                const char *text)
 {
     char id[SHORT_ID_DIGITS + 1];
     r->bad++;
@@ -93,8 +94,8 @@ static size_t sort_unique(struct used *u)
     return u->n = n;
 }
 
-static int open_chunks(struct view *view, const struct used *u, unsigned percent, struct opened_result *r, uint64_t *ret_bad,
-                       struct err *e)
+static int open_chunks(struct view *view, const struct used *u, unsigned percent,
+                       struct opened_result *r, uint64_t *ret_bad, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
     int rc = 0;
@@ -120,8 +121,8 @@ static int open_chunks(struct view *view, const struct used *u, unsigned percent
     return rc;
 }
 
-static int open_one(struct app *app, struct vault *v, const struct snap_ref *s, int only, unsigned percent,
-                    struct opened_result *r, struct err *e)
+static int open_one(struct app *app, struct vault *v, const struct snap_ref *s, int only,
+                    unsigned percent, struct opened_result *r, struct err *e)
 {
     struct view view;
     struct used used = { 0 };
@@ -147,10 +148,12 @@ static int open_one(struct app *app, struct vault *v, const struct snap_ref *s, 
     r->snapshots++;
     sort_unique(&used);
     if (gaps || bad) {
-        snprintf(text, sizeof text, _("%llu parts of the list of files and %llu chunks do not open"),
+        snprintf(text, sizeof text,
+                 _("%llu parts of the list of files and %llu chunks do not open"),
                  (unsigned long long)gaps, (unsigned long long)bad);
         say(app, s, r, text);
-    } else if (used.n != n_reach || (n_reach && memcmp(used.ids, reach, n_reach * sizeof *reach) != 0)) /* NOLINT */ {
+    } else if (used.n != n_reach ||
+               (n_reach && memcmp(used.ids, reach, n_reach * sizeof *reach) != 0)) /* NOLINT */ {
         say(app, s, r, _("its reach list is not what its files use"));
     }
 out:
@@ -160,7 +163,8 @@ out:
     return rc;
 }
 
-int care_open(struct app *app, struct vault *v, int only, unsigned percent, struct opened_result *ret, struct err *e)
+int care_open(struct app *app, struct vault *v, int only, unsigned percent,
+              struct opened_result *ret, struct err *e)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < v->n_lists; i++)

@@ -10,6 +10,7 @@ struct opened_result {
 };
 /* Every snapshot: its manifest is walked, the chunks that its entries use are compared with its reach list, and `percent`
  * of its content chunks (all of its manifest's) are opened. What is wrong is printed and counted. only: one copy, or -1. */
-int care_open(struct app *app, struct vault *v, int only, unsigned percent, struct opened_result *ret, struct err *e);
+int care_open(struct app *app, struct vault *v, int only, unsigned percent,
+              struct opened_result *ret, struct err *e);
 
 #endif

@@ -15,17 +15,21 @@ static void json_result(struct app *app, const struct vault *v, const struct bac
     json_t *copies = json_array();
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct err *why = &j->published.problem[i];
-        json_t *c = json_pack("{s:s, s:b}", "place", v->copies[i].place, "complete", j->published.current[i]);
+        json_t *c = json_pack("{s:s, s:b}", "place", v->copies[i].place, "complete",
+                              j->published.current[i]);
         if (!j->published.current[i])
             json_object_set_new(c, "problem", json_string(why->why[0] ? why->why : why->what));
         json_array_append_new(copies, c);
     }
-    ui_json(&app->ui, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "backup",
-        "policy", j->policy->name, "snapshot", id_hex(&j->snapshot, hex),
-        "state", j->state == SNAPSHOT_WHOLE ? "whole" : "partial", "files", (json_int_t)j->files,
-        "folders", (json_int_t)j->dirs, "others", (json_int_t)j->others, "bytes", (json_int_t)j->bytes,
-        "bytes_read", (json_int_t)j->bytes_read, "bytes_stored", (json_int_t)j->bytes_stored,
-        "problems", (json_int_t)j->problems, "ms", (json_int_t)(j->ended_ms - j->started_ms), "copies", copies));
+    ui_json(&app->ui,
+            json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type",
+                      "backup", "policy", j->policy->name, "snapshot", id_hex(&j->snapshot, hex),
+                      "state", j->state == SNAPSHOT_WHOLE ? "whole" : "partial", "files",
+                      (json_int_t)j->files, "folders", (json_int_t)j->dirs, "others",
+                      (json_int_t)j->others, "bytes", (json_int_t)j->bytes, "bytes_read",
+                      (json_int_t)j->bytes_read, "bytes_stored", (json_int_t)j->bytes_stored,
+                      "problems", (json_int_t)j->problems, "ms",
+                      (json_int_t)(j->ended_ms - j->started_ms), "copies", copies));
 }
 
 static void print_result(struct app *app, const struct vault *v, const struct backup_job *j)
@@ -34,15 +38,16 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
     uint64_t ms = j->ended_ms - j->started_ms;
     ui_line(&app->ui, _("%s: snapshot %.8s, %s"), j->policy->name, id_hex(&j->snapshot, hex),
             j->state == SNAPSHOT_WHOLE ? _("whole") : _("PARTIAL"));
-    ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s in each copy, %llu.%llu s"), (unsigned long long)j->files,
-            ui_bytes(j->bytes, a), ui_bytes(j->bytes_read, b), ui_bytes(j->bytes_stored, c),
-            (unsigned long long)(ms / 1000), (unsigned long long)(ms / 100 % 10));
+    ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s in each copy, %llu.%llu s"),
+            (unsigned long long)j->files, ui_bytes(j->bytes, a), ui_bytes(j->bytes_read, b),
+            ui_bytes(j->bytes_stored, c), (unsigned long long)(ms / 1000),
+            (unsigned long long)(ms / 100 % 10));
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct caught_up *cu = &j->published.caught_up[i];
         const struct err *why = &j->published.problem[i];
         if (j->published.current[i] && cu->objects)
-            ui_line(&app->ui, _("  copy \"%s\": complete (caught up: %llu objects, %s)"), v->copies[i].place,
-                    (unsigned long long)cu->objects, ui_bytes(cu->bytes, a));
+            ui_line(&app->ui, _("  copy \"%s\": complete (caught up: %llu objects, %s)"),
+                    v->copies[i].place, (unsigned long long)cu->objects, ui_bytes(cu->bytes, a));
         else if (j->published.current[i])
             ui_line(&app->ui, _("  copy \"%s\": complete"), v->copies[i].place);
         else
@@ -62,11 +67,12 @@ static int verdict(struct app *app, const struct vault *v, const struct backup_j
         while (i < v->n_copies && j->published.current[i])
             i++;
         const struct err *why = &j->published.problem[i];
-        err_set(&e, ERR_PARTIAL, _("the backup is good, but copy \"%s\" lacks it: %s"), v->copies[i].place,
-                why->why[0] ? why->why : why->what);
+        err_set(&e, ERR_PARTIAL, _("the backup is good, but copy \"%s\" lacks it: %s"),
+                v->copies[i].place, why->why[0] ? why->why : why->what);
         err_next(&e, _("mend that copy's place, then run: twofold replicate"));
     } else if (j->state != SNAPSHOT_WHOLE) {
-        err_set(&e, ERR_PARTIAL, _("%llu things could not be read as they should; each is named above"),
+        err_set(&e, ERR_PARTIAL,
+                _("%llu things could not be read as they should; each is named above"),
                 (unsigned long long)j->problems);
         err_next(&e, _("see to them, or exclude them in the policy; what could be read is saved"));
     } else {
@@ -76,10 +82,13 @@ static int verdict(struct app *app, const struct vault *v, const struct backup_j
     return ui_error(&app->ui, &e);
 }
 
-static int run(struct app *app, struct policy *p, struct vault_conf *conf, struct vault *v, const struct options *o, bool full,
-               struct backup_job *ret, struct err *e)
+static int run(struct app *app, struct policy *p, struct vault_conf *conf, struct vault *v,
+               const struct options *o, bool full, struct backup_job *ret, struct err *e)
 {
-    *ret = (struct backup_job){ .policy = p, .conf = conf, .quarantine = o->quarantine, .full = full,
+    *ret = (struct backup_job){ .policy = p,
+                                .conf = conf,
+                                .quarantine = o->quarantine,
+                                .full = full,
                                 .take_over = o->take_over };
     return backup_job_run(app, v, ret, e);
 }
@@ -107,7 +116,8 @@ static int backup_one(struct app *app, const char *name, const struct options *o
         /* What the agent remembers is not in the vault any more: once again, reading everything. */
         if (rc != -ERR_DAMAGED || attempt > 0)
             break;
-        ui_warn(&app->ui, _("the vault lacks something that the last backup had; everything is read again"));
+        ui_warn(&app->ui,
+                _("the vault lacks something that the last backup had; everything is read again"));
         rc = 0;
     }
     if (rc == 0) {

@@ -21,7 +21,9 @@ struct care {
 
 static const char *kind_text(enum finding_kind k)
 {
-    return k == FINDING_MISSING ? _("MISSING") : k == FINDING_DAMAGED ? _("DAMAGED") : _("UNREADABLE");
+    return k == FINDING_MISSING   ? _("MISSING")
+           : k == FINDING_DAMAGED ? _("DAMAGED")
+                                  : _("UNREADABLE");
 }
 
 static int on_finding(void *ctx, const struct finding *f, struct err *e)
@@ -30,10 +32,16 @@ static int on_finding(void *ctx, const struct finding *f, struct err *e)
     const char *place = c->v->copies[f->copy].place;
     ui_progress_end(&c->app->ui);
     ui_line(&c->app->ui, _("copy \"%s\": %s: %s (%s)"), place, f->name, kind_text(f->kind), f->why);
-    ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "finding", "place", place, "object", f->name, "kind",
-            f->kind == FINDING_MISSING ? "missing" : f->kind == FINDING_DAMAGED ? "damaged" : "unreadable", "why", f->why));
+    ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "finding", "place", place,
+                                   "object", f->name, "kind",
+                                   f->kind == FINDING_MISSING   ? "missing"
+                                   : f->kind == FINDING_DAMAGED ? "damaged"
+                                                                : "unreadable",
+                                   "why", f->why));
     if (c->n == MAX_FINDINGS)
-        return err_set(e, ERR_LIMIT, _("more than %d objects are damaged; the copy is better replaced"), MAX_FINDINGS);
+        return err_set(e, ERR_LIMIT,
+                       _("more than %d objects are damaged; the copy is better replaced"),
+                       MAX_FINDINGS);
     if (c->n == c->cap) {
         size_t cap = c->cap ? 2 * c->cap : 64;
         struct finding *grown = realloc(c->findings, cap * sizeof *grown);
@@ -66,7 +74,9 @@ static int parse_percent(struct app *app, const char *text, unsigned *ret)
 
 static int check(struct care *c, int only, unsigned percent, struct care_result *r, struct err *e)
 {
-    struct care_options o = { .only = only, .percent = percent, .found = on_finding, .checked = on_checked, .ctx = c };
+    struct care_options o = {
+        .only = only, .percent = percent, .found = on_finding, .checked = on_checked, .ctx = c
+    };
     c->progress.phase = _("checking");
     c->progress.started_ms = sys_monotonic_ms();
     int rc = care_check(c->v, &o, r, e);
@@ -84,8 +94,8 @@ static size_t not_looked(const struct vault *v, int only, const struct care_resu
 }
 
 /* --- scrub -------------------------------------------------------------------------------------------------------------- */
-static int scrub_verdict(struct app *app, const struct care *c, int only, const struct care_result *r,
-                         const struct opened_result *opened)
+static int scrub_verdict(struct app *app, const struct care *c, int only,
+                         const struct care_result *r, const struct opened_result *opened)
 {
     struct err e = ERR_INIT;
     if (r->findings || opened->bad) {
@@ -103,23 +113,27 @@ static int scrub_verdict(struct app *app, const struct care *c, int only, const 
     return ui_error(&app->ui, &e);
 }
 
-static void print_scrub(struct app *app, const struct care_result *r, const struct opened_result *o, bool open)
+static void print_scrub(struct app *app, const struct care_result *r, const struct opened_result *o,
+                        bool open)
 {
     char size[32];
-    ui_line(&app->ui, _("checked %llu objects; of %llu packs %llu were read and hashed (%s read in all)"),
-            (unsigned long long)r->objects, (unsigned long long)r->packs, (unsigned long long)r->packs_read,
-            ui_bytes(r->bytes_read, size));
+    ui_line(&app->ui,
+            _("checked %llu objects; of %llu packs %llu were read and hashed (%s read in all)"),
+            (unsigned long long)r->objects, (unsigned long long)r->packs,
+            (unsigned long long)r->packs_read, ui_bytes(r->bytes_read, size));
     if (open)
-        ui_line(&app->ui, _("opened %llu snapshots and %llu of their chunks"), (unsigned long long)o->snapshots,
-                (unsigned long long)o->chunks);
-    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "scrub", "objects",
-            (json_int_t)r->objects, "packs", (json_int_t)r->packs, "packs_read", (json_int_t)r->packs_read, "bytes_read",
-            (json_int_t)r->bytes_read, "findings", (json_int_t)r->findings, "snapshots_opened", (json_int_t)o->snapshots,
-            "chunks_opened", (json_int_t)o->chunks, "open_problems", (json_int_t)o->bad));
+        ui_line(&app->ui, _("opened %llu snapshots and %llu of their chunks"),
+                (unsigned long long)o->snapshots, (unsigned long long)o->chunks);
+    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "scrub",
+                                "objects", (json_int_t)r->objects, "packs", (json_int_t)r->packs,
+                                "packs_read", (json_int_t)r->packs_read, "bytes_read",
+                                (json_int_t)r->bytes_read, "findings", (json_int_t)r->findings,
+                                "snapshots_opened", (json_int_t)o->snapshots, "chunks_opened",
+                                (json_int_t)o->chunks, "open_problems", (json_int_t)o->bad));
 }
 
-static int scrub(struct app *app, const struct vault_choice *choice, const char *place, unsigned percent, bool open,
-                 int *ret_status, struct err *e)
+static int scrub(struct app *app, const struct vault_choice *choice, const char *place,
+                 unsigned percent, bool open, int *ret_status, struct err *e)
 {
     struct care c = { .app = app };
     struct care_result r;
@@ -144,12 +158,14 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
 int cmd_scrub(struct app *app, int argc, char **argv)
 {
     enum { OPT_READ = OPT_OWN, OPT_OPEN };
-    static const struct option options[] = { { "read-data", required_argument, NULL, OPT_READ },
-                                             { "open", no_argument, NULL, OPT_OPEN },
-                                             { "vault", required_argument, NULL, OPT_VAULT },
-                                             { "recovery-file", required_argument, NULL, OPT_RECOVERY_FILE },
-                                             { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
-                                             OPTIONS_END };
+    static const struct option options[] = {
+        { "read-data", required_argument, NULL, OPT_READ },
+        { "open", no_argument, NULL, OPT_OPEN },
+        { "vault", required_argument, NULL, OPT_VAULT },
+        { "recovery-file", required_argument, NULL, OPT_RECOVERY_FILE },
+        { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
+        OPTIONS_END
+    };
     struct vault_choice choice = { 0 };
     struct err e = ERR_INIT;
     unsigned percent = DEFAULT_PERCENT;
@@ -192,9 +208,11 @@ static int add_noted(void *ctx, const char *place, const char *name, const char 
     struct finding f = { .kind = FINDING_DAMAGED, .type = OBJECT_PACK };
     int at = -1;
     for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->findings[i].name, name) == 0 && strcmp(c->v->copies[c->findings[i].copy].place, place) == 0)
+        if (strcmp(c->findings[i].name, name) == 0 &&
+            strcmp(c->v->copies[c->findings[i].copy].place, place) == 0)
             return 0;
-    if (!object_name_parse(OBJECT_PACK, name, NULL, &f.ref.id) || find_copy(c->v, place, &at, NULL) < 0)
+    if (!object_name_parse(OBJECT_PACK, name, NULL, &f.ref.id) ||
+        find_copy(c->v, place, &at, NULL) < 0)
         return 0;
     f.copy = (size_t)at;
     snprintf(f.name, sizeof f.name, "%s", name);
@@ -222,11 +240,13 @@ static int find_len(void *ctx, const struct object_ref *pack, bool pending, stru
 static void give_up(struct care *c, const struct finding *f, const struct err *why)
 {
     struct pack_table t;
-    ui_line(&c->app->ui, _("copy \"%s\": %s: NOT mended: %s"), c->v->copies[f->copy].place, f->name, why->why);
+    ui_line(&c->app->ui, _("copy \"%s\": %s: NOT mended: %s"), c->v->copies[f->copy].place, f->name,
+            why->why);
     if (f->type == OBJECT_INDEX && (why->code == ERR_DAMAGED || why->code == ERR_ABSENT) &&
         chunkdb_note_lost_index(c->v->db, &f->ref.id, NULL) == 0)
         ui_line(&c->app->ui, _("  the next backup writes it anew from the packs"));
-    if (f->type != OBJECT_PACK || why->code != ERR_DAMAGED || chunkdb_pack_table(c->v->db, &f->ref.id, &t, NULL) < 0)
+    if (f->type != OBJECT_PACK || why->code != ERR_DAMAGED ||
+        chunkdb_pack_table(c->v->db, &f->ref.id, &t, NULL) < 0)
         return;
     struct fetched got = { .sealed = WBUF_INIT };
     size_t lost = 0;
@@ -239,11 +259,14 @@ static void give_up(struct care *c, const struct finding *f, const struct err *w
     wbuf_free(&got.sealed);
     pack_table_done(&t);
     if (lost)
-        ui_line(&c->app->ui, _("  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again"),
-                lost);
+        ui_line(
+            &c->app->ui,
+            _("  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again"),
+            lost);
 }
 
-static int mend_all(struct care *c, const char *stamp, struct mended *m, size_t *ret_failed, struct err *e)
+static int mend_all(struct care *c, const char *stamp, struct mended *m, size_t *ret_failed,
+                    struct err *e)
 {
     for (size_t i = 0; i < c->n; i++) {
         struct finding *f = &c->findings[i];
@@ -260,33 +283,42 @@ static int mend_all(struct care *c, const char *stamp, struct mended *m, size_t 
             give_up(c, f, &why);
             continue;
         }
-        ui_line(&c->app->ui, m->from_parts ? _("copy \"%s\": %s: mended from the healthy parts of several copies")
-                                           : _("copy \"%s\": %s: mended"), c->v->copies[f->copy].place, f->name);
-        ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s}", "type", "mended", "place", c->v->copies[f->copy].place, "object",
-                f->name));
+        ui_line(&c->app->ui,
+                m->from_parts
+                    ? _("copy \"%s\": %s: mended from the healthy parts of several copies")
+                    : _("copy \"%s\": %s: mended"),
+                c->v->copies[f->copy].place, f->name);
+        ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s}", "type", "mended", "place",
+                                       c->v->copies[f->copy].place, "object", f->name));
         c->progress.files++;
         ui_progress(&c->app->ui, &c->progress);
     }
     return 0;
 }
 
-static int repair_verdict(struct app *app, const struct care *c, int only, const struct care_result *r, const char *stamp,
-                          const struct mended *m, size_t failed)
+static int repair_verdict(struct app *app, const struct care *c, int only,
+                          const struct care_result *r, const char *stamp, const struct mended *m,
+                          size_t failed)
 {
     struct err e = ERR_INIT;
     char size[32];
     if (m->objects) {
-        ui_line(&app->ui, _("mended %llu objects, %s; what was there before is kept in aside/%s of the copy"),
+        ui_line(&app->ui,
+                _("mended %llu objects, %s; what was there before is kept in aside/%s of the copy"),
                 (unsigned long long)m->objects, ui_bytes(m->bytes, size), stamp);
         ui_line(&app->ui, _("to take it back: twofold repair --undo %s"), stamp);
     }
-    ui_line(&app->ui, _("of %llu packs %llu were read and hashed; to read all of them: --read-data=100%%"),
+    ui_line(&app->ui,
+            _("of %llu packs %llu were read and hashed; to read all of them: --read-data=100%%"),
             (unsigned long long)r->packs, (unsigned long long)r->packs_read);
-    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:s}", "type", "repair", "mended", (json_int_t)m->objects, "bytes",
-            (json_int_t)m->bytes, "failed", (json_int_t)failed, "stamp", stamp));
+    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:s}", "type", "repair", "mended",
+                                (json_int_t)m->objects, "bytes", (json_int_t)m->bytes, "failed",
+                                (json_int_t)failed, "stamp", stamp));
     if (failed) {
         err_set(&e, ERR_DAMAGED, _("%zu objects could not be mended; each is named above"), failed);
-        err_next(&e, _("bring a copy that is away back and run it again; then back up anew: twofold backup POLICY"));
+        err_next(
+            &e,
+            _("bring a copy that is away back and run it again; then back up anew: twofold backup POLICY"));
     } else if (not_looked(c->v, only, r)) {
         err_set(&e, ERR_PARTIAL, _("%zu copies could not be looked at"), not_looked(c->v, only, r));
         err_next(&e, _("see what is wrong with them: twofold status"));
@@ -299,8 +331,8 @@ static int repair_verdict(struct app *app, const struct care *c, int only, const
     return ui_error(&app->ui, &e);
 }
 
-static int repair(struct app *app, const struct vault_choice *choice, const char *place, unsigned percent, int *ret_status,
-                  struct err *e)
+static int repair(struct app *app, const struct vault_choice *choice, const char *place,
+                  unsigned percent, int *ret_status, struct err *e)
 {
     struct care c = { .app = app };
     struct care_result r;
@@ -316,7 +348,9 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
         rc = check(&c, only, percent, &r, e);
     if (rc == 0)
         rc = chunkdb_each_damage(c.v->db, add_noted, &c, e);
-    c.progress = (struct ui_progress){ .phase = _("mending"), .started_ms = sys_monotonic_ms(), .total_files = c.n };
+    c.progress = (struct ui_progress){ .phase = _("mending"),
+                                       .started_ms = sys_monotonic_ms(),
+                                       .total_files = c.n };
     if (rc == 0)
         rc = mend_all(&c, stamp, &m, &failed, e);
     ui_progress_end(&app->ui);
@@ -327,7 +361,8 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
     return rc;
 }
 
-static int undo(struct app *app, const struct vault_choice *choice, const char *stamp, struct err *e)
+static int undo(struct app *app, const struct vault_choice *choice, const char *stamp,
+                struct err *e)
 {
     struct vault *v = NULL;
     int rc = app_open_vault(app, choice, true, false, &v, e), n = 0;
@@ -340,7 +375,8 @@ static int undo(struct app *app, const struct vault_choice *choice, const char *
         else
             n += back;
         if (back > 0)
-            ui_line(&app->ui, _("copy \"%s\": %d objects are as they were before"), v->copies[i].place, back);
+            ui_line(&app->ui, _("copy \"%s\": %d objects are as they were before"),
+                    v->copies[i].place, back);
     }
     if (rc == 0 && n == 0) {
         err_set(e, ERR_ABSENT, _("no copy keeps anything under aside/%s"), stamp);
@@ -373,8 +409,9 @@ int cmd_repair(struct app *app, int argc, char **argv)
     }
     if (argc - optind > 1)
         return app_usage(app, _("one place, or none for all of them"));
-    int rc = stamp ? undo(app, &choice, stamp, &e)
-                   : repair(app, &choice, optind < argc ? argv[optind] : NULL, percent, &status, &e);
+    int rc = stamp
+                 ? undo(app, &choice, stamp, &e)
+                 : repair(app, &choice, optind < argc ? argv[optind] : NULL, percent, &status, &e);
     if (rc < 0) {
         err_wrap(&e, "repair");
         status = ui_error(&app->ui, &e);

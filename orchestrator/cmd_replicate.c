@@ -24,12 +24,16 @@ static int print_result(struct app *app, const struct vault *v, const struct pub
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct err *why = &p->problem[i];
         if (p->current[i])
-            ui_line(&app->ui, _("copy \"%s\": complete (%llu objects, %s brought)"), v->copies[i].place,
-                    (unsigned long long)p->caught_up[i].objects, ui_bytes(p->caught_up[i].bytes, size));
+            ui_line(&app->ui, _("copy \"%s\": complete (%llu objects, %s brought)"),
+                    v->copies[i].place, (unsigned long long)p->caught_up[i].objects,
+                    ui_bytes(p->caught_up[i].bytes, size));
         else
-            ui_line(&app->ui, _("copy \"%s\": still behind: %s"), v->copies[i].place, why->why[0] ? why->why : why->what);
-        ui_json(&app->ui, json_pack("{s:s, s:s, s:b, s:I, s:I}", "type", "copy", "place", v->copies[i].place, "complete",
-                p->current[i], "objects", (json_int_t)p->caught_up[i].objects, "bytes", (json_int_t)p->caught_up[i].bytes));
+            ui_line(&app->ui, _("copy \"%s\": still behind: %s"), v->copies[i].place,
+                    why->why[0] ? why->why : why->what);
+        ui_json(&app->ui,
+                json_pack("{s:s, s:s, s:b, s:I, s:I}", "type", "copy", "place", v->copies[i].place,
+                          "complete", p->current[i], "objects", (json_int_t)p->caught_up[i].objects,
+                          "bytes", (json_int_t)p->caught_up[i].bytes));
         if (!p->current[i] && e.code == ERR_NONE) {
             err_set(&e, ERR_PARTIAL, _("copy \"%s\" is still behind: %s"), v->copies[i].place,
                     why->why[0] ? why->why : why->what);
@@ -39,13 +43,16 @@ static int print_result(struct app *app, const struct vault *v, const struct pub
     return e.code ? (err_wrap(&e, "replicate"), ui_error(&app->ui, &e)) : 0;
 }
 
-static int replicate(struct app *app, const struct vault_choice *choice, bool take_over, int *ret_status, struct err *e)
+static int replicate(struct app *app, const struct vault_choice *choice, bool take_over,
+                     int *ret_status, struct err *e)
 {
     struct vault *v = NULL;
     struct fanout *f = NULL;
     struct store *stores[MAX_COPIES] = { 0 };
     struct published p = { 0 };
-    struct showing s = { .app = app, .progress = { .phase = _("catching up"), .started_ms = sys_monotonic_ms() } };
+    struct showing s = {
+        .app = app, .progress = { .phase = _("catching up"), .started_ms = sys_monotonic_ms() }
+    };
     int rc = app_open_vault(app, choice, true, false, &v, e);
     if (rc == 0 && v->n_tips == 0) {
         err_set(e, ERR_ABSENT, _("nothing has been backed up yet"));

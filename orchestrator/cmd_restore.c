@@ -17,7 +17,8 @@ struct options {
 };
 
 /* "--at TIME" is the newest snapshot not after it. */
-static int choose(struct app *app, struct vault *v, const struct options *o, const struct snap_ref **ret, struct err *e)
+static int choose(struct app *app, struct vault *v, const struct options *o,
+                  const struct snap_ref **ret, struct err *e)
 {
     char *name = NULL;
     const char *source = NULL;
@@ -48,45 +49,56 @@ static void print_copies(struct app *app, const struct vault *v, const struct re
         if (c->state == COPY_AWAY || c->state == COPY_WRONG)
             ui_line(&app->ui, _("  copy \"%s\": not used"), c->place);
         else if (j->bad[i])
-            ui_line(&app->ui, _("  copy \"%s\": %llu chunks, and %llu that were DAMAGED or missing"), c->place,
-                    (unsigned long long)j->served[i], (unsigned long long)j->bad[i]);
+            ui_line(&app->ui,
+                    _("  copy \"%s\": %llu chunks, and %llu that were DAMAGED or missing"),
+                    c->place, (unsigned long long)j->served[i], (unsigned long long)j->bad[i]);
         else
-            ui_line(&app->ui, _("  copy \"%s\": %llu chunks"), c->place, (unsigned long long)j->served[i]);
+            ui_line(&app->ui, _("  copy \"%s\": %llu chunks"), c->place,
+                    (unsigned long long)j->served[i]);
     }
 }
 
-static void print_result(struct app *app, const struct vault *v, const struct restore_job *j, const struct options *o,
-                         uint64_t ms)
+static void print_result(struct app *app, const struct vault *v, const struct restore_job *j,
+                         const struct options *o, uint64_t ms)
 {
     char hex[ID_HEX_BYTES], size[32];
     const struct msg_done *d = &j->done;
     json_t *copies = json_array();
     ui_line(&app->ui, _("restored snapshot %.8s to %s"), id_hex(&j->snap->ref.id, hex), o->to);
-    ui_line(&app->ui, _("  %llu files, %s, %llu folders; %llu were there already; %llu.%llu s"), (unsigned long long)d->files,
-            ui_bytes(d->bytes, size), (unsigned long long)d->dirs, (unsigned long long)d->already,
-            (unsigned long long)(ms / 1000), (unsigned long long)(ms / 100 % 10));
+    ui_line(&app->ui, _("  %llu files, %s, %llu folders; %llu were there already; %llu.%llu s"),
+            (unsigned long long)d->files, ui_bytes(d->bytes, size), (unsigned long long)d->dirs,
+            (unsigned long long)d->already, (unsigned long long)(ms / 1000),
+            (unsigned long long)(ms / 100 % 10));
     if (d->set_aside)
-        ui_line(&app->ui, _("  %llu things that were in the way are set aside in %s/.twofold-aside-…"),
+        ui_line(&app->ui,
+                _("  %llu things that were in the way are set aside in %s/.twofold-aside-…"),
                 (unsigned long long)d->set_aside, o->to);
     print_copies(app, v, j);
     for (size_t i = 0; i < v->n_copies; i++)
-        json_array_append_new(copies, json_pack("{s:s, s:I, s:I}", "place", v->copies[i].place, "chunks",
-                              (json_int_t)j->served[i], "damaged", (json_int_t)j->bad[i]));
-    ui_json(&app->ui, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "restore", "snapshot", hex,
-        "target", o->to, "files", (json_int_t)d->files, "folders", (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes,
-        "already", (json_int_t)d->already, "failed", (json_int_t)d->failed, "set_aside", (json_int_t)d->set_aside,
-        "ms", (json_int_t)ms, "copies", copies));
+        json_array_append_new(copies, json_pack("{s:s, s:I, s:I}", "place", v->copies[i].place,
+                                                "chunks", (json_int_t)j->served[i], "damaged",
+                                                (json_int_t)j->bad[i]));
+    ui_json(&app->ui,
+            json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "restore",
+                      "snapshot", hex, "target", o->to, "files", (json_int_t)d->files, "folders",
+                      (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes, "already",
+                      (json_int_t)d->already, "failed", (json_int_t)d->failed, "set_aside",
+                      (json_int_t)d->set_aside, "ms", (json_int_t)ms, "copies", copies));
 }
 
 static int verdict(struct app *app, const struct restore_job *j, const char *policy)
 {
     struct err e = ERR_INIT;
     if (j->done.failed) {
-        err_set(&e, ERR_DAMAGED, _("%llu files could not be restored whole and were left out; each is named above"),
+        err_set(&e, ERR_DAMAGED,
+                _("%llu files could not be restored whole and were left out; each is named above"),
                 (unsigned long long)j->done.failed);
-        err_next(&e, _("take them from an older snapshot (twofold find NAME), then run: twofold scrub, twofold repair"));
+        err_next(
+            &e,
+            _("take them from an older snapshot (twofold find NAME), then run: twofold scrub, twofold repair"));
     } else if (j->problems) {
-        err_set(&e, ERR_PARTIAL, _("the files are whole, but %llu things are not as they were; each is named above"),
+        err_set(&e, ERR_PARTIAL,
+                _("the files are whole, but %llu things are not as they were; each is named above"),
                 (unsigned long long)j->problems);
         err_next(&e, _("see to them; as root, owners and special attributes can be restored too"));
     } else {
@@ -100,7 +112,9 @@ static int verdict(struct app *app, const struct restore_job *j, const char *pol
 static void say_unchecked(struct app *app, const struct vault *v, const struct options *o)
 {
     if (o->choice.copy)
-        ui_warn(&app->ui, _("read from one copy alone: whether newer backups exist elsewhere cannot be told from here"));
+        ui_warn(
+            &app->ui,
+            _("read from one copy alone: whether newer backups exist elsewhere cannot be told from here"));
     (void)v;
 }
 
@@ -129,7 +143,10 @@ static int restore(struct app *app, struct options *o, struct err *e, int *ret_s
         j.msg.n_paths = o->n_paths;
         rc = restore_job_run(app, &j, e);
         if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0])
-            err_next(e, _("see which other backups there are: twofold snapshots %s; then add --snapshot ID"), o->policy);
+            err_next(
+                e,
+                _("see which other backups there are: twofold snapshots %s; then add --snapshot ID"),
+                o->policy);
     }
     if (rc == 0) {
         o->to = to;
@@ -146,7 +163,8 @@ static int paths_ok(struct app *app, const struct options *o)
 {
     for (size_t i = 0; i < o->n_paths; i++)
         if (o->paths[i][0] != '/')
-            return app_usage(app, _("%s: paths in a backup are absolute, like /etc/hosts"), o->paths[i]);
+            return app_usage(app, _("%s: paths in a backup are absolute, like /etc/hosts"),
+                             o->paths[i]);
     return 0;
 }
 
@@ -160,20 +178,35 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "overwrite", no_argument, NULL, OPT_OVERWRITE },
                                              { "strip-source", no_argument, NULL, OPT_STRIP },
                                              { "policy", required_argument, NULL, OPT_POLICY },
-                                             CHOICE_OPTIONS, OPTIONS_END };
+                                             CHOICE_OPTIONS,
+                                             OPTIONS_END };
     struct options o = { 0 };
     struct err e = ERR_INIT;
     int c, status = 0;
     args_begin();
     while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         switch (c) {
-        case OPT_TO: o.to = optarg; break;
-        case OPT_SNAPSHOT: o.snapshot = optarg; break;
-        case OPT_AT: o.at = optarg; break;
-        case OPT_FROM: o.from = optarg; break;
-        case OPT_OVERWRITE: o.overwrite = true; break;
-        case OPT_STRIP: o.strip = true; break;
-        case OPT_POLICY: o.policy = optarg; break;
+        case OPT_TO:
+            o.to = optarg;
+            break;
+        case OPT_SNAPSHOT:
+            o.snapshot = optarg;
+            break;
+        case OPT_AT:
+            o.at = optarg;
+            break;
+        case OPT_FROM:
+            o.from = optarg;
+            break;
+        case OPT_OVERWRITE:
+            o.overwrite = true;
+            break;
+        case OPT_STRIP:
+            o.strip = true;
+            break;
+        case OPT_POLICY:
+            o.policy = optarg;
+            break;
         default:
             if (!choice_option(c, &o.choice))
                 return args_bad(app, c, argv);

@@ -207,8 +207,11 @@ static void show_vault(struct status *st, const struct vault *v)
     }
     if (v->n_lost_keys) {
         st->bad = true;
-        print_wrapped(ui, _("why:  "), _("some data keys could not be read from any copy: what they sealed is lost"));
-        print_wrapped(ui, _("next: "), _("bring every copy back; then make a new backup: twofold backup POLICY"));
+        print_wrapped(
+            ui, _("why:  "),
+            _("some data keys could not be read from any copy: what they sealed is lost"));
+        print_wrapped(ui, _("next: "),
+                      _("bring every copy back; then make a new backup: twofold backup POLICY"));
     }
     if (v->n_tips == 0 && v->seen_generation) {
         st->bad = true;

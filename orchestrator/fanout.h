@@ -15,8 +15,8 @@
 #include "lib/base/bytes.h"
 #include "lib/store/store.h"
 
-#define FANOUT_QUEUE 4            /* objects that may wait for one copy */
-#define FANOUT_STALL_MS 600000    /* a copy that takes none for so long has fallen out */
+#define FANOUT_QUEUE 4         /* objects that may wait for one copy */
+#define FANOUT_STALL_MS 600000 /* a copy that takes none for so long has fallen out */
 #define FANOUT_ALL UINT32_MAX
 
 /* Something to be stored, shared by all copies; gone with its last reference. */

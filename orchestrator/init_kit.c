@@ -166,9 +166,9 @@ json_t *init_kit_json(const struct init *in)
     }
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "type", "vault", "vault",
                           in->conf.name, "id", id_hex(&in->keys.vault_id, id), "created",
-                          ui_time(in->created_s * NS_PER_S, when), "root_fingerprint",
-                          fingerprint, "recovery_file_base64", armour, "recovery_file_on_copies",
-                          !in->off_copy, "recovery_key_kept", in->keep);
+                          ui_time(in->created_s * NS_PER_S, when), "root_fingerprint", fingerprint,
+                          "recovery_file_base64", armour, "recovery_file_on_copies", !in->off_copy,
+                          "recovery_key_kept", in->keep);
     json_object_set_new(o, "operational_key", ui_json_text(in->op_path, strlen(in->op_path)));
     json_object_set_new(o, "config", ui_json_text(in->conf_path, strlen(in->conf_path)));
     json_object_set_new(o, "copies", copies);

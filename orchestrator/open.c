@@ -59,11 +59,17 @@ static void warn_about_copies(struct app *app, const struct vault *v)
                 _("no copy shows a backup, but this orchestrator has seen generation %" PRIu64),
                 v->seen_generation);
     if (v->n_lost_lists)
-        ui_warn(&app->ui, _("a list of backups could not be read from any copy; it was made again from the backups themselves"));
+        ui_warn(
+            &app->ui,
+            _("a list of backups could not be read from any copy; it was made again from the backups themselves"));
     if (v->facts_lost)
-        ui_warn(&app->ui, _("what this machine remembered of the copies could not be read: a copy that was put back is not noticed"));
+        ui_warn(
+            &app->ui,
+            _("what this machine remembered of the copies could not be read: a copy that was put back is not noticed"));
     if (v->n_lost_keys)
-        ui_warn(&app->ui, _("some data keys could not be read from any copy: what they sealed is lost until they are back"));
+        ui_warn(
+            &app->ui,
+            _("some data keys could not be read from any copy: what they sealed is lost until they are back"));
     if (v->n_tips > 1)
         ui_warn(&app->ui,
                 _("%zu orchestrators have written at the same time (a fork): what all of them "

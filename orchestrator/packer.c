@@ -99,7 +99,8 @@ static int write_table(struct packer *p, struct open_pack *o, struct err *e)
                           : envelope_seal(&p->v->keys, OBJECT_PACK, plain.p, plain.len, &sealed, e);
     if (rc == 0) {
         pack_trailer_write(&sealed, (uint32_t)sealed.len);
-        rc = sealed.failed ? err_set(e, ERR_NOMEM, _("no memory")) : pack_write(o, sealed.p, sealed.len, e);
+        rc = sealed.failed ? err_set(e, ERR_NOMEM, _("no memory"))
+                           : pack_write(o, sealed.p, sealed.len, e);
     }
     wbuf_free(&plain);
     wbuf_free(&sealed);
@@ -121,10 +122,12 @@ static int pack_close(struct packer *p, struct open_pack *o, struct err *e)
     int fd = o->fd;
     o->fd = -1;
     p->bytes += o->len;
-    return fanout_put(p->f, outgoing_file(object_name(OBJECT_PACK, &ip.id, name), fd, o->len), FANOUT_ALL, e);
+    return fanout_put(p->f, outgoing_file(object_name(OBJECT_PACK, &ip.id, name), fd, o->len),
+                      FANOUT_ALL, e);
 }
 
-int packer_add(struct packer *p, const struct chunk_ref *ref, const void *sealed, size_t n, struct err *e)
+int packer_add(struct packer *p, const struct chunk_ref *ref, const void *sealed, size_t n,
+               struct err *e)
 {
     struct id hash;
     if (p->chance <= 1)

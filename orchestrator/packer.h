@@ -17,7 +17,8 @@ struct packer;
 /* All borrowed until packer_free. Spool files lie, nameless, in the vault's state folder. */
 int packer_new(struct vault *v, struct fanout *f, struct packer **ret, struct err *e);
 void packer_free(struct packer *p); /* what is not finished is thrown away */
-int packer_add(struct packer *p, const struct chunk_ref *ref, const void *sealed, size_t n, struct err *e);
+int packer_add(struct packer *p, const struct chunk_ref *ref, const void *sealed, size_t n,
+               struct err *e);
 /* Closes the open packs. They are not yet durable: fanout_flush. */
 int packer_finish(struct packer *p, struct err *e);
 uint64_t packer_bytes(const struct packer *p); /* of all packs closed so far */

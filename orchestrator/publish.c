@@ -10,8 +10,8 @@ static int no_memory(struct err *e)
     return err_set(e, ERR_NOMEM, _("no memory"));
 }
 
-int put_object(struct vault *v, struct fanout *f, enum object_type type, const struct wbuf *plain, struct object_ref *ret,
-               struct err *e)
+int put_object(struct vault *v, struct fanout *f, enum object_type type, const struct wbuf *plain,
+               struct object_ref *ret, struct err *e)
 {
     struct wbuf obj = WBUF_INIT;
     char name[MAX_OBJECT_NAME];
@@ -42,8 +42,12 @@ static int check_writer(const struct vault *v, struct err *e)
 {
     for (size_t i = 0; i < v->n_tips; i++)
         if (!id_eq(&v->tips[i].head->writer, &v->writer)) {
-            err_set(e, ERR_REFUSED, _("the newest state of vault \"%s\" was written by another orchestrator"), v->name);
-            return err_next(e, _("if that one is gone, or this one shall write from now on: run it again with --take-over"));
+            err_set(e, ERR_REFUSED,
+                    _("the newest state of vault \"%s\" was written by another orchestrator"),
+                    v->name);
+            return err_next(
+                e,
+                _("if that one is gone, or this one shall write from now on: run it again with --take-over"));
         }
     return 0;
 }
@@ -61,9 +65,12 @@ static int check_seen(const struct vault *v, struct err *e)
         away |= v->copies[i].state == COPY_AWAY;
     if (away)
         return 0; /* the newest head may lie there: what is written now forks, and is merged later */
-    err_set(e, ERR_ROLLBACK, _("every copy shows an older state than generation %llu, which was written from here"),
+    err_set(e, ERR_ROLLBACK,
+            _("every copy shows an older state than generation %llu, which was written from here"),
             (unsigned long long)v->seen_generation);
-    return err_next(e, _("find out who put the copies back; to go on from what they show, run it again with --take-over"));
+    return err_next(
+        e,
+        _("find out who put the copies back; to go on from what they show, run it again with --take-over"));
 }
 
 int publish_begin(struct vault *v, bool take_over, struct err *e)
@@ -113,7 +120,8 @@ static bool key_is_known(const struct vault *v, const struct id *id)
 }
 
 /* 1: every key of the pack is in the state, or is now; 0: one of them is gone. */
-static int settle_keys(struct vault *v, struct fanout *f, const struct id *pack, const struct pending_keys *p, struct err *e)
+static int settle_keys(struct vault *v, struct fanout *f, const struct id *pack,
+                       const struct pending_keys *p, struct err *e)
 {
     struct pack_table t;
     int rc = chunkdb_pack_table(v->db, pack, &t, e), known = 1;
@@ -153,8 +161,8 @@ static bool any_alive(const struct vault *v, struct fanout *f)
     return false;
 }
 
-static int settle_pack(struct vault *v, struct fanout *f, const struct object_ref *pack, const struct pending_keys *keys,
-                       struct err *e)
+static int settle_pack(struct vault *v, struct fanout *f, const struct object_ref *pack,
+                       const struct pending_keys *keys, struct err *e)
 {
     char name[MAX_OBJECT_NAME];
     uint32_t lacking = 0;
@@ -187,7 +195,8 @@ static int settle_pack(struct vault *v, struct fanout *f, const struct object_re
     if (lacking) {
         struct outgoing *o = outgoing_file(name, fd, pack->len);
         rc = fanout_put(f, o, lacking, e);
-        return rc < 0 && o && any_alive(v, f) ? 0 : rc; /* that one has fallen out; the others go on */
+        return rc < 0 && o && any_alive(v, f) ? 0
+                                              : rc; /* that one has fallen out; the others go on */
     }
     sys_close_quiet(fd);
     return 0;
@@ -337,7 +346,8 @@ static int merge_small(struct index_build *b, struct err *e)
     int rc = 0;
     bool many = s->n_index >= MAX_LOOSE_OBJECTS;
     for (size_t i = 0; rc == 0 && i < s->n_index; i++) {
-        bool take = is_lost(b->v, &s->index[i].id) || (many && s->index[i].len < MAX_OBJECT_BYTES / 64);
+        bool take = is_lost(b->v, &s->index[i].id) ||
+                    (many && s->index[i].len < MAX_OBJECT_BYTES / 64);
         if (take)
             rc = chunkdb_index_packs(b->v->db, &s->index[i].id, want_pack, b, NULL, e);
         else
@@ -371,14 +381,17 @@ static int check_reach(struct vault *v, const struct id *ids, size_t n, struct e
             return rc;
         if (rc == 0) {
             char hex[ID_HEX_BYTES];
-            err_set(e, ERR_DAMAGED, _("the snapshot needs chunk %.12s, which the vault does not hold"), id_hex(&ids[i], hex));
+            err_set(e, ERR_DAMAGED,
+                    _("the snapshot needs chunk %.12s, which the vault does not hold"),
+                    id_hex(&ids[i], hex));
             return err_next(e, _("run the backup again: it will read everything anew"));
         }
     }
     return 0;
 }
 
-static int put_reach(struct vault *v, struct fanout *f, const struct reach *r, struct object_ref *ret, struct err *e)
+static int put_reach(struct vault *v, struct fanout *f, const struct reach *r,
+                     struct object_ref *ret, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
     reach_write(&plain, r);
@@ -388,7 +401,8 @@ static int put_reach(struct vault *v, struct fanout *f, const struct reach *r, s
 }
 
 /* What ids has beside base and base beside ids. */
-static int reach_difference(const struct id *base, size_t n_base, const struct id *ids, size_t n, struct reach *r)
+static int reach_difference(const struct id *base, size_t n_base, const struct id *ids, size_t n,
+                            struct reach *r)
 {
     r->add = malloc(n * sizeof *r->add + 1);
     r->drop = malloc(n_base * sizeof *r->drop + 1);
@@ -412,7 +426,8 @@ static int base_depth(struct vault *v, const struct object_ref *ref)
     struct wbuf plain = WBUF_INIT;
     struct reach *r = NULL;
     int depth = -1;
-    if (vault_open_object(v, OBJECT_REACH, ref, &plain, NULL) == 0 && reach_read(plain.p, plain.len, &r, NULL) == 0)
+    if (vault_open_object(v, OBJECT_REACH, ref, &plain, NULL) == 0 &&
+        reach_read(plain.p, plain.len, &r, NULL) == 0)
         depth = (int)r->depth;
     reach_free(r);
     wbuf_free(&plain);
@@ -420,8 +435,8 @@ static int base_depth(struct vault *v, const struct object_ref *ref)
 }
 
 /* 1: written as a difference; 0: not worth it. */
-static int put_reach_on_base(struct vault *v, struct fanout *f, const struct source_list *l, const struct id *ids, size_t n,
-                             struct object_ref *ret, struct err *e)
+static int put_reach_on_base(struct vault *v, struct fanout *f, const struct source_list *l,
+                             const struct id *ids, size_t n, struct object_ref *ret, struct err *e)
 {
     if (!l || l->n == 0)
         return 0;
@@ -442,8 +457,8 @@ static int put_reach_on_base(struct vault *v, struct fanout *f, const struct sou
     return rc;
 }
 
-static int put_reach_whole(struct vault *v, struct fanout *f, const struct id *ids, size_t n, struct object_ref *ret,
-                           struct err *e)
+static int put_reach_whole(struct vault *v, struct fanout *f, const struct id *ids, size_t n,
+                           struct object_ref *ret, struct err *e)
 {
     struct reach r = { 0 };
     for (;;) {
@@ -454,7 +469,9 @@ static int put_reach_whole(struct vault *v, struct fanout *f, const struct id *i
         if (rc < 0 || part == n)
             return rc;
         if (r.depth == MAX_REACH_DEPTH)
-            return err_set(e, ERR_LIMIT, _("one snapshot has more chunks than the format allows; split the policy"));
+            return err_set(
+                e, ERR_LIMIT,
+                _("one snapshot has more chunks than the format allows; split the policy"));
         rc = add_ref(&v->state->bases, &v->state->n_bases, ret, e);
         if (rc < 0)
             return rc;
@@ -472,7 +489,8 @@ static struct source_list *list_of(struct vault *v, const char *source, struct e
         if (strcmp(v->lists[i]->source, source) == 0)
             return v->lists[i];
     struct source_list *l = calloc(1, sizeof *l);
-    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof(struct source_list *)); /* NOLINT */
+    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) *
+                                                       sizeof(struct source_list *)); /* NOLINT */
     if (grown)
         v->lists = grown;
     if (!l || !grown || !(l->source = strdup(source))) {
@@ -483,8 +501,8 @@ static struct source_list *list_of(struct vault *v, const char *source, struct e
     return v->lists[v->n_lists++] = l;
 }
 
-int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s, const struct id *ids,
-                     size_t n, struct id *ret_id, struct err *e)
+int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s,
+                     const struct id *ids, size_t n, struct id *ret_id, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
     struct source_list *l = list_of(v, source, e);

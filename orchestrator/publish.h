@@ -19,10 +19,11 @@
 #include "orchestrator/transfer.h"
 #include "restore/vault.h"
 
-#define MAX_LOOSE_OBJECTS 32      /* keys and index objects that a head names before they are put together */
-#define MAX_PENDING_KEYS 32       /* data keys that killed runs left, with packs that can be adopted */
+#define MAX_LOOSE_OBJECTS \
+    32 /* keys and index objects that a head names before they are put together */
+#define MAX_PENDING_KEYS 32 /* data keys that killed runs left, with packs that can be adopted */
 #define MAX_INDEX_OBJECT_CHUNKS 500000u /* some 30 MiB */
-#define MAX_REACH_PART 1500000u   /* ids in one reach list */
+#define MAX_REACH_PART 1500000u         /* ids in one reach list */
 
 /* -ERR_REFUSED: the newest head is another orchestrator's; -ERR_ROLLBACK: every copy shows less than was seen before. Both
  * are passed over with take_over (and said by the caller). Also sweeps tmp/ of all copies. */
@@ -35,19 +36,19 @@ int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, str
 int publish_index(struct vault *v, struct fanout *f, struct err *e);
 /* Takes no ownership. s->reach is filled. ids: ascending, distinct, all of them known to the index (-ERR_DAMAGED
  * otherwise: "the snapshot needs a chunk that the vault does not hold"). */
-int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s, const struct id *ids,
-                     size_t n, struct id *ret_id, struct err *e);
+int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s,
+                     const struct id *ids, size_t n, struct id *ret_id, struct err *e);
 
 struct published {
     uint64_t generation;
-    size_t n_current;                    /* copies that have the new head */
+    size_t n_current; /* copies that have the new head */
     bool current[MAX_COPIES];
-    struct err problem[MAX_COPIES];      /* why one has not; code ERR_NONE for those that have */
+    struct err problem[MAX_COPIES]; /* why one has not; code ERR_NONE for those that have */
     struct caught_up caught_up[MAX_COPIES];
 };
 /* Flushes, then puts the head to every copy that has everything; copies that were behind are caught up first. Fails (and
  * nothing is committed) only when no copy could take it. With nothing new and one tip it only catches up. */
-int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx, struct published *ret,
-                 struct err *e);
+int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx,
+                 struct published *ret, struct err *e);
 
 #endif

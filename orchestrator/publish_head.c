@@ -123,8 +123,8 @@ static const struct object_ref *unchanged_list(const struct vault *v, const stru
     /* Sealing is salted, so the same list has another name each time: compare what is inside. */
     if (ref) {
         source_list_write(&is, l);
-        if (vault_open_object((struct vault *)v, OBJECT_LIST, ref, &was, NULL) < 0 || is.failed || was.len != is.len ||
-            memcmp(was.p, is.p, is.len) != 0)
+        if (vault_open_object((struct vault *)v, OBJECT_LIST, ref, &was, NULL) < 0 || is.failed ||
+            was.len != is.len || memcmp(was.p, is.p, is.len) != 0)
             ref = NULL;
     }
     wbuf_free(&was);
@@ -165,7 +165,8 @@ static int put_lists(struct vault *v, struct fanout *f, struct head *h, struct e
     return 0;
 }
 
-static int copy_refs(struct object_ref **to, size_t *n, const struct object_ref *from, size_t n_from)
+static int copy_refs(struct object_ref **to, size_t *n, const struct object_ref *from,
+                     size_t n_from)
 {
     *to = malloc(n_from * sizeof **to + 1);
     if (!*to)
@@ -226,7 +227,8 @@ static int note_old(void *ctx, const char *name, uint64_t len)
 {
     struct old_heads *o = ctx;
     (void)len;
-    if (o->n < sizeof o->h / sizeof *o->h && object_name_parse(OBJECT_HEAD, name, &o->h[o->n].generation, &o->h[o->n].id))
+    if (o->n < sizeof o->h / sizeof *o->h &&
+        object_name_parse(OBJECT_HEAD, name, &o->h[o->n].generation, &o->h[o->n].id))
         o->n++;
     return 0;
 }
@@ -241,7 +243,8 @@ static void drop_old_heads(struct copy *c, const struct head *h, const struct id
             size_t newer = 0;
             for (size_t k = 0; k < o->n; k++)
                 newer += o->h[k].generation > o->h[i].generation;
-            if (newer >= HEADS_KEPT && !id_eq(own, &o->h[i].id) && head_descends(h, own, &o->h[i].id))
+            if (newer >= HEADS_KEPT && !id_eq(own, &o->h[i].id) &&
+                head_descends(h, own, &o->h[i].id))
                 store_delete(c->store, head_name(o->h[i].generation, &o->h[i].id, name), NULL);
         }
     free(o);
@@ -265,7 +268,8 @@ static bool reads_back(struct copy *c, const char *name, const struct id *should
 }
 
 /* Something else stands under the head's name: it is set aside. */
-static int replace_head(struct copy *c, const char *name, const struct id *id, const struct store_data *d, struct err *e)
+static int replace_head(struct copy *c, const char *name, const struct id *id,
+                        const struct store_data *d, struct err *e)
 {
     char stamp[40];
     snprintf(stamp, sizeof stamp, "head-%lld", (long long)sys_realtime_s());
@@ -276,8 +280,8 @@ static int replace_head(struct copy *c, const char *name, const struct id *id, c
 }
 
 /* The head for one copy, once it has everything. */
-static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transferred_fn *fn, void *ctx,
-                     struct published *ret, struct err *e)
+static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transferred_fn *fn,
+                     void *ctx, struct published *ret, struct err *e)
 {
     struct copy *c = &v->copies[i];
     const struct tip *t = &v->tips[0];
@@ -302,8 +306,8 @@ static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transfer
     return remember_copy(v, c, e);
 }
 
-static void give_heads(struct vault *v, struct fanout *f, const struct wbuf *obj, transferred_fn *fn, void *ctx,
-                       struct published *ret)
+static void give_heads(struct vault *v, struct fanout *f, const struct wbuf *obj,
+                       transferred_fn *fn, void *ctx, struct published *ret)
 {
     /* Those that lack nothing first: the backup is safe there before anything else is tried. */
     for (int behind = 0; behind < 2; behind++)
@@ -349,7 +353,9 @@ static int remember_head(struct vault *v, struct err *e)
     int rc = chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
     if (rc == 0)
         rc = chunkdb_commit_index(v->db, e);
-    return rc < 0 ? rc : chunkdb_set_meta(v->db, "pending-keys", "", 0, e); /* nothing is pending any more */
+    return rc < 0 ? rc
+                  : chunkdb_set_meta(v->db, "pending-keys", "", 0,
+                                     e); /* nothing is pending any more */
 }
 
 /* The head that is there already, for copies that lack it. */
@@ -361,7 +367,8 @@ static int same_head(struct vault *v, struct wbuf *obj, struct err *e)
         uint8_t *p = NULL;
         size_t n = 0;
         struct id id;
-        if (!reachable(&v->copies[i]) || store_get_all(v->copies[i].store, name, MAX_OBJECT_BYTES, &p, &n, e) < 0)
+        if (!reachable(&v->copies[i]) ||
+            store_get_all(v->copies[i].store, name, MAX_OBJECT_BYTES, &p, &n, e) < 0)
             continue;
         sha256_of(p, n, &id);
         if (id_eq(&id, &v->tips[0].id))
@@ -381,7 +388,8 @@ static int new_head(struct vault *v, struct fanout *f, struct wbuf *obj, struct 
     if (rc < 0)
         return rc;
     head_write(&plain, h);
-    rc = plain.failed ? no_memory(e) : envelope_seal(&v->keys, OBJECT_HEAD, plain.p, plain.len, obj, e);
+    rc = plain.failed ? no_memory(e)
+                      : envelope_seal(&v->keys, OBJECT_HEAD, plain.p, plain.len, obj, e);
     wbuf_free(&plain);
     if (rc == 0)
         rc = fanout_flush(f, e);
@@ -393,8 +401,8 @@ static int new_head(struct vault *v, struct fanout *f, struct wbuf *obj, struct 
     return intend_head(v, e);
 }
 
-int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx, struct published *ret,
-                 struct err *e)
+int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx,
+                 struct published *ret, struct err *e)
 {
     struct wbuf obj = WBUF_INIT;
     memset(ret, 0, sizeof *ret);

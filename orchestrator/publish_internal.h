@@ -5,7 +5,7 @@
 #include "orchestrator/publish.h"
 
 /* Seals, names and queues an object for all copies. */
-int put_object(struct vault *v, struct fanout *f, enum object_type type, const struct wbuf *plain, struct object_ref *ret,
-               struct err *e);
+int put_object(struct vault *v, struct fanout *f, enum object_type type, const struct wbuf *plain,
+               struct object_ref *ret, struct err *e);
 
 #endif

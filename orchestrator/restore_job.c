@@ -11,8 +11,10 @@
 #include <stdlib.h>
 
 #define MAX_DAMAGE_NOTES 20
-#define MAX_NOTED 1024  /* damaged objects that are remembered, so that each is said and written down once */
-#define MAX_RETRIED 256 /* chunks that an agent could not open, remembered with how many answers it has had */
+#define MAX_NOTED \
+    1024 /* damaged objects that are remembered, so that each is said and written down once */
+#define MAX_RETRIED \
+    256 /* chunks that an agent could not open, remembered with how many answers it has had */
 
 struct retried {
     struct id id;
@@ -65,8 +67,10 @@ static void on_damage(void *ctx, const struct copy *c, const char *object, const
     size_t place = (size_t)(c - r->job->v->copies);
     if (noted_before(r, place, object))
         return;
-    int n = snprintf(text, sizeof text, _("copy \"%s\": %s; taken from another copy where one has it (mend it: twofold repair)"),
-                     c->place, what->why);
+    int n = snprintf(
+        text, sizeof text,
+        _("copy \"%s\": %s; taken from another copy where one has it (mend it: twofold repair)"),
+        c->place, what->why);
     if (r->n_noted <= MAX_DAMAGE_NOTES)
         ui_note(&r->app->ui, false, object, strlen(object), text, (size_t)n);
     chunkdb_note_damage(r->job->v->db, c->place, object, what->why, NULL);
@@ -159,7 +163,8 @@ static int on_get(struct restore *r, struct rbuf *p, struct err *e)
         if (p->bad)
             rc = malformed(e);
         else if (!is_reached(r, &id))
-            rc = err_set(e, ERR_PROTOCOL, _("the agent asked for a chunk that is not of this snapshot"));
+            rc = err_set(e, ERR_PROTOCOL,
+                         _("the agent asked for a chunk that is not of this snapshot"));
         else
             rc = answer(r, &id, 0, e);
     }
@@ -191,7 +196,9 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     if (rc < 0)
         return rc;
     struct ui_progress *u = &r->progress;
-    u->phase = r->job->msg.mode == RESTORE_COMPARE ? _("comparing") : m.phase == 3 ? _("finishing") : _("restoring");
+    u->phase = r->job->msg.mode == RESTORE_COMPARE ? _("comparing")
+               : m.phase == 3                      ? _("finishing")
+                                                   : _("restoring");
     u->files = m.files;
     u->bytes = m.bytes;
     u->total_files = m.total_files;
@@ -202,9 +209,14 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     u->n_copies = r->job->v->n_copies;
     for (size_t i = 0; i < u->n_copies; i++) {
         const struct copy *c = &r->job->v->copies[i];
-        u->copies[i] = (struct ui_copy_line){ .place = c->place, .bytes = 0,
-            .state = c->state == COPY_AWAY || c->state == COPY_WRONG ? _("away") : c->chunks_bad ? _("damaged")
-                     : c->chunks_served ? _("reading") : _("standing by") };
+        u->copies[i] = (struct ui_copy_line){ .place = c->place,
+                                              .bytes = 0,
+                                              .state = c->state == COPY_AWAY ||
+                                                               c->state == COPY_WRONG
+                                                           ? _("away")
+                                                       : c->chunks_bad    ? _("damaged")
+                                                       : c->chunks_served ? _("reading")
+                                                                          : _("standing by") };
     }
     ui_progress(&r->app->ui, u);
     u->path = NULL;
@@ -236,16 +248,23 @@ static int handle(struct restore *r, enum frame_type type, struct rbuf *p, struc
 {
     int rc;
     switch (type) {
-    case FRAME_GET: return on_get(r, p, e);
-    case FRAME_BAD: return on_bad(r, p, e);
-    case FRAME_PROGRESS: return on_progress(r, p, e);
-    case FRAME_NOTE: return on_note(r, p, e);
-    case FRAME_DIFF: return on_diff(r, p, e);
+    case FRAME_GET:
+        return on_get(r, p, e);
+    case FRAME_BAD:
+        return on_bad(r, p, e);
+    case FRAME_PROGRESS:
+        return on_progress(r, p, e);
+    case FRAME_NOTE:
+        return on_note(r, p, e);
+    case FRAME_DIFF:
+        return on_diff(r, p, e);
     case FRAME_DONE:
         rc = msg_done_read(p, &r->job->done, e);
         r->done = rc == 0;
         return rc;
-    default: return err_set(e, ERR_PROTOCOL, _("the agent sent a message that does not belong to a restore"));
+    default:
+        return err_set(e, ERR_PROTOCOL,
+                       _("the agent sent a message that does not belong to a restore"));
     }
 }
 
@@ -314,7 +333,8 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
         j->bad[i] = j->v->copies[i].chunks_bad;
     }
     if (rc == 0 && r.away)
-        ui_warn(&app->ui, _("%llu chunks may lie in a copy that could not be reached"), (unsigned long long)r.away);
+        ui_warn(&app->ui, _("%llu chunks may lie in a copy that could not be reached"),
+                (unsigned long long)r.away);
     wbuf_free(&r.fetched.sealed);
     free(r.sent_keys);
     free(r.reach);
@@ -326,9 +346,12 @@ static void print_diff(void *ctx, const struct msg_diff *d)
     diff_print(ctx, d->change, d->what, d->path, d->path_len);
 }
 
-int diff_live(struct app *app, struct vault *v, const struct policy *pol, const struct snap_ref *snap, struct err *e)
+int diff_live(struct app *app, struct vault *v, const struct policy *pol,
+              const struct snap_ref *snap, struct err *e)
 {
-    struct restore_job j = { .v = v, .snap = snap, .agent = pol->agent, .from = -1, .diff = print_diff, .ctx = app };
+    struct restore_job j = {
+        .v = v, .snap = snap, .agent = pol->agent, .from = -1, .diff = print_diff, .ctx = app
+    };
     j.msg.mode = RESTORE_COMPARE;
     j.msg.target = (char *)"/";
     j.msg.exclude = pol->exclude;

@@ -6,22 +6,24 @@
 #include "orchestrator/app.h"
 
 struct restore_job {
-    struct vault *v;                /* with its recovery key */
+    struct vault *v; /* with its recovery key */
     const struct snap_ref *snap;
     const char *agent;
-    int from;                       /* only this copy, or -1 */
-    struct msg_restore msg;         /* mode, target, paths, flags; vault, snapshot and body are filled in here */
+    int from; /* only this copy, or -1 */
+    struct msg_restore
+        msg; /* mode, target, paths, flags; vault, snapshot and body are filled in here */
     void (*diff)(void *ctx, const struct msg_diff *d);
     void *ctx;
     /* results */
     struct msg_done done;
-    uint64_t problems;              /* files that could not be restored, and the like: each was printed */
-    uint64_t served[MAX_COPIES];    /* chunks that each copy delivered */
-    uint64_t bad[MAX_COPIES];       /* chunks that were damaged or missing there */
+    uint64_t problems; /* files that could not be restored, and the like: each was printed */
+    uint64_t served[MAX_COPIES]; /* chunks that each copy delivered */
+    uint64_t bad[MAX_COPIES];    /* chunks that were damaged or missing there */
 };
 int restore_job_run(struct app *app, struct restore_job *j, struct err *e);
 
 /* diff SNAPSHOT live: prints with diff_print; returns 0, or -ERR_PARTIAL when parts could not be compared. */
-int diff_live(struct app *app, struct vault *v, const struct policy *pol, const struct snap_ref *snap, struct err *e);
+int diff_live(struct app *app, struct vault *v, const struct policy *pol,
+              const struct snap_ref *snap, struct err *e);
 
 #endif

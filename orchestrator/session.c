@@ -67,7 +67,8 @@ static int agent_path(char out[PATH_MAX], struct err *e)
             return 0;
         p += len + (p[len] == ':');
     }
-    err_set(e, ERR_ABSENT, _("the program twofold-agent is not beside twofold and not in the PATH"));
+    err_set(e, ERR_ABSENT,
+            _("the program twofold-agent is not beside twofold and not in the PATH"));
     return err_next(e, _("install it, or say where it is: TWOFOLD_AGENT=/path/to/twofold-agent"));
 }
 
@@ -145,7 +146,8 @@ int session_failed(struct session *s, int rc, struct err *e)
         enum frame_type type;
         struct rbuf r;
         int got = 0;
-        for (uint64_t until = sys_monotonic_ms() + LAST_WORDS_MS; got == 0 && sys_monotonic_ms() < until;)
+        for (uint64_t until = sys_monotonic_ms() + LAST_WORDS_MS;
+             got == 0 && sys_monotonic_ms() < until;)
             got = wire_recv(s->wire, &type, &r, LAST_WORDS_MS, &said);
         if (got < 0 && got != -ERR_UNREACHABLE && got != -ERR_TIMEOUT && e) {
             *e = said;
@@ -154,7 +156,8 @@ int session_failed(struct session *s, int rc, struct err *e)
     }
     /* No names of copies or paths of this machine: the agent's host has no business with them. */
     struct err told = ERR_INIT;
-    err_set(&told, e && e->code ? e->code : ERR_FAILED, _("the orchestrator has given up; it says why"));
+    err_set(&told, e && e->code ? e->code : ERR_FAILED,
+            _("the orchestrator has given up; it says why"));
     wire_send_error(s->wire, &told);
     return rc;
 }

@@ -72,8 +72,9 @@ static void judge_noted(const struct copy *c, struct copy_status *s)
     s->bad = true;
     s->name = "damaged";
     snprintf(s->text, sizeof s->text, P_("%llu damaged object", "%llu damaged objects", n), n);
-    copy_text(s->next, c->state == COPY_BEHIND ? _("mend them: twofold repair; then: twofold replicate")
-                                               : _("mend them: twofold repair"));
+    copy_text(s->next, c->state == COPY_BEHIND
+                           ? _("mend them: twofold repair; then: twofold replicate")
+                           : _("mend them: twofold repair"));
 }
 
 /* What opening the vault has shown. */
@@ -82,8 +83,8 @@ static void judge_damaged(const struct copy *c, struct copy_status *s)
     s->bad = true;
     s->name = "damaged";
     if (c->bad_heads)
-        snprintf(s->text, sizeof s->text,
-                 P_("%u damaged head", "%u damaged heads", c->bad_heads), c->bad_heads);
+        snprintf(s->text, sizeof s->text, P_("%u damaged head", "%u damaged heads", c->bad_heads),
+                 c->bad_heads);
     else
         snprintf(s->text, sizeof s->text, _("damaged"));
     copy_text(s->why, c->problem.why);

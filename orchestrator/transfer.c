@@ -36,8 +36,8 @@ static int spool_failed(struct err *e)
 }
 
 /* Appends [off, off + len) of an object to the spool and the hash. */
-static int append_range(struct store *s, const char *name, uint64_t off, uint64_t len, int fd, struct sha256 *h,
-                        struct err *e)
+static int append_range(struct store *s, const char *name, uint64_t off, uint64_t len, int fd,
+                        struct sha256 *h, struct err *e)
 {
     uint8_t *piece = malloc(PIECE_BYTES);
     int rc = piece ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
@@ -57,8 +57,8 @@ static int append_range(struct store *s, const char *name, uint64_t off, uint64_
 }
 
 /* From one copy; -ERR_DAMAGED when the bytes are not the right ones. */
-static int fetch_whole(struct copy *c, const char *name, const struct object_ref *ref, int fd, struct sha256 *h,
-                       struct err *e)
+static int fetch_whole(struct copy *c, const char *name, const struct object_ref *ref, int fd,
+                       struct sha256 *h, struct err *e)
 {
     struct id id;
     int rc = restart(fd, e);
@@ -73,8 +73,8 @@ static int fetch_whole(struct copy *c, const char *name, const struct object_ref
 }
 
 /* The chunks of a pack, each from whichever copy has it healthy. */
-static int gather_chunks(struct vault *v, const struct pack_table *t, const char *name, int fd, struct sha256 *h,
-                         struct err *e)
+static int gather_chunks(struct vault *v, const struct pack_table *t, const char *name, int fd,
+                         struct sha256 *h, struct err *e)
 {
     uint8_t *buf = malloc(MAX_SEALED_BYTES);
     uint64_t off = 0;
@@ -84,7 +84,8 @@ static int gather_chunks(struct vault *v, const struct pack_table *t, const char
         struct id id;
         bool good = false;
         for (size_t k = 0; k < v->n_copies && !good && pc->len <= MAX_SEALED_BYTES; k++) {
-            if (!usable(&v->copies[k]) || store_get(v->copies[k].store, name, off, pc->len, buf, NULL) < 0)
+            if (!usable(&v->copies[k]) ||
+                store_get(v->copies[k].store, name, off, pc->len, buf, NULL) < 0)
                 continue;
             sha256_of(buf, pc->len, &id);
             good = memcmp(id.b, pc->hash, SHORT_HASH_BYTES) == 0;
@@ -103,15 +104,17 @@ static int gather_chunks(struct vault *v, const struct pack_table *t, const char
 
 /* Damaged everywhere, but perhaps not at the same places. The table at the end has no hash of its own: each copy's is tried,
  * and the whole must have the hash in the name. */
-static int mend_pack(struct vault *v, const char *name, const struct object_ref *ref, int fd, struct sha256 *h,
-                     struct err *e)
+static int mend_pack(struct vault *v, const char *name, const struct object_ref *ref, int fd,
+                     struct sha256 *h, struct err *e)
 {
     struct pack_table t;
     int rc = chunkdb_pack_table(v->db, &ref->id, &t, e);
     if (rc < 0)
         return rc;
     uint64_t table_at = pack_table_chunk_bytes(&t);
-    rc = t.n == 0 || table_at >= ref->len ? err_set(e, ERR_DAMAGED, _("the index does not know what is in it")) : -ERR_DAMAGED;
+    rc = t.n == 0 || table_at >= ref->len
+             ? err_set(e, ERR_DAMAGED, _("the index does not know what is in it"))
+             : -ERR_DAMAGED;
     for (size_t k = 0; t.n && table_at < ref->len && k < v->n_copies && rc == -ERR_DAMAGED; k++) {
         struct id id;
         if (!usable(&v->copies[k]))
@@ -133,8 +136,8 @@ static int mend_pack(struct vault *v, const char *name, const struct object_ref 
     return rc;
 }
 
-int transfer_fetch(struct vault *v, enum object_type type, const struct object_ref *ref, bool *ret_mended,
-                   struct err *e)
+int transfer_fetch(struct vault *v, enum object_type type, const struct object_ref *ref,
+                   bool *ret_mended, struct err *e)
 {
     char name[MAX_OBJECT_NAME];
     bool away = false, damaged = false;
@@ -205,7 +208,8 @@ static int gather_pack(void *ctx, const struct object_ref *pack, bool pending, s
     return 0;
 }
 
-static int each_ref(enum object_type type, const struct object_ref *refs, size_t n, reached_fn *fn, void *ctx, struct err *e)
+static int each_ref(enum object_type type, const struct object_ref *refs, size_t n, reached_fn *fn,
+                    void *ctx, struct err *e)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
@@ -277,8 +281,11 @@ int listing_load(struct store *s, const char *prefix, struct listing **ret, stru
     static const struct {
         const char *prefix;
         enum object_type type;
-    } kinds[] = { { "packs/", OBJECT_PACK }, { "keys/", OBJECT_KEYS }, { "index/", OBJECT_INDEX },
-                  { "snapshots/", OBJECT_SNAPSHOT }, { "lists/", OBJECT_LIST } };
+    } kinds[] = { { "packs/", OBJECT_PACK },
+                  { "keys/", OBJECT_KEYS },
+                  { "index/", OBJECT_INDEX },
+                  { "snapshots/", OBJECT_SNAPSHOT },
+                  { "lists/", OBJECT_LIST } };
     struct listing *l = calloc(1, sizeof *l);
     if (!l)
         return err_set(e, ERR_NOMEM, _("no memory"));
@@ -326,7 +333,8 @@ struct catch_up {
     struct caught_up done;
 };
 
-static int bring(struct catch_up *c, enum object_type type, const struct object_ref *ref, const char *name, struct err *e)
+static int bring(struct catch_up *c, enum object_type type, const struct object_ref *ref,
+                 const char *name, struct err *e)
 {
     char stamp[40];
     uint64_t len;
@@ -352,7 +360,8 @@ static int bring(struct catch_up *c, enum object_type type, const struct object_
     return 0;
 }
 
-static int bring_missing(void *ctx, enum object_type type, const struct object_ref *ref, struct err *e)
+static int bring_missing(void *ctx, enum object_type type, const struct object_ref *ref,
+                         struct err *e)
 {
     struct catch_up *c = ctx;
     char name[MAX_OBJECT_NAME];
@@ -377,7 +386,8 @@ static int bring_missing(void *ctx, enum object_type type, const struct object_r
     return bring(c, type, ref, name, e);
 }
 
-int transfer_catch_up(struct vault *v, size_t at, transferred_fn *fn, void *ctx, struct caught_up *ret, struct err *e)
+int transfer_catch_up(struct vault *v, size_t at, transferred_fn *fn, void *ctx,
+                      struct caught_up *ret, struct err *e)
 {
     struct catch_up c = { .v = v, .to = &v->copies[at], .fn = fn, .ctx = ctx };
     int rc = listing_load(c.to->store, "packs/", &c.packs, e);

@@ -10,12 +10,13 @@
 /* A nameless file with the object's right bytes: from the first copy that has them, or, for a pack that is damaged in
  * every copy, put together from the healthy chunks of all of them (`ret_mended`, may be NULL). Returns the descriptor.
  * -ERR_DAMAGED / -ERR_ABSENT: no way to make it; -ERR_UNREACHABLE: a copy that may have it is away. */
-int transfer_fetch(struct vault *v, enum object_type type, const struct object_ref *ref, bool *ret_mended,
-                   struct err *e);
+int transfer_fetch(struct vault *v, enum object_type type, const struct object_ref *ref,
+                   bool *ret_mended, struct err *e);
 
 /* Every object that the vault's state reaches, in write order (docs/format.md, rules 2 and 4): keys, packs, index,
  * snapshots, lists. Pending packs and the heads are left out. */
-typedef int reached_fn(void *ctx, enum object_type type, const struct object_ref *ref, struct err *e);
+typedef int reached_fn(void *ctx, enum object_type type, const struct object_ref *ref,
+                       struct err *e);
 int transfer_each_reached(struct vault *v, reached_fn *fn, void *ctx, struct err *e);
 
 /* What is on a copy, for many questions: one listing. */
@@ -32,6 +33,7 @@ typedef void transferred_fn(void *ctx, uint64_t bytes);
 struct caught_up {
     uint64_t objects, bytes;
 };
-int transfer_catch_up(struct vault *v, size_t at, transferred_fn *fn, void *ctx, struct caught_up *ret, struct err *e);
+int transfer_catch_up(struct vault *v, size_t at, transferred_fn *fn, void *ctx,
+                      struct caught_up *ret, struct err *e);
 
 #endif

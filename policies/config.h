@@ -59,8 +59,7 @@ struct vault_conf {
     char *name;
     struct id id;
     unsigned suite;
-    uint8_t recovery_pk[PUBLIC_KEY_BYTES], signing_pk[PUBLIC_KEY_BYTES],
-        root_pk[PUBLIC_KEY_BYTES];
+    uint8_t recovery_pk[PUBLIC_KEY_BYTES], signing_pk[PUBLIC_KEY_BYTES], root_pk[PUBLIC_KEY_BYTES];
     struct copy_conf copies[MAX_COPIES];
     size_t n_copies;
     unsigned min_copies, compression;

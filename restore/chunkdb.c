@@ -10,14 +10,27 @@
 #define CACHE_KIB "-8000"
 
 enum stmt_name {
-    S_FIND, S_HAS, S_PROMISED, S_PROMISE, S_KEEP, S_ADD_PACK, S_ADD_CHUNK, S_ADD_KEY, S_KEY_ORD, S_META_GET, S_META_SET,
-    S_LOST, S_COUNT
+    S_FIND,
+    S_HAS,
+    S_PROMISED,
+    S_PROMISE,
+    S_KEEP,
+    S_ADD_PACK,
+    S_ADD_CHUNK,
+    S_ADD_KEY,
+    S_KEY_ORD,
+    S_META_GET,
+    S_META_SET,
+    S_LOST,
+    S_COUNT
 };
 static const char *const sql_of[S_COUNT] = {
-    [S_FIND] = "SELECT p.id, p.len, c.off, c.len, k.id, c.counter, c.hash FROM chunks c JOIN packs p ON p.ord = c.pack "
-               "JOIN keys k ON k.ord = c.key WHERE c.id = ?1 AND p.obj <> 0 ORDER BY p.ord DESC LIMIT 8",
-    [S_HAS] = "SELECT 1 FROM chunks c JOIN packs p ON p.ord = c.pack WHERE c.id = ?1 AND (p.obj = 0 OR p.obj IN "
-              "(SELECT ord FROM objects WHERE committed = 0) OR NOT EXISTS (SELECT 1 FROM facts.lost WHERE id = ?1)) LIMIT 1",
+    [S_FIND] =
+        "SELECT p.id, p.len, c.off, c.len, k.id, c.counter, c.hash FROM chunks c JOIN packs p ON p.ord = c.pack "
+        "JOIN keys k ON k.ord = c.key WHERE c.id = ?1 AND p.obj <> 0 ORDER BY p.ord DESC LIMIT 8",
+    [S_HAS] =
+        "SELECT 1 FROM chunks c JOIN packs p ON p.ord = c.pack WHERE c.id = ?1 AND (p.obj = 0 OR p.obj IN "
+        "(SELECT ord FROM objects WHERE committed = 0) OR NOT EXISTS (SELECT 1 FROM facts.lost WHERE id = ?1)) LIMIT 1",
     [S_PROMISED] = "SELECT 1 FROM temp.promised WHERE id = ?1",
     [S_PROMISE] = "INSERT OR IGNORE INTO temp.promised VALUES (?1, 0)",
     [S_KEEP] = "UPDATE temp.promised SET come = 1 WHERE id = ?1 AND come = 0",
@@ -39,8 +52,11 @@ struct chunkdb {
 static int db_err(struct chunkdb *db, struct err *e)
 {
     int code = sqlite3_errcode(db->db);
-    enum err_code c = code == SQLITE_FULL ? ERR_NOSPACE : code == SQLITE_READONLY ? ERR_READONLY
-                      : code == SQLITE_BUSY ? ERR_BUSY : code == SQLITE_NOMEM ? ERR_NOMEM : ERR_IO;
+    enum err_code c = code == SQLITE_FULL       ? ERR_NOSPACE
+                      : code == SQLITE_READONLY ? ERR_READONLY
+                      : code == SQLITE_BUSY     ? ERR_BUSY
+                      : code == SQLITE_NOMEM    ? ERR_NOMEM
+                                                : ERR_IO;
     err_set(e, c, "%s", sqlite3_errmsg(db->db));
     return err_wrap(e, _("index cache %s"), sqlite3_db_filename(db->db, "main"));
 }
@@ -51,7 +67,8 @@ static int run(struct chunkdb *db, const char *sql, struct err *e)
 }
 
 static const char schema[] =
-    "PRAGMA page_size=8192; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_size=" CACHE_KIB ";"
+    "PRAGMA page_size=8192; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_size=" CACHE_KIB
+    ";"
     "PRAGMA temp_store=FILE;"
     "CREATE TABLE IF NOT EXISTS objects(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, committed INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS packs(ord INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, len INTEGER NOT NULL,"
@@ -123,7 +140,8 @@ static int attach_or_set_aside(const char *path, bool *ret_lost, struct chunkdb 
 {
     char bad[4096];
     int rc = attach_facts(path, db, e);
-    if (rc < 0 && path && is_corrupt(db) && (size_t)snprintf(bad, sizeof bad, "%s.bad", path) < sizeof bad) {
+    if (rc < 0 && path && is_corrupt(db) &&
+        (size_t)snprintf(bad, sizeof bad, "%s.bad", path) < sizeof bad) {
         sqlite3_exec(db->db, "DETACH DATABASE facts", NULL, NULL, NULL);
         if (rename(path, bad) == 0)
             rc = attach_facts(path, db, e);
@@ -133,7 +151,8 @@ static int attach_or_set_aside(const char *path, bool *ret_lost, struct chunkdb 
     return rc;
 }
 
-int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, struct chunkdb **ret, struct err *e)
+int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, struct chunkdb **ret,
+                 struct err *e)
 {
     struct chunkdb *db = calloc(1, sizeof *db);
     if (!db)
@@ -142,7 +161,8 @@ int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, str
     if (rc == 0)
         rc = attach_or_set_aside(facts, ret_facts_lost, db, e);
     for (int i = 0; rc == 0 && i < S_COUNT; i++)
-        if (sqlite3_prepare_v3(db->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v3(db->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i],
+                               NULL) != SQLITE_OK)
             rc = db_err(db, e);
     if (rc < 0) {
         chunkdb_close(db);
@@ -251,7 +271,8 @@ static int64_t one_int(struct chunkdb *db, const char *sql, const struct id *id,
     return v;
 }
 
-static int exec_id(struct chunkdb *db, const char *sql, const struct id *id, int64_t n, struct err *e)
+static int exec_id(struct chunkdb *db, const char *sql, const struct id *id, int64_t n,
+                   struct err *e)
 {
     sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
@@ -298,7 +319,8 @@ static int object_ordinal(struct chunkdb *db, const struct id *id, int64_t *ret,
     return rc < 0 ? rc : *ret < 0 ? (int)*ret : 0;
 }
 
-static int load_object(struct chunkdb *db, const struct object_ref *ref, chunkdb_load_fn *load, void *ctx, struct err *e)
+static int load_object(struct chunkdb *db, const struct object_ref *ref, chunkdb_load_fn *load,
+                       void *ctx, struct err *e)
 {
     int64_t known = one_int(db, "SELECT ord FROM objects WHERE id = ?1", &ref->id, e);
     if (known != 0)
@@ -319,8 +341,10 @@ static int load_object(struct chunkdb *db, const struct object_ref *ref, chunkdb
 static int drop_where(struct chunkdb *db, const char *where, struct err *e)
 {
     char sql[400];
-    snprintf(sql, sizeof sql, "DELETE FROM chunks WHERE pack IN (SELECT ord FROM packs WHERE %s);"
-             "DELETE FROM packs WHERE %s;", where, where);
+    snprintf(sql, sizeof sql,
+             "DELETE FROM chunks WHERE pack IN (SELECT ord FROM packs WHERE %s);"
+             "DELETE FROM packs WHERE %s;",
+             where, where);
     return run(db, sql, e);
 }
 
@@ -335,22 +359,29 @@ static bool in_step(struct chunkdb *db, const struct object_ref *refs, size_t n,
 /* What no head names: an index that was never committed gives its packs back to the pending ones. */
 static int drop_unwanted(struct chunkdb *db, struct err *e)
 {
-    int rc = run(db, "UPDATE packs SET obj = 0 WHERE obj IN (SELECT ord FROM objects WHERE committed = 0 AND id NOT IN "
-                 "(SELECT id FROM temp.wanted))", e);
+    int rc = run(
+        db,
+        "UPDATE packs SET obj = 0 WHERE obj IN (SELECT ord FROM objects WHERE committed = 0 AND id NOT IN "
+        "(SELECT id FROM temp.wanted))",
+        e);
     if (rc == 0)
-        rc = drop_where(db, "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))", e);
-    return rc < 0 ? rc : run(db, "DELETE FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", e);
+        rc = drop_where(
+            db, "obj IN (SELECT ord FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted))", e);
+    return rc < 0 ? rc
+                  : run(db, "DELETE FROM objects WHERE id NOT IN (SELECT id FROM temp.wanted)", e);
 }
 
-int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
-                 struct err *e)
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load,
+                 void *ctx, struct err *e)
 {
     if (in_step(db, refs, n, e))
         return 0;
     int rc = begin(db, e);
     if (rc < 0)
         return rc;
-    rc = run(db, "CREATE TEMP TABLE IF NOT EXISTS wanted(id BLOB PRIMARY KEY); DELETE FROM temp.wanted;", e);
+    rc = run(
+        db, "CREATE TEMP TABLE IF NOT EXISTS wanted(id BLOB PRIMARY KEY); DELETE FROM temp.wanted;",
+        e);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = exec_id(db, "INSERT OR IGNORE INTO temp.wanted VALUES (?1)", &refs[i].id, -1, e);
     /* First what goes, then what comes: a pack that moved from one index to another is not lost on the way. */
@@ -363,14 +394,16 @@ int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, ch
     return finish(db, rc, e);
 }
 
-int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out[MAX_CHUNK_PLACES], struct err *e)
+int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out[MAX_CHUNK_PLACES],
+                 struct err *e)
 {
     sqlite3_stmt *s = db->stmt[S_FIND];
     bind_id(s, 1, id);
     int n = 0, rc;
     while (n < MAX_CHUNK_PLACES && (rc = step(db, s, e)) > 0) {
         struct chunk_place *p = &out[n];
-        if (!column_id(s, 0, &p->pack) || !column_id(s, 4, &p->key_id) || sqlite3_column_bytes(s, 6) != SHORT_HASH_BYTES)
+        if (!column_id(s, 0, &p->pack) || !column_id(s, 4, &p->key_id) ||
+            sqlite3_column_bytes(s, 6) != SHORT_HASH_BYTES)
             continue;
         p->pack_len = (uint64_t)sqlite3_column_int64(s, 1);
         p->off = (uint64_t)sqlite3_column_int64(s, 2);
@@ -435,14 +468,15 @@ int chunkdb_drop_pack(struct chunkdb *db, const struct id *pack, struct err *e)
     int rc = begin(db, e);
     if (rc < 0)
         return rc;
-    rc = exec_id(db, "DELETE FROM chunks WHERE pack = (SELECT ord FROM packs WHERE id = ?1)", pack, -1, e);
+    rc = exec_id(db, "DELETE FROM chunks WHERE pack = (SELECT ord FROM packs WHERE id = ?1)", pack,
+                 -1, e);
     if (rc == 0)
         rc = exec_id(db, "DELETE FROM packs WHERE id = ?1", pack, -1, e);
     return finish(db, rc, e);
 }
 
-static int each_pack(struct chunkdb *db, const char *sql, const struct id *id, chunkdb_pack_fn *fn, void *ctx,
-                     struct err *e)
+static int each_pack(struct chunkdb *db, const char *sql, const struct id *id, chunkdb_pack_fn *fn,
+                     void *ctx, struct err *e)
 {
     sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
@@ -467,27 +501,37 @@ int chunkdb_each_pack(struct chunkdb *db, chunkdb_pack_fn *fn, void *ctx, struct
     return each_pack(db, "SELECT id, len, obj FROM packs ORDER BY ord", NULL, fn, ctx, e);
 }
 
-int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx, uint64_t *ret_chunks,
-                        struct err *e)
+int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx,
+                        uint64_t *ret_chunks, struct err *e)
 {
     if (ret_chunks) {
-        int64_t n = one_int(db, "SELECT count(*) FROM chunks WHERE pack IN (SELECT p.ord FROM packs p JOIN objects o "
-                            "ON o.ord = p.obj WHERE o.id = ?1)", index, e);
+        int64_t n = one_int(
+            db,
+            "SELECT count(*) FROM chunks WHERE pack IN (SELECT p.ord FROM packs p JOIN objects o "
+            "ON o.ord = p.obj WHERE o.id = ?1)",
+            index, e);
         if (n < 0)
             return (int)n;
         *ret_chunks = (uint64_t)n;
     }
     if (!fn)
         return 0;
-    return each_pack(db, "SELECT p.id, p.len, p.obj FROM packs p JOIN objects o ON o.ord = p.obj WHERE o.id = ?1 "
-                     "ORDER BY p.ord", index, fn, ctx, e);
+    return each_pack(
+        db,
+        "SELECT p.id, p.len, p.obj FROM packs p JOIN objects o ON o.ord = p.obj WHERE o.id = ?1 "
+        "ORDER BY p.ord",
+        index, fn, ctx, e);
 }
 
-int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_table *ret, struct err *e)
+int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_table *ret,
+                       struct err *e)
 {
     sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(db->db, "SELECT c.id, c.len, c.counter, c.hash, k.id FROM chunks c JOIN keys k ON k.ord = c.key "
-                           "WHERE c.pack = (SELECT ord FROM packs WHERE id = ?1) ORDER BY c.off", -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(
+            db->db,
+            "SELECT c.id, c.len, c.counter, c.hash, k.id FROM chunks c JOIN keys k ON k.ord = c.key "
+            "WHERE c.pack = (SELECT ord FROM packs WHERE id = ?1) ORDER BY c.off",
+            -1, &s, NULL) != SQLITE_OK)
         return db_err(db, e);
     pack_table_init(ret);
     bind_id(s, 1, pack);
@@ -496,7 +540,8 @@ int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_ta
         struct pack_chunk c = { .len = (uint32_t)sqlite3_column_int64(s, 1),
                                 .counter = (uint64_t)sqlite3_column_int64(s, 2) };
         struct id key;
-        if (!column_id(s, 0, &c.id) || !column_id(s, 4, &key) || sqlite3_column_bytes(s, 3) != SHORT_HASH_BYTES)
+        if (!column_id(s, 0, &c.id) || !column_id(s, 4, &key) ||
+            sqlite3_column_bytes(s, 3) != SHORT_HASH_BYTES)
             continue;
         memcpy(c.hash, sqlite3_column_blob(s, 3), SHORT_HASH_BYTES);
         if ((rc = pack_table_add(ret, &key, &c, e)) < 0)
@@ -508,7 +553,8 @@ int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_ta
     return rc;
 }
 
-int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs, size_t n, struct err *e)
+int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs,
+                        size_t n, struct err *e)
 {
     int64_t obj = 0;
     int rc = begin(db, e);
@@ -529,8 +575,11 @@ int chunkdb_commit_index(struct chunkdb *db, struct err *e)
     if (rc < 0)
         return rc;
     if (one_int(db, "SELECT count(*) FROM facts.lost", NULL, e) > 0)
-        rc = run(db, "DELETE FROM facts.lost WHERE id IN (SELECT c.id FROM chunks c JOIN packs p ON p.ord = c.pack "
-                 "JOIN objects o ON o.ord = p.obj WHERE o.committed = 0)", e);
+        rc = run(
+            db,
+            "DELETE FROM facts.lost WHERE id IN (SELECT c.id FROM chunks c JOIN packs p ON p.ord = c.pack "
+            "JOIN objects o ON o.ord = p.obj WHERE o.committed = 0)",
+            e);
     if (rc == 0)
         rc = run(db, "UPDATE objects SET committed = 1; DELETE FROM facts.lost_index;", e);
     return finish(db, rc, e);
@@ -571,7 +620,8 @@ int chunkdb_set_meta(struct chunkdb *db, const char *key, const void *p, size_t 
     return rc < 0 ? rc : 0;
 }
 
-static int damage_row(struct chunkdb *db, const char *sql, const char *place, const char *name, const char *why, struct err *e)
+static int damage_row(struct chunkdb *db, const char *sql, const char *place, const char *name,
+                      const char *why, struct err *e)
 {
     sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(db->db, sql, -1, &s, NULL) != SQLITE_OK)
@@ -585,20 +635,24 @@ static int damage_row(struct chunkdb *db, const char *sql, const char *place, co
     return rc < 0 ? rc : 0;
 }
 
-int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why, struct err *e)
+int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why,
+                        struct err *e)
 {
-    return damage_row(db, "INSERT OR REPLACE INTO facts.damage VALUES (?1, ?2, ?3)", place, name, why, e);
+    return damage_row(db, "INSERT OR REPLACE INTO facts.damage VALUES (?1, ?2, ?3)", place, name,
+                      why, e);
 }
 
 int chunkdb_clear_damage(struct chunkdb *db, const char *place, const char *name, struct err *e)
 {
-    return damage_row(db, "DELETE FROM facts.damage WHERE place = ?1 AND name = ?2", place, name, NULL, e);
+    return damage_row(db, "DELETE FROM facts.damage WHERE place = ?1 AND name = ?2", place, name,
+                      NULL, e);
 }
 
 int chunkdb_each_damage(struct chunkdb *db, chunkdb_damage_fn *fn, void *ctx, struct err *e)
 {
     sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(db->db, "SELECT place, name, why FROM facts.damage ORDER BY place, name", -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db->db, "SELECT place, name, why FROM facts.damage ORDER BY place, name",
+                           -1, &s, NULL) != SQLITE_OK)
         return db_err(db, e);
     int rc;
     while ((rc = step(db, s, e)) > 0) {

@@ -19,14 +19,16 @@ struct chunkdb;
  * `facts`: what this orchestrator knows beyond the copies (heads seen, damage noted, chunks lost, keys of unfinished runs); shared
  * by all processes in short transactions, never thrown away: a damaged one is renamed to FACTS.bad (*ret_facts_lost, may be
  * NULL). NULL: none are kept. */
-int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, struct chunkdb **ret, struct err *e);
+int chunkdb_open(const char *index, const char *facts, bool *ret_facts_lost, struct chunkdb **ret,
+                 struct err *e);
 void chunkdb_close(struct chunkdb *db);
 
 /* Makes the cache hold these index objects and no others; pending packs stay (one that an index now names is pending no
  * longer), and the packs of an index that was written but never committed are pending again. `load` brings the plaintext of an object that is not yet in it. */
-typedef int chunkdb_load_fn(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e);
-int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load, void *ctx,
-                 struct err *e);
+typedef int chunkdb_load_fn(void *ctx, const struct object_ref *ref, struct wbuf *out,
+                            struct err *e);
+int chunkdb_sync(struct chunkdb *db, const struct object_ref *refs, size_t n, chunkdb_load_fn *load,
+                 void *ctx, struct err *e);
 
 struct chunk_place {
     struct id pack;
@@ -37,7 +39,8 @@ struct chunk_place {
     uint8_t hash[SHORT_HASH_BYTES];
 };
 /* How many places in committed packs were found (0: nobody knows this chunk); negative: an error. */
-int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out[MAX_CHUNK_PLACES], struct err *e);
+int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out[MAX_CHUNK_PLACES],
+                 struct err *e);
 /* 1 or 0. With promise: a chunk that is not there is noted as on its way, so that the next question for it in this
  * session is answered 1. */
 int chunkdb_has(struct chunkdb *db, const struct id *id, bool promise, struct err *e);
@@ -57,12 +60,14 @@ typedef int chunkdb_pack_fn(void *ctx, const struct object_ref *pack, bool pendi
 /* All packs, in a fixed order; fn may not change the database. */
 int chunkdb_each_pack(struct chunkdb *db, chunkdb_pack_fn *fn, void *ctx, struct err *e);
 /* One pack's table, for repair and for writing index objects; pack_table_done is the caller's. */
-int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_table *ret, struct err *e);
+int chunkdb_pack_table(struct chunkdb *db, const struct id *pack, struct pack_table *ret,
+                       struct err *e);
 /* Packs that this index object brought, and how many chunks they hold. */
-int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx, uint64_t *ret_chunks,
-                        struct err *e);
+int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack_fn *fn, void *ctx,
+                        uint64_t *ret_chunks, struct err *e);
 /* The caller has written this index object with these packs. Until chunkdb_commit_index they are only on probation. */
-int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs, size_t n, struct err *e);
+int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs,
+                        size_t n, struct err *e);
 /* A head names what was adopted. */
 int chunkdb_commit_index(struct chunkdb *db, struct err *e);
 /* Index objects that no copy has whole any more, until a new one is committed in their place. */
@@ -70,9 +75,11 @@ int chunkdb_note_lost_index(struct chunkdb *db, const struct id *index, struct e
 int chunkdb_is_lost_index(struct chunkdb *db, const struct id *index, struct err *e); /* 1 or 0 */
 
 /* What was seen damaged or missing on a copy, until it is mended. `name` is the object's. */
-int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why, struct err *e);
+int chunkdb_note_damage(struct chunkdb *db, const char *place, const char *name, const char *why,
+                        struct err *e);
 int chunkdb_clear_damage(struct chunkdb *db, const char *place, const char *name, struct err *e);
-typedef int chunkdb_damage_fn(void *ctx, const char *place, const char *name, const char *why, struct err *e);
+typedef int chunkdb_damage_fn(void *ctx, const char *place, const char *name, const char *why,
+                              struct err *e);
 int chunkdb_each_damage(struct chunkdb *db, chunkdb_damage_fn *fn, void *ctx, struct err *e);
 
 /* Small durable facts of this orchestrator about the vault ("writer", "head-seen"). ret has max bytes; returns

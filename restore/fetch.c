@@ -34,7 +34,8 @@ static int verdict_error(const struct verdict *vd, const char *what, struct err 
 {
     int rc;
     if (vd->away)
-        rc = err_set(e, ERR_UNREACHABLE, _("a copy that may have it could not be read: %s"), vd->away_why.why);
+        rc = err_set(e, ERR_UNREACHABLE, _("a copy that may have it could not be read: %s"),
+                     vd->away_why.why);
     else if (vd->damaged)
         rc = err_set(e, ERR_DAMAGED, _("it is damaged or missing in every copy"));
     else
@@ -48,8 +49,8 @@ static bool usable(const struct copy *c)
     return c->store && c->state != COPY_AWAY && c->state != COPY_WRONG;
 }
 
-int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only, struct wbuf *out,
-                 struct err *e)
+int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only,
+                 struct wbuf *out, struct err *e)
 {
     char name[MAX_OBJECT_NAME];
     struct verdict vd = { 0 };
@@ -80,8 +81,8 @@ int vault_object(struct vault *v, enum object_type type, const struct object_ref
     return verdict_error(&vd, name, e);
 }
 
-int vault_open_object(struct vault *v, enum object_type type, const struct object_ref *ref, struct wbuf *plain,
-                      struct err *e)
+int vault_open_object(struct vault *v, enum object_type type, const struct object_ref *ref,
+                      struct wbuf *plain, struct err *e)
 {
     struct wbuf obj = WBUF_INIT;
     int rc = vault_object(v, type, ref, -1, &obj, e);
@@ -91,7 +92,8 @@ int vault_open_object(struct vault *v, enum object_type type, const struct objec
     return rc;
 }
 
-int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapshot **ret, struct err *e)
+int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapshot **ret,
+                   struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
     int rc = vault_open_object(v, OBJECT_SNAPSHOT, ref, &plain, e);
@@ -138,7 +140,8 @@ static const struct object_ref *find_reach_ref(const struct vault *v, const stru
     return NULL;
 }
 
-int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, size_t *ret_n, struct err *e)
+int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, size_t *ret_n,
+                struct err *e)
 {
     struct reach *chain[MAX_REACH_DEPTH + 1] = { 0 };
     struct wbuf plain = WBUF_INIT;
@@ -153,7 +156,8 @@ int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, 
             break;
         ref = find_reach_ref(v, &chain[depth]->base);
         if (!ref || depth == MAX_REACH_DEPTH) {
-            rc = err_set(e, ERR_DAMAGED, _("a reach list builds on one that the head does not name"));
+            rc = err_set(e, ERR_DAMAGED,
+                         _("a reach list builds on one that the head does not name"));
             break;
         }
         depth++;
@@ -174,7 +178,8 @@ int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, 
 }
 
 /* --- chunks ------------------------------------------------------------------------------------------------------ */
-static int get_place(struct copy *c, const struct chunk_place *p, const char *name, struct wbuf *out, struct err *e)
+static int get_place(struct copy *c, const struct chunk_place *p, const char *name,
+                     struct wbuf *out, struct err *e)
 {
     struct id id;
     wbuf_reset(out);
@@ -186,11 +191,13 @@ static int get_place(struct copy *c, const struct chunk_place *p, const char *na
         return rc;
     sha256_of(bytes, p->len, &id);
     if (memcmp(id.b, p->hash, SHORT_HASH_BYTES) != 0)
-        return err_set(e, ERR_DAMAGED, _("%u bytes at %" PRIu64 " are not those that were written"), p->len, p->off);
+        return err_set(e, ERR_DAMAGED, _("%u bytes at %" PRIu64 " are not those that were written"),
+                       p->len, p->off);
     return 0;
 }
 
-int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o, struct fetched *ret, struct err *e)
+int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o,
+                struct fetched *ret, struct err *e)
 {
     struct chunk_place places[MAX_CHUNK_PLACES];
     struct verdict vd = { 0 };
@@ -221,7 +228,9 @@ int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options
             }
             if (rc == 0) {
                 c->chunks_served++;
-                ret->ref = (struct chunk_ref){ .id = *id, .key_id = places[k].key_id, .counter = places[k].counter };
+                ret->ref = (struct chunk_ref){ .id = *id,
+                                               .key_id = places[k].key_id,
+                                               .counter = places[k].counter };
                 ret->copy = (int)i;
                 return 0;
             }
@@ -334,7 +343,8 @@ static int fetch_and_open(struct opener *o, const struct id *id, struct wbuf *ou
             e->code = ERR_DAMAGED; /* an entry names it, so somebody lost it */
         if (rc < 0)
             return rc == -ERR_ABSENT ? -ERR_DAMAGED : rc;
-        if (chunk_open(box, &o->fetched.ref, o->fetched.sealed.p, o->fetched.sealed.len, out, &why) == 0)
+        if (chunk_open(box, &o->fetched.ref, o->fetched.sealed.p, o->fetched.sealed.len, out,
+                       &why) == 0)
             return 0;
     }
 }

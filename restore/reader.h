@@ -19,8 +19,8 @@
 #include "restore/source.h"
 
 struct reader;
-int reader_open(const struct chunk_source *src, const struct snapshot_body *body, struct reader **ret,
-                struct err *e);                 /* both borrowed until reader_close */
+int reader_open(const struct chunk_source *src, const struct snapshot_body *body,
+                struct reader **ret, struct err *e); /* both borrowed until reader_close */
 void reader_close(struct reader *r);
 int reader_seek(struct reader *r, const char *path, size_t len, struct err *e);
 /* 1: an entry, borrowed until the next call; 0: the end; -ERR_DAMAGED or (a copy that may have it is
@@ -47,14 +47,17 @@ struct select {
  * -ERR_ABSENT. */
 typedef int entry_fn(void *ctx, const struct entry *en);
 typedef void gap_fn(void *ctx, const struct err *why);
-int reader_each(const struct chunk_source *src, const struct snapshot_body *body, const struct select *sel,
-                entry_fn *fn, gap_fn *gap, void *ctx, uint64_t *ret_gaps, struct err *e);
+int reader_each(const struct chunk_source *src, const struct snapshot_body *body,
+                const struct select *sel, entry_fn *fn, gap_fn *gap, void *ctx, uint64_t *ret_gaps,
+                struct err *e);
 
 /* Differences between two snapshots, in path order. `change` and `what` as struct msg_diff of wire.h:
  * 'A' only in the second, 'D' only in the first, 'M' content, 'm' metadata, 'T' type. */
-typedef int diff_fn(void *ctx, char change, unsigned what, const struct entry *a, const struct entry *b);
-int reader_diff(const struct chunk_source *sa, const struct snapshot_body *a, const struct chunk_source *sb,
-                const struct snapshot_body *b, diff_fn *fn, void *ctx, uint64_t *ret_gaps, struct err *e);
+typedef int diff_fn(void *ctx, char change, unsigned what, const struct entry *a,
+                    const struct entry *b);
+int reader_diff(const struct chunk_source *sa, const struct snapshot_body *a,
+                const struct chunk_source *sb, const struct snapshot_body *b, diff_fn *fn,
+                void *ctx, uint64_t *ret_gaps, struct err *e);
 
 /* Everything selected as a pax archive to fd, through libarchive: owners, times, ACLs, xattrs, flags, sparse
  * files, hard links, names of any bytes. A file of which a chunk is lost is left out whole (its first
@@ -62,7 +65,8 @@ int reader_diff(const struct chunk_source *sa, const struct snapshot_body *a, co
  * longer file that breaks midway ends the export with -ERR_DAMAGED naming it, since a tar cannot take bytes
  * back), named to gap_fn and counted. */
 #define EXPORT_AHEAD_BYTES (32u << 20)
-int reader_export(const struct chunk_source *src, const struct snapshot_body *body, const struct select *sel,
-                  int fd, gap_fn *gap, void *ctx, uint64_t *ret_lost, struct err *e);
+int reader_export(const struct chunk_source *src, const struct snapshot_body *body,
+                  const struct select *sel, int fd, gap_fn *gap, void *ctx, uint64_t *ret_lost,
+                  struct err *e);
 
 #endif

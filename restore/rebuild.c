@@ -35,7 +35,8 @@ static int by_id(const void *a, const void *b)
 }
 
 /* The table of a pack on one copy; false where it cannot be read or is not authentic. */
-static bool read_table(struct vault *v, struct store *s, const struct object_ref *pack, struct pack_table *ret)
+static bool read_table(struct vault *v, struct store *s, const struct object_ref *pack,
+                       struct pack_table *ret)
 {
     char name[MAX_OBJECT_NAME];
     uint8_t trailer[PACK_TRAILER_BYTES];
@@ -44,9 +45,11 @@ static bool read_table(struct vault *v, struct store *s, const struct object_ref
     bool ok = false;
     object_name(OBJECT_PACK, &pack->id, name);
     if (pack->len > PACK_TRAILER_BYTES && pack->len <= MAX_PACK_BYTES &&
-        store_get(s, name, pack->len - PACK_TRAILER_BYTES, PACK_TRAILER_BYTES, trailer, NULL) == 0 &&
-        pack_trailer_read(trailer, &n) && n <= pack->len - PACK_TRAILER_BYTES && n <= MAX_OBJECT_BYTES &&
-        wb_grow(&sealed, n) && store_get(s, name, pack->len - PACK_TRAILER_BYTES - n, n, sealed.p, NULL) == 0 &&
+        store_get(s, name, pack->len - PACK_TRAILER_BYTES, PACK_TRAILER_BYTES, trailer, NULL) ==
+            0 &&
+        pack_trailer_read(trailer, &n) && n <= pack->len - PACK_TRAILER_BYTES &&
+        n <= MAX_OBJECT_BYTES && wb_grow(&sealed, n) &&
+        store_get(s, name, pack->len - PACK_TRAILER_BYTES - n, n, sealed.p, NULL) == 0 &&
         envelope_open(&v->keys, OBJECT_PACK, sealed.p, n, &plain, NULL) == 0 &&
         pack_table_read(plain.p, plain.len, ret, NULL) == 0) {
         ok = pack_table_chunk_bytes(ret) == pack->len - PACK_TRAILER_BYTES - n;
@@ -98,7 +101,8 @@ int index_rebuild(struct vault *v, struct wbuf *out, struct err *e)
     for (size_t i = 0; rc == 0 && i < all.n; i++) {
         struct pack_table t;
         bool found = false;
-        if (i > 0 && id_eq(&all.refs[i].id, &all.refs[i - 1].id) && all.refs[i].len == all.refs[i - 1].len)
+        if (i > 0 && id_eq(&all.refs[i].id, &all.refs[i - 1].id) &&
+            all.refs[i].len == all.refs[i - 1].len)
             continue;
         for (size_t k = 0; !found && k < v->n_copies; k++)
             found = usable(&v->copies[k]) && read_table(v, v->copies[k].store, &all.refs[i], &t);
@@ -130,14 +134,18 @@ static bool reach_length(struct vault *v, struct object_ref *reach)
     return false;
 }
 
-static int take_snapshot(struct vault *v, const struct object_ref *ref, struct source_list *l, struct err *e)
+static int take_snapshot(struct vault *v, const struct object_ref *ref, struct source_list *l,
+                         struct err *e)
 {
     struct snapshot *s = NULL;
     int rc = 0;
     if (vault_snapshot(v, ref, &s, NULL) < 0)
         return 0; /* damaged, or away: it could not be restored either */
     if (strcmp(s->source, l->source) == 0) {
-        struct snap_ref sr = { .ref = *ref, .received_ns = s->received_ns, .state = s->state, .flags = s->flags,
+        struct snap_ref sr = { .ref = *ref,
+                               .received_ns = s->received_ns,
+                               .state = s->state,
+                               .flags = s->flags,
                                .reach = { .id = s->reach } };
         struct snap_ref *grown = realloc(l->snaps, (l->n + 1) * sizeof *grown);
         if (grown)

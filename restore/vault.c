@@ -69,12 +69,14 @@ static int check_vault_object(struct vault *v, struct copy *c, struct err *e)
         rc = vault_object_read(p, n, &pub, e);
     free(p);
     if (rc == -ERR_ABSENT)
-        return err_set(e, ERR_UNREACHABLE, _("there is no vault in %s: is the disk mounted?"), c->url);
+        return err_set(e, ERR_UNREACHABLE, _("there is no vault in %s: is the disk mounted?"),
+                       c->url);
     if (rc < 0)
         return rc;
     if (!id_eq(&pub.vault_id, &v->keys.vault_id)) {
         err_set(e, ERR_REFUSED, _("%s holds another vault"), c->url);
-        return err_next(e, _("check the copy's url in the vault's configuration, and what is mounted there"));
+        return err_next(
+            e, _("check the copy's url in the vault's configuration, and what is mounted there"));
     }
     if (!vault_object_is_of(&pub, &v->keys))
         return err_set(e, ERR_DAMAGED, _("its vault object names keys that are not this vault's"));
@@ -93,7 +95,8 @@ static int read_copy(struct vault *v, struct copy *c, struct err *e)
 {
     struct err why = ERR_INIT;
     int bad = check_vault_object(v, c, &why);
-    bool doubtful = bad == -ERR_DAMAGED || bad == -ERR_VERSION || bad == -ERR_LIMIT || bad == -ERR_UNREACHABLE;
+    bool doubtful = bad == -ERR_DAMAGED || bad == -ERR_VERSION || bad == -ERR_LIMIT ||
+                    bad == -ERR_UNREACHABLE;
     int rc = bad == 0 || doubtful ? read_heads(v, c, e) : bad;
     if (bad < 0 && (rc < 0 || c->generation == 0)) {
         if (e)
@@ -140,8 +143,8 @@ static int check_rollback(struct vault *v, struct err *e)
         struct copy *c = &v->copies[i];
         snprintf(key, sizeof key, "copy-head/%s", c->place);
         rc = chunkdb_get_meta(v->db, key, &seen, sizeof seen, e);
-        c->rolled_back = rc == (int)sizeof seen && c->state != COPY_AWAY && c->state != COPY_WRONG &&
-                         c->generation < seen.generation;
+        c->rolled_back = rc == (int)sizeof seen && c->state != COPY_AWAY &&
+                         c->state != COPY_WRONG && c->generation < seen.generation;
     }
     if (rc >= 0)
         rc = chunkdb_get_meta(v->db, "head-seen", &seen, sizeof seen, e);
@@ -157,7 +160,8 @@ static int check_rollback(struct vault *v, struct err *e)
 static int open_db(struct vault *v, bool write, struct err *e)
 {
     char *index = NULL, *facts = NULL;
-    if (asprintf(&index, "%s/index.db", v->state_dir) < 0 || asprintf(&facts, "%s/facts.db", v->state_dir) < 0)
+    if (asprintf(&index, "%s/index.db", v->state_dir) < 0 ||
+        asprintf(&facts, "%s/facts.db", v->state_dir) < 0)
         return err_set(e, ERR_NOMEM, _("no memory"));
     int rc = chunkdb_open(write ? index : NULL, facts, &v->facts_lost, &v->db, e);
     if (rc < 0 && !write) {
@@ -206,7 +210,8 @@ static int load_writer(struct vault *v, struct err *e)
     if (asprintf(&path, "%s/writer", v->state_dir) < 0)
         return err_set(e, ERR_NOMEM, _("no memory"));
     int rc = sys_read_file(AT_FDCWD, path, ID_HEX_BYTES, &text, &n, e);
-    if (rc == 0 && (n < ID_HEX_BYTES - 1 || (text[ID_HEX_BYTES - 1] = 0, !id_parse((const char *)text, &v->writer))))
+    if (rc == 0 && (n < ID_HEX_BYTES - 1 ||
+                    (text[ID_HEX_BYTES - 1] = 0, !id_parse((const char *)text, &v->writer))))
         rc = -ERR_ABSENT; /* torn or foreign: a new name is always safe */
     if (rc == -ERR_ABSENT) {
         err_clear(e);
@@ -271,7 +276,8 @@ int vault_open(const struct vault_open_options *o, struct vault **ret, struct er
     return 0;
 }
 
-static int recover_keys(struct vault *v, const char *recovery_file, const struct secret *passphrase, struct err *e)
+static int recover_keys(struct vault *v, const char *recovery_file, const struct secret *passphrase,
+                        struct err *e)
 {
     struct store *s = v->copies[0].store;
     uint8_t *rec = NULL, *obj = NULL;
@@ -283,8 +289,9 @@ static int recover_keys(struct vault *v, const char *recovery_file, const struct
         err_next(e, _("give the folder that holds vault/, heads/ and packs/"));
     }
     if (rc == 0)
-        rc = recovery_file ? sys_read_file(AT_FDCWD, recovery_file, MAX_RECOVERY_BYTES, &rec, &rec_len, e)
-                           : store_get_all(s, RECOVERY_OBJECT_NAME, MAX_RECOVERY_BYTES, &rec, &rec_len, e);
+        rc = recovery_file
+                 ? sys_read_file(AT_FDCWD, recovery_file, MAX_RECOVERY_BYTES, &rec, &rec_len, e)
+                 : store_get_all(s, RECOVERY_OBJECT_NAME, MAX_RECOVERY_BYTES, &rec, &rec_len, e);
     if (rc == 0)
         rc = vault_keys_recover(rec, rec_len, obj, obj_len, passphrase, &v->keys, &name, e);
     if (rc == 0) {
@@ -296,8 +303,8 @@ static int recover_keys(struct vault *v, const char *recovery_file, const struct
     return rc;
 }
 
-int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase, struct vault **ret,
-                    struct err *e)
+int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase,
+                    struct vault **ret, struct err *e)
 {
     struct vault *v = vault_new("");
     if (!v)

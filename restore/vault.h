@@ -21,21 +21,21 @@
 #define MAX_HEADS_KEPT 256 /* heads that are looked at on one copy, newest first */
 
 enum copy_state {
-    COPY_CURRENT,    /* has every tip */
-    COPY_BEHIND,     /* has an older head, or no head yet */
-    COPY_AWAY,       /* cannot be reached: see problem */
-    COPY_WRONG       /* another vault's, or not a vault: see problem */
+    COPY_CURRENT, /* has every tip */
+    COPY_BEHIND,  /* has an older head, or no head yet */
+    COPY_AWAY,    /* cannot be reached: see problem */
+    COPY_WRONG    /* another vault's, or not a vault: see problem */
 };
 
 struct copy {
     char *place, *url;
-    struct store *store;        /* NULL when it could not be opened */
+    struct store *store; /* NULL when it could not be opened */
     enum copy_state state;
-    struct err problem;         /* code ERR_NONE when all is well */
-    uint64_t generation;        /* of its newest good head; 0: none */
+    struct err problem;  /* code ERR_NONE when all is well */
+    uint64_t generation; /* of its newest good head; 0: none */
     struct id head;
-    bool rolled_back;           /* shows less than this orchestrator has seen on it */
-    unsigned bad_heads;         /* heads on it that do not verify */
+    bool rolled_back;                   /* shows less than this orchestrator has seen on it */
+    unsigned bad_heads;                 /* heads on it that do not verify */
     uint64_t chunks_served, chunks_bad; /* by vault_fetch */
 };
 
@@ -51,29 +51,33 @@ struct vault {
     struct copy copies[MAX_COPIES];
     size_t n_copies;
     struct tip tips[MAX_TIPS];
-    size_t n_tips;              /* 0: nothing was ever committed; 2 or more: a fork */
-    struct head *state;         /* the union of the tips (or the tip); generation 0 when there is none */
+    size_t n_tips;      /* 0: nothing was ever committed; 2 or more: a fork */
+    struct head *state; /* the union of the tips (or the tip); generation 0 when there is none */
     struct source_list **lists; /* of state, parsed */
     size_t n_lists;
-    struct key_set *data_keys;  /* all of state */
+    struct key_set *data_keys; /* all of state */
     struct chunkdb *db;
-    struct id lost_index[MAX_LOST_INDEX]; /* index objects that no copy has whole: rebuilt from the packs for now */
+    struct id lost_index
+        [MAX_LOST_INDEX]; /* index objects that no copy has whole: rebuilt from the packs for now */
     size_t n_lost_index;
-    bool index_loaded;          /* readers load it when it is first needed */
-    bool facts_lost;            /* what was known beyond the copies (rollback, noted damage) could not be read */
-    size_t n_lost_lists;        /* lists of backups that no copy could give, made again from the snapshots themselves */
-    size_t n_lost_keys; /* keys objects that no copy could give: what their keys sealed counts as lost, the rest is read */
-    struct id writer;           /* this orchestrator; zeros for a vault opened from a copy alone */
-    uint64_t seen_generation;   /* the newest that this orchestrator has written or seen */
+    bool index_loaded; /* readers load it when it is first needed */
+    bool
+        facts_lost; /* what was known beyond the copies (rollback, noted damage) could not be read */
+    size_t
+        n_lost_lists; /* lists of backups that no copy could give, made again from the snapshots themselves */
+    size_t
+        n_lost_keys; /* keys objects that no copy could give: what their keys sealed counts as lost, the rest is read */
+    struct id writer;         /* this orchestrator; zeros for a vault opened from a copy alone */
+    uint64_t seen_generation; /* the newest that this orchestrator has written or seen */
     struct id seen_head;
-    char *state_dir;            /* of this vault; NULL for one opened from a copy alone */
-    int lock_fd;                /* -1 unless opened for writing */
+    char *state_dir; /* of this vault; NULL for one opened from a copy alone */
+    int lock_fd;     /* -1 unless opened for writing */
 };
 
 struct vault_open_options {
     const struct config_paths *paths;
     const struct vault_conf *conf;
-    bool write;                 /* takes the vault's lock: -ERR_BUSY when another process writes */
+    bool write; /* takes the vault's lock: -ERR_BUSY when another process writes */
 };
 /* Opens what is configured. Copies that cannot be opened are kept with their problem; only when none can be read
  * is that an error. */
@@ -81,8 +85,8 @@ int vault_open(const struct vault_open_options *o, struct vault **ret, struct er
 
 /* Opens a vault from one copy and the passphrase: no configuration, no state. `recovery_file` (NULL: the copy's
  * own) is a file with the recovery object. */
-int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase, struct vault **ret,
-                    struct err *e);
+int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase,
+                    struct vault **ret, struct err *e);
 void vault_close(struct vault *v); /* NULL-safe */
 
 /* Fills the index cache, if that has not been done: what looks for chunks or packs needs it. */
@@ -91,14 +95,16 @@ int vault_need_index(struct vault *v, struct err *e);
 const struct source_list *vault_list(const struct vault *v, const char *source);
 /* The whole bytes of an object, from the first copy (in order, `only` < 0: all) that has the right ones. Damage on the
  * way is counted in the copy. -ERR_ABSENT, -ERR_DAMAGED, -ERR_UNREACHABLE as in vault_fetch. */
-int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only, struct wbuf *out,
-                 struct err *e);
+int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only,
+                 struct wbuf *out, struct err *e);
 /* The same, opened. */
-int vault_open_object(struct vault *v, enum object_type type, const struct object_ref *ref, struct wbuf *plain,
-                      struct err *e);
-int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapshot **ret, struct err *e);
+int vault_open_object(struct vault *v, enum object_type type, const struct object_ref *ref,
+                      struct wbuf *plain, struct err *e);
+int vault_snapshot(struct vault *v, const struct object_ref *ref, struct snapshot **ret,
+                   struct err *e);
 /* The chunks that a snapshot reaches, ascending and distinct; owned. Follows bases. */
-int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, size_t *ret_n, struct err *e);
+int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, size_t *ret_n,
+                struct err *e);
 
 /* How a head and the ids in it are compared: does `head` name `id` among its ancestors (or is it)? */
 bool head_descends(const struct head *h, const struct id *own, const struct id *ancestor);
@@ -120,7 +126,8 @@ struct fetch_options {
     damage_fn *damage;
     void *ctx;
 };
-int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o, struct fetched *ret, struct err *e);
+int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o,
+                struct fetched *ret, struct err *e);
 
 /* The data key of a chunk or body: needs keys.recovery_sk. */
 int vault_data_key(struct vault *v, const struct id *key_id, uint8_t out[KEY_BYTES], struct err *e);

@@ -21,7 +21,8 @@ static bool supersedes(const struct tip *newer, const struct head *old, const st
     const struct head *h = newer->head;
     if (head_descends(h, &newer->id, old_id))
         return true;
-    if (h->n_ancestors < MAX_ANCESTORS || h->ancestors[h->n_ancestors - 1].generation <= old->generation)
+    if (h->n_ancestors < MAX_ANCESTORS ||
+        h->ancestors[h->n_ancestors - 1].generation <= old->generation)
         return false;
     for (size_t i = 0; i < h->n_chains; i++)
         if (id_eq(&h->chains[i].writer, &old->writer) && h->chains[i].epoch == old->epoch)
@@ -77,7 +78,8 @@ int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struc
 }
 
 /* Loads and verifies one head from one copy. */
-static int load_head(struct vault *v, struct copy *c, const struct seen_head *sh, struct head **ret, struct err *e)
+static int load_head(struct vault *v, struct copy *c, const struct seen_head *sh, struct head **ret,
+                     struct err *e)
 {
     char name[MAX_OBJECT_NAME];
     uint8_t *p = NULL;
@@ -125,7 +127,9 @@ static int consider(struct vault *v, struct head *h, const struct seen_head *sh,
     v->n_tips = kept;
     if (v->n_tips == MAX_TIPS) {
         head_free(h);
-        return err_set(e, ERR_LIMIT, _("more than %d orchestrators have written to this vault at once"), MAX_TIPS);
+        return err_set(e, ERR_LIMIT,
+                       _("more than %d orchestrators have written to this vault at once"),
+                       MAX_TIPS);
     }
     v->tips[v->n_tips++] = (struct tip){ .head = h, .id = sh->id, .len = sh->len };
     return 0;
@@ -186,7 +190,8 @@ static int add_ref(struct object_ref **refs, size_t *n, const struct object_ref 
     return 0;
 }
 
-static int add_refs(struct object_ref **refs, size_t *n, const struct object_ref *from, size_t n_from)
+static int add_refs(struct object_ref **refs, size_t *n, const struct object_ref *from,
+                    size_t n_from)
 {
     for (size_t i = 0; i < n_from; i++)
         if (add_ref(refs, n, &from[i]) < 0)
@@ -230,7 +235,8 @@ static int add_list(struct vault *v, struct source_list *l)
             source_list_free(l);
             return rc;
         }
-    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) * sizeof(struct source_list *)); /* NOLINT */
+    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) *
+                                                       sizeof(struct source_list *)); /* NOLINT */
     if (!grown)
         return -1;
     grown[v->n_lists++] = l;
@@ -263,7 +269,8 @@ static int load_lists(struct vault *v, const struct head *h, struct err *e)
             rc = source_list_read(plain.p, plain.len, &l, e);
         if (rc == 0 && strcmp(l->source, h->lists[i].source) != 0) {
             source_list_free(l);
-            rc = err_set(e, ERR_DAMAGED, _("a list of snapshots is of another source than the head says"));
+            rc = err_set(e, ERR_DAMAGED,
+                         _("a list of snapshots is of another source than the head says"));
         } else if (rc == 0 && add_list(v, l) < 0) {
             rc = err_set(e, ERR_NOMEM, _("no memory"));
         }
@@ -292,7 +299,8 @@ static int load_data_keys(struct vault *v, struct err *e)
             rc = key_set_read(plain.p, plain.len, &k, e);
         if (rc < 0 || !k)
             break;
-        struct data_key *grown = realloc(v->data_keys->keys, (v->data_keys->n + k->n) * sizeof *grown + 1);
+        struct data_key *grown = realloc(v->data_keys->keys,
+                                         (v->data_keys->n + k->n) * sizeof *grown + 1);
         if (grown) {
             if (k->n)
                 memcpy(grown + v->data_keys->n, k->keys, k->n * sizeof *grown);

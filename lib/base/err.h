@@ -52,20 +52,20 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    int sys;                    /* errno where one was behind it, else 0 */
-    char what[ERR_TEXT_BYTES];  /* "copy "b": packs/ab/..."; built by err_wrap, outermost first */
+    int sys;                   /* errno where one was behind it, else 0 */
+    char what[ERR_TEXT_BYTES]; /* "copy "b": packs/ab/..."; built by err_wrap, outermost first */
     char why[ERR_TEXT_BYTES];
-    char next[ERR_TEXT_BYTES];  /* empty: the table's advice for the code is printed */
+    char next[ERR_TEXT_BYTES]; /* empty: the table's advice for the code is printed */
 };
 
 #define ERR_INIT ((struct err){ .code = ERR_NONE })
 
 /* One row of the table that says what a code means to the outside. */
 struct err_info {
-    const char *name;  /* stable, for --json: "no-space" */
-    int exit_status;   /* cli.md: 0 done 1 failed 2 usage 3 partial 4 damage 5 refused 6 escalated */
-    bool retry;        /* trying the same again later may help */
-    const char *next;  /* default advice, untranslated (N_) */
+    const char *name; /* stable, for --json: "no-space" */
+    int exit_status;  /* cli.md: 0 done 1 failed 2 usage 3 partial 4 damage 5 refused 6 escalated */
+    bool retry;       /* trying the same again later may help */
+    const char *next; /* default advice, untranslated (N_) */
 };
 const struct err_info *err_info(enum err_code code); /* never NULL */
 

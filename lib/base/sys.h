@@ -35,27 +35,33 @@ int sys_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct
 /* Reads until n bytes or the end of file; returns what was read (less than n only at the end). */
 ssize_t sys_read(int fd, void *p, size_t n, struct err *e);
 ssize_t sys_pread(int fd, void *p, size_t n, uint64_t off, struct err *e);
-int sys_write(int fd, const void *p, size_t n, struct err *e);              /* fault point */
+int sys_write(int fd, const void *p, size_t n, struct err *e);                /* fault point */
 int sys_pwrite(int fd, const void *p, size_t n, uint64_t off, struct err *e); /* fault point */
 /* Copies n bytes from in (at *off_in, which advances) to the end of out, in the kernel where it
  * can. -ERR_DAMAGED when `in` ends early. Errors of reading and of writing are told apart:
  * *ret_read_side says which it was (may be NULL). */
-int sys_copy(int in, uint64_t off_in, int out, uint64_t n, bool *ret_read_side, struct err *e); /* fault point */
-int sys_fsync(int fd, struct err *e);     /* fault point */
-int sys_syncfs(int fd, struct err *e);    /* fault point */
-int sys_close(int fd, struct err *e);     /* -1 is ignored; -ERR_IO when the kernel says so */
-void sys_close_quiet(int fd);             /* for descriptors that were only read; keeps errno */
-int sys_renameat(int od, const char *op, int nd, const char *np, bool replace, struct err *e); /* fault point */
+int sys_copy(int in, uint64_t off_in, int out, uint64_t n, bool *ret_read_side,
+             struct err *e);           /* fault point */
+int sys_fsync(int fd, struct err *e);  /* fault point */
+int sys_syncfs(int fd, struct err *e); /* fault point */
+int sys_close(int fd, struct err *e);  /* -1 is ignored; -ERR_IO when the kernel says so */
+void sys_close_quiet(int fd);          /* for descriptors that were only read; keeps errno */
+int sys_renameat(int od, const char *op, int nd, const char *np, bool replace,
+                 struct err *e);                                         /* fault point */
 int sys_unlinkat(int dirfd, const char *path, int flags, struct err *e); /* fault point */
-int sys_mkdirat(int dirfd, const char *path, mode_t mode, struct err *e); /* fault point; EEXIST is an error */
+int sys_mkdirat(int dirfd, const char *path, mode_t mode,
+                struct err *e); /* fault point; EEXIST is an error */
 /* mkdir -p; existing folders are fine (but anything else in the way is -ERR_EXISTS). */
 int sys_mkdir_p(const char *path, mode_t mode, struct err *e);
-int sys_fsync_dir(int dirfd, const char *path, struct err *e); /* opens, fsyncs, closes; fault point */
+int sys_fsync_dir(int dirfd, const char *path,
+                  struct err *e); /* opens, fsyncs, closes; fault point */
 /* A whole small file: owned memory, NUL-terminated beyond *ret_len. -ERR_LIMIT over max bytes. */
-int sys_read_file(int dirfd, const char *path, size_t max, uint8_t **ret, size_t *ret_len, struct err *e);
+int sys_read_file(int dirfd, const char *path, size_t max, uint8_t **ret, size_t *ret_len,
+                  struct err *e);
 /* Makes or replaces a file so that a crash leaves the old or the new one: temporary name beside it,
  * write, fsync, rename, fsync of the folder. */
-int sys_write_file(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *e);
+int sys_write_file(int dirfd, const char *path, const void *p, size_t n, mode_t mode,
+                   struct err *e);
 /* An exclusive lock on the file (made when absent, mode 0600), held until the descriptor is closed.
  * Returns the descriptor; -ERR_BUSY when another process holds it. */
 int sys_lock_file(const char *path, struct err *e);
@@ -63,7 +69,7 @@ int sys_lock_file(const char *path, struct err *e);
 /* --- time and chance ---------------------------------------------------------------------- */
 uint64_t sys_monotonic_ms(void);
 int64_t sys_realtime_s(void);
-int64_t sys_realtime_ns(void); /* since 1970; good until 2262 */
+int64_t sys_realtime_ns(void);      /* since 1970; good until 2262 */
 void sys_random(void *p, size_t n); /* getrandom; aborts the process when the kernel has none */
 
 /* --- processes and wires -------------------------------------------------------------------- */
@@ -88,7 +94,10 @@ bool sys_interrupted(void);
 #ifdef TWOFOLD_FAULTS
 int sys_fault_step(void);
 #else
-static inline int sys_fault_step(void) { return 0; }
+static inline int sys_fault_step(void)
+{
+    return 0;
+}
 #endif
 
 #endif

@@ -12,8 +12,10 @@ void zstd_free(struct zstd *z);
 /* Bytes that zstd_compress may need for n bytes of input. */
 size_t zstd_bound(size_t n);
 /* Returns the length written to out, or 0 when the result would not be smaller than n (store it plain). */
-size_t zstd_compress(struct zstd *z, int level, const void *in, size_t n, void *out, size_t out_cap);
+size_t zstd_compress(struct zstd *z, int level, const void *in, size_t n, void *out,
+                     size_t out_cap);
 /* The frame must decompress to exactly out_len bytes and use all n; else -ERR_DAMAGED. */
-int zstd_decompress(struct zstd *z, const void *in, size_t n, void *out, size_t out_len, struct err *e);
+int zstd_decompress(struct zstd *z, const void *in, size_t n, void *out, size_t out_len,
+                    struct err *e);
 
 #endif

@@ -50,7 +50,8 @@ bool aead_open(struct aead *a, const uint8_t nonce[AEAD_NONCE_BYTES], const void
 /* --- public keys ------------------------------------------------------------------------------------ */
 void x25519_public(const uint8_t sk[KEY_BYTES], uint8_t pk[PUBLIC_KEY_BYTES]);
 void ed25519_public(const uint8_t sk[KEY_BYTES], uint8_t pk[PUBLIC_KEY_BYTES]);
-void ed25519_sign(const uint8_t sk[KEY_BYTES], const void *p, size_t n, uint8_t sig[SIGNATURE_BYTES]);
+void ed25519_sign(const uint8_t sk[KEY_BYTES], const void *p, size_t n,
+                  uint8_t sig[SIGNATURE_BYTES]);
 bool ed25519_verify(const uint8_t pk[PUBLIC_KEY_BYTES], const void *p, size_t n,
                     const uint8_t sig[SIGNATURE_BYTES]);
 

@@ -19,8 +19,8 @@ struct hpke_text {
 };
 
 /* out has n + HPKE_OVERHEAD_BYTES: enc, then ciphertext and tag. -ERR_KEY: pk is not a usable point. */
-int hpke_seal(const uint8_t pk[PUBLIC_KEY_BYTES], const struct hpke_text *t, const void *in, size_t n,
-              uint8_t *out, struct err *e);
+int hpke_seal(const uint8_t pk[PUBLIC_KEY_BYTES], const struct hpke_text *t, const void *in,
+              size_t n, uint8_t *out, struct err *e);
 /* n counts the overhead; out has n - HPKE_OVERHEAD_BYTES. -ERR_KEY: not sealed to this key, or altered. */
 int hpke_open(const uint8_t sk[KEY_BYTES], const struct hpke_text *t, const void *in, size_t n,
               uint8_t *out, struct err *e);

@@ -15,19 +15,31 @@
 #include "lib/base/id.h"
 
 #define MAX_PATH_BYTES (1u << 20)
-#define MAX_XATTR_BYTES (1u << 20)   /* all of one entry */
+#define MAX_XATTR_BYTES (1u << 20) /* all of one entry */
 #define MAX_PART_EXTENTS 2048
 #define LEAF_MIN_BYTES (24u << 10)
-#define LEAF_MAX_BYTES (512u << 10)  /* a leaf is closed there; one entry may still exceed it */
-#define MAX_LEAF_BYTES (8u << 20)    /* what a reader accepts */
+#define LEAF_MAX_BYTES (512u << 10) /* a leaf is closed there; one entry may still exceed it */
+#define MAX_LEAF_BYTES (8u << 20)   /* what a reader accepts */
 
 enum entry_type {
-    ENTRY_FILE = 1, ENTRY_DIR, ENTRY_SYMLINK, ENTRY_HARDLINK, ENTRY_FIFO, ENTRY_CHAR, ENTRY_BLOCK,
-    ENTRY_SOCKET, ENTRY_MORE /* continuation of the extents of the file before */
+    ENTRY_FILE = 1,
+    ENTRY_DIR,
+    ENTRY_SYMLINK,
+    ENTRY_HARDLINK,
+    ENTRY_FIFO,
+    ENTRY_CHAR,
+    ENTRY_BLOCK,
+    ENTRY_SOCKET,
+    ENTRY_MORE /* continuation of the extents of the file before */
 };
 enum entry_flags {
-    ENTRY_XATTRS = 1, ENTRY_FFLAGS = 2, ENTRY_HAS_MORE = 4, ENTRY_LINKED = 8, ENTRY_SAME = 16,
-    ENTRY_SPARSE = 32, ENTRY_ABOVE = 64
+    ENTRY_XATTRS = 1,
+    ENTRY_FFLAGS = 2,
+    ENTRY_HAS_MORE = 4,
+    ENTRY_LINKED = 8,
+    ENTRY_SAME = 16,
+    ENTRY_SPARSE = 32,
+    ENTRY_ABOVE = 64
 };
 
 struct xattr {
@@ -40,15 +52,15 @@ struct xattr {
 struct extent {
     uint64_t len;
     bool hole;
-    struct id chunk;    /* undefined for a hole */
-    uint32_t off;       /* in the chunk's plaintext */
+    struct id chunk; /* undefined for a hole */
+    uint32_t off;    /* in the chunk's plaintext */
 };
 
 struct entry {
-    const char *path;   /* absolute without the leading '/'; not NUL-terminated */
+    const char *path; /* absolute without the leading '/'; not NUL-terminated */
     size_t path_len;
     enum entry_type type;
-    unsigned flags;     /* writers need not set XATTRS, FFLAGS, SAME */
+    unsigned flags; /* writers need not set XATTRS, FFLAGS, SAME */
     uint32_t mode, uid, gid;
     int64_t mtime_s;
     uint32_t mtime_ns;
@@ -62,7 +74,7 @@ struct entry {
     uint32_t dev_major, dev_minor;
     const struct extent *extents;
     size_t n_extents;
-    int64_t ctime_s;    /* state leaves only */
+    int64_t ctime_s; /* state leaves only */
     uint32_t ctime_ns;
     uint64_t ino;
 };
@@ -119,11 +131,11 @@ struct body_problem {
 };
 struct body_index {
     struct id id;
-    char *first;       /* owned */
+    char *first; /* owned */
     size_t first_len;
 };
 struct snapshot_body {
-    char **roots;      /* owned, absolute */
+    char **roots; /* owned, absolute */
     size_t n_roots;
     struct body_index *index;
     size_t n_index;

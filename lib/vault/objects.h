@@ -11,7 +11,7 @@
 #define MAX_PARENTS 8
 #define MAX_ANCESTORS 64
 #define MAX_CHAINS 64
-#define MAX_FORMAT_NAME 255     /* policy, source, host, kind */
+#define MAX_FORMAT_NAME 255 /* policy, source, host, kind */
 #define MAX_REACH_DEPTH 8
 #define MAX_PACK_BYTES (256u << 20)
 #define PACK_TRAILER_BYTES 8u
@@ -69,7 +69,7 @@ struct snap_ref {
     struct object_ref reach;
 };
 struct source_list {
-    char *source; /* owned */
+    char *source;           /* owned */
     struct snap_ref *snaps; /* oldest first */
     size_t n;
 };
@@ -139,7 +139,8 @@ struct pack_table {
 void pack_table_init(struct pack_table *t);
 void pack_table_done(struct pack_table *t);
 /* Appends a chunk; its key is added when new. */
-int pack_table_add(struct pack_table *t, const struct id *key_id, const struct pack_chunk *c, struct err *e);
+int pack_table_add(struct pack_table *t, const struct id *key_id, const struct pack_chunk *c,
+                   struct err *e);
 uint64_t pack_table_chunk_bytes(const struct pack_table *t);
 void pack_table_write(struct wbuf *w, const struct pack_table *t);
 int pack_table_read(const void *p, size_t n, struct pack_table *ret, struct err *e);

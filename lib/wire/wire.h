@@ -13,22 +13,38 @@
 
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_MAX 1
-#define MAX_FRAME_BYTES (9u << 20)  /* a sealed chunk and its header fit */
-#define MAX_FRAME_IDS 4096          /* ids in one HAVE, GET or REACH frame */
-#define WIRE_DEADLINE_MS 120000     /* no frame for so long: the peer is gone */
-#define WIRE_SEND_DEADLINE_MS 900000 /* none taken for so long: longer, for a slow copy holds up what is sent */
-#define WIRE_BEAT_MS 1000           /* each side sends PROGRESS or PING at least so often */
+#define MAX_FRAME_BYTES (9u << 20) /* a sealed chunk and its header fit */
+#define MAX_FRAME_IDS 4096         /* ids in one HAVE, GET or REACH frame */
+#define WIRE_DEADLINE_MS 120000    /* no frame for so long: the peer is gone */
+#define WIRE_SEND_DEADLINE_MS \
+    900000 /* none taken for so long: longer, for a slow copy holds up what is sent */
+#define WIRE_BEAT_MS 1000 /* each side sends PROGRESS or PING at least so often */
 
 enum frame_type {
     /* both */
-    FRAME_HELLO = 1,  /* "twofold" ‖ u16 min ‖ u16 max ‖ blob program version ‖ blob host name */
-    FRAME_ERROR,      /* varint code ‖ blob what ‖ blob why ‖ blob next; the sender has given up */
-    FRAME_PING,       /* empty: still here */
+    FRAME_HELLO = 1, /* "twofold" ‖ u16 min ‖ u16 max ‖ blob program version ‖ blob host name */
+    FRAME_ERROR, /* varint code ‖ blob what ‖ blob why ‖ blob next; the sender has given up */
+    FRAME_PING,  /* empty: still here */
     /* orchestrator to agent */
-    FRAME_BACKUP = 16, FRAME_HAD, FRAME_COMMITTED, FRAME_RESTORE, FRAME_KEY, FRAME_CHUNK, FRAME_CANCEL,
+    FRAME_BACKUP = 16,
+    FRAME_HAD,
+    FRAME_COMMITTED,
+    FRAME_RESTORE,
+    FRAME_KEY,
+    FRAME_CHUNK,
+    FRAME_CANCEL,
     /* agent to orchestrator */
-    FRAME_HAVE = 32, FRAME_PUT, FRAME_DATAKEY, FRAME_NOTE, FRAME_PROGRESS, FRAME_REACH, FRAME_SNAPSHOT,
-    FRAME_GET, FRAME_BAD, FRAME_DIFF, FRAME_DONE
+    FRAME_HAVE = 32,
+    FRAME_PUT,
+    FRAME_DATAKEY,
+    FRAME_NOTE,
+    FRAME_PROGRESS,
+    FRAME_REACH,
+    FRAME_SNAPSHOT,
+    FRAME_GET,
+    FRAME_BAD,
+    FRAME_DIFF,
+    FRAME_DONE
 };
 
 struct wire;
@@ -44,8 +60,8 @@ int wire_send(struct wire *w, enum frame_type type, const struct wbuf *head, con
 /* The next frame; *ret_payload is borrowed until the next call. PINGs are taken silently (they renew the
  * deadline). An ERROR of the peer becomes this call's error (its code, what, why, next).
  * timeout_ms 0: WIRE_DEADLINE_MS. -ERR_PROTOCOL: over-long or unknown; -ERR_UNREACHABLE: end of stream. */
-int wire_recv(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_payload, unsigned timeout_ms,
-              struct err *e);
+int wire_recv(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_payload,
+              unsigned timeout_ms, struct err *e);
 /* True when a whole frame can be taken without waiting. */
 bool wire_pending(struct wire *w);
 int wire_fd(const struct wire *w); /* for poll: the receiving one */
@@ -56,16 +72,17 @@ int wire_hello(struct wire *w, const char *program_version, char ret_host[256], 
 
 /* --- payloads: written by wb_*, read back by these, each checked against its bounds ------------------- */
 #define MAX_PATTERNS 1024
-struct msg_backup {          /* FRAME_BACKUP */
+struct msg_backup { /* FRAME_BACKUP */
     struct id vault_id;
     uint8_t recovery_pk[32];
     uint8_t dedup_key[32];
-    char *policy, *source;   /* names, for state and for the body's binding */
+    char *policy, *source; /* names, for state and for the body's binding */
     unsigned compression;
     bool one_file_system, skip_cache_dirs, want_estimate, force_full;
     char **roots, **exclude; /* absolute paths; globs */
     size_t n_roots, n_exclude;
-    struct id *live;         /* snapshots of this source that the vault still has, newest first: valid bases */
+    struct id
+        *live; /* snapshots of this source that the vault still has, newest first: valid bases */
     size_t n_live;
 };
 void msg_backup_write(struct wbuf *w, const struct msg_backup *m);
@@ -80,23 +97,23 @@ void msg_backup_done(struct msg_backup *m);
 /* FRAME_PUT: id ‖ varint counter ‖ sealed bytes to the end. The data key is that of FRAME_DATAKEY:
  * id key id ‖ blob HPKE, sent once before the first PUT. */
 
-struct msg_snapshot {        /* FRAME_SNAPSHOT, after all REACH frames; answered by COMMITTED (id) */
-    struct id base;          /* zeros: none */
+struct msg_snapshot { /* FRAME_SNAPSHOT, after all REACH frames; answered by COMMITTED (id) */
+    struct id base;   /* zeros: none */
     int64_t started_ns, ended_ns;
     uint64_t files, dirs, others, bytes, bytes_read, problems;
-    uint64_t counter;        /* of the body's nonce */
-    const uint8_t *body;     /* sealed; borrowed */
+    uint64_t counter;    /* of the body's nonce */
+    const uint8_t *body; /* sealed; borrowed */
     size_t body_len;
 };
 void msg_snapshot_write(struct wbuf *w, const struct msg_snapshot *m);
 int msg_snapshot_read(struct rbuf *r, struct msg_snapshot *ret, struct err *e);
 #define MAX_BODY_BYTES (8u << 20)
 
-struct msg_progress {        /* FRAME_PROGRESS, from the agent once a second */
-    uint8_t phase;           /* 0 scanning and reading, 1 finishing, 2 restoring, 3 verifying */
+struct msg_progress { /* FRAME_PROGRESS, from the agent once a second */
+    uint8_t phase;    /* 0 scanning and reading, 1 finishing, 2 restoring, 3 verifying */
     uint64_t files, bytes, bytes_read, problems;
     uint64_t total_files, total_bytes; /* 0: not known */
-    const char *path;        /* what it is at; borrowed */
+    const char *path;                  /* what it is at; borrowed */
     size_t path_len;
 };
 void msg_progress_write(struct wbuf *w, const struct msg_progress *m);
@@ -111,16 +128,16 @@ void msg_note_write(struct wbuf *w, const struct msg_note *m);
 int msg_note_read(struct rbuf *r, struct msg_note *ret, struct err *e);
 
 enum restore_mode { RESTORE_APPLY = 0, RESTORE_COMPARE = 1 };
-struct msg_restore {         /* FRAME_RESTORE */
+struct msg_restore { /* FRAME_RESTORE */
     struct id vault_id, snapshot_id;
     enum restore_mode mode;
     bool overwrite, strip_source;
-    char *target;            /* absolute folder; for COMPARE: "/" or another root to compare with */
-    char **paths;            /* absolute, only these and what is below; none: everything */
+    char *target; /* absolute folder; for COMPARE: "/" or another root to compare with */
+    char **paths; /* absolute, only these and what is below; none: everything */
     size_t n_paths;
-    char **exclude;          /* COMPARE: what the policy leaves out is not "added" */
+    char **exclude; /* COMPARE: what the policy leaves out is not "added" */
     size_t n_exclude;
-    uint8_t *body;           /* the snapshot's body, opened; owned */
+    uint8_t *body; /* the snapshot's body, opened; owned */
     size_t body_len;
 };
 void msg_restore_write(struct wbuf *w, const struct msg_restore *m);
@@ -128,29 +145,32 @@ int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e);
 void msg_restore_done(struct msg_restore *m);
 
 /* FRAME_KEY: id key id ‖ data key[32]; always sent before the first CHUNK that needs it. */
-enum chunk_status { CHUNK_OK = 0, CHUNK_LOST = 1 /* damaged or absent in every copy */,
-                    CHUNK_AWAY = 2 /* a copy that may have it could not be reached */ };
-struct msg_chunk {           /* FRAME_CHUNK; answers come in the order of the GETs and BADs */
+enum chunk_status {
+    CHUNK_OK = 0,
+    CHUNK_LOST = 1 /* damaged or absent in every copy */,
+    CHUNK_AWAY = 2 /* a copy that may have it could not be reached */
+};
+struct msg_chunk { /* FRAME_CHUNK; answers come in the order of the GETs and BADs */
     struct id id, key_id;
     enum chunk_status status;
     uint64_t counter;
-    const uint8_t *sealed;   /* borrowed; empty unless OK */
+    const uint8_t *sealed; /* borrowed; empty unless OK */
     size_t sealed_len;
 };
 /* Without the sealed bytes, which go as wire_send's body. */
 void msg_chunk_write(struct wbuf *w, const struct msg_chunk *m);
 int msg_chunk_read(struct rbuf *r, struct msg_chunk *ret, struct err *e);
 
-struct msg_diff {            /* FRAME_DIFF */
-    char change;             /* 'A' only live, 'D' only in the snapshot, 'M' content, 'm' metadata, 'T' type */
+struct msg_diff { /* FRAME_DIFF */
+    char change;  /* 'A' only live, 'D' only in the snapshot, 'M' content, 'm' metadata, 'T' type */
     const char *path;
     size_t path_len;
-    unsigned what;           /* bits for 'm': 1 mode 2 owner 4 mtime 8 xattrs/ACL 16 flags 32 link target */
+    unsigned what; /* bits for 'm': 1 mode 2 owner 4 mtime 8 xattrs/ACL 16 flags 32 link target */
 };
 void msg_diff_write(struct wbuf *w, const struct msg_diff *m);
 int msg_diff_read(struct rbuf *r, struct msg_diff *ret, struct err *e);
 
-struct msg_done {            /* FRAME_DONE: the restore or comparison has ended */
+struct msg_done { /* FRAME_DONE: the restore or comparison has ended */
     uint64_t files, dirs, others, bytes, already, failed, set_aside;
 };
 void msg_done_write(struct wbuf *w, const struct msg_done *m);
