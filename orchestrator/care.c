@@ -223,7 +223,7 @@ static void cursor_key(const struct copy *c, char out[2 * MAX_NAME])
 static int choose_due(struct check *c, struct err *e)
 {
     struct all_packs all = { 0 };
-    struct id cursor;
+    struct id cursor = { 0 };
     char key[2 * MAX_NAME];
     size_t start = 0;
     int rc = chunkdb_each_pack(c->v->db, collect, &all, e);

@@ -103,6 +103,7 @@ static void check_devices(struct lint *l, const char *file, const struct yaml_do
 
 static int keep_vault(struct lint *l, struct vault_conf *v)
 {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
     struct vault_conf **grown = realloc(l->vaults, (l->n_vaults + 1) * sizeof *grown);
     if (!grown) {
         vault_conf_free(v);

@@ -254,6 +254,7 @@ __attribute__((format(printf, 3, 0))) static void take_log(cyaml_log_t level, vo
     }
     if (field && !r->field[0])
         sscanf(field, "in mapping field '%63[^']", r->field);
+    /* NOLINTNEXTLINE(cert-err34-c): libcyaml's own text, not a person's */
     if (at && r->line == 0 && sscanf(at, "(line: %zu, column: %zu)", &line, &column) == 2) {
         r->line = line;
         r->column = column;

@@ -152,7 +152,7 @@ int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, 
         rc = vault_open_object(v, OBJECT_REACH, ref, &plain, e);
         if (rc == 0)
             rc = reach_read(plain.p, plain.len, &chain[depth], e);
-        if (rc < 0 || id_is_zero(&chain[depth]->base))
+        if (rc < 0 || !chain[depth] || id_is_zero(&chain[depth]->base))
             break;
         ref = find_reach_ref(v, &chain[depth]->base);
         if (!ref || depth == MAX_REACH_DEPTH) {

@@ -243,7 +243,7 @@ int store_get_all(struct store *s, const char *name, size_t max, uint8_t **ret, 
                   struct err *e)
 {
     struct err ignored = ERR_INIT;
-    uint64_t len;
+    uint64_t len = 0;
     e = e ? e : &ignored;
     int r = store_stat(s, name, &len, e);
     if (r < 0)
