@@ -48,9 +48,9 @@ static void show(struct backup *b)
         const struct copy *c = &b->v->copies[i];
         p->copies[i] = (struct ui_copy_line){ .place = c->place,
                                               .bytes = fanout_bytes(b->fanout, i),
-                                              .state = fanout_alive(b->fanout, i)   ? _("writing")
-                                                       : fanout_error(b->fanout, i) ? _("failed")
-                                                                                    : _("away") };
+                                              .state = fanout_alive(b->fanout, i)   ? N_("writing")
+                                                       : fanout_error(b->fanout, i) ? N_("failed")
+                                                                                    : N_("away") };
     }
     p->n_copies = b->v->n_copies;
     ui_progress(&b->app->ui, p);
@@ -63,7 +63,7 @@ static int on_progress(struct backup *b, struct rbuf *r, struct err *e)
     if (rc < 0)
         return rc;
     struct ui_progress *p = &b->progress;
-    p->phase = m.phase == 0 ? _("backing up") : _("finishing");
+    p->phase = m.phase == 0 ? N_("backing up") : N_("finishing");
     p->files = m.files;
     p->bytes = m.bytes;
     p->total_files = m.total_files;
@@ -218,13 +218,13 @@ static void on_transferred(void *ctx, uint64_t bytes)
 {
     struct backup *b = ctx;
     (void)bytes;
-    b->progress.phase = _("catching up");
+    b->progress.phase = N_("catching up");
     show(b);
 }
 
 static int commit(struct backup *b, struct snapshot *s, struct err *e)
 {
-    b->progress.phase = _("committing");
+    b->progress.phase = N_("committing");
     show(b);
     int rc = publish_index(b->v, b->fanout, e);
     if (rc == 0)

@@ -77,7 +77,7 @@ static int check(struct care *c, int only, unsigned percent, struct care_result 
     struct care_options o = {
         .only = only, .percent = percent, .found = on_finding, .checked = on_checked, .ctx = c
     };
-    c->progress.phase = _("checking");
+    c->progress.phase = N_("checking");
     c->progress.started_ms = sys_monotonic_ms();
     int rc = care_check(c->v, &o, r, e);
     ui_progress_end(&c->app->ui);
@@ -348,7 +348,7 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
         rc = check(&c, only, percent, &r, e);
     if (rc == 0)
         rc = chunkdb_each_damage(c.v->db, add_noted, &c, e);
-    c.progress = (struct ui_progress){ .phase = _("mending"),
+    c.progress = (struct ui_progress){ .phase = N_("mending"),
                                        .started_ms = sys_monotonic_ms(),
                                        .total_files = c.n };
     if (rc == 0)

@@ -51,7 +51,7 @@ static int replicate(struct app *app, const struct vault_choice *choice, bool ta
     struct store *stores[MAX_COPIES] = { 0 };
     struct published p = { 0 };
     struct showing s = {
-        .app = app, .progress = { .phase = _("catching up"), .started_ms = sys_monotonic_ms() }
+        .app = app, .progress = { .phase = N_("catching up"), .started_ms = sys_monotonic_ms() }
     };
     int rc = app_open_vault(app, choice, true, false, &v, e);
     if (rc == 0 && v->n_tips == 0) {

@@ -196,9 +196,9 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     if (rc < 0)
         return rc;
     struct ui_progress *u = &r->progress;
-    u->phase = r->job->msg.mode == RESTORE_COMPARE ? _("comparing")
-               : m.phase == 3                      ? _("finishing")
-                                                   : _("restoring");
+    u->phase = r->job->msg.mode == RESTORE_COMPARE ? N_("comparing")
+               : m.phase == 3                      ? N_("finishing")
+                                                   : N_("restoring");
     u->files = m.files;
     u->bytes = m.bytes;
     u->total_files = m.total_files;
@@ -213,10 +213,10 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
                                               .bytes = 0,
                                               .state = c->state == COPY_AWAY ||
                                                                c->state == COPY_WRONG
-                                                           ? _("away")
-                                                       : c->chunks_bad    ? _("damaged")
-                                                       : c->chunks_served ? _("reading")
-                                                                          : _("standing by") };
+                                                           ? N_("away")
+                                                       : c->chunks_bad    ? N_("damaged")
+                                                       : c->chunks_served ? N_("reading")
+                                                                          : N_("standing by") };
     }
     ui_progress(&r->app->ui, u);
     u->path = NULL;

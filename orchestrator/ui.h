@@ -46,7 +46,7 @@ const char *ui_time(int64_t ns_since_1970,
 
 /* Progress: drawn in place on a terminal at most five times a second, at most one JSON line a second, nothing otherwise. */
 struct ui_copy_line {
-    const char *place, *state; /* "machine-room", "writing" */
+    const char *place, *state; /* "machine-room", N_("writing") */
     uint64_t bytes;
 };
 struct ui_progress {

@@ -56,7 +56,7 @@ static void add(char **line, char *part)
 static char *summary(const struct ui_progress *p)
 {
     char a[32], b[64];
-    char *line = text_print("%s", p->phase ? p->phase : "");
+    char *line = text_print("%s", p->phase ? _(p->phase) : "");
     if (p->total_files)
         add(&line, text_print(_("%" PRIu64 "/%" PRIu64 " files"), p->files, p->total_files));
     else
@@ -92,7 +92,7 @@ static void draw(struct ui *ui, FILE *f, char *s, bool keep_end)
 static void draw_copy(struct ui *ui, FILE *f, const struct ui_copy_line *c)
 {
     char bytes[32];
-    char *place = text_pad(c->place, 20, false), *state = text_pad(c->state, 14, false);
+    char *place = text_pad(c->place, 20, false), *state = text_pad(_(c->state), 14, false);
     char *size = text_pad(ui_bytes(c->bytes, bytes), 9, true);
     draw(ui, f, text_print("  %s %s %s", place, state, size), false);
     free(place);
