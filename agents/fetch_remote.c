@@ -35,6 +35,7 @@ struct piece {
     enum chunk_status status;
     unsigned refs, tries;
     bool ahead;         /* asked for ahead and not used yet: counted in ahead_bytes */
+    uint64_t turn;      /* of those asked for ahead */
     size_t cost;        /* what it counts for, estimated until it is open */
     struct wbuf sealed; /* while SEALED and OPENING */
     struct wbuf plain;
@@ -60,6 +61,7 @@ struct fetch {
     unsigned n_spares;
     unsigned asked, waiting; /* pieces not READY or GONE; threads in fetch_get */
     size_t cached_bytes, ahead_bytes, guess;
+    uint64_t turns;
 };
 
 /* --- the table (all under the lock) ----------------------------------------------------------- */
@@ -154,16 +156,28 @@ static void drop(struct fetch *f, struct piece *p)
     free_piece(f, p);
 }
 
+/* Those that were asked for ahead go last: they are needed soon, and what is used again and again would
+ * be newer than they are. */
 static void evict(struct fetch *f)
 {
     while (f->cached_bytes > FETCH_CACHE_BYTES && f->oldest) {
         struct piece *p = f->oldest;
-        f->oldest = p->newer;
-        if (p->newer)
-            p->newer->older = NULL;
-        else
-            f->newest = NULL;
+        while (p && p->ahead)
+            p = p->newer;
+        if (!p)
+            p = f->oldest;
+        unlist(f, p);
         drop(f, p);
+    }
+}
+
+/* Pieces are used in the order in which they were asked for: what should have come before this one
+ * was passed over, and is not waited for any longer. */
+static void passed_over(struct fetch *f, const struct piece *used)
+{
+    for (struct piece *p = f->oldest; p; p = p->newer) {
+        if (p->ahead && p->turn < used->turn)
+            not_ahead(f, p);
     }
 }
 
@@ -446,6 +460,7 @@ bool fetch_ahead(struct fetch *f, const struct id *id)
         room = false;
     } else if ((p = ask_for(f, id)) != NULL) {
         p->ahead = true;
+        p->turn = f->turns++;
         f->ahead_bytes += p->cost;
         ask = true;
     }
@@ -490,6 +505,8 @@ int fetch_get(struct fetch *f, const struct id *id, struct piece **ret, struct e
             r = err_set(e, ERR_NOMEM, _("out of memory"));
     }
     if (p) {
+        if (p->ahead)
+            passed_over(f, p);
         not_ahead(f, p);
         if (p->refs++ == 0)
             unlist(f, p);

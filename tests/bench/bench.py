@@ -32,7 +32,7 @@ def make_mixed(to):
     os.makedirs(to)
     for part in MIXED_FROM:
         if os.path.isdir(part):
-            subprocess.run(['cp', '-a', '--parents', part, to], check=True)
+            subprocess.run(['cp', '-a', '--parents', part.lstrip('/'), to], cwd='/', check=True)
 
 
 def make_small(to, files):

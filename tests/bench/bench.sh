@@ -21,6 +21,8 @@ for program in "$TWOFOLD" "$TWOFOLD_AGENT"; do
 done
 mkdir -p "$BENCH_DIR"
 BENCH_DIR=$(cd "$BENCH_DIR" && pwd)
+exec 9>"$BENCH_DIR/lock"
+flock -n 9 || { echo "bench.sh: another run works in $BENCH_DIR" >&2; exit 1; }
 [ "$(id -u)" -eq 0 ] || echo "bench.sh: not root: caches stay warm, and no other root is entered" >&2
 export TWOFOLD TWOFOLD_AGENT BENCH_DIR BENCH_REPORT LC_ALL=C.UTF-8
 unset TWOFOLD_CONFIG TWOFOLD_STATE TWOFOLD_PASSPHRASE_FILE TWOFOLD_FAULT CREDENTIALS_DIRECTORY

@@ -11,8 +11,24 @@ named = open(sys.argv[3], "rb").read()
 lost = 0
 
 
+def unescape(text):
+    return re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m.group(1), 8)]), text)
+
+
+def order(path):
+    """Entries are sorted with "/" below every other byte (docs/format.md, "Manifest")."""
+    return path.lstrip(b"/").replace(b"/", b"\0")
+
+
+# Where a part of the list of files itself is lost, nobody knows the names: the gap is named.
+gaps = [(order(unescape(m.group(1))), order(unescape(m.group(2) or b"\xff")))
+        for m in re.finditer(rb'the list of files from "([^"]*)" (?:up to "([^"]*)"|on) is lost', named)]
+
+
 def is_named(path):
-    """The last component, as far as it is printed as it is."""
+    """The last component, as far as it is printed as it is; or the gap that it lies in."""
+    if any(first <= order(path) < end for first, end in gaps):
+        return True
     name = max(re.split(rb"[^\x21-\x7e]|['\\\"]", os.path.basename(path)), key=len)
     return name in named
 
