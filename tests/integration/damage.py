@@ -95,14 +95,14 @@ elif how == "flip-newest":
         path = os.path.join(root, os.path.relpath(newest, copy))
         flip(path, os.path.getsize(path) // 2)
 elif how == "disjoint":
-    # Every large pack: one byte flipped somewhere here, and one far from it there: in its first chunk or in its table. (Small
-    # packs may have but one chunk.)
+    # Every large pack: one byte flipped in a chunk here, and one there that cannot be in the same chunk (which has at most
+    # 2 MiB): in the first chunk, or in the table.
     for path in objects(copy):
         size = os.path.getsize(path)
         if size > 1000000:
-            at = rng.randrange(size)
+            at = rng.randrange(size - 2000)
             flip(path, at)
-            flip(os.path.join(other, os.path.relpath(path, copy)), size - 30 if at < size // 2 else 10)
+            flip(os.path.join(other, os.path.relpath(path, copy)), 10 if at > 4 << 20 else size - 30)
 elif how == "same":
     path = max(objects(copy), key=os.path.getsize) if rng.random() < 0.7 else one()
     at = rng.randrange(os.path.getsize(path))
