@@ -24,7 +24,7 @@ endif
 Q := $(if $(V),,@)
 
 # --- flags -----------------------------------------------------------------------------------------
-PKGS := libssl libcrypto libzstd libarchive libssh2 libcyaml jansson sqlite3
+PKGS := libssl libcrypto libzstd libarchive libssh2 libcyaml jansson sqlite3 libcurl libsystemd libseccomp
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -76,11 +76,16 @@ SRC_testkit := $(filter-out tests/fuzz/replay.c $(foreach n,test fuzz prog bench
                    tests/*/$(n)_*.c tests/*/*/$(n)_*.c)),$(wildcard tests/*.c) $(call sources,tests/*))
 in_build     = $(patsubst %.c,$(BUILD)/%,$(1))
 
-PROGRAMS := $(if $(wildcard orchestrator/main.c),$(BUILD)/twofold) \
-            $(if $(wildcard agents/main.c),$(BUILD)/twofold-agent)
+# A program is a main.c: twofold, twofold-agent, twofoldd (the scheduler), twofold-ssh (talks SSH, without privileges).
+MAIN_twofold       := orchestrator/main.c
+MAIN_twofold-agent := agents/main.c
+MAIN_twofoldd      := orchestrator/daemon/main.c
+MAIN_twofold-ssh   := lib/ssh/main.c
+NAMES    := $(foreach n,twofold twofold-agent twofoldd twofold-ssh,$(if $(wildcard $(MAIN_$(n))),$(n)))
+PROGRAMS := $(addprefix $(BUILD)/,$(NAMES))
 LOCALES  := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/twofold.mo,$(wildcard po/*.po))
 MANPAGES := $(wildcard man/*.1 docs/man/*.1)
-PRODUCT_C := $(sort $(foreach p,$(ALL_PARTS),$(SRC_$(p))) $(wildcard orchestrator/main.c agents/main.c))
+PRODUCT_C := $(sort $(foreach p,$(ALL_PARTS),$(SRC_$(p))) $(foreach n,$(NAMES),$(MAIN_$(n))))
 ALL_C    := $(PRODUCT_C) $(sort $(wildcard tests/*.c) $(call sources,tests/*))
 ALL_H    := $(sort $(shell find lib policies agents restore orchestrator tests -name '*.h' 2>/dev/null))
 SCRIPTS  := $(sort $(wildcard scripts/*.sh tests/*.sh tests/*/*.sh tests/*/*/*.sh .ci/run))
@@ -93,13 +98,15 @@ asan:
 	$(Q)$(MAKE) VARIANT=asan BUILD=$(BUILD)/asan all
 
 $(BUILD)/twofold: $(OBJ)/orchestrator/main.o $(call archives,$(ALL_PARTS))
+$(BUILD)/twofoldd: $(OBJ)/orchestrator/daemon/main.o $(call archives,$(ALL_PARTS))
 $(BUILD)/twofold-agent: $(OBJ)/agents/main.o $(call archives,$(AGENT_PARTS))
+$(BUILD)/twofold-ssh: $(OBJ)/lib/ssh/main.o $(call archives,$(LIBS))
 $(BUILD)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o \
                             $(call archives,testkit $(ALL_PARTS)) | have-libraries
 	$(link_program)
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(call archives,testkit $(ALL_PARTS))
 	$(link_program)
-$(BUILD)/twofold $(BUILD)/twofold-agent:
+$(PROGRAMS):
 	$(link_program)
 $(BUILD)/tests/%: private LDLIBS += -lcmocka
 

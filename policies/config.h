@@ -16,19 +16,37 @@
  *       - place: machine-room
  *         url: /backup/a
  *       - place: building-2
- *         url: /mnt/b
+ *         url: sftp://backup@10.0.2.7/srv/twofold
+ *         host-key: ssh-ed25519 AAAA…  # pinned by `init` or `copy trust`
+ *         identity: keys/main-building-2.ssh  # below the configuration's folder; or an absolute path
+ *         limit: 20MiB                 # per second; nothing: as fast as it goes
+ *         jobs: 4                      # runs that may write to it at once (0: no bound)
+ *       - place: safe
+ *         url: /media/twofold-a
+ *         presence: rotating           # carried: expected only so often, not an alarm in between
+ *         every: 7d
+ *         deletable: false             # not by a stolen orchestrator: carried away, append-only, locked
  *     min-copies: 1                    # a run that reached fewer has failed; fewer than all: degraded
  *     compression: 3                   # zstd level 1 to 19
  *
  * policies/NAME.yaml:
  *     vault: main                      # optional where there is only one vault
- *     agent: local                     # the only one for now
+ *     agent: local                     # or the NAME of a file agents/NAME.yaml
  *     files:
  *       paths: [/etc, /home]
  *       exclude: ["*.tmp", /home/x/cache]
  *       one-file-system: false
  *       skip-cache-dirs: true          # folders with a CACHEDIR.TAG
+ *     class: data                      # data, system, logs (JZ-5.3: kept 92 days at least), secret (LY: no network)
+ *     schedule: "*-*-* 02:00:00"       # systemd.time(7), "Calendar events"; nothing: by hand
+ *     window: "20:00-06:00"            # runs of the scheduler begin only then (local time)
+ *     priority: 50                     # 0 to 100, higher first
+ *     retries: 3
+ *     limit: 20MiB                     # per second, of this policy's agent
+ *     retention: { last: 3, daily: 7, weekly: 5, monthly: 12, yearly: 3, within: 14d }
  *     rpo: 26h                         # status says "overdue" when the newest whole backup is older
+ *     rto: 4h                          # how long a restore may take; drills measure it
+ *     notify: [security-officer]       # roles of contacts.yaml
  */
 #ifndef TWOFOLD_POLICIES_CONFIG_H
 #define TWOFOLD_POLICIES_CONFIG_H
@@ -51,8 +69,16 @@ int config_paths_find(const char *config_opt, struct config_paths *ret, struct e
 void config_paths_done(struct config_paths *p);
 bool config_name_ok(const char *name);
 
+#define DEFAULT_EVERY_S ((uint64_t)7 * 86400)
 struct copy_conf {
     char *place, *url;
+    char *host_key; /* of an sftp copy, as in authorized_keys; NULL: none is pinned */
+    char *identity; /* file with the private key, absolute; NULL: none */
+    bool rotating;  /* carried away and back; else always expected */
+    uint64_t every_s;
+    bool deletable; /* default true */
+    uint64_t limit_bytes_s;
+    unsigned jobs;
 };
 
 struct vault_conf {
@@ -79,6 +105,16 @@ int vault_conf_each(const struct config_paths *p, int (*fn)(void *, const char *
  * (PY-DB-1). Fewer than two copies likewise. Works before the folders exist. */
 int copies_check(const struct copy_conf *c, size_t n, struct err *e);
 
+/* How many snapshots of a source stay (policies/retention.h decides). All zero: everything stays. */
+struct retention {
+    unsigned last, hourly, daily, weekly, monthly, yearly;
+    uint64_t within_s;
+};
+
+enum policy_class { CLASS_DATA, CLASS_SYSTEM, CLASS_LOGS, CLASS_SECRET };
+#define LOGS_FLOOR_S ((uint64_t)92 * 86400)    /* JZ-5.4: three months or longer */
+#define LOGS_DEFAULT_S ((uint64_t)184 * 86400) /* GB/T 22239: six months */
+
 struct policy {
     char *name, *vault, *agent; /* vault: "" where the file names none */
     char **paths;               /* absolute, normalised: no //, no ., no .., no trailing / */
@@ -87,6 +123,15 @@ struct policy {
     size_t n_exclude;
     bool one_file_system, skip_cache_dirs;
     uint64_t rpo_s; /* default 26 h */
+    uint64_t rto_s; /* 0: none is set */
+    enum policy_class class;
+    char *schedule;             /* OnCalendar of systemd; NULL: by hand */
+    char *window;               /* "HH:MM-HH:MM"; NULL: always */
+    unsigned priority, retries; /* 50, 3 */
+    uint64_t limit_bytes_s;
+    struct retention retention;
+    char **notify; /* roles */
+    size_t n_notify;
 };
 int policy_load(const struct config_paths *p, const char *name, struct policy **ret, struct err *e);
 void policy_free(struct policy *pol);
@@ -94,6 +139,31 @@ void policy_free(struct policy *pol);
 int policy_write(const struct config_paths *p, const struct policy *pol, struct err *e);
 int policy_each(const struct config_paths *p, int (*fn)(void *, const char *), void *ctx,
                 struct err *e);
+
+/* --- agents on other hosts: agents/NAME.yaml, written by `agent enrol` ----------------------------------
+ *     host: db1.example                # name or address
+ *     port: 22
+ *     user: twofold
+ *     transport: openssh               # or libssh2
+ *     host-key: ssh-ed25519 AAAA…      # pinned; a list of several is not taken: the one that was seen
+ *     rotation: 1                      # of the deduplication key; each enrolment takes the next
+ *     jobs: 1                          # sessions at once
+ *     limit: 20MiB                     # per second, over all its sessions
+ * The private key is CONFIG/keys/agent-NAME.ssh (0600), made for this agent alone. "local" is never a file. */
+enum agent_transport { TRANSPORT_OPENSSH, TRANSPORT_LIBSSH2 };
+struct agent_conf {
+    char *name, *host, *user, *host_key, *identity;
+    unsigned port, rotation, jobs;
+    enum agent_transport transport;
+    uint64_t limit_bytes_s;
+};
+int agent_conf_load(const struct config_paths *p, const char *name, struct agent_conf **ret,
+                    struct err *e);
+void agent_conf_free(struct agent_conf *a);
+/* Makes or replaces the file. */
+int agent_conf_write(const struct config_paths *p, const struct agent_conf *a, struct err *e);
+int agent_conf_each(const struct config_paths *p, int (*fn)(void *, const char *), void *ctx,
+                    struct err *e);
 
 /* One finding of lint. */
 struct lint_finding {

@@ -4,10 +4,13 @@
 set -eu
 
 build="gcc make pkg-config libc6-dev libssl-dev libzstd-dev libarchive-dev librsync-dev
-    libssh2-1-dev libsqlite3-dev libcyaml-dev libyaml-dev libjansson-dev gettext"
+    libssh2-1-dev libsqlite3-dev libcyaml-dev libyaml-dev libjansson-dev libcurl4-openssl-dev
+    libsystemd-dev libseccomp-dev gettext"
 demo="sqlite3"
 tests="libcmocka-dev rsync acl attr e2fsprogs libarchive-tools tar sqlite3 python3
-    python3-cryptography python3-zstandard libcap2-bin util-linux procps locales"
+    python3-cryptography python3-zstandard libcap2-bin util-linux procps locales
+    openssh-server openssh-client iproute2 nftables systemd systemd-container debootstrap
+    python3-aiosmtpd"
 lint="clang-format clang-tidy cppcheck shellcheck"
 
 wanted=$build

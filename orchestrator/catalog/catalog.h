@@ -1,0 +1,204 @@
+/*
+ * catalog.h - what the orchestrator knows of its work: jobs, runs, snapshots, copies, media, alarms, and the audit trail.
+ * SQLite in STATE/catalog.db (rollback journal, full sync, one writer at a time in short transactions), behind this interface,
+ * which a driver for PostgreSQL will implement too. Everything in it that matters can be had again from any copy: each
+ * nightly run puts a sealed export into every copy (docs/format.md, "records"; catalog/export.h), and `catalog rebuild` reads it
+ * back and adds what the heads and snapshots say.
+ *
+ * All times are seconds since 1970 by the orchestrator's clock, called receipt times; no clock of an agent is stored as one.
+ * Rows are borrowed for the time of the callback. A function that fails changes nothing. One process may hold several
+ * catalogs; a struct catalog is for one thread at a time.
+ *
+ *     struct catalog *c;
+ *     catalog_open(&app->paths, CATALOG_WRITE, &c, e);
+ *     catalog_enqueue(c, &(struct job){ .kind = JOB_BACKUP, .target = "etc", .slot = "2026-11-25T02:00" }, &id, e);
+ *     catalog_close(c);
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_CATALOG_CATALOG_H
+#define TWOFOLD_ORCHESTRATOR_CATALOG_CATALOG_H
+
+#include "lib/base/err.h"
+#include "lib/base/id.h"
+#include "policies/config.h"
+
+#define MAX_CATALOG_TEXT 2048 /* of one text; longer ones are cut */
+
+struct catalog;
+enum catalog_open_flags {
+    CATALOG_READ = 0,  /* -ERR_ABSENT when there is none yet */
+    CATALOG_WRITE = 1, /* made when it is not there; older schemas are brought up to date */
+};
+/* A newer schema than this program knows: -ERR_VERSION. A damaged file: -ERR_DAMAGED (next: catalog rebuild). */
+int catalog_open(const struct config_paths *p, unsigned flags, struct catalog **ret, struct err *e);
+void catalog_close(struct catalog *c); /* NULL-safe */
+
+/* --- leases with fencing ---------------------------------------------------------------------------------
+ * A lease is a name that one owner holds until a time. Each new holder gets a higher epoch; what is done under a lease says
+ * the epoch, and is refused (-ERR_REFUSED) once a later one was given. -ERR_BUSY: somebody else holds it. */
+int catalog_lease(struct catalog *c, const char *name, const char *owner, int64_t until_s,
+                  uint64_t *ret_epoch, struct err *e);
+int catalog_lease_renew(struct catalog *c, const char *name, uint64_t epoch, int64_t until_s,
+                        struct err *e);
+int catalog_lease_end(struct catalog *c, const char *name, uint64_t epoch, struct err *e);
+
+/* --- jobs: the queue --------------------------------------------------------------------------------------- */
+enum job_kind { JOB_BACKUP, JOB_SCRUB, JOB_PRUNE, JOB_REPLICATE, JOB_PAGE, JOB_KINDS };
+enum job_state {
+    JOB_QUEUED,   /* also between two tries: see not_before_s */
+    JOB_RUNNING,  /* under the lease "job/ID" */
+    JOB_DONE,     /* exit status 0 */
+    JOB_DEGRADED, /* exit status 3 */
+    JOB_FAILED,   /* no tries left */
+    JOB_CANCELLED
+};
+const char *job_kind_name(enum job_kind k); /* "backup" */
+bool job_kind_parse(const char *name, enum job_kind *ret);
+const char *job_state_name(enum job_state s);
+struct job {
+    uint64_t id;
+    enum job_kind kind;
+    enum job_state state;
+    const char *target; /* policy (backup), vault (scrub, prune, replicate), "" (page) */
+    const char *
+        slot; /* the time of the timer that asked; with kind and target it is unique: twice is once */
+    const char *vault, *agent; /* for the limits; may be "" */
+    unsigned priority, tries, max_tries;
+    int64_t queued_s, not_before_s, not_after_s /* 0: none; window's end */, started_s, ended_s;
+    int exit_status;
+    const char *error;      /* of the last try: "what: why" */
+    const char *error_code; /* err_info()->name */
+    uint64_t epoch;         /* of its lease while it runs */
+    bool pause;             /* somebody asked for it */
+};
+/* 1: queued; 0: a job of that kind, target and slot is there already (*ret_id is its). */
+int catalog_enqueue(struct catalog *c, const struct job *j, uint64_t *ret_id, struct err *e);
+typedef int catalog_job_fn(void *ctx, const struct job *j); /* non-zero ends it and is returned */
+/* states: bits 1 << enum job_state. QUEUED ones by priority and age, others newest first. limit 0: all. */
+int catalog_jobs(struct catalog *c, unsigned states, size_t limit, catalog_job_fn *fn, void *ctx,
+                 struct err *e);
+int catalog_job(struct catalog *c, uint64_t id, catalog_job_fn *fn, void *ctx, struct err *e);
+/* QUEUED → RUNNING, with a lease. -ERR_BUSY: it is not queued any more. */
+int catalog_job_start(struct catalog *c, uint64_t id, const char *owner, int64_t lease_until_s,
+                      uint64_t *ret_epoch, struct err *e);
+/* RUNNING → what `state` says; QUEUED with retry_at_s for another try. Refused under an old epoch. */
+int catalog_job_end(struct catalog *c, uint64_t id, uint64_t epoch, enum job_state state,
+                    int exit_status, const char *error_code, const char *error, int64_t retry_at_s,
+                    struct err *e);
+int catalog_job_pause(struct catalog *c, uint64_t id, bool pause, struct err *e);
+int catalog_job_cancel(struct catalog *c, uint64_t id, struct err *e); /* a queued one */
+/* Jobs whose lease ran out (their process died) are queued again, or FAILED without tries left. Returns how many. */
+int catalog_jobs_recover(struct catalog *c, int64_t now_s, struct err *e);
+
+/* --- runs: what was done, by a job or by hand ---------------------------------------------------------------- */
+struct run {
+    uint64_t id, job; /* job 0: by hand */
+    const char *kind; /* "backup", "scrub", "prune", "replicate", "repair", "restore" … */
+    const char *policy, *vault, *agent; /* "" where there is none */
+    int64_t started_s, ended_s;         /* ended 0: runs, or was killed */
+    int exit_status;
+    const char *error_code, *error;
+    struct id snapshot;      /* zeros: none */
+    unsigned snapshot_state; /* 1 whole, 2 partial */
+    uint64_t files, bytes, bytes_read, bytes_stored, problems;
+    unsigned copies_reached, copies_wanted;
+};
+int catalog_run_begin(struct catalog *c, const struct run *r, uint64_t *ret_id, struct err *e);
+int catalog_run_end(struct catalog *c, uint64_t id, const struct run *r, struct err *e);
+typedef int catalog_run_fn(void *ctx, const struct run *r);
+/* policy NULL: all. Newest first. */
+int catalog_runs(struct catalog *c, const char *policy, size_t limit, catalog_run_fn *fn, void *ctx,
+                 struct err *e);
+
+/* --- snapshots and copies, as last seen -------------------------------------------------------------------------- */
+struct snapshot_row {
+    struct id id;
+    const char *vault, *policy, *source, *host;
+    int64_t received_s;
+    unsigned state, flags; /* as in docs/format.md */
+    uint64_t files, bytes, bytes_stored, problems,
+        generation; /* generation: of the head that first named it; 0: not known */
+    bool hold;
+    const char *hold_why;
+};
+int catalog_snapshot_put(struct catalog *c, const struct snapshot_row *s, struct err *e);
+int catalog_snapshot_drop(struct catalog *c, const struct id *id, struct err *e);
+typedef int catalog_snapshot_fn(void *ctx, const struct snapshot_row *s);
+int catalog_snapshots(struct catalog *c, const char *vault, const char *policy, size_t limit,
+                      catalog_snapshot_fn *fn, void *ctx, struct err *e); /* newest first */
+/* The newest whole (state 1, no quarantine) snapshot of every policy, in one query. */
+int catalog_newest(struct catalog *c, catalog_snapshot_fn *fn, void *ctx, struct err *e);
+
+struct copy_row {
+    const char *vault, *place,
+        *state; /* as `status` names them: current, behind, away, wrong, damaged, rolled-back */
+    uint64_t generation; /* of its newest head */
+    int64_t seen_s;      /* last asked, with an answer */
+    int64_t current_s; /* last seen (or made) current: the lag is now minus this while it is not */
+    uint64_t free_bytes, total_bytes, damaged_objects; /* total 0: not known */
+    const char *why;
+};
+int catalog_copy_put(struct catalog *c, const struct copy_row *r,
+                     struct err *e); /* current_s is kept where r is not current */
+typedef int catalog_copy_fn(void *ctx, const struct copy_row *r);
+int catalog_copies(struct catalog *c, const char *vault, catalog_copy_fn *fn, void *ctx,
+                   struct err *e);
+
+/* --- holds: snapshots that no prune may drop ------------------------------------------------------------------------ */
+int catalog_hold(struct catalog *c, const char *vault, const struct id *snapshot, bool hold,
+                 const char *why, const char *who, struct err *e);
+
+/* --- media that are carried -------------------------------------------------------------------------------------------- */
+struct medium {
+    const char *vault, *place, *label, *where, *who, *note;
+    int64_t at_s; /* of this entry: the register is a history, the newest entry says where it is */
+};
+int catalog_medium_put(struct catalog *c, const struct medium *m, struct err *e);
+typedef int catalog_medium_fn(void *ctx, const struct medium *m);
+int catalog_media(struct catalog *c, const char *place, bool history, catalog_medium_fn *fn,
+                  void *ctx, struct err *e);
+
+/* --- alarms ------------------------------------------------------------------------------------------------------------- */
+enum alarm_level { ALARM_NOTICE, ALARM_WARNING, ALARM_CRITICAL };
+struct alarm {
+    uint64_t id;
+    const char *key; /* "rpo/etc": one that is open under this key is not raised twice */
+    enum alarm_level level;
+    const char *duty, *text, *next;
+    const char *roles; /* separated by spaces */
+    int64_t raised_s, cleared_s /* 0: open */, told_s, acked_s;
+    unsigned told;
+    const char *acked_by, *acked_through;
+};
+/* 1: new; 0: it was open already (text and level are brought up to date). */
+int catalog_alarm_raise(struct catalog *c, const struct alarm *a, uint64_t *ret_id, struct err *e);
+int catalog_alarm_clear(struct catalog *c, const char *key, int64_t now_s,
+                        struct err *e); /* 1: it was open */
+int catalog_alarm_told(struct catalog *c, uint64_t id, const char *channel, const char *to, bool ok,
+                       const char *detail, int64_t now_s, struct err *e);
+int catalog_alarm_ack(struct catalog *c, uint64_t id, const char *who, const char *through,
+                      int64_t now_s, struct err *e);
+typedef int catalog_alarm_fn(void *ctx, const struct alarm *a);
+int catalog_alarms(struct catalog *c, bool open_only, size_t limit, catalog_alarm_fn *fn, void *ctx,
+                   struct err *e);
+
+/* --- small facts ("last-page", "heartbeat", "clock-seen") ------------------------------------------------------------------- */
+int catalog_fact_get(struct catalog *c, const char *key, char *ret, size_t max,
+                     struct err *e); /* 1: there, 0: not */
+int catalog_fact_set(struct catalog *c, const char *key, const char *value, struct err *e);
+
+/* --- the audit trail (JZ-log): append-only, each row hashed with the one before -------------------------------------------- */
+struct audit_row {
+    uint64_t seq;
+    int64_t at_s;
+    const char *who, *action, *object, *result, *detail; /* no secrets, no content */
+};
+/* `who` NULL: the user behind this process (SUDO_USER, login name), or "twofoldd". */
+int catalog_audit(struct catalog *c, const struct audit_row *r, struct err *e);
+typedef int catalog_audit_fn(void *ctx, const struct audit_row *r);
+int catalog_audit_each(struct catalog *c, uint64_t from_seq, size_t limit, catalog_audit_fn *fn,
+                       void *ctx, struct err *e);
+/* Walks the chain. *ret_bad_seq: the first row that does not fit (-ERR_DAMAGED). */
+int catalog_audit_verify(struct catalog *c, uint64_t *ret_rows, uint64_t *ret_bad_seq,
+                         struct err *e);
+
+#endif
