@@ -4,6 +4,7 @@
 #   make asan        the same in build/asan/ with sanitizers and fault points
 #   make test        packages, both builds, and every test (T="unit/bytes fault" picks some by name)
 #   make lint        layers, format, static analysis; `make format` applies the format
+#   make deb         packages for Debian; `make offline-bundle`: all that a site with no network needs
 #   make demo|bench|install|uninstall|po|clean
 # Variables: WERROR=1 (warnings are errors), V=1 (show commands), BUILD=dir, PREFIX, DESTDIR, CC,
 # CFLAGS, LDFLAGS, JOBS and TEST_TIMEOUT (tests/run.sh), FUZZ_ITERATIONS.
@@ -234,5 +235,12 @@ uninstall:
 	rm -f $(addprefix $(INSTALLED)/share/man/man1/,$(notdir $(MANPAGES)))
 	rm -f $(patsubst $(BUILD)/%,$(INSTALLED)/share/%,$(LOCALES))
 	rm -rf $(INSTALLED)/share/doc/twofold
+# Packages for Debian in build/deb, and everything for a site with no network in one archive.
+.PHONY: deb offline-bundle
+deb: all
+	@scripts/deps.sh package
+	@scripts/deb.sh $(BUILD)
+offline-bundle: deb
+	@scripts/offline-bundle.sh $(BUILD)/deb $(BUILD)/twofold-offline_$(VERSION)_$$(dpkg --print-architecture).tar
 clean:
 	rm -rf $(BUILD)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that a task needs, and does nothing, quickly, when they are all there.
-# Usage: scripts/deps.sh [build] [demo] [test] [lint]      (default: build; each of them includes it)
+# Usage: scripts/deps.sh [build] [demo] [test] [package] [lint]      (default: build; each of them includes it)
 set -eu
 
 build="gcc make pkg-config libc6-dev libssl-dev libzstd-dev libarchive-dev librsync-dev
@@ -11,6 +11,7 @@ tests="libcmocka-dev rsync acl attr e2fsprogs libarchive-tools tar sqlite3 pytho
     python3-cryptography python3-zstandard libcap2-bin util-linux procps locales
     openssh-server openssh-client iproute2 nftables systemd systemd-container debootstrap
     python3-aiosmtpd"
+package="dpkg-dev"
 lint="clang-format clang-tidy cppcheck shellcheck"
 
 wanted=$build
@@ -18,7 +19,8 @@ for group in "$@"; do
     case $group in
     build) ;;
     demo) wanted+=" $demo" ;;
-    test) wanted+=" $tests" ;;
+    test) wanted+=" $tests $package" ;;
+    package) wanted+=" $package" ;;
     lint) wanted+=" $tests $lint" ;; # headers of the tests' libraries are read, too
     *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
     esac
