@@ -85,7 +85,6 @@ MAIN_twofold-ssh   := lib/ssh/main.c
 NAMES    := $(foreach n,twofold twofold-agent twofoldd twofold-ssh,$(if $(wildcard $(MAIN_$(n))),$(n)))
 PROGRAMS := $(addprefix $(BUILD)/,$(NAMES))
 LOCALES  := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/twofold.mo,$(wildcard po/*.po))
-MANPAGES := $(wildcard man/*.1 docs/man/*.1)
 PRODUCT_C := $(sort $(foreach p,$(ALL_PARTS),$(SRC_$(p))) $(foreach n,$(NAMES),$(MAIN_$(n))))
 ALL_C    := $(PRODUCT_C) $(sort $(wildcard tests/*.c) $(call sources,tests/*))
 ALL_H    := $(sort $(shell find lib policies agents restore orchestrator tests -name '*.h' 2>/dev/null))
@@ -229,10 +228,15 @@ install: all
 	install -m 755 $(PROGRAMS) $(INSTALLED)/bin/
 	install -m 644 $(DOCS) $(INSTALLED)/share/doc/twofold/
 	$(if $(LOCALES),cp -R $(BUILD)/locale $(INSTALLED)/share/)
-	$(if $(MANPAGES),install -D -m 644 -t $(INSTALLED)/share/man/man1 $(MANPAGES))
+	install -D -m 644 completion/twofold.bash $(INSTALLED)/share/bash-completion/completions/twofold
+	rm -rf $(BUILD)/man && scripts/man.sh $(BUILD) $(BUILD)/man/en && scripts/man.sh $(BUILD) $(BUILD)/man/zh zh_CN
+	for s in 1 8; do for l in en: zh:zh_CN/; do \
+	    for f in $(BUILD)/man/$${l%:*}/*.$$s; do \
+	        install -D -m 644 -t $(INSTALLED)/share/man/$${l#*:}man$$s $$f || exit; done; done; done
 uninstall:
 	rm -f $(addprefix $(INSTALLED)/bin/,$(notdir $(PROGRAMS)))
-	rm -f $(addprefix $(INSTALLED)/share/man/man1/,$(notdir $(MANPAGES)))
+	rm -f $(INSTALLED)/share/man/man[18]/twofold*.[18] $(INSTALLED)/share/man/zh_CN/man[18]/twofold*.[18]
+	rm -f $(INSTALLED)/share/bash-completion/completions/twofold
 	rm -f $(patsubst $(BUILD)/%,$(INSTALLED)/share/%,$(LOCALES))
 	rm -rf $(INSTALLED)/share/doc/twofold
 # Packages for Debian in build/deb, and everything for a site with no network in one archive.
