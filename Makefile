@@ -229,10 +229,9 @@ install: all
 	install -m 644 $(DOCS) $(INSTALLED)/share/doc/twofold/
 	$(if $(LOCALES),cp -R $(BUILD)/locale $(INSTALLED)/share/)
 	install -D -m 644 completion/twofold.bash $(INSTALLED)/share/bash-completion/completions/twofold
-	rm -rf $(BUILD)/man && scripts/man.sh $(BUILD) $(BUILD)/man/en && scripts/man.sh $(BUILD) $(BUILD)/man/zh zh_CN
-	for s in 1 8; do for l in en: zh:zh_CN/; do \
-	    for f in $(BUILD)/man/$${l%:*}/*.$$s; do \
-	        install -D -m 644 -t $(INSTALLED)/share/man/$${l#*:}man$$s $$f || exit; done; done; done
+	rm -rf $(BUILD)/man && scripts/man.sh $(BUILD) $(BUILD)/man && scripts/man.sh $(BUILD) $(BUILD)/man/zh_CN zh_CN
+	install -d $(INSTALLED)/share/man
+	cp -R $(BUILD)/man/. $(INSTALLED)/share/man/
 uninstall:
 	rm -f $(addprefix $(INSTALLED)/bin/,$(notdir $(PROGRAMS)))
 	rm -f $(INSTALLED)/share/man/man[18]/twofold*.[18] $(INSTALLED)/share/man/zh_CN/man[18]/twofold*.[18]

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Man pages from what the programs themselves say, so that the two never differ: twofold(1), a page for each of its
 # commands, and one for each other program. Called by `make install` and by the tests.
-# Usage: scripts/man.sh BUILD FOLDER [LANGUAGE]      (pages into FOLDER; zh_CN: in Chinese)
+# Usage: scripts/man.sh BUILD FOLDER [LANGUAGE]      (FOLDER/man1 and man8; zh_CN: in Chinese)
 set -eu
 build=$(realpath "$1")
 out=$2
@@ -10,7 +10,7 @@ version=$(cat "$(dirname "$0")/../VERSION")
 unset LANGUAGE LC_MESSAGES
 export LC_ALL=C.UTF-8 TWOFOLD_LOCALEDIR="$build/locale"
 [ -z "$language" ] || export LANGUAGE=$language
-mkdir -p "$out"
+mkdir -p "$out/man1" "$out/man8"
 
 # Plain text as roff that is not filled: a backslash, and a dot or quote at the start of a line, mean something there.
 verbatim() { sed -e 's/\\/\\e/g' -e 's/-/\\-/g' -e "s/^\\([.']\\)/\\\\\&\\1/"; }
@@ -36,20 +36,20 @@ one_command() { # the help is: usage (one or more lines, the first without inden
     {
         block SYNOPSIS <<<"$usage"
         sed 1,2d <<<"$rest" | block OPTIONS
-    } | page "twofold-$name" 1 "$(verbatim <<<"$summary")" >"$out/twofold-$name.1"
-    echo '.BR twofold (1)' >>"$out/twofold-$name.1"
+    } | page "twofold-$name" 1 "$(verbatim <<<"$summary")" >"$out/man1/twofold-$name.1"
+    echo '.BR twofold (1)' >>"$out/man1/twofold-$name.1"
 }
 
 overview=$("$build/twofold" help)
 mapfile -t commands < <(sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p' <<<"$overview")
 for name in "${commands[@]}"; do one_command "$name"; done
-block DESCRIPTION <<<"$overview" | page twofold 1 "two backups in two places, and the proof that each restores" >"$out/twofold.1"
-printf '.BR twofold\\-%s (1),\n' "${commands[@]}" | sed '$s/,$//' >>"$out/twofold.1"
+block DESCRIPTION <<<"$overview" | page twofold 1 "two backups in two places, and the proof that each restores" >"$out/man1/twofold.1"
+printf '.BR twofold\\-%s (1),\n' "${commands[@]}" | sed '$s/,$//' >>"$out/man1/twofold.1"
 
 for program in twofold-agent:1 twofoldd:8 twofold-ssh:8; do
     name=${program%:*} section=${program#*:}
     [ -x "$build/$name" ] || continue
     "$build/$name" --help | block DESCRIPTION |
-        page "$name" "$section" "a part of Twofold that other parts start" >"$out/$name.$section"
-    echo '.BR twofold (1)' >>"$out/$name.$section"
+        page "$name" "$section" "a part of Twofold that other parts start" >"$out/man$section/$name.$section"
+    echo '.BR twofold (1)' >>"$out/man$section/$name.$section"
 done

@@ -11,7 +11,7 @@ expect 0 "$TWOFOLD_SRC/scripts/man.sh" "$built" "$work/man-zh" zh_CN
 "$t" help | sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p' >"$work/commands"
 [ "$(wc -l <"$work/commands")" -ge 14 ] || fail "hardly any command is listed: $(tr '\n' ' ' <"$work/commands")"
 while read -r name; do
-    page=$work/man/twofold-$name.1
+    page=$work/man/man1/twofold-$name.1
     [ -s "$page" ] || { fail "there is no page for $name"; continue; }
     "$t" "$name" --help | grep -oE -e '--[a-z][a-z-]+' | sort -u | while read -r option; do
         grep -qF -- "${option//-/\\-}" "$page" || echo "$name $option"
@@ -19,7 +19,7 @@ while read -r name; do
     [ ! -s "$work/lacking" ] || fail "not on the man page: $(cat "$work/lacking")"
 done <"$work/commands"
 if command -v groff >/dev/null; then
-    for page in "$work"/man/*.[18] "$work"/man-zh/*.[18]; do
+    for page in "$work"/man/man[18]/*.[18] "$work"/man-zh/man[18]/*.[18]; do
         groff -K utf8 -T utf8 -man -ww "$page" 2>"$work/warnings" >"$work/formatted" || fail "groff fails on $page"
         [ ! -s "$work/warnings" ] || fail "$page: $(head -n 1 "$work/warnings")"
     done
@@ -27,7 +27,7 @@ if command -v groff >/dev/null; then
 else
     skip_part "the form of the man pages: groff is not here"
 fi
-grep -q '备份' "$work/man-zh/twofold-backup.1" || fail "the Chinese page is not in Chinese"
+grep -q '备份' "$work/man-zh/man1/twofold-backup.1" || fail "the Chinese page is not in Chinese"
 
 # --- completion
 new_vault "$work/v"
