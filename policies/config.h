@@ -149,11 +149,13 @@ int policy_each(const struct config_paths *p, int (*fn)(void *, const char *), v
  *     rotation: 1                      # of the deduplication key; each enrolment takes the next
  *     jobs: 1                          # sessions at once
  *     limit: 20MiB                     # per second, over all its sessions
+ *     revoked: true                    # what `agent revoke` leaves, so that the rotation never goes back
  * The private key is CONFIG/keys/agent-NAME.ssh (0600), made for this agent alone. "local" is never a file. */
 enum agent_transport { TRANSPORT_OPENSSH, TRANSPORT_LIBSSH2 };
 struct agent_conf {
     char *name, *host, *user, *host_key, *identity;
     unsigned port, rotation, jobs;
+    bool revoked;
     enum agent_transport transport;
     uint64_t limit_bytes_s;
 };
