@@ -77,7 +77,7 @@ void sys_random(void *p, size_t n)
 struct start {
     const char *const *argv;
     pid_t parent;
-    int wire, extra, errors, status;
+    int wire, extra, status;
 };
 
 struct dirent64_abi {
@@ -159,12 +159,9 @@ static void child_main(const struct start *s)
     child_signals();
     int status = park(s->status), wire = park(s->wire);
     int extra = s->extra < 0 ? -1 : park(s->extra);
-    int errors = s->errors < 0 ? -1 : park(s->errors);
     if (status < 0)
         child_failed(s->status);
     if (wire < 0 || (s->extra >= 0 && extra < 0) || dup2(wire, 0) < 0 || dup2(wire, 1) < 0)
-        child_failed(status);
-    if (s->errors >= 0 && (errors < 0 || dup2(errors, STDERR_FILENO) < 0))
         child_failed(status);
     if (extra >= 0 && dup2(extra, CHILD_EXTRA_FD) < 0)
         child_failed(status);
@@ -190,19 +187,13 @@ static int child_began(int status_fd)
 
 int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err *e)
 {
-    return sys_spawn_heard(argv, extra_fd, -1, ret_pid, e);
-}
-
-int sys_spawn_heard(const char *const argv[], int extra_fd, int err_fd, pid_t *ret_pid,
-                    struct err *e)
-{
     int pair[2] = { -1, -1 }, pipe_fd[2] = { -1, -1 }, r = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         pipe2(pipe_fd, O_CLOEXEC) < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
         r = err_sys(e, _("start \"%s\""), argv[0]);
         goto out;
     }
-    struct start s = { argv, getpid(), pair[1], extra_fd, err_fd, pipe_fd[1] };
+    struct start s = { argv, getpid(), pair[1], extra_fd, pipe_fd[1] };
     pid_t pid = fork();
     if (pid == 0)
         child_main(&s);

@@ -20,7 +20,6 @@ struct wire {
     int in, out;
     bool own, out_is_socket;
     char *peer;
-    unsigned deadline_ms;
     pthread_mutex_t send_lock;
     bool send_broken; /* a frame was sent in part: nothing can follow it */
     uint8_t *buf;     /* what was received: [at, end) is still to come */
@@ -52,7 +51,6 @@ struct wire *wire_new(int in_fd, int out_fd, bool own)
     w->in = in_fd;
     w->out = out_fd;
     w->own = own;
-    w->deadline_ms = WIRE_DEADLINE_MS;
     set_nonblocking(in_fd);
     set_nonblocking(out_fd);
     struct stat st;
@@ -80,11 +78,6 @@ void wire_set_peer(struct wire *w, const char *peer)
 {
     free(w->peer);
     w->peer = peer ? strdup(peer) : NULL;
-}
-
-void wire_set_deadline(struct wire *w, unsigned ms)
-{
-    w->deadline_ms = ms;
 }
 
 int wire_fd(const struct wire *w)
@@ -387,7 +380,7 @@ static int receive(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_p
 int wire_recv(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_payload,
               unsigned timeout_ms, struct err *e)
 {
-    unsigned ms = timeout_ms ? timeout_ms : w->deadline_ms;
+    unsigned ms = timeout_ms ? timeout_ms : WIRE_DEADLINE_MS;
     int rc = receive(w, ret_type, ret_payload, ms, e);
     return rc < 0 ? from_peer(w, rc, e) : 0;
 }

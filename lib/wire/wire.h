@@ -53,8 +53,6 @@ struct wire *wire_new(int in_fd, int out_fd, bool own);
 void wire_free(struct wire *w);
 /* `peer` names the other side in errors ("agent local"); copied. */
 void wire_set_peer(struct wire *w, const char *peer);
-/* What a timeout of 0 means from now on, instead of WIRE_DEADLINE_MS. */
-void wire_set_deadline(struct wire *w, unsigned ms);
 
 /* Sends head and then body (may be NULL) as one frame. -ERR_TIMEOUT, -ERR_UNREACHABLE (peer closed). */
 int wire_send(struct wire *w, enum frame_type type, const struct wbuf *head, const void *body,
