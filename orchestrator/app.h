@@ -36,6 +36,7 @@ int cmd_export(struct app *app, int argc, char **argv);
 int cmd_scrub(struct app *app, int argc, char **argv);
 int cmd_repair(struct app *app, int argc, char **argv);
 int cmd_replicate(struct app *app, int argc, char **argv);
+int cmd_adopt(struct app *app, int argc, char **argv);
 int cmd_version(struct app *app, int argc, char **argv);
 
 /* Prints "twofold: COMMAND: why" as a usage error with the command's usage as the next step; returns 2. */

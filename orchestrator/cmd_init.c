@@ -19,21 +19,26 @@
 enum { OPT_KEEP = OPT_OWN, OPT_NO_KEEP, OPT_OFF_COPY, OPT_KIT };
 
 /* --- options ----------------------------------------------------------------------------------- */
-/* PLACE=URL */
-static int take_copy(struct init *in, const char *text, struct err *e)
+int copy_argument(const char *text, struct copy_conf *ret, struct err *e)
 {
     const char *equals = strchr(text, '=');
     if (!equals || equals == text || !equals[1]) {
         err_set(e, ERR_USAGE, _("\"%s\" does not say a place and an address"), text);
         return err_next(e, _("write for instance: --copy machine-room=/backup/a"));
     }
+    *ret = (struct copy_conf){ .place = strndup(text, (size_t)(equals - text)),
+                               .every_s = DEFAULT_EVERY_S,
+                               .deletable = true };
+    if (!ret->place)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    return absolute_url(equals + 1, &ret->url, e);
+}
+
+static int take_copy(struct init *in, const char *text, struct err *e)
+{
     if (in->conf.n_copies == MAX_COPIES)
         return err_set(e, ERR_USAGE, _("a vault has at most %d copies"), MAX_COPIES);
-    struct copy_conf *c = &in->conf.copies[in->conf.n_copies++];
-    c->place = strndup(text, (size_t)(equals - text));
-    if (!c->place)
-        return err_set(e, ERR_NOMEM, _("out of memory"));
-    return absolute_url(equals + 1, &c->url, e);
+    return copy_argument(text, &in->conf.copies[in->conf.n_copies++], e);
 }
 
 static int take_option(struct init *in, int c, struct err *e)

@@ -40,6 +40,9 @@ const struct command commands[] = {
       N_("mend one copy from another") },
     { "replicate", cmd_replicate, "[--take-over] [--vault V]",
       N_("catch up copies that missed something") },
+    { "adopt", cmd_adopt,
+      "--copy PLACE=URL… [--vault NAME] [--keep-recovery-key] [--passphrase-file F]",
+      N_("make this machine the orchestrator of a vault that exists") },
     { "version", cmd_version, "", N_("versions of the program, its formats and its libraries") },
     { NULL, NULL, NULL, NULL },
 };

@@ -99,6 +99,13 @@ static const struct {
     { "replicate",
       N_("  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
+    { "adopt",
+      N_("  --copy PLACE=URL        a copy of the vault; once for each that is to be used\n"
+         "  --vault NAME            what it is called here (else as it was called before)\n"
+         "  --recovery-file FILE    the recovery file, where the copies do not hold it\n"
+         "  --passphrase-file FILE  the passphrase, in one line; else it is asked for\n"
+         "  --keep-recovery-key     keep the recovery key on this machine\n"),
+      false, false },
 };
 
 void help_overview(struct app *app)

@@ -25,6 +25,8 @@ struct init {
     struct store_space space[MAX_COPIES];
 };
 
+/* PLACE=URL, as the option --copy gives it; what is in *ret is owned, also on failure. */
+int copy_argument(const char *text, struct copy_conf *ret, struct err *e);
 /* Writes everything, the configuration last; takes all of it back on failure. */
 int init_make(struct init *in, struct err *e);
 /* The recovery kit as text; owned. */
