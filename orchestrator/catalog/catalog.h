@@ -2,12 +2,13 @@
  * catalog.h - what the orchestrator knows of its work: jobs, runs, snapshots, copies, media, alarms, and the audit trail.
  * SQLite in STATE/catalog.db (rollback journal, full sync, one writer at a time in short transactions), behind this interface,
  * which a driver for PostgreSQL will implement too. Everything in it that matters can be had again from any copy: each
- * nightly run puts a sealed export into every copy (docs/format.md, "records"; catalog/export.h), and `catalog rebuild` reads it
+ * nightly run puts a sealed export into every copy (docs/format.md, "catalog"; catalog/export.h), and `catalog rebuild` reads it
  * back and adds what the heads and snapshots say.
  *
  * All times are seconds since 1970 by the orchestrator's clock, called receipt times; no clock of an agent is stored as one.
- * Rows are borrowed for the time of the callback. A function that fails changes nothing. One process may hold several
- * catalogs; a struct catalog is for one thread at a time.
+ * Rows are borrowed for the time of the callback; they were all read before the first call, so a callback may use the catalog,
+ * and takes its time without anybody waiting for it. A function that fails changes nothing. One process may hold several
+ * catalogs; a struct catalog is for one thread at a time. Texts that are NULL are kept as "".
  *
  *     struct catalog *c;
  *     catalog_open(&app->paths, CATALOG_WRITE, &c, e);
@@ -28,9 +29,15 @@ enum catalog_open_flags {
     CATALOG_READ = 0,  /* -ERR_ABSENT when there is none yet */
     CATALOG_WRITE = 1, /* made when it is not there; older schemas are brought up to date */
 };
-/* A newer schema than this program knows: -ERR_VERSION. A damaged file: -ERR_DAMAGED (next: catalog rebuild). */
+/* A newer schema than this program knows: -ERR_VERSION. A damaged file: -ERR_DAMAGED (next: catalog rebuild); it is never thrown
+ * away, and nothing but the rebuild takes its place. Small files are checked whole at every opening. */
 int catalog_open(const struct config_paths *p, unsigned flags, struct catalog **ret, struct err *e);
-void catalog_close(struct catalog *c); /* NULL-safe */
+void catalog_close(struct catalog *c);               /* NULL-safe */
+int catalog_check(struct catalog *c, struct err *e); /* every page: -ERR_DAMAGED */
+/* A number that changes whenever another process (or another struct catalog) has written: cheap to ask for, for those who wait for
+ * work. Not when this one writes. */
+uint64_t catalog_changes(struct catalog *c);
+int catalog_path(const struct config_paths *p, char **ret, struct err *e); /* owned */
 
 /* --- leases with fencing ---------------------------------------------------------------------------------
  * A lease is a name that one owner holds until a time. Each new holder gets a higher epoch; what is done under a lease says
@@ -40,6 +47,7 @@ int catalog_lease(struct catalog *c, const char *name, const char *owner, int64_
 int catalog_lease_renew(struct catalog *c, const char *name, uint64_t epoch, int64_t until_s,
                         struct err *e);
 int catalog_lease_end(struct catalog *c, const char *name, uint64_t epoch, struct err *e);
+int catalog_lease_check(struct catalog *c, const char *name, uint64_t epoch, struct err *e);
 
 /* --- jobs: the queue --------------------------------------------------------------------------------------- */
 enum job_kind { JOB_BACKUP, JOB_SCRUB, JOB_PRUNE, JOB_REPLICATE, JOB_PAGE, JOB_KINDS };
@@ -49,7 +57,8 @@ enum job_state {
     JOB_DONE,     /* exit status 0 */
     JOB_DEGRADED, /* exit status 3 */
     JOB_FAILED,   /* no tries left */
-    JOB_CANCELLED
+    JOB_CANCELLED,
+    JOB_STATES
 };
 const char *job_kind_name(enum job_kind k); /* "backup" */
 bool job_kind_parse(const char *name, enum job_kind *ret);
@@ -60,9 +69,9 @@ struct job {
     enum job_state state;
     const char *target; /* policy (backup), vault (scrub, prune, replicate), "" (page) */
     const char *
-        slot; /* the time of the timer that asked; with kind and target it is unique: twice is once */
+        slot; /* never empty: the time of the timer that asked; with kind and target it is unique: twice is once */
     const char *vault, *agent; /* for the limits; may be "" */
-    unsigned priority, tries, max_tries;
+    unsigned priority, tries, max_tries /* 0 is 1 */;
     int64_t queued_s, not_before_s, not_after_s /* 0: none; window's end */, started_s, ended_s;
     int exit_status;
     const char *error;      /* of the last try: "what: why" */
@@ -70,7 +79,7 @@ struct job {
     uint64_t epoch;         /* of its lease while it runs */
     bool pause;             /* somebody asked for it */
 };
-/* 1: queued; 0: a job of that kind, target and slot is there already (*ret_id is its). */
+/* 1: queued; 0: a job of that kind, target and slot is there already, done or not (*ret_id is its). queued_s 0: now. */
 int catalog_enqueue(struct catalog *c, const struct job *j, uint64_t *ret_id, struct err *e);
 typedef int catalog_job_fn(void *ctx, const struct job *j); /* non-zero ends it and is returned */
 /* states: bits 1 << enum job_state. QUEUED ones by priority and age, others newest first. limit 0: all. */
@@ -80,12 +89,16 @@ int catalog_job(struct catalog *c, uint64_t id, catalog_job_fn *fn, void *ctx, s
 /* QUEUED → RUNNING, with a lease. -ERR_BUSY: it is not queued any more. */
 int catalog_job_start(struct catalog *c, uint64_t id, const char *owner, int64_t lease_until_s,
                       uint64_t *ret_epoch, struct err *e);
-/* RUNNING → what `state` says; QUEUED with retry_at_s for another try. Refused under an old epoch. */
+/* The lease of a running job ("job/ID"). -ERR_REFUSED: it was recovered meanwhile; give it up. */
+int catalog_job_renew(struct catalog *c, uint64_t id, uint64_t epoch, int64_t until_s,
+                      struct err *e);
+/* RUNNING → what `state` says; QUEUED with retry_at_s (it becomes not_before_s) for another try. Refused under an old epoch. */
 int catalog_job_end(struct catalog *c, uint64_t id, uint64_t epoch, enum job_state state,
                     int exit_status, const char *error_code, const char *error, int64_t retry_at_s,
                     struct err *e);
 int catalog_job_pause(struct catalog *c, uint64_t id, bool pause, struct err *e);
-int catalog_job_cancel(struct catalog *c, uint64_t id, struct err *e); /* a queued one */
+int catalog_job_cancel(struct catalog *c, uint64_t id,
+                       struct err *e); /* a queued one; else -ERR_BUSY */
 /* Jobs whose lease ran out (their process died) are queued again, or FAILED without tries left. Returns how many. */
 int catalog_jobs_recover(struct catalog *c, int64_t now_s, struct err *e);
 
@@ -102,12 +115,19 @@ struct run {
     uint64_t files, bytes, bytes_read, bytes_stored, problems;
     unsigned copies_reached, copies_wanted;
 };
+/* Commands record themselves through orchestrator/record.h. started_s 0: now. */
 int catalog_run_begin(struct catalog *c, const struct run *r, uint64_t *ret_id, struct err *e);
+/* All but id, job, kind, policy and started_s; an empty vault or agent leaves what is there. */
 int catalog_run_end(struct catalog *c, uint64_t id, const struct run *r, struct err *e);
+/* One that ended before, as it is. */
+int catalog_run_put(struct catalog *c, const struct run *r, uint64_t *ret_id, struct err *e);
 typedef int catalog_run_fn(void *ctx, const struct run *r);
 /* policy NULL: all. Newest first. */
 int catalog_runs(struct catalog *c, const char *policy, size_t limit, catalog_run_fn *fn, void *ctx,
                  struct err *e);
+/* The newest run of that kind of every policy, by name, in one query that does not go over all runs. */
+int catalog_last_runs(struct catalog *c, const char *kind, catalog_run_fn *fn, void *ctx,
+                      struct err *e);
 
 /* --- snapshots and copies, as last seen -------------------------------------------------------------------------- */
 struct snapshot_row {
@@ -120,12 +140,15 @@ struct snapshot_row {
     bool hold;
     const char *hold_why;
 };
+/* Makes it, or brings it up to date; hold is catalog_hold's. */
 int catalog_snapshot_put(struct catalog *c, const struct snapshot_row *s, struct err *e);
+/* It is gone from the vault (its hold, too). Absent already: 0. */
 int catalog_snapshot_drop(struct catalog *c, const struct id *id, struct err *e);
 typedef int catalog_snapshot_fn(void *ctx, const struct snapshot_row *s);
+/* vault, policy NULL: of all. Newest first. */
 int catalog_snapshots(struct catalog *c, const char *vault, const char *policy, size_t limit,
-                      catalog_snapshot_fn *fn, void *ctx, struct err *e); /* newest first */
-/* The newest whole (state 1, no quarantine) snapshot of every policy, in one query. */
+                      catalog_snapshot_fn *fn, void *ctx, struct err *e);
+/* The newest whole (state 1, no quarantine) snapshot of every policy, by name, in one query that does not go over all of them. */
 int catalog_newest(struct catalog *c, catalog_snapshot_fn *fn, void *ctx, struct err *e);
 
 struct copy_row {
@@ -137,23 +160,39 @@ struct copy_row {
     uint64_t free_bytes, total_bytes, damaged_objects; /* total 0: not known */
     const char *why;
 };
-int catalog_copy_put(struct catalog *c, const struct copy_row *r,
-                     struct err *e); /* current_s is kept where r is not current */
+/* Where r says 0 (generation, seen_s, current_s, total_bytes: not known this time) what was known is kept. A copy whose state is
+ * "current" is current as of seen_s. */
+int catalog_copy_put(struct catalog *c, const struct copy_row *r, struct err *e);
+int catalog_copy_drop(struct catalog *c, const char *vault, const char *place,
+                      struct err *e); /* it is not configured any more */
 typedef int catalog_copy_fn(void *ctx, const struct copy_row *r);
+/* vault NULL: of all. */
 int catalog_copies(struct catalog *c, const char *vault, catalog_copy_fn *fn, void *ctx,
                    struct err *e);
 
 /* --- holds: snapshots that no prune may drop ------------------------------------------------------------------------ */
+struct hold {
+    struct id snapshot;
+    const char *vault, *why, *who;
+    int64_t at_s;
+};
+/* hold false: it may go again (-ERR_ABSENT: it was not held). A hold does not need its snapshot to be known here. */
 int catalog_hold(struct catalog *c, const char *vault, const struct id *snapshot, bool hold,
                  const char *why, const char *who, struct err *e);
+int catalog_hold_put(struct catalog *c, const struct hold *h, struct err *e);
+typedef int catalog_hold_fn(void *ctx, const struct hold *h);
+int catalog_holds(struct catalog *c, const char *vault, catalog_hold_fn *fn, void *ctx,
+                  struct err *e); /* vault NULL: of all */
 
 /* --- media that are carried -------------------------------------------------------------------------------------------- */
 struct medium {
     const char *vault, *place, *label, *where, *who, *note;
-    int64_t at_s; /* of this entry: the register is a history, the newest entry says where it is */
+    int64_t
+        at_s; /* of this entry (0: now): the register is a history, the newest entry of a label says where it is */
 };
 int catalog_medium_put(struct catalog *c, const struct medium *m, struct err *e);
 typedef int catalog_medium_fn(void *ctx, const struct medium *m);
+/* place NULL: of all. Newest first; without history only the newest entry of each (vault, place, label). */
 int catalog_media(struct catalog *c, const char *place, bool history, catalog_medium_fn *fn,
                   void *ctx, struct err *e);
 
@@ -169,17 +208,30 @@ struct alarm {
     unsigned told;
     const char *acked_by, *acked_through;
 };
-/* 1: new; 0: it was open already (text and level are brought up to date). */
+/* 1: new; 0: it was open already (level and texts are brought up to date; with a higher level it counts as not acknowledged and
+ * not told). */
 int catalog_alarm_raise(struct catalog *c, const struct alarm *a, uint64_t *ret_id, struct err *e);
 int catalog_alarm_clear(struct catalog *c, const char *key, int64_t now_s,
                         struct err *e); /* 1: it was open */
+/* One attempt; told and told_s count those that were ok. */
 int catalog_alarm_told(struct catalog *c, uint64_t id, const char *channel, const char *to, bool ok,
                        const char *detail, int64_t now_s, struct err *e);
+/* The first who says so stands. */
 int catalog_alarm_ack(struct catalog *c, uint64_t id, const char *who, const char *through,
                       int64_t now_s, struct err *e);
 typedef int catalog_alarm_fn(void *ctx, const struct alarm *a);
+/* Open ones: highest level first; all: newest first. */
 int catalog_alarms(struct catalog *c, bool open_only, size_t limit, catalog_alarm_fn *fn, void *ctx,
                    struct err *e);
+struct telling {
+    uint64_t alarm;
+    int64_t at_s;
+    const char *channel, *to, *detail;
+    bool ok;
+};
+typedef int catalog_telling_fn(void *ctx, const struct telling *t);
+int catalog_tellings(struct catalog *c, uint64_t alarm, catalog_telling_fn *fn, void *ctx,
+                     struct err *e); /* oldest first */
 
 /* --- small facts ("last-page", "heartbeat", "clock-seen") ------------------------------------------------------------------- */
 int catalog_fact_get(struct catalog *c, const char *key, char *ret, size_t max,
@@ -192,13 +244,26 @@ struct audit_row {
     int64_t at_s;
     const char *who, *action, *object, *result, *detail; /* no secrets, no content */
 };
-/* `who` NULL: the user behind this process (SUDO_USER, login name), or "twofoldd". */
+/* Appends; seq is given. at_s 0: now. `who` NULL: audit_who(). */
 int catalog_audit(struct catalog *c, const struct audit_row *r, struct err *e);
+/* The person behind this process: who logged in (or SUDO_USER) and as whom it runs; "twofoldd" for that program. */
+#define AUDIT_WHO_BYTES 160
+const char *audit_who(char out[AUDIT_WHO_BYTES]);
 typedef int catalog_audit_fn(void *ctx, const struct audit_row *r);
 int catalog_audit_each(struct catalog *c, uint64_t from_seq, size_t limit, catalog_audit_fn *fn,
                        void *ctx, struct err *e);
-/* Walks the chain. *ret_bad_seq: the first row that does not fit (-ERR_DAMAGED). */
+/* Walks the chain. *ret_bad_seq: the first row that does not fit (-ERR_DAMAGED). What is cut off at the end shows only against an
+ * anchor that was noted elsewhere (catalog/export.h). */
 int catalog_audit_verify(struct catalog *c, uint64_t *ret_rows, uint64_t *ret_bad_seq,
                          struct err *e);
+/* The newest row, by which the whole trail before it is known. seq 0: nothing was recorded yet. */
+struct audit_anchor {
+    struct id chain; /* the trail's name, random; zeros: there is none yet */
+    uint64_t seq;
+    struct id hash;
+};
+int catalog_audit_anchor(struct catalog *c, struct audit_anchor *ret, struct err *e);
+int catalog_audit_hash(struct catalog *c, uint64_t seq, struct id *ret,
+                       struct err *e); /* 1: there, 0: not */
 
 #endif
