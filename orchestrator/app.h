@@ -47,6 +47,8 @@ int app_usage(struct app *app, const char *fmt, ...) __attribute__((format(print
  * --passphrase-file F. */
 struct vault_choice {
     const char *vault, *copy, *recovery_file, *passphrase_file;
+    const char *what; /* is done with it, for others who wait: "backup of etc"; NULL: the command */
+    const char *source; /* that is written ("etc/files"), if it is one */
 };
 /* Opens the vault (by configuration, or from the copy alone) and warns about copies with problems. need_recovery: the
  * recovery key is loaded too: from keys/NAME.recovery, else by the recovery object and a passphrase. */

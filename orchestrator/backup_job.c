@@ -6,13 +6,14 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/wire/wire.h"
+#include "orchestrator/have.h"
+#include "orchestrator/idlist.h"
 #include "orchestrator/packer.h"
 #include "orchestrator/session.h"
 #include <stdlib.h>
 
 #define DEDUP_ROTATION 1
 #define CLOCK_SLACK_NS 60000000000 /* a minute */
-#define MAX_REACH_IDS (16u << 20)  /* 16 TiB of chunks in one snapshot */
 
 struct backup {
     struct app *app;
@@ -24,9 +25,8 @@ struct backup {
     char source[MAX_FORMAT_NAME + 1];
     struct data_key key;
     bool have_key, done;
-    struct id *reach;
-    size_t n_reach, cap_reach;
-    uint64_t stored_before;
+    struct have *have;
+    struct idlist *reach;
     struct ui_progress progress;
 };
 
@@ -69,6 +69,7 @@ static int on_progress(struct backup *b, struct rbuf *r, struct err *e)
     p->total_files = m.total_files;
     p->total_bytes = m.total_bytes;
     p->problems = m.problems;
+    have_justified(b->have, m.files, m.bytes);
     p->path = m.path;
     p->path_len = m.path_len;
     show(b);
@@ -89,28 +90,12 @@ static int on_note(struct backup *b, struct rbuf *r, struct err *e)
 /* --- chunks --------------------------------------------------------------------------------------------------------------- */
 static int on_have(struct backup *b, struct rbuf *r, struct err *e)
 {
-    uint64_t n = rb_varint_max(r, MAX_FRAME_IDS);
     struct wbuf w = WBUF_INIT;
-    int rc = 0;
-    wb_varint(&w, n);
-    size_t at = w.len;
-    uint8_t *bits = wb_grow(&w, (n + 7) / 8);
-    if (!bits && n)
-        return no_memory(e);
-    if (n)
-        memset(bits, 0, (n + 7) / 8);
-    for (uint64_t i = 0; rc >= 0 && i < n; i++) {
-        struct id id;
-        rb_id(r, &id);
-        rc = chunkdb_has(b->v->db, &id, true, e);
-        if (rc > 0)
-            w.p[at + i / 8] |= (uint8_t)(1u << (i % 8));
-    }
-    if (rc >= 0)
-        rc = rb_done(r) ? wire_send(session_wire(b->session), FRAME_HAD, &w, NULL, 0, e)
-                        : malformed(e);
+    int rc = have_answer(b->have, r, &w, e);
+    if (rc == 0)
+        rc = wire_send(session_wire(b->session), FRAME_HAD, &w, NULL, 0, e);
     wbuf_free(&w);
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 /* A key id or a chunk id that is taken is never taken again: an agent must not answer for another's data. */
@@ -138,12 +123,7 @@ static int on_put(struct backup *b, struct rbuf *r, struct err *e)
     const uint8_t *sealed = rb_bytes(r, n);
     if (!sealed || r->bad || n <= AEAD_TAG_BYTES || n > MAX_SEALED_BYTES || !b->have_key)
         return malformed(e);
-    /* Only what was asked for and is not there, and once: a second delivery is dropped. */
-    int rc = chunkdb_keep_promise(b->v->db, &ref.id, e);
-    if (rc == 0)
-        rc = chunkdb_is_promised(b->v->db, &ref.id, e) > 0
-                 ? 0
-                 : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that it was not asked for"));
+    int rc = have_take(b->have, &ref.id, e);
     if (rc <= 0)
         return rc;
     return packer_add(b->packer, &ref, sealed, n, e);
@@ -152,24 +132,17 @@ static int on_put(struct backup *b, struct rbuf *r, struct err *e)
 static int on_reach(struct backup *b, struct rbuf *r, struct err *e)
 {
     uint64_t n = rb_varint_max(r, MAX_FRAME_IDS);
-    if (b->n_reach + n > MAX_REACH_IDS)
-        return err_set(e, ERR_LIMIT, _("the snapshot has too many chunks; split the policy"));
-    if (b->n_reach + n > b->cap_reach) {
-        size_t cap = 2 * b->cap_reach + MAX_FRAME_IDS;
-        struct id *grown = realloc(b->reach, cap * sizeof *grown);
-        if (!grown)
-            return no_memory(e);
-        b->reach = grown;
-        b->cap_reach = cap;
+    int rc = 0;
+    for (uint64_t i = 0; rc == 0 && i < n; i++) {
+        struct id id;
+        rb_id(r, &id);
+        if (r->bad)
+            break;
+        rc = have_must(b->have, &id, e);
+        if (rc == 0)
+            rc = idlist_add(b->reach, &id, e);
     }
-    for (uint64_t i = 0; i < n; i++) {
-        struct id *id = &b->reach[b->n_reach];
-        rb_id(r, id);
-        if (b->n_reach > 0 && id_cmp(&b->reach[b->n_reach - 1], id) >= 0)
-            return malformed(e);
-        b->n_reach++;
-    }
-    return rb_done(r) ? 0 : malformed(e);
+    return rc < 0 ? rc : rb_done(r) ? 0 : malformed(e);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------- */
@@ -222,19 +195,60 @@ static void on_transferred(void *ctx, uint64_t bytes)
     show(b);
 }
 
-static int commit(struct backup *b, struct snapshot *s, struct err *e)
+/* What others committed since this run began is the ground for what it commits. */
+static int commit_locked(struct backup *b, struct snapshot *s, const struct id *ids, size_t n,
+                         struct err *e)
 {
-    b->progress.phase = N_("committing");
-    show(b);
-    int rc = publish_index(b->v, b->fanout, e);
+    int rc = publish_check(b->v, b->job->take_over, e);
     if (rc == 0)
-        rc = publish_snapshot(b->v, b->fanout, b->source, s, b->reach, b->n_reach,
-                              &b->job->snapshot, e);
+        rc = publish_index(b->v, b->fanout, e);
+    if (rc == 0)
+        rc = publish_snapshot(b->v, b->fanout, b->source, s, ids, n, &b->job->snapshot, e);
     if (rc == 0)
         rc = publish_head(b->v, b->fanout, true, on_transferred, b, &b->job->published, e);
-    if (rc == 0 && b->job->published.n_current < b->job->conf->min_copies)
-        rc = err_set(e, ERR_FAILED, _("the backup is in %zu of at least %u copies"),
-                     b->job->published.n_current, b->job->conf->min_copies);
+    return rc;
+}
+
+static bool any_current(const struct vault *v)
+{
+    bool current = v->n_tips == 0;
+    for (size_t i = 0; i < v->n_copies; i++)
+        current |= v->copies[i].state == COPY_CURRENT;
+    return current;
+}
+
+static int commit(struct backup *b, struct snapshot *s, struct err *e)
+{
+    struct published *p = &b->job->published, before = { 0 };
+    const struct id *ids = NULL;
+    size_t n = 0;
+    struct err why = ERR_INIT;
+    b->progress.phase = N_("committing");
+    show(b);
+    int rc = idlist_finish(b->reach, &ids, &n, e);
+    /* Where every copy has something to catch up on, that is not done while others wait for the lock. */
+    if (rc == 0 && !any_current(b->v))
+        publish_replicate(b->v, b->fanout, b->job->take_over, on_transferred, b, &before, NULL);
+    if (rc == 0)
+        rc = vault_lock(b->v, e);
+    if (rc < 0)
+        return rc;
+    rc = commit_locked(b, s, ids, n, e);
+    vault_unlock(b->v);
+    if (rc < 0)
+        return rc;
+    /* It is committed; what cannot be caught up now is said, and done later. */
+    for (size_t i = 0; i < b->v->n_copies; i++) {
+        p->caught_up[i].objects += before.caught_up[i].objects;
+        p->caught_up[i].bytes += before.caught_up[i].bytes;
+    }
+    if (publish_replicate(b->v, b->fanout, b->job->take_over, on_transferred, b, p, &why) < 0)
+        for (size_t i = 0; i < b->v->n_copies; i++)
+            if (!p->current[i] && !p->problem[i].code)
+                p->problem[i] = why;
+    if (p->n_current < b->job->conf->min_copies)
+        rc = err_set(e, ERR_FAILED, _("the backup is in %zu of at least %u copies"), p->n_current,
+                     b->job->conf->min_copies);
     return rc;
 }
 
@@ -364,15 +378,43 @@ static int start_fanout(struct backup *b, struct err *e)
     return fanout_new(stores, b->v->n_copies, &b->fanout, e);
 }
 
+/* What the agent may build on must stay from now on: said under the lock, so that nobody takes it away in between. */
+static int offer_live(struct backup *b, struct err *e)
+{
+    const struct source_list *l = vault_list(b->v, b->source);
+    int rc = 0;
+    for (size_t i = 0; l && rc == 0 && i < l->n; i++)
+        rc = presence_offer(b->v->presence, &l->snaps[i].ref.id, 1, e);
+    return rc;
+}
+
+static int begin(struct backup *b, struct err *e)
+{
+    int rc = vault_claim(b->v, b->source, e);
+    if (rc == 0)
+        rc = vault_lock(b->v, e);
+    if (rc < 0)
+        return rc;
+    rc = publish_begin(b->v, b->job->take_over, e);
+    if (rc == 0)
+        rc = offer_live(b, e);
+    vault_unlock(b->v);
+    return rc;
+}
+
 static int prepare(struct backup *b, struct err *e)
 {
-    int rc = publish_begin(b->v, b->job->take_over, e);
+    int rc = begin(b, e);
     if (rc == 0)
         rc = start_fanout(b, e);
     if (rc == 0)
         rc = publish_settle(b->v, b->fanout, e);
     if (rc == 0)
         rc = packer_new(b->v, b->fanout, &b->packer, e);
+    if (rc == 0)
+        rc = have_new(b->v, &b->have, e);
+    if (rc == 0)
+        rc = idlist_new(b->v->state_dir, &b->reach, e);
     return rc;
 }
 
@@ -381,7 +423,6 @@ int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struc
     struct backup b = { .app = app, .v = v, .job = j };
     source_name(j->policy->name, b.source);
     j->started_ms = b.progress.started_ms = sys_monotonic_ms();
-    chunkdb_forget_promises(v->db);
     int rc = prepare(&b, e);
     if (rc == 0)
         rc = session_start(app, j->policy->agent, &b.session, e);
@@ -398,7 +439,8 @@ int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struc
         if (fanout_stuck(b.fanout, i))
             v->copies[i].store = NULL; /* its writer still sits in it */
     fanout_free(b.fanout);
-    free(b.reach);
+    have_free(b.have);
+    idlist_free(b.reach);
     j->ended_ms = sys_monotonic_ms();
     return rc;
 }

@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/backup_job.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 struct options {
@@ -100,7 +101,10 @@ static int backup_one(struct app *app, const char *name, const struct options *o
     struct vault *v = NULL;
     struct backup_job j;
     struct err e = ERR_INIT;
+    char what[2 * MAX_NAME], source[MAX_FORMAT_NAME + 1];
     int rc = policy_load(&app->paths, name, &p, &e), status;
+    snprintf(what, sizeof what, _("backup of %.64s"), name);
+    source_name(name, source);
     for (int attempt = 0; rc == 0 && attempt < 2; attempt++) {
         vault_conf_free(conf);
         vault_close(v);
@@ -108,7 +112,7 @@ static int backup_one(struct app *app, const char *name, const struct options *o
         v = NULL;
         rc = vault_conf_load(&app->paths, p->vault[0] ? p->vault : NULL, &conf, &e);
         if (rc == 0) {
-            struct vault_choice c = { .vault = conf->name };
+            struct vault_choice c = { .vault = conf->name, .what = what, .source = source };
             rc = app_open_vault(app, &c, true, false, &v, &e);
         }
         if (rc == 0)

@@ -58,15 +58,17 @@ static int replicate(struct app *app, const struct vault_choice *choice, bool ta
         err_set(e, ERR_ABSENT, _("nothing has been backed up yet"));
         rc = err_next(e, _("run: twofold backup POLICY"));
     }
-    if (rc == 0)
+    if (rc == 0 && (rc = vault_lock(v, e)) == 0) {
         rc = publish_begin(v, take_over, e);
+        vault_unlock(v);
+    }
     for (size_t i = 0; rc == 0 && i < v->n_copies; i++)
         if (v->copies[i].state == COPY_CURRENT || v->copies[i].state == COPY_BEHIND)
             stores[i] = v->copies[i].store;
     if (rc == 0)
         rc = fanout_new(stores, v->n_copies, &f, e);
     if (rc == 0)
-        rc = publish_head(v, f, false, on_transferred, &s, &p, e);
+        rc = publish_replicate(v, f, take_over, on_transferred, &s, &p, e);
     ui_progress_end(&app->ui);
     if (rc == 0)
         *ret_status = print_result(app, v, &p);

@@ -77,17 +77,28 @@ static void warn_about_copies(struct app *app, const struct vault *v)
                 v->n_tips);
 }
 
-int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret,
-                       struct err *e)
+static int open_configured(struct app *app, const struct vault_choice *c, bool write,
+                           struct vault **ret, struct err *e)
 {
     struct vault_conf *conf = NULL;
-    int rc = vault_conf_load(&app->paths, name, &conf, e);
+    int rc = vault_conf_load(&app->paths, c->vault, &conf, e);
     if (rc == 0) {
-        struct vault_open_options o = { .paths = &app->paths, .conf = conf, .write = write };
+        struct vault_open_options o = { .paths = &app->paths,
+                                        .conf = conf,
+                                        .write = write,
+                                        .what = c->what ? c->what : app->ui.command,
+                                        .source = c->source };
         rc = vault_open(&o, ret, e);
     }
     vault_conf_free(conf);
     return rc;
+}
+
+int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret,
+                       struct err *e)
+{
+    struct vault_choice c = { .vault = name };
+    return open_configured(app, &c, write, ret, e);
 }
 
 /* --- the recovery key -------------------------------------------------------------------------------- */
@@ -236,7 +247,7 @@ int app_open_vault(struct app *app, const struct vault_choice *c, bool write, bo
     if (c->copy)
         rc = open_from_copy(app, c, &v, e);
     else
-        rc = open_vault_quietly(app, c->vault, write, &v, e);
+        rc = open_configured(app, c, write, &v, e);
     if (rc < 0 || !v)
         return rc;
     warn_about_copies(app, v);

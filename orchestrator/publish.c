@@ -2,6 +2,7 @@
 #include "orchestrator/publish_internal.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,19 +11,33 @@ static int no_memory(struct err *e)
     return err_set(e, ERR_NOMEM, _("no memory"));
 }
 
+int seal_object(struct vault *v, enum object_type type, const struct wbuf *plain, struct wbuf *out,
+                struct object_ref *ret, struct err *e)
+{
+    if (plain->failed)
+        return no_memory(e);
+    int rc = envelope_seal(&v->keys, type, plain->p, plain->len, out, e);
+    if (rc == 0) {
+        sha256_of(out->p, out->len, &ret->id);
+        ret->len = out->len;
+    }
+    return rc;
+}
+
+static int queue(struct fanout *f, enum object_type type, const struct object_ref *ref,
+                 struct wbuf *obj, struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    return fanout_put(f, outgoing_bytes(object_name(type, &ref->id, name), obj), FANOUT_ALL, e);
+}
+
 int put_object(struct vault *v, struct fanout *f, enum object_type type, const struct wbuf *plain,
                struct object_ref *ret, struct err *e)
 {
     struct wbuf obj = WBUF_INIT;
-    char name[MAX_OBJECT_NAME];
-    if (plain->failed)
-        return no_memory(e);
-    int rc = envelope_seal(&v->keys, type, plain->p, plain->len, &obj, e);
-    if (rc == 0) {
-        sha256_of(obj.p, obj.len, &ret->id);
-        ret->len = obj.len;
-        rc = fanout_put(f, outgoing_bytes(object_name(type, &ret->id, name), &obj), FANOUT_ALL, e);
-    }
+    int rc = seal_object(v, type, plain, &obj, ret, e);
+    if (rc == 0)
+        rc = queue(f, type, ret, &obj, e);
     wbuf_free(&obj);
     return rc;
 }
@@ -73,42 +88,53 @@ static int check_seen(const struct vault *v, struct err *e)
         _("find out who put the copies back; to go on from what they show, run it again with --take-over"));
 }
 
-int publish_begin(struct vault *v, bool take_over, struct err *e)
+int publish_check(const struct vault *v, bool take_over, struct err *e)
 {
     int rc = take_over ? 0 : check_writer(v, e);
-    if (rc == 0 && !take_over)
-        rc = check_seen(v, e);
+    return rc < 0 || take_over ? rc : check_seen(v, e);
+}
+
+static int is_other_writer(void *ctx, const struct presence_info *s, struct err *e)
+{
+    const struct vault *v = ctx;
+    (void)e;
+    return s->writes && s->id != presence_id(v->presence);
+}
+
+int publish_begin(struct vault *v, bool take_over, struct err *e)
+{
+    assert(v->lock_fd >=
+           0); /* whoever begins to write takes the lock first, so nobody begins while this looks */
+    int rc = publish_check(v, take_over, e);
+    if (rc < 0)
+        return rc;
+    rc = presence_each(v->sessions_dir, is_other_writer, v, e);
     for (size_t i = 0; rc == 0 && i < v->n_copies; i++)
         if (v->copies[i].state == COPY_CURRENT || v->copies[i].state == COPY_BEHIND)
             store_sweep_tmp(v->copies[i].store, NULL);
-    return rc;
-}
-
-/* --- the data keys of pending packs -------------------------------------------------------------------------------- */
-/* No head names them yet, so they are remembered here: a pack is worth nothing without the key of its chunks. */
-struct pending_keys {
-    struct data_key keys[MAX_PENDING_KEYS];
-    size_t n;
-};
-
-static int load_pending_keys(struct vault *v, struct pending_keys *p, struct err *e)
-{
-    int rc = chunkdb_get_meta(v->db, "pending-keys", p->keys, sizeof p->keys, e);
-    p->n = rc > 0 ? (size_t)rc / sizeof *p->keys : 0;
     return rc < 0 ? rc : 0;
 }
 
-static int remember_key(struct vault *v, const struct data_key *k, struct err *e)
+/* --- the data keys of pending packs -------------------------------------------------------------------------------- */
+/* No head names them yet: a pack is worth nothing without the key of its chunks. */
+struct pending_keys {
+    struct data_key *keys;
+    size_t n;
+};
+
+static int collect_key(void *ctx, bool own, const struct data_key *k, const struct object_ref *ref,
+                       struct err *e)
 {
-    struct pending_keys p;
-    int rc = load_pending_keys(v, &p, e);
-    for (size_t i = 0; rc == 0 && i < p.n; i++)
-        if (id_eq(&p.keys[i].id, &k->id))
-            return 0;
-    if (rc == 0 && p.n == MAX_PENDING_KEYS) /* the packs of the oldest will be dropped */
-        memmove(p.keys, p.keys + 1, --p.n * sizeof *p.keys);
-    p.keys[p.n++] = *k;
-    return rc < 0 ? rc : chunkdb_set_meta(v->db, "pending-keys", p.keys, p.n * sizeof *p.keys, e);
+    struct pending_keys *p = ctx;
+    (void)ref;
+    if (!own)
+        return 0;
+    struct data_key *grown = realloc(p->keys, (p->n + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(e);
+    p->keys = grown;
+    grown[p->n++] = *k;
+    return 0;
 }
 
 static bool key_is_known(const struct vault *v, const struct id *id)
@@ -146,12 +172,6 @@ struct pending_list {
     struct object_ref *refs;
     size_t n;
 };
-
-static int collect_pending(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
-{
-    struct pending_list *l = ctx;
-    return pending ? add_ref(&l->refs, &l->n, pack, e) : 0;
-}
 
 static bool any_alive(const struct vault *v, struct fanout *f)
 {
@@ -241,37 +261,53 @@ static int settle_lost_keys(struct vault *v, struct err *e)
 int publish_settle(struct vault *v, struct fanout *f, struct err *e)
 {
     struct pending_list l = { 0 };
-    struct pending_keys keys;
-    int rc = load_pending_keys(v, &keys, e);
+    struct pending_keys keys = { 0 };
+    int rc = chunkdb_adopt_dead(v->db, sys_realtime_s(), e);
+    if (rc >= 0)
+        rc = chunkdb_each_pending_key(v->db, collect_key, &keys, e);
     if (rc == 0)
-        rc = chunkdb_each_pack(v->db, collect_pending, &l, e);
+        rc = chunkdb_each_own(v->db, collect_any, &l, e);
     for (size_t i = 0; rc == 0 && i < l.n; i++)
         rc = settle_pack(v, f, &l.refs[i], &keys, e);
     free(l.refs);
+    free(keys.keys);
     return rc < 0 ? rc : settle_lost_keys(v, e);
 }
 
 /* --- keys and index ------------------------------------------------------------------------------------------------- */
+/* Noted before it is put: what nobody has noted may be taken for litter. */
 int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, struct err *e)
 {
     struct key_set one = { .keys = (struct data_key *)k, .n = 1 };
+    struct wbuf plain = WBUF_INIT, obj = WBUF_INIT;
+    struct object_ref ref;
+    key_set_write(&plain, &one);
+    int rc = seal_object(v, OBJECT_KEYS, &plain, &obj, &ref, e);
+    if (rc == 0)
+        rc = vault_add_own_key(v, k, &ref, e);
+    if (rc == 0)
+        rc = queue(f, OBJECT_KEYS, &ref, &obj, e);
+    wbuf_free(&plain);
+    wbuf_free(&obj);
+    return rc;
+}
+
+/* Once there are many keys objects they are put together. */
+static int join_keys(struct vault *v, struct fanout *f, struct err *e)
+{
     struct wbuf plain = WBUF_INIT;
     struct object_ref ref;
-    int rc = remember_key(v, k, e); /* before the first pack that needs it */
+    if (v->state->n_keys < MAX_LOOSE_OBJECTS || v->n_lost_keys > 0)
+        return 0;
+    key_set_write(&plain, v->data_keys);
+    int rc = put_object(v, f, OBJECT_KEYS, &plain, &ref, e);
+    wbuf_free(&plain);
     if (rc < 0)
         return rc;
-    struct data_key *grown = realloc(v->data_keys->keys, (v->data_keys->n + 1) * sizeof *grown);
-    if (!grown)
-        return no_memory(e);
-    v->data_keys->keys = grown;
-    grown[v->data_keys->n++] = *k;
-    bool together = v->state->n_keys >= MAX_LOOSE_OBJECTS && v->n_lost_keys == 0;
-    key_set_write(&plain, together ? v->data_keys : &one);
-    rc = put_object(v, f, OBJECT_KEYS, &plain, &ref, e);
-    wbuf_free(&plain);
-    if (together)
-        v->state->n_keys = 0;
-    return rc < 0 ? rc : add_ref(&v->state->keys, &v->state->n_keys, &ref, e);
+    v->state->n_keys = 0;
+    for (size_t i = 0; i < v->data_keys->n; i++)
+        v->key_objects[i] = ref.id;
+    return add_ref(&v->state->keys, &v->state->n_keys, &ref, e);
 }
 
 struct index_build {
@@ -287,11 +323,6 @@ static int want_pack(void *ctx, const struct object_ref *pack, bool pending, str
     struct index_build *b = ctx;
     (void)pending;
     return add_ref(&b->packs, &b->n, pack, e);
-}
-
-static int want_pending(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
-{
-    return pending ? want_pack(ctx, pack, pending, e) : 0;
 }
 
 /* One index object of the packs [from, to). */
@@ -360,7 +391,11 @@ static int merge_small(struct index_build *b, struct err *e)
 int publish_index(struct vault *v, struct fanout *f, struct err *e)
 {
     struct index_build b = { .v = v, .f = f };
-    int rc = chunkdb_each_pack(v->db, want_pending, &b, e);
+    assert(v->lock_fd >= 0);
+    v->dirty = true;
+    int rc = join_keys(v, f, e);
+    if (rc == 0)
+        rc = chunkdb_each_own(v->db, want_pack, &b, e);
     if (rc == 0 && (b.n > 0 || v->n_lost_index > 0)) {
         b.w = index_writer_new();
         rc = b.w ? merge_small(&b, e) : no_memory(e);
@@ -376,7 +411,7 @@ int publish_index(struct vault *v, struct fanout *f, struct err *e)
 static int check_reach(struct vault *v, const struct id *ids, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
-        int rc = chunkdb_has(v->db, &ids[i], false, e);
+        int rc = chunkdb_has(v->db, &ids[i], e);
         if (rc < 0)
             return rc;
         if (rc == 0) {
@@ -483,31 +518,16 @@ static int put_reach_whole(struct vault *v, struct fanout *f, const struct id *i
 }
 
 /* --- the snapshot ------------------------------------------------------------------------------------------------------- */
-static struct source_list *list_of(struct vault *v, const char *source, struct err *e)
-{
-    for (size_t i = 0; i < v->n_lists; i++)
-        if (strcmp(v->lists[i]->source, source) == 0)
-            return v->lists[i];
-    struct source_list *l = calloc(1, sizeof *l);
-    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) *
-                                                       sizeof(struct source_list *)); /* NOLINT */
-    if (grown)
-        v->lists = grown;
-    if (!l || !grown || !(l->source = strdup(source))) {
-        source_list_free(l);
-        no_memory(e);
-        return NULL;
-    }
-    return v->lists[v->n_lists++] = l;
-}
-
 int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s,
                      const struct id *ids, size_t n, struct id *ret_id, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
-    struct source_list *l = list_of(v, source, e);
-    if (!l)
+    size_t at;
+    assert(v->lock_fd >= 0);
+    v->dirty = true;
+    if (vault_list_at(v, source, &at, e) < 0)
         return -ERR_NOMEM;
+    struct source_list *l = v->lists[at];
     /* A clock that went back must not make this one older than the last. */
     if (l->n && s->received_ns <= l->snaps[l->n - 1].received_ns)
         s->received_ns = l->snaps[l->n - 1].received_ns + 1;
@@ -530,6 +550,7 @@ int publish_snapshot(struct vault *v, struct fanout *f, const char *source, stru
         return no_memory(e);
     l->snaps = grown;
     l->snaps[l->n++] = ref;
+    v->list_objects[at] = (struct id){ 0 };
     *ret_id = ref.ref.id;
     return 0;
 }

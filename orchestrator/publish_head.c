@@ -2,6 +2,7 @@
 #include "orchestrator/publish_internal.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,25 +112,14 @@ static int choose_epoch(struct vault *v, struct head *h, struct err *e)
 }
 
 /* --- lists --------------------------------------------------------------------------------------------------------------- */
-static const struct object_ref *unchanged_list(const struct vault *v, const struct source_list *l)
+/* The object that says what the list says, if there is one. Sealing is salted: the same list again would have another name. */
+static const struct object_ref *unchanged_list(const struct vault *v, size_t at)
 {
-    struct wbuf was = WBUF_INIT, is = WBUF_INIT;
-    const struct object_ref *ref = NULL;
-    if (v->n_tips != 1)
-        return NULL;
-    for (size_t i = 0; i < v->tips[0].head->n_lists; i++)
-        if (strcmp(v->tips[0].head->lists[i].source, l->source) == 0)
-            ref = &v->tips[0].head->lists[i].ref;
-    /* Sealing is salted, so the same list has another name each time: compare what is inside. */
-    if (ref) {
-        source_list_write(&is, l);
-        if (vault_open_object((struct vault *)v, OBJECT_LIST, ref, &was, NULL) < 0 || is.failed ||
-            was.len != is.len || memcmp(was.p, is.p, is.len) != 0)
-            ref = NULL;
-    }
-    wbuf_free(&was);
-    wbuf_free(&is);
-    return ref;
+    for (size_t t = 0; t < v->n_tips && !id_is_zero(&v->list_objects[at]); t++)
+        for (size_t i = 0; i < v->tips[t].head->n_lists; i++)
+            if (id_eq(&v->tips[t].head->lists[i].ref.id, &v->list_objects[at]))
+                return &v->tips[t].head->lists[i].ref;
+    return NULL;
 }
 
 static int by_source(const void *a, const void *b)
@@ -144,7 +134,7 @@ static int put_lists(struct vault *v, struct fanout *f, struct head *h, struct e
         return no_memory(e);
     for (size_t i = 0; i < v->n_lists; i++) {
         struct head_list *hl = &h->lists[h->n_lists];
-        const struct object_ref *same = unchanged_list(v, v->lists[i]);
+        const struct object_ref *same = unchanged_list(v, i);
         struct wbuf plain = WBUF_INIT;
         int rc = 0;
         if (same) {
@@ -156,6 +146,7 @@ static int put_lists(struct vault *v, struct fanout *f, struct head *h, struct e
         }
         if (rc < 0)
             return rc;
+        v->list_objects[i] = hl->ref.id;
         hl->source = strdup(v->lists[i]->source);
         if (!hl->source)
             return no_memory(e);
@@ -306,23 +297,32 @@ static int give_head(struct vault *v, size_t i, const struct wbuf *obj, transfer
     return remember_copy(v, c, e);
 }
 
-static void give_heads(struct vault *v, struct fanout *f, const struct wbuf *obj,
+/* Why nothing is tried with a copy; NULL: it may be. */
+static const struct err *hopeless(const struct vault *v, struct fanout *f, size_t i)
+{
+    return reachable(&v->copies[i]) ? fanout_error(f, i) : &v->copies[i].problem;
+}
+
+static void give_heads(struct vault *v, struct fanout *f, const struct wbuf *obj, bool leave_behind,
                        transferred_fn *fn, void *ctx, struct published *ret)
 {
     /* Those that lack nothing first: the backup is safe there before anything else is tried. */
     for (int behind = 0; behind < 2; behind++)
         for (size_t i = 0; i < v->n_copies; i++) {
             struct copy *c = &v->copies[i];
-            const struct err *why = fanout_error(f, i);
+            const struct err *why = hopeless(v, f, i);
             if (ret->current[i] || ret->problem[i].code)
                 continue;
-            if (!reachable(c))
-                ret->problem[i] = c->problem;
-            else if (why)
+            if (why)
                 ret->problem[i] = *why;
+            else if (behind && leave_behind && ret->n_current > 0)
+                continue; /* for publish_replicate */
             else if ((c->state == COPY_CURRENT) == !behind)
                 give_head(v, i, obj, fn, ctx, ret, &ret->problem[i]);
         }
+    for (size_t i = 0; i < v->n_copies; i++)
+        if (!ret->current[i] && v->copies[i].state == COPY_CURRENT)
+            v->copies[i].state = COPY_BEHIND;
 }
 
 /* The new head becomes the only tip. */
@@ -330,6 +330,7 @@ static void adopt_tip(struct vault *v, struct head *h, const struct wbuf *obj)
 {
     for (size_t i = 0; i < v->n_tips; i++)
         head_free(v->tips[i].head);
+    v->state->generation = h->generation;
     v->tips[0] = (struct tip){ .head = h, .len = obj->len };
     sha256_of(obj->p, obj->len, &v->tips[0].id);
     v->n_tips = 1;
@@ -350,12 +351,16 @@ static int remember_head(struct vault *v, struct err *e)
         uint64_t generation;
         struct id head;
     } seen = { v->tips[0].head->generation, v->tips[0].id };
+    v->seen_generation = seen.generation;
+    v->seen_head = seen.head;
     int rc = chunkdb_set_meta(v->db, "head-seen", &seen, sizeof seen, e);
     if (rc == 0)
         rc = chunkdb_commit_index(v->db, e);
-    return rc < 0 ? rc
-                  : chunkdb_set_meta(v->db, "pending-keys", "", 0,
-                                     e); /* nothing is pending any more */
+    if (rc == 0)
+        rc = chunkdb_forget_own_keys(v->db, e);
+    v->n_own_keys = 0;
+    /* What this head no longer names is not there any more, for whoever asks. */
+    return rc < 0 ? rc : vault_resync(v, e);
 }
 
 /* The head that is there already, for copies that lack it. */
@@ -401,18 +406,26 @@ static int new_head(struct vault *v, struct fanout *f, struct wbuf *obj, struct 
     return intend_head(v, e);
 }
 
-int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx,
-                 struct published *ret, struct err *e)
+/* Whoever asks next looks at the copies again. */
+static void doubt_copies(struct vault *v)
+{
+    v->dirty = true;
+    for (size_t i = 0; i < v->n_copies; i++)
+        v->copies[i].head = (struct id){ 0 };
+}
+
+static int put_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx,
+                    struct published *ret, struct err *e)
 {
     struct wbuf obj = WBUF_INIT;
-    memset(ret, 0, sizeof *ret);
+    bool leave_behind = changed;
     changed |= v->n_tips > 1;
     if (!changed && v->n_tips == 0)
         return 0;
     int rc = changed ? new_head(v, f, &obj, e) : same_head(v, &obj, e);
     if (rc < 0)
         goto out;
-    give_heads(v, f, &obj, fn, ctx, ret);
+    give_heads(v, f, &obj, leave_behind, fn, ctx, ret);
     ret->generation = v->tips[0].head->generation;
     if (ret->n_current > 0)
         rc = changed ? remember_head(v, e) : 0;
@@ -422,7 +435,54 @@ int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn
                 *e = ret->problem[i];
             rc = -(int)ret->problem[i].code;
         }
+    if (ret->n_current > 0)
+        v->dirty = false;
+    else
+        doubt_copies(v);
 out:
     wbuf_free(&obj);
+    return rc;
+}
+
+int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn *fn, void *ctx,
+                 struct published *ret, struct err *e)
+{
+    assert(v->lock_fd >= 0);
+    memset(ret, 0, sizeof *ret);
+    return put_head(v, f, changed, fn, ctx, ret, e);
+}
+
+/* --- copies that are behind ----------------------------------------------------------------------------------------- */
+/* Most of it, without the lock; what is committed meanwhile comes with it. Returns how many are worth another look. */
+static size_t catch_up_all(struct vault *v, struct fanout *f, transferred_fn *fn, void *ctx,
+                           struct published *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_copies; i++) {
+        const struct err *why = hopeless(v, f, i);
+        if (ret->current[i] || ret->problem[i].code)
+            continue;
+        if (why)
+            ret->problem[i] = *why;
+        else if (v->copies[i].state == COPY_CURRENT ||
+                 transfer_catch_up(v, i, fn, ctx, &ret->caught_up[i], &ret->problem[i]) == 0)
+            n++;
+    }
+    return n;
+}
+
+int publish_replicate(struct vault *v, struct fanout *f, bool take_over, transferred_fn *fn,
+                      void *ctx, struct published *ret, struct err *e)
+{
+    assert(v->lock_fd < 0);
+    if (catch_up_all(v, f, fn, ctx, ret) == 0)
+        return 0;
+    int rc = vault_lock(v, e);
+    if (rc < 0)
+        return rc;
+    rc = publish_check(v, take_over, e);
+    if (rc == 0)
+        rc = put_head(v, f, false, fn, ctx, ret, e);
+    vault_unlock(v);
     return rc;
 }

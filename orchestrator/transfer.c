@@ -394,7 +394,9 @@ int transfer_catch_up(struct vault *v, size_t at, transferred_fn *fn, void *ctx,
     if (rc == 0)
         rc = transfer_each_reached(v, bring_missing, &c, e);
     listing_free(c.packs);
-    if (ret)
-        *ret = c.done;
+    if (ret) {
+        ret->objects += c.done.objects;
+        ret->bytes += c.done.bytes;
+    }
     return rc;
 }

@@ -28,7 +28,7 @@ size_t listing_count(const struct listing *l);
 void listing_free(struct listing *l);
 
 /* Rule 5: brings everything that the state reaches and copy `at` lacks; not the head. fn (may be NULL) is told of each
- * object that was copied. */
+ * object that was copied; `ret` is added to. */
 typedef void transferred_fn(void *ctx, uint64_t bytes);
 struct caught_up {
     uint64_t objects, bytes;

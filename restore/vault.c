@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "restore/vault_internal.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@ static struct vault *vault_new(const char *name)
     struct vault *v = calloc(1, sizeof *v);
     if (!v)
         return NULL;
-    v->lock_fd = -1;
+    v->lock_fd = v->source_fd = -1;
     v->name = strdup(name);
     if (!v->name) {
         free(v);
@@ -35,16 +36,21 @@ void vault_close(struct vault *v)
         return;
     for (size_t i = 0; i < v->n_copies; i++)
         copy_done(&v->copies[i]);
-    for (size_t i = 0; i < v->n_tips; i++)
-        head_free(v->tips[i].head);
+    drop_tips(v);
     for (size_t i = 0; i < v->n_lists; i++)
         source_list_free(v->lists[i]);
     free(v->lists);
+    free(v->list_objects);
     head_free(v->state);
     key_set_free(v->data_keys);
+    free(v->key_objects);
+    free(v->own_keys);
     chunkdb_close(v->db);
     vault_keys_done(&v->keys);
-    sys_close_quiet(v->lock_fd);
+    vault_unlock(v);
+    sys_close_quiet(v->source_fd);
+    presence_end(v->presence);
+    free(v->sessions_dir);
     free(v->state_dir);
     free(v->name);
     free(v);
@@ -108,19 +114,32 @@ static int read_copy(struct vault *v, struct copy *c, struct err *e)
     return rc;
 }
 
-static void open_copy(struct vault *v, struct copy *c, bool write)
+void look_at_copy(struct vault *v, struct copy *c)
 {
     struct err e = ERR_INIT;
-    int rc = 0;
-    if (!c->store)
-        rc = store_open(c->url, write ? 0 : STORE_READ_ONLY, &c->store, &e);
-    if (rc == 0)
-        rc = read_copy(v, c, &e);
+    c->generation = 0;
+    c->head = (struct id){ 0 };
+    c->bad_heads = 0;
+    c->state = COPY_BEHIND; /* until they are judged */
+    err_clear(&c->problem);
+    int rc = read_copy(v, c, &e);
     if (rc < 0)
         copy_fails(c, rc, &e);
 }
 
-static int none_readable(struct vault *v, struct err *e)
+static void open_copy(struct vault *v, struct copy *c)
+{
+    struct err e = ERR_INIT;
+    int rc = 0;
+    if (!c->store)
+        rc = store_open(c->url, v->writes ? 0 : STORE_READ_ONLY, &c->store, &e);
+    if (rc < 0)
+        copy_fails(c, rc, &e);
+    else
+        look_at_copy(v, c);
+}
+
+int none_readable(struct vault *v, struct err *e)
 {
     for (size_t i = 0; i < v->n_copies; i++)
         if (v->copies[i].state != COPY_AWAY && v->copies[i].state != COPY_WRONG)
@@ -130,8 +149,7 @@ static int none_readable(struct vault *v, struct err *e)
     return err_wrap(e, _("vault \"%s\": no copy can be read"), v->name);
 }
 
-/* What this orchestrator has seen: a copy, or all of them, that now show less were rolled back. */
-static int check_rollback(struct vault *v, struct err *e)
+int check_rollback(struct vault *v, struct err *e)
 {
     struct {
         uint64_t generation;
@@ -157,8 +175,9 @@ static int check_rollback(struct vault *v, struct err *e)
 
 /* A reader has a cache of its own, and goes on without the facts where they cannot be had: a full disk here must not stop a
  * restore. */
-static int open_db(struct vault *v, bool write, struct err *e)
+static int open_db(struct vault *v, struct err *e)
 {
+    bool write = v->writes;
     char *index = NULL, *facts = NULL;
     if (asprintf(&index, "%s/index.db", v->state_dir) < 0 ||
         asprintf(&facts, "%s/facts.db", v->state_dir) < 0)
@@ -176,29 +195,32 @@ static int open_db(struct vault *v, bool write, struct err *e)
 
 static int open_state_dir(struct vault *v, const struct vault_open_options *o, struct err *e)
 {
-    char hex[ID_HEX_BYTES], *path = NULL;
+    char hex[ID_HEX_BYTES];
     id_hex(&v->keys.vault_id, hex);
     if (asprintf(&v->state_dir, "%s/%.16s", o->paths->state_dir, hex) < 0) {
         v->state_dir = NULL;
         return err_set(e, ERR_NOMEM, _("no memory"));
     }
-    int rc = sys_mkdir_p(v->state_dir, 0700, e);
-    if (rc == 0 && o->write) {
-        if (asprintf(&path, "%s/lock", v->state_dir) < 0)
-            return err_set(e, ERR_NOMEM, _("no memory"));
-        v->lock_fd = sys_lock_file(path, e);
-        free(path);
-        if (v->lock_fd < 0) {
-            rc = v->lock_fd;
-            v->lock_fd = -1;
-            if (rc == -ERR_BUSY) {
-                err_set(e, ERR_BUSY, _("another twofold is writing to vault \"%s\""), v->name);
-                err_next(e, _("wait until it has ended, then run this again"));
-            }
-            return rc;
-        }
+    if (asprintf(&v->sessions_dir, "%s/sessions", v->state_dir) < 0) {
+        v->sessions_dir = NULL;
+        return err_set(e, ERR_NOMEM, _("no memory"));
     }
-    return rc < 0 ? rc : open_db(v, o->write, e);
+    int rc = sys_mkdir_p(v->state_dir, 0700, e);
+    if (rc < 0)
+        return rc;
+    /* Before a head is read: what it reaches stays from then on. A reader goes without where it must. */
+    rc = presence_begin(v->sessions_dir, o->write,
+                        o->what ? o->what : program_invocation_short_name, &v->presence, e);
+    if (rc < 0 && !o->write) {
+        err_clear(e);
+        rc = 0;
+    }
+    return rc;
+}
+
+static bool session_lives(void *ctx, uint64_t session)
+{
+    return presence_is_live(((struct vault *)ctx)->sessions_dir, session);
 }
 
 /* In a file of its own, so that the index cache may be thrown away without this becoming another orchestrator. */
@@ -239,27 +261,63 @@ static int load_keys(struct vault *v, const struct vault_open_options *o, struct
     return rc < 0 ? err_wrap(e, _("operational key of vault \"%s\""), c->name) : 0;
 }
 
-static int open_all(struct vault *v, const struct vault_open_options *o, struct err *e)
+/* A copy may take long to answer, or not to: that keeps nobody waiting for the lock. */
+static int open_copies(struct vault *v, struct err *e)
 {
-    int rc = load_keys(v, o, e);
-    for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
-        rc = add_copy(v, o->conf->copies[i].place, o->conf->copies[i].url, e);
+    for (size_t i = 0; i < v->n_copies; i++)
+        open_copy(v, &v->copies[i]);
+    int rc = none_readable(v, e);
     if (rc == 0)
-        rc = open_state_dir(v, o, e);
+        judge_copies(v);
+    return rc;
+}
+
+static int open_for_writing(struct vault *v, const struct vault_open_options *o, struct err *e)
+{
+    struct chunkdb_who who = { .source = o->source, .live = session_lives, .ctx = v };
+    int rc = open_copies(v, e);
+    if (rc == 0)
+        rc = vault_lock_only(v, e);
+    if (rc == 0)
+        rc = open_db(v, e);
     if (rc == 0)
         rc = load_writer(v, e);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < v->n_copies; i++)
-        open_copy(v, &v->copies[i], o->write);
-    rc = none_readable(v, e);
+    chunkdb_join(v->db, presence_id(v->presence), &who);
+    v->dirty = true; /* nothing is loaded yet */
+    rc = vault_refresh(v, e);
+    vault_unlock(v);
+    return rc;
+}
+
+static int open_for_reading(struct vault *v, struct err *e)
+{
+    int rc = open_db(v, e);
     if (rc == 0)
-        judge_copies(v);
+        rc = load_writer(v, e);
+    if (rc == 0)
+        rc = open_copies(v, e);
     if (rc == 0)
         rc = check_rollback(v, e);
     if (rc == 0)
         rc = load_state(v, e);
+    if (rc == 0)
+        presence_generation(v->presence, v->state->generation, NULL);
     return rc;
+}
+
+static int open_all(struct vault *v, const struct vault_open_options *o, struct err *e)
+{
+    int rc = load_keys(v, o, e);
+    v->writes = o->write;
+    for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
+        rc = add_copy(v, o->conf->copies[i].place, o->conf->copies[i].url, e);
+    if (rc == 0)
+        rc = open_state_dir(v, o, e);
+    if (rc < 0)
+        return rc;
+    return o->write ? open_for_writing(v, o, e) : open_for_reading(v, e);
 }
 
 int vault_open(const struct vault_open_options *o, struct vault **ret, struct err *e)
@@ -317,7 +375,7 @@ int vault_open_copy(const char *url, const char *recovery_file, const struct sec
     if (rc == 0)
         rc = chunkdb_open(NULL, NULL, NULL, &v->db, e);
     if (rc == 0) {
-        open_copy(v, &v->copies[0], false);
+        open_copy(v, &v->copies[0]);
         rc = none_readable(v, e);
     }
     if (rc == 0) {

@@ -7,6 +7,10 @@
  *     v->copies[i].problem.code         what is wrong with a copy; it is kept, not dropped
  *     v->state                          lists, index, keys: the union where heads fork
  *     vault_close(v);
+ *
+ * Several processes of one orchestrator may have a vault open for writing. What is put on the copies needs no lock; what
+ * changes the state (index, snapshot, lists, head) is done between vault_lock, which brings the opened vault up to date, and
+ * vault_unlock. Order of locks: a source (vault_claim), the vault, a transaction of SQLite; docs/design.md.
  */
 #ifndef TWOFOLD_RESTORE_VAULT_H
 #define TWOFOLD_RESTORE_VAULT_H
@@ -15,6 +19,7 @@
 #include "lib/vault/recovery.h"
 #include "policies/config.h"
 #include "restore/chunkdb.h"
+#include "restore/presence.h"
 
 #define MAX_TIPS MAX_PARENTS
 #define MAX_LOST_INDEX 64
@@ -45,6 +50,12 @@ struct tip {
     uint64_t len;
 };
 
+/* A data key that this process has put on the copies and that no head names yet. */
+struct own_key {
+    struct data_key key;
+    struct object_ref ref;
+};
+
 struct vault {
     char *name;
     struct vault_keys keys;
@@ -54,8 +65,12 @@ struct vault {
     size_t n_tips;      /* 0: nothing was ever committed; 2 or more: a fork */
     struct head *state; /* the union of the tips (or the tip); generation 0 when there is none */
     struct source_list **lists; /* of state, parsed */
+    struct id *list_objects;    /* for each, the object that says the same; zeros: none does */
     size_t n_lists;
     struct key_set *data_keys; /* all of state */
+    struct id *key_objects;    /* for each of them, the object that it came from */
+    struct own_key *own_keys;  /* they survive vault_lock's bringing up to date */
+    size_t n_own_keys;
     struct chunkdb *db;
     struct id lost_index
         [MAX_LOST_INDEX]; /* index objects that no copy has whole: rebuilt from the packs for now */
@@ -71,13 +86,20 @@ struct vault {
     uint64_t seen_generation; /* the newest that this orchestrator has written or seen */
     struct id seen_head;
     char *state_dir; /* of this vault; NULL for one opened from a copy alone */
-    int lock_fd;     /* -1 unless opened for writing */
+    char *sessions_dir;
+    struct presence *presence; /* NULL where the state folder cannot be written (a rescue) */
+    bool writes;               /* opened for writing */
+    bool dirty;  /* state and lists are ahead of the tips: a commit is under way, or was given up */
+    int lock_fd; /* -1 unless between vault_lock and vault_unlock */
+    int source_fd; /* -1 unless vault_claim was called */
 };
 
 struct vault_open_options {
     const struct config_paths *paths;
     const struct vault_conf *conf;
-    bool write; /* takes the vault's lock: -ERR_BUSY when another process writes */
+    bool write;         /* beside other writers; takes the vault's lock for a moment */
+    const char *what;   /* for people who wait: "backup of etc"; NULL: the program's name */
+    const char *source; /* whose unfinished runs it goes on with; NULL: none in particular */
 };
 /* Opens what is configured. Copies that cannot be opened are kept with their problem; only when none can be read
  * is that an error. */
@@ -89,10 +111,27 @@ int vault_open_copy(const char *url, const char *recovery_file, const struct sec
                     struct vault **ret, struct err *e);
 void vault_close(struct vault *v); /* NULL-safe */
 
+#define VAULT_LOCK_WAIT_MS 300000
+/* For one that was opened for writing: takes the vault's lock, waiting up to VAULT_LOCK_WAIT_MS for others (-ERR_BUSY names who
+ * has it), then brings v up to date with what they committed meanwhile: tips, state, lists, keys, index, and what the copies
+ * are. Copies that were away stay away. Own data keys that no head names yet are in the state again. After an error it is
+ * not held, and v is of no use but to be closed. */
+int vault_lock(struct vault *v, struct err *e);
+void vault_unlock(struct vault *v); /* when it is held; else nothing */
+/* This process is the only one of this orchestrator that writes this source; until vault_close. -ERR_BUSY. */
+int vault_claim(struct vault *v, const char *source, struct err *e);
+/* Notes a data key of this session; it must be put on the copies as the object `ref` before a pack that needs it. */
+int vault_add_own_key(struct vault *v, const struct data_key *k, const struct object_ref *ref,
+                      struct err *e);
+
+/* With the lock: makes the index cache agree with the state as it is now. */
+int vault_resync(struct vault *v, struct err *e);
 /* Fills the index cache, if that has not been done: what looks for chunks or packs needs it. */
 int vault_need_index(struct vault *v, struct err *e);
 /* The snapshots of a source ("POLICY/files"), oldest first; NULL when there is none. */
 const struct source_list *vault_list(const struct vault *v, const char *source);
+/* The same, to be changed: made when there is none. Whoever changes it makes v->list_objects zeros for it. -ERR_NOMEM. */
+int vault_list_at(struct vault *v, const char *source, size_t *ret_at, struct err *e);
 /* The whole bytes of an object, from the first copy (in order, `only` < 0: all) that has the right ones. Damage on the
  * way is counted in the copy. -ERR_ABSENT, -ERR_DAMAGED, -ERR_UNREACHABLE as in vault_fetch. */
 int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only,

@@ -10,10 +10,20 @@ struct seen_head {
 };
 /* The names under heads/, newest first; owned. */
 int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struct err *e);
+/* What a copy shows, for certain or not: its heads join the tips. Fills state, problem, generation and head. */
+void look_at_copy(struct vault *v, struct copy *c);
+int none_readable(struct vault *v, struct err *e);
+/* What this orchestrator has seen: a copy, or all of them, that now show less were rolled back. */
+int check_rollback(struct vault *v, struct err *e);
 /* Adds the heads of one copy to the tips; fills the copy's generation and head. */
 int read_heads(struct vault *v, struct copy *c, struct err *e);
-/* From the tips: state, lists, data keys, index. */
+/* From the tips: state, lists, data keys. What is loaded already, and unchanged, is kept. */
 int load_state(struct vault *v, struct err *e);
+void drop_tips(struct vault *v);
+int vault_lock_only(struct vault *v, struct err *e);
+int vault_refresh(struct vault *v, struct err *e); /* with the lock: what others have committed */
+int add_data_key(struct vault *v, const struct data_key *k, const struct id *object, struct err *e);
+int add_own_keys(struct vault *v, struct err *e);
 /* The plaintext of an index of all packs that the copies hold, from the packs themselves. */
 int index_rebuild(struct vault *v, struct wbuf *out, struct err *e);
 /* The snapshots of a source, from the snapshot objects on the copies. */

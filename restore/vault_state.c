@@ -227,91 +227,159 @@ static int merge_list(struct source_list *to, const struct source_list *from)
     return 0;
 }
 
-static int add_list(struct vault *v, struct source_list *l)
+static int put_list(struct vault *v, struct source_list *l, const struct id *object)
 {
+    struct source_list **lists = realloc(v->lists, (v->n_lists + 1) *
+                                                       sizeof(struct source_list *)); /* NOLINT */
+    if (lists)
+        v->lists = lists;
+    struct id *objects = lists ? realloc(v->list_objects, (v->n_lists + 1) * sizeof *objects)
+                               : NULL;
+    if (!objects)
+        return -1;
+    v->list_objects = objects;
+    lists[v->n_lists] = l;
+    objects[v->n_lists++] = *object;
+    return 0;
+}
+
+/* Takes l. */
+static int add_list(struct vault *v, struct source_list *l, const struct id *object, struct err *e)
+{
+    int rc = -1;
     for (size_t i = 0; i < v->n_lists; i++)
         if (strcmp(v->lists[i]->source, l->source) == 0) {
-            int rc = merge_list(v->lists[i], l);
+            v->list_objects[i] = (struct id){ 0 };
+            rc = merge_list(v->lists[i], l);
             source_list_free(l);
-            return rc;
+            return rc < 0 ? err_set(e, ERR_NOMEM, _("no memory")) : 0;
         }
-    struct source_list **grown = realloc(v->lists, (v->n_lists + 1) *
-                                                       sizeof(struct source_list *)); /* NOLINT */
-    if (!grown)
-        return -1;
-    grown[v->n_lists++] = l;
-    v->lists = grown;
-    return 0;
+    rc = put_list(v, l, object);
+    if (rc < 0)
+        source_list_free(l);
+    return rc < 0 ? err_set(e, ERR_NOMEM, _("no memory")) : 0;
+}
+
+int vault_list_at(struct vault *v, const char *source, size_t *ret_at, struct err *e)
+{
+    for (size_t i = 0; i < v->n_lists; i++)
+        if (strcmp(v->lists[i]->source, source) == 0) {
+            *ret_at = i;
+            return 0;
+        }
+    struct source_list *l = calloc(1, sizeof *l);
+    if (l && (l->source = strdup(source)) && put_list(v, l, &(struct id){ 0 }) == 0) {
+        *ret_at = v->n_lists - 1;
+        return 0;
+    }
+    source_list_free(l);
+    return err_set(e, ERR_NOMEM, _("no memory"));
 }
 
 /* Nobody can give it. A reader makes do also when a copy is away; a writer waits for that copy. */
 static bool is_gone(const struct vault *v, int rc)
 {
-    return rc == -ERR_DAMAGED || rc == -ERR_ABSENT || (rc == -ERR_UNREACHABLE && v->lock_fd < 0);
+    return rc == -ERR_DAMAGED || rc == -ERR_ABSENT || (rc == -ERR_UNREACHABLE && !v->writes);
 }
 
-static int load_lists(struct vault *v, const struct head *h, struct err *e)
+/* What was loaded before: what has the same name now is taken from it. */
+struct earlier {
+    struct source_list **lists;
+    struct id *list_objects;
+    size_t n_lists;
+    struct key_set *keys;
+    struct id *key_objects;
+};
+
+static struct source_list *take_list(struct earlier *was, const struct id *object)
+{
+    for (size_t i = 0; i < was->n_lists; i++)
+        if (was->lists[i] && id_eq(&was->list_objects[i], object)) {
+            struct source_list *l = was->lists[i];
+            was->lists[i] = NULL;
+            return l;
+        }
+    return NULL;
+}
+
+static int read_list(struct vault *v, const struct head_list *hl, struct source_list **ret,
+                     struct id *ret_object, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < h->n_lists; i++) {
-        struct source_list *l = NULL;
-        rc = vault_open_object(v, OBJECT_LIST, &h->lists[i].ref, &plain, e);
-        if (is_gone(v, rc)) {
-            err_clear(e);
-            v->n_lost_lists++;
-            rc = list_rebuild(v, h->lists[i].source, &l, e);
-            if (rc == 0 && add_list(v, l) < 0)
-                rc = err_set(e, ERR_NOMEM, _("no memory"));
-            continue;
-        }
-        if (rc == 0)
-            rc = source_list_read(plain.p, plain.len, &l, e);
-        if (rc == 0 && strcmp(l->source, h->lists[i].source) != 0) {
-            source_list_free(l);
-            rc = err_set(e, ERR_DAMAGED,
-                         _("a list of snapshots is of another source than the head says"));
-        } else if (rc == 0 && add_list(v, l) < 0) {
-            rc = err_set(e, ERR_NOMEM, _("no memory"));
-        }
+    int rc = vault_open_object(v, OBJECT_LIST, &hl->ref, &plain, e);
+    *ret_object = hl->ref.id;
+    if (is_gone(v, rc)) {
+        err_clear(e);
+        v->n_lost_lists++;
+        *ret_object = (struct id){ 0 };
+        rc = list_rebuild(v, hl->source, ret, e);
+    } else if (rc == 0) {
+        rc = source_list_read(plain.p, plain.len, ret, e);
     }
     wbuf_free(&plain);
     return rc;
 }
 
-static int load_data_keys(struct vault *v, struct err *e)
+static int load_lists(struct vault *v, const struct head *h, struct earlier *was, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < h->n_lists; i++) {
+        struct id object = h->lists[i].ref.id;
+        struct source_list *l = take_list(was, &object);
+        if (!l)
+            rc = read_list(v, &h->lists[i], &l, &object, e);
+        if (rc == 0 && strcmp(l->source, h->lists[i].source) != 0) {
+            source_list_free(l);
+            rc = err_set(e, ERR_DAMAGED,
+                         _("a list of snapshots is of another source than the head says"));
+        } else if (rc == 0) {
+            rc = add_list(v, l, &object, e);
+        }
+    }
+    return rc;
+}
+
+/* True when the object's keys were loaded before; they are now again. */
+static bool take_keys(struct vault *v, const struct earlier *was, const struct id *object, int *rc,
+                      struct err *e)
+{
+    bool found = false;
+    for (size_t i = 0; *rc == 0 && was->keys && i < was->keys->n; i++)
+        if (id_eq(&was->key_objects[i], object)) {
+            *rc = add_data_key(v, &was->keys->keys[i], object, e);
+            found = true;
+        }
+    return found;
+}
+
+static int read_keys(struct vault *v, const struct object_ref *ref, struct err *e)
 {
     struct wbuf plain = WBUF_INIT;
+    struct key_set *k = NULL;
+    int rc = vault_open_object(v, OBJECT_KEYS, ref, &plain, e);
+    if (is_gone(v, rc)) {
+        v->n_lost_keys++;
+        err_clear(e);
+        rc = 0;
+    } else if (rc == 0) {
+        rc = key_set_read(plain.p, plain.len, &k, e);
+    }
+    for (size_t i = 0; rc == 0 && k && i < k->n; i++)
+        rc = add_data_key(v, &k->keys[i], &ref->id, e);
+    key_set_free(k);
+    wbuf_free(&plain);
+    return rc;
+}
+
+static int load_data_keys(struct vault *v, const struct earlier *was, struct err *e)
+{
     int rc = 0;
     v->data_keys = calloc(1, sizeof *v->data_keys);
     if (!v->data_keys)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    for (size_t i = 0; rc == 0 && i < v->state->n_keys; i++) {
-        struct key_set *k = NULL;
-        rc = vault_open_object(v, OBJECT_KEYS, &v->state->keys[i], &plain, e);
-        if (is_gone(v, rc)) {
-            v->n_lost_keys++;
-            err_clear(e);
-            rc = 0;
-            continue;
-        }
-        if (rc == 0)
-            rc = key_set_read(plain.p, plain.len, &k, e);
-        if (rc < 0 || !k)
-            break;
-        struct data_key *grown = realloc(v->data_keys->keys,
-                                         (v->data_keys->n + k->n) * sizeof *grown + 1);
-        if (grown) {
-            if (k->n)
-                memcpy(grown + v->data_keys->n, k->keys, k->n * sizeof *grown);
-            v->data_keys->keys = grown;
-            v->data_keys->n += k->n;
-        } else {
-            rc = err_set(e, ERR_NOMEM, _("no memory"));
-        }
-        key_set_free(k);
-    }
-    wbuf_free(&plain);
+    for (size_t i = 0; rc == 0 && i < v->state->n_keys; i++)
+        if (!take_keys(v, was, &v->state->keys[i].id, &rc, e) && rc == 0)
+            rc = read_keys(v, &v->state->keys[i], e);
     return rc;
 }
 
@@ -320,7 +388,7 @@ static int lose_index(struct vault *v, const struct id *id, struct err *e)
     if (v->n_lost_index == MAX_LOST_INDEX)
         return err_set(e, ERR_LIMIT, _("more than %d index objects are lost"), MAX_LOST_INDEX);
     v->lost_index[v->n_lost_index++] = *id;
-    return v->lock_fd < 0 ? 0 : chunkdb_note_lost_index(v->db, id, e);
+    return v->writes ? chunkdb_note_lost_index(v->db, id, e) : 0;
 }
 
 static int load_index(void *ctx, const struct object_ref *ref, struct wbuf *out, struct err *e)
@@ -350,24 +418,41 @@ static int recall_lost(struct vault *v, struct err *e)
     return 0;
 }
 
-int vault_need_index(struct vault *v, struct err *e)
+int vault_resync(struct vault *v, struct err *e)
 {
-    if (v->index_loaded)
-        return 0;
     int rc = chunkdb_sync(v->db, v->state->index, v->state->n_index, load_index, v, e);
-    if (rc == 0 && v->lock_fd >= 0)
+    if (rc == 0 && v->writes)
         rc = recall_lost(v, e);
     v->index_loaded = rc == 0;
     return rc;
 }
 
-int load_state(struct vault *v, struct err *e)
+int vault_need_index(struct vault *v, struct err *e)
 {
-    struct head *s = calloc(1, sizeof *s);
-    if (!s)
-        return err_set(e, ERR_NOMEM, _("no memory"));
-    v->state = s;
-    int rc = 0;
+    return v->index_loaded ? 0 : vault_resync(v, e);
+}
+
+void drop_tips(struct vault *v)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        head_free(v->tips[i].head);
+    v->n_tips = 0;
+}
+
+static void earlier_done(struct earlier *was)
+{
+    for (size_t i = 0; i < was->n_lists; i++)
+        source_list_free(was->lists[i]);
+    free(was->lists);
+    free(was->list_objects);
+    key_set_free(was->keys);
+    free(was->key_objects);
+}
+
+static int load_union(struct vault *v, struct earlier *was, struct err *e)
+{
+    struct head *s = v->state = calloc(1, sizeof *s);
+    int rc = s ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
     for (size_t i = 0; rc == 0 && i < v->n_tips; i++) {
         const struct head *h = v->tips[i].head;
         s->generation = h->generation > s->generation ? h->generation : s->generation;
@@ -376,12 +461,24 @@ int load_state(struct vault *v, struct err *e)
             add_refs(&s->bases, &s->n_bases, h->bases, h->n_bases) < 0)
             rc = err_set(e, ERR_NOMEM, _("no memory"));
         else
-            rc = load_lists(v, h, e);
+            rc = load_lists(v, h, was, e);
     }
-    if (rc == 0)
-        rc = load_data_keys(v, e);
-    if (rc == 0)
-        rc = v->lock_fd >= 0 ? vault_need_index(v, e) : 0;
+    return rc < 0 ? rc : load_data_keys(v, was, e);
+}
+
+int load_state(struct vault *v, struct err *e)
+{
+    struct earlier was = { v->lists, v->list_objects, v->n_lists, v->data_keys, v->key_objects };
+    head_free(v->state);
+    v->state = NULL;
+    v->lists = NULL;
+    v->list_objects = NULL;
+    v->data_keys = NULL;
+    v->key_objects = NULL;
+    v->n_lists = v->n_lost_lists = v->n_lost_keys = 0;
+    int rc = load_union(v, &was, e);
+    v->dirty = rc < 0;
+    earlier_done(&was);
     return rc;
 }
 

@@ -65,6 +65,8 @@ int sys_write_file(int dirfd, const char *path, const void *p, size_t n, mode_t 
 /* An exclusive lock on the file (made when absent, mode 0600), held until the descriptor is closed.
  * Returns the descriptor; -ERR_BUSY when another process holds it. */
 int sys_lock_file(const char *path, struct err *e);
+/* Does somebody hold that lock? 1: yes, or it cannot be told; 0: nobody does, or there is no such file. */
+int sys_lock_held(const char *path);
 
 /* --- time and chance ---------------------------------------------------------------------- */
 uint64_t sys_monotonic_ms(void);

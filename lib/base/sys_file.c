@@ -575,3 +575,16 @@ int sys_lock_file(const char *path, struct err *e)
     err_wrap(e, _("lock \"%s\""), path);
     return -ERR_BUSY;
 }
+
+/* Shared, so that several who ask do not take each other for the holder. */
+int sys_lock_held(const char *path)
+{
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOCTTY, 0, NULL), r;
+    if (fd < 0)
+        return fd == -ERR_ABSENT ? 0 : 1;
+    do {
+        r = flock(fd, LOCK_SH | LOCK_NB);
+    } while (r < 0 && errno == EINTR);
+    sys_close_quiet(fd);
+    return r < 0;
+}
