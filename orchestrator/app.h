@@ -14,6 +14,8 @@ struct app {
     struct config_paths paths;
     struct ui ui;
     const char *program; /* argv[0] */
+    uint64_t job;    /* --job: the job of the catalog that this command is run for; 0: by hand */
+    bool unrecorded; /* the catalog cannot be written, and that was said (record.h) */
 };
 
 struct command {
@@ -37,6 +39,8 @@ int cmd_scrub(struct app *app, int argc, char **argv);
 int cmd_repair(struct app *app, int argc, char **argv);
 int cmd_replicate(struct app *app, int argc, char **argv);
 int cmd_adopt(struct app *app, int argc, char **argv);
+int cmd_catalog(struct app *app, int argc, char **argv);
+int cmd_audit(struct app *app, int argc, char **argv);
 int cmd_version(struct app *app, int argc, char **argv);
 
 /* Prints "twofold: COMMAND: why" as a usage error with the command's usage as the next step; returns 2. */

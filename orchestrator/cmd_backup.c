@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/backup_job.h"
+#include "orchestrator/record.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -94,14 +95,45 @@ static int run(struct app *app, struct policy *p, struct vault_conf *conf, struc
     return backup_job_run(app, v, ret, e);
 }
 
+/* What the catalog is to know of it. */
+static void keep_record(struct record *r, const struct policy *p, struct vault *v,
+                        const struct vault_conf *conf, const struct backup_job *j,
+                        const struct err *why)
+{
+    char source[MAX_FORMAT_NAME + 1];
+    if (p)
+        r->run.agent = p->agent;
+    if (conf)
+        r->run.vault = conf->name;
+    if (j) {
+        r->run.snapshot = j->snapshot;
+        r->run.snapshot_state = j->state;
+        r->run.files = j->files;
+        r->run.bytes = j->bytes;
+        r->run.bytes_read = j->bytes_read;
+        r->run.bytes_stored = j->bytes_stored;
+        r->run.problems = j->problems;
+    }
+    if (v && j) {
+        source_name(p->name, source);
+        record_vault(r, v, &j->published, source);
+    } else if (v) {
+        record_copies(r, v, NULL);
+    } else if (conf) {
+        record_away(r, conf, why);
+    }
+}
+
 static int backup_one(struct app *app, const char *name, const struct options *o)
 {
     struct policy *p = NULL;
     struct vault_conf *conf = NULL;
     struct vault *v = NULL;
     struct backup_job j;
+    struct record record;
     struct err e = ERR_INIT;
     char what[2 * MAX_NAME], source[MAX_FORMAT_NAME + 1];
+    record_begin(&record, app, "backup", name);
     int rc = policy_load(&app->paths, name, &p, &e), status;
     snprintf(what, sizeof what, _("backup of %.64s"), name);
     source_name(name, source);
@@ -131,6 +163,10 @@ static int backup_one(struct app *app, const char *name, const struct options *o
         err_wrap(&e, _("backup of \"%s\""), name);
         status = ui_error(&app->ui, &e);
     }
+    keep_record(&record, p, v, conf, rc == 0 ? &j : NULL, &e);
+    record_end(&record, status);
+    if (rc == 0)
+        record_export(app, v);
     vault_close(v);
     vault_conf_free(conf);
     policy_free(p);

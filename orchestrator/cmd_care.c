@@ -4,6 +4,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/care.h"
 #include "orchestrator/care_open.h"
+#include "orchestrator/record.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -133,7 +134,7 @@ static void print_scrub(struct app *app, const struct care_result *r, const stru
 }
 
 static int scrub(struct app *app, const struct vault_choice *choice, const char *place,
-                 unsigned percent, bool open, int *ret_status, struct err *e)
+                 unsigned percent, bool open, struct record *record, int *ret_status, struct err *e)
 {
     struct care c = { .app = app };
     struct care_result r;
@@ -149,7 +150,14 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
     if (rc == 0) {
         print_scrub(app, &r, &opened, open);
         *ret_status = scrub_verdict(app, &c, only, &r, &opened);
+        record->run.problems = r.findings + opened.bad;
+        record->run.bytes_read = r.bytes_read;
+        record->run.files = r.objects;
     }
+    if (rc == 0)
+        record_vault(record, c.v, NULL, NULL);
+    else if (c.v)
+        record_copies(record, c.v, NULL);
     free(c.findings);
     vault_close(c.v);
     return rc;
@@ -167,6 +175,7 @@ int cmd_scrub(struct app *app, int argc, char **argv)
         OPTIONS_END
     };
     struct vault_choice choice = { 0 };
+    struct record record;
     struct err e = ERR_INIT;
     unsigned percent = DEFAULT_PERCENT;
     bool open = false;
@@ -182,11 +191,13 @@ int cmd_scrub(struct app *app, int argc, char **argv)
     }
     if (argc - optind > 1)
         return app_usage(app, _("one place, or none for all of them"));
-    if (scrub(app, &choice, optind < argc ? argv[optind] : NULL, percent, open, &status, &e) < 0) {
+    record_begin(&record, app, "scrub", NULL);
+    if (scrub(app, &choice, optind < argc ? argv[optind] : NULL, percent, open, &record, &status,
+              &e) < 0) {
         err_wrap(&e, "scrub");
         status = ui_error(&app->ui, &e);
     }
-    return status;
+    return record_end(&record, status);
 }
 
 /* --- repair --------------------------------------------------------------------------------------------------------------------- */
@@ -332,7 +343,7 @@ static int repair_verdict(struct app *app, const struct care *c, int only,
 }
 
 static int repair(struct app *app, const struct vault_choice *choice, const char *place,
-                  unsigned percent, int *ret_status, struct err *e)
+                  unsigned percent, struct record *record, int *ret_status, struct err *e)
 {
     struct care c = { .app = app };
     struct care_result r;
@@ -356,6 +367,13 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
     ui_progress_end(&app->ui);
     if (rc == 0)
         *ret_status = repair_verdict(app, &c, only, &r, stamp, &m, failed);
+    record->run.problems = failed;
+    record->run.files = m.objects;
+    record->run.bytes_stored = m.bytes;
+    if (rc == 0)
+        record_vault(record, c.v, NULL, NULL);
+    else if (c.v)
+        record_copies(record, c.v, NULL);
     free(c.findings);
     vault_close(c.v);
     return rc;
@@ -394,6 +412,7 @@ int cmd_repair(struct app *app, int argc, char **argv)
                                              { "vault", required_argument, NULL, OPT_VAULT },
                                              OPTIONS_END };
     struct vault_choice choice = { 0 };
+    struct record record;
     struct err e = ERR_INIT;
     unsigned percent = 0;
     const char *stamp = NULL;
@@ -409,12 +428,13 @@ int cmd_repair(struct app *app, int argc, char **argv)
     }
     if (argc - optind > 1)
         return app_usage(app, _("one place, or none for all of them"));
-    int rc = stamp
-                 ? undo(app, &choice, stamp, &e)
-                 : repair(app, &choice, optind < argc ? argv[optind] : NULL, percent, &status, &e);
+    record_begin(&record, app, "repair", NULL);
+    int rc = stamp ? undo(app, &choice, stamp, &e)
+                   : repair(app, &choice, optind < argc ? argv[optind] : NULL, percent, &record,
+                            &status, &e);
     if (rc < 0) {
         err_wrap(&e, "repair");
         status = ui_error(&app->ui, &e);
     }
-    return status;
+    return record_end(&record, status);
 }

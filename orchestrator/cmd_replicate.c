@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/publish.h"
+#include "orchestrator/record.h"
 
 struct showing {
     struct app *app;
@@ -44,7 +45,7 @@ static int print_result(struct app *app, const struct vault *v, const struct pub
 }
 
 static int replicate(struct app *app, const struct vault_choice *choice, bool take_over,
-                     int *ret_status, struct err *e)
+                     struct record *record, int *ret_status, struct err *e)
 {
     struct vault *v = NULL;
     struct fanout *f = NULL;
@@ -72,6 +73,10 @@ static int replicate(struct app *app, const struct vault_choice *choice, bool ta
     ui_progress_end(&app->ui);
     if (rc == 0)
         *ret_status = print_result(app, v, &p);
+    if (rc == 0)
+        record_vault(record, v, &p, NULL);
+    else if (v)
+        record_copies(record, v, NULL);
     fanout_free(f);
     vault_close(v);
     return rc;
@@ -84,6 +89,7 @@ int cmd_replicate(struct app *app, int argc, char **argv)
                                              { "vault", required_argument, NULL, OPT_VAULT },
                                              OPTIONS_END };
     struct vault_choice choice = { 0 };
+    struct record record;
     struct err e = ERR_INIT;
     bool take_over = false;
     int c, status = 0;
@@ -96,9 +102,10 @@ int cmd_replicate(struct app *app, int argc, char **argv)
     }
     if (optind < argc)
         return app_usage(app, _("unexpected: %s"), argv[optind]);
-    if (replicate(app, &choice, take_over, &status, &e) < 0) {
+    record_begin(&record, app, "replicate", NULL);
+    if (replicate(app, &choice, take_over, &record, &status, &e) < 0) {
         err_wrap(&e, "replicate");
         status = ui_error(&app->ui, &e);
     }
-    return status;
+    return record_end(&record, status);
 }

@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/look.h"
+#include "orchestrator/record.h"
 #include "orchestrator/restore_job.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -118,7 +119,24 @@ static void say_unchecked(struct app *app, const struct vault *v, const struct o
     (void)v;
 }
 
-static int restore(struct app *app, struct options *o, struct err *e, int *ret_status)
+/* What the catalog is to know of it. */
+static void keep_record(struct record *r, const struct vault *v, const struct restore_job *j)
+{
+    snprintf(r->vault, sizeof r->vault, "%s", v->name);
+    r->run.vault = r->vault;
+    r->run.snapshot = j->snap->ref.id;
+    r->run.snapshot_state = j->snap->state;
+    r->run.files = j->done.files;
+    r->run.bytes = j->done.bytes;
+    r->run.problems = j->problems + j->done.failed;
+    r->run.copies_wanted = (unsigned)v->n_copies;
+    for (size_t i = 0; i < v->n_copies; i++)
+        r->run.copies_reached += v->copies[i].state == COPY_CURRENT ||
+                                 v->copies[i].state == COPY_BEHIND;
+}
+
+static int restore(struct app *app, struct options *o, struct record *record, struct err *e,
+                   int *ret_status)
 {
     struct restore_job j = { .from = -1 };
     struct policy *p = NULL;
@@ -152,6 +170,7 @@ static int restore(struct app *app, struct options *o, struct err *e, int *ret_s
         o->to = to;
         print_result(app, v, &j, o, sys_monotonic_ms() - start);
         *ret_status = verdict(app, &j, o->policy);
+        keep_record(record, v, &j);
     }
     free(to);
     policy_free(p);
@@ -181,6 +200,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              CHOICE_OPTIONS,
                                              OPTIONS_END };
     struct options o = { 0 };
+    struct record record;
     struct err e = ERR_INIT;
     int c, status = 0;
     args_begin();
@@ -223,9 +243,12 @@ int cmd_restore(struct app *app, int argc, char **argv)
     o.paths = argv + optind;
     o.n_paths = (size_t)(argc - optind);
     status = paths_ok(app, &o);
-    if (status == 0 && restore(app, &o, &e, &status) < 0) {
+    if (status != 0)
+        return status;
+    record_begin(&record, app, "restore", o.policy);
+    if (restore(app, &o, &record, &e, &status) < 0) {
         err_wrap(&e, _("restore of \"%s\""), o.policy);
         status = ui_error(&app->ui, &e);
     }
-    return status;
+    return record_end(&record, status);
 }

@@ -43,6 +43,12 @@ const struct command commands[] = {
     { "adopt", cmd_adopt,
       "--copy PLACE=URL… [--vault NAME] [--keep-recovery-key] [--passphrase-file F]",
       N_("make this machine the orchestrator of a vault that exists") },
+    { "catalog", cmd_catalog,
+      "export | rebuild [--replace] | check [--vault V] [--copy URL] [--passphrase-file F]",
+      N_("put the catalog into the copies; make it again from one") },
+    { "audit", cmd_audit,
+      "[list|verify|export] [--since TIME] [--who NAME] [--vault V] [--copy URL]",
+      N_("who did what, and whether that record was touched") },
     { "version", cmd_version, "", N_("versions of the program, its formats and its libraries") },
     { NULL, NULL, NULL, NULL },
 };

@@ -106,6 +106,22 @@ static const struct {
          "  --passphrase-file FILE  the passphrase, in one line; else it is asked for\n"
          "  --keep-recovery-key     keep the recovery key on this machine\n"),
       false, false },
+    { "catalog",
+      N_("  export                  put it into all copies now; each nightly backup does so by itself\n"
+         "  rebuild                 make it again from the newest export and the backups themselves;\n"
+         "                          the one that is there is kept beside it\n"
+         "  --replace               though the one that is there is whole\n"
+         "  --copy URL              from this copy alone; where it is not configured, the passphrase\n"
+         "                          is asked for\n"
+         "  check                   is the file whole?\n"),
+      false, true },
+    { "audit",
+      N_("  list                    who did what, when, and how it ended\n"
+         "  verify                  was a row changed or taken out; do the copies know rows that are gone\n"
+         "  export                  all rows with their hashes, an object of JSON each\n"
+         "  --since TIME, --who NAME   only these\n"
+         "  --copy URL              as the newest export on that copy has it\n"),
+      false, true },
 };
 
 void help_overview(struct app *app)

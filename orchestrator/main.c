@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/commands.h"
+#include "orchestrator/record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +13,18 @@
 struct globals {
     const char *config;
     bool json, quiet, yes, help, version;
+    uint64_t job;
     const char *broken; /* an option without its value */
 };
+
+/* "--job ID": what the scheduler runs commands with. */
+static void take_job(struct globals *g, const char *id)
+{
+    char *end;
+    g->job = strtoull(id, &end, 10);
+    if (*end || end == id || *id == '-' || g->job == 0)
+        g->broken = "--job";
+}
 
 /* Takes one global option; returns how many arguments it was (0: it is none). */
 static int take_global(struct globals *g, char **argv, int left)
@@ -29,9 +40,13 @@ static int take_global(struct globals *g, char **argv, int left)
         g->help = true;
     else if (strncmp(a, "--config=", 9) == 0)
         g->config = a + 9;
-    else if (strcmp(a, "--config") == 0) {
+    else if (strncmp(a, "--job=", 6) == 0)
+        take_job(g, a + 6);
+    else if (strcmp(a, "--config") == 0 || strcmp(a, "--job") == 0) {
         if (left < 2)
             g->broken = a;
+        else if (strcmp(a, "--job") == 0)
+            take_job(g, argv[1]);
         else
             g->config = argv[1];
         return left < 2 ? 1 : 2;
@@ -116,7 +131,14 @@ static int dispatch(struct app *app, const struct globals *g, int argc, char **a
         return run_help(app, name);
     if (config_paths_find(g->config, &app->paths, &e) < 0)
         return ui_error(&app->ui, &e);
-    return c->run(app, g->version ? 1 : argc - 1, argv + 1);
+    argc = g->version ? 1 : argc - 1;
+    struct record_command record;
+    int status = record_command_begin(&record, app, argc, argv + 1);
+    if (status == 0) {
+        status = c->run(app, argc, argv + 1);
+        record_command_end(&record, status);
+    }
+    return status;
 }
 
 /* Results that did not reach the disk are not results; whoever closed the pipe wanted no more. */
@@ -147,6 +169,7 @@ int main(int argc, char **argv)
     app.ui.json = g.json;
     app.ui.quiet = g.quiet;
     app.ui.yes = g.yes;
+    app.job = g.job;
     app.ui.tty = app.ui.tty && !g.json && !g.quiet;
     int status = dispatch(&app, &g, argc, argv);
     ui_progress_end(&app.ui);

@@ -102,6 +102,7 @@ int ui_error(struct ui *ui, const struct err *e)
     const struct err_info *info = err_info(e->code);
     const char *next = e->next[0] ? e->next : _(info->next);
     ui_progress_end(ui);
+    ui->last = *e;
     if (ui->json) {
         error_json(ui, e, next);
         return info->exit_status;

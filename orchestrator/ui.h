@@ -17,6 +17,7 @@ struct ui {
     unsigned drawn;   /* progress lines now on the screen */
     uint64_t last_draw_ms;
     const char *command; /* "backup": a field of every JSON line */
+    struct err last;     /* what ui_error printed last; code ERR_NONE: nothing */
 };
 
 void ui_init(struct ui *ui);

@@ -13,7 +13,8 @@
 
 static bool is_signed(enum object_type type)
 {
-    return type == OBJECT_VAULT || type == OBJECT_SNAPSHOT || type == OBJECT_HEAD;
+    return type == OBJECT_VAULT || type == OBJECT_SNAPSHOT || type == OBJECT_HEAD ||
+           type == OBJECT_CATALOG;
 }
 
 void vault_keys_done(struct vault_keys *k)

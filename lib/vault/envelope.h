@@ -25,7 +25,8 @@ enum object_type {
     OBJECT_HEAD,
     OBJECT_PACK /* its table, when enveloped */,
     OBJECT_RECORD,
-    OBJECT_LOG
+    OBJECT_LOG,
+    OBJECT_CATALOG
 };
 
 /* What the orchestrator holds of a vault. */

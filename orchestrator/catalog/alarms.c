@@ -60,6 +60,19 @@ int catalog_alarm_clear(struct catalog *c, const char *key, int64_t now_s, struc
                   SQL_TEXT(key), SQL_INT(now_s ? now_s : sys_realtime_s()));
 }
 
+int catalog_alarm_put(struct catalog *c, const struct alarm *a, struct err *e)
+{
+    int rc = sql_do(
+        &c->sql, e,
+        "INSERT INTO alarms(key, level, duty, text, next, roles, raised_s, cleared_s, told_s, told, acked_s,"
+        " acked_by, acked_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        SQL_TEXT(a->key), SQL_INT(a->level), SQL_TEXT(a->duty), SQL_TEXT(a->text),
+        SQL_TEXT(a->next), SQL_TEXT(a->roles), SQL_INT(a->raised_s), SQL_INT(a->cleared_s),
+        SQL_INT(a->told_s), SQL_INT(a->told), SQL_INT(a->acked_s), SQL_TEXT(a->acked_by),
+        SQL_TEXT(a->acked_through));
+    return rc < 0 ? rc : 0;
+}
+
 static int no_such_alarm(uint64_t id, struct err *e)
 {
     return err_set(e, ERR_ABSENT, _("there is no alarm %" PRIu64), id);

@@ -186,13 +186,10 @@ static void read_audit(struct rbuf *r, struct audit_row *row, struct id *hash)
     sql_id(r, hash);
 }
 
-typedef int hashed_fn(void *ctx, const struct audit_row *r, const struct id *hash);
-
-/* limit 0: all. Returns the rows walked over so far through *walked, may be NULL. */
-static int walk(struct catalog *c, uint64_t from, size_t limit, hashed_fn *fn, void *ctx,
-                struct err *e)
+int audit_walk(struct catalog *c, uint64_t from, size_t limit, catalog_audit_hashed_fn *fn,
+               void *ctx, struct err *e)
 {
-    size_t left = limit ? limit : SIZE_MAX;
+    size_t left = limit;
     int rc = 0;
     while (rc == 0 && left > 0) {
         struct sql_rows rows = SQL_ROWS_INIT;
@@ -234,7 +231,13 @@ int catalog_audit_each(struct catalog *c, uint64_t from_seq, size_t limit, catal
                        void *ctx, struct err *e)
 {
     struct plain p = { fn, ctx };
-    return walk(c, from_seq, limit, without_hash, &p, e);
+    return audit_walk(c, from_seq, limit ? limit : SIZE_MAX, without_hash, &p, e);
+}
+
+int catalog_audit_hashed(struct catalog *c, uint64_t from_seq, catalog_audit_hashed_fn *fn,
+                         void *ctx, struct err *e)
+{
+    return audit_walk(c, from_seq, SIZE_MAX, fn, ctx, e);
 }
 
 int catalog_audit_hash(struct catalog *c, uint64_t seq, struct id *ret, struct err *e)
@@ -247,6 +250,17 @@ int catalog_audit_hash(struct catalog *c, uint64_t seq, struct id *ret, struct e
         sql_id(&r, ret);
     sql_rows_free(&rows);
     return rc < 0 ? rc : there;
+}
+
+int audit_start_at(struct catalog *c, uint64_t seq, struct audit_anchor *ret, struct err *e)
+{
+    struct id hash;
+    int rc = trail_start(c, false, ret, e);
+    if (rc == 0 && seq > ret->seq && (rc = catalog_audit_hash(c, seq, &hash, e)) > 0) {
+        ret->seq = seq;
+        ret->hash = hash;
+    }
+    return rc < 0 ? rc : 0;
 }
 
 struct verifying {
@@ -276,7 +290,7 @@ int catalog_audit_verify(struct catalog *c, uint64_t *ret_rows, uint64_t *ret_ba
     struct verifying v = { .rows = 0 };
     int rc = trail_start(c, false, &v.last, e);
     if (rc == 0)
-        rc = walk(c, 0, 0, verify_row, &v, e);
+        rc = audit_walk(c, 0, SIZE_MAX, verify_row, &v, e);
     if (rc == -ERR_NOMEM)
         err_set(e, ERR_NOMEM, _("no memory"));
     if (rc < 0)

@@ -100,15 +100,26 @@ uint64_t catalog_changes(struct catalog *c)
     return c->sql.ops->changed(c->sql.db, &n) < 0 ? 0 : n;
 }
 
+int catalog_begin(struct catalog *c, struct err *e)
+{
+    return sql_begin(&c->sql, e);
+}
+
+int catalog_finish(struct catalog *c, int rc, struct err *e)
+{
+    return sql_finish(&c->sql, rc, e);
+}
+
 /* --- leases ----------------------------------------------------------------------------------------------------------- */
 int lease_take(struct catalog *c, const char *name, const char *owner, int64_t until_s,
                uint64_t *ret_epoch, struct err *e)
 {
     struct sql_rows rows = SQL_ROWS_INIT;
-    /* Given to nobody, given back, or run out: else the row stays as it is, and none comes back. */
+    /* Given to nobody, given back, or run out: else the row stays as it is, and none comes back. Epochs begin with the time, so
+     * that those of a catalog that was made anew are above all that the old one gave. */
     int rc = sql_query(
         &c->sql, &rows, e,
-        "INSERT INTO leases(name, owner, epoch, until_s) VALUES (?1, ?2, 1, ?3) "
+        "INSERT INTO leases(name, owner, epoch, until_s) VALUES (?1, ?2, ?4, ?3) "
         "ON CONFLICT(name) DO UPDATE SET owner = excluded.owner, epoch = leases.epoch + 1, "
         "until_s = excluded.until_s WHERE leases.owner = '' OR leases.until_s <= ?4 "
         "RETURNING epoch",
@@ -191,4 +202,18 @@ int catalog_fact_set(struct catalog *c, const char *key, const char *value, stru
                     "ON CONFLICT(key) DO UPDATE SET value = excluded.value",
                     SQL_TEXT(key), SQL_TEXT(value));
     return rc < 0 ? rc : 0;
+}
+
+int catalog_facts(struct catalog *c, catalog_fact_fn *fn, void *ctx, struct err *e)
+{
+    struct sql_rows rows = SQL_ROWS_INIT;
+    int rc = sql_query(&c->sql, &rows, e, "SELECT key, value FROM facts ORDER BY key");
+    struct rbuf r = sql_reader(&rows);
+    for (size_t i = 0; rc >= 0 && i < rows.n; i++) {
+        const char *key = sql_str(&r), *value = sql_str(&r);
+        if ((rc = fn(ctx, key, value)) != 0)
+            break;
+    }
+    sql_rows_free(&rows);
+    return rc;
 }

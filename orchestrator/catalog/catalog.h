@@ -37,6 +37,9 @@ int catalog_check(struct catalog *c, struct err *e); /* every page: -ERR_DAMAGED
 /* A number that changes whenever another process (or another struct catalog) has written: cheap to ask for, for those who wait for
  * work. Not when this one writes. */
 uint64_t catalog_changes(struct catalog *c);
+/* All that is written between the two is written together, or (rc < 0) not at all. Short: nobody else writes meanwhile. */
+int catalog_begin(struct catalog *c, struct err *e);
+int catalog_finish(struct catalog *c, int rc, struct err *e);
 int catalog_path(const struct config_paths *p, char **ret, struct err *e); /* owned */
 
 /* --- leases with fencing ---------------------------------------------------------------------------------
@@ -213,6 +216,8 @@ struct alarm {
 int catalog_alarm_raise(struct catalog *c, const struct alarm *a, uint64_t *ret_id, struct err *e);
 int catalog_alarm_clear(struct catalog *c, const char *key, int64_t now_s,
                         struct err *e); /* 1: it was open */
+/* One that was raised before, as it was: for a rebuild. */
+int catalog_alarm_put(struct catalog *c, const struct alarm *a, struct err *e);
 /* One attempt; told and told_s count those that were ok. */
 int catalog_alarm_told(struct catalog *c, uint64_t id, const char *channel, const char *to, bool ok,
                        const char *detail, int64_t now_s, struct err *e);
@@ -237,6 +242,8 @@ int catalog_tellings(struct catalog *c, uint64_t alarm, catalog_telling_fn *fn, 
 int catalog_fact_get(struct catalog *c, const char *key, char *ret, size_t max,
                      struct err *e); /* 1: there, 0: not */
 int catalog_fact_set(struct catalog *c, const char *key, const char *value, struct err *e);
+typedef int catalog_fact_fn(void *ctx, const char *key, const char *value);
+int catalog_facts(struct catalog *c, catalog_fact_fn *fn, void *ctx, struct err *e); /* by key */
 
 /* --- the audit trail (JZ-log): append-only, each row hashed with the one before -------------------------------------------- */
 struct audit_row {
@@ -252,6 +259,10 @@ const char *audit_who(char out[AUDIT_WHO_BYTES]);
 typedef int catalog_audit_fn(void *ctx, const struct audit_row *r);
 int catalog_audit_each(struct catalog *c, uint64_t from_seq, size_t limit, catalog_audit_fn *fn,
                        void *ctx, struct err *e);
+/* The same, each with its hash. */
+typedef int catalog_audit_hashed_fn(void *ctx, const struct audit_row *r, const struct id *hash);
+int catalog_audit_hashed(struct catalog *c, uint64_t from_seq, catalog_audit_hashed_fn *fn,
+                         void *ctx, struct err *e);
 /* Walks the chain. *ret_bad_seq: the first row that does not fit (-ERR_DAMAGED). What is cut off at the end shows only against an
  * anchor that was noted elsewhere (catalog/export.h). */
 int catalog_audit_verify(struct catalog *c, uint64_t *ret_rows, uint64_t *ret_bad_seq,

@@ -33,6 +33,12 @@ int audit_hash(const struct id *before, const struct audit_row *r, struct id *re
 int audit_put(struct catalog *c, const struct audit_row *row, const struct id *hash, struct err *e);
 int audit_set_start(struct catalog *c, const struct audit_anchor *start, struct err *e);
 
+/* The trail before row seq + 1; where it does not reach back so far, its beginning. */
+int audit_start_at(struct catalog *c, uint64_t seq, struct audit_anchor *ret, struct err *e);
+/* Rows from `from` on, in order, with their hashes; limit 0: none. */
+int audit_walk(struct catalog *c, uint64_t from, size_t limit, catalog_audit_hashed_fn *fn,
+               void *ctx, struct err *e);
+
 /* LIMIT of a query: 0 means all. */
 #define CATALOG_LIMIT(n) SQL_INT((n) ? (int64_t)(n) : INT64_MAX)
 

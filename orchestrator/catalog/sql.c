@@ -111,11 +111,16 @@ int sql_number(struct sql *s, const char *sql, const struct sql_value *v, size_t
 
 int sql_begin(struct sql *s, struct err *e)
 {
-    return s->ops->begin(s->db, e);
+    int rc = s->depth == 0 ? s->ops->begin(s->db, e) : 0;
+    if (rc == 0)
+        s->depth++;
+    return rc;
 }
 
 int sql_finish(struct sql *s, int rc, struct err *e)
 {
+    if (--s->depth > 0)
+        return rc;
     if (rc >= 0) {
         int done = s->ops->commit(s->db, e);
         if (done == 0)

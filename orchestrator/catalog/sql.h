@@ -68,9 +68,11 @@ struct sql_ops {
 struct sql {
     const struct sql_ops *ops;
     void *db;
+    unsigned depth; /* of transactions: those within one are part of it */
 };
 int sql_begin(struct sql *s, struct err *e);
-/* rc >= 0: commits, and returns rc; else takes back what was done since sql_begin, and returns rc. */
+/* rc >= 0: commits, and returns rc; else takes back what was done since sql_begin, and returns rc. Within another
+ * transaction only that one's end decides. */
 int sql_finish(struct sql *s, int rc, struct err *e);
 int sql_run(struct sql *s, struct sql_rows *rows, const char *sql, const struct sql_value *v,
             size_t n, struct err *e);
