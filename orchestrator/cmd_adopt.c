@@ -204,10 +204,8 @@ static void print_result(const struct adopt *a)
 
 static void adopt_done(struct adopt *a)
 {
-    for (size_t i = 0; i < a->conf.n_copies; i++) {
-        free(a->conf.copies[i].place);
-        free(a->conf.copies[i].url);
-    }
+    for (size_t i = 0; i < a->conf.n_copies; i++)
+        copy_conf_done(&a->conf.copies[i]);
     free(a->conf.name);
     free(a->op_path);
     free(a->recovery_path);

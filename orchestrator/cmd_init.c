@@ -313,8 +313,7 @@ static void init_done(struct init *in)
 {
     for (size_t i = 0; i < in->conf.n_copies; i++) {
         store_close(in->stores[i]);
-        free(in->conf.copies[i].place);
-        free(in->conf.copies[i].url);
+        copy_conf_done(&in->conf.copies[i]);
     }
     free(in->conf.name);
     free(in->op_path);

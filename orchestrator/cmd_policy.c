@@ -104,6 +104,7 @@ static int take_add(struct app *app, struct policy *pol, int argc, char **argv)
     if (rc == 0 && pol->n_paths == 0)
         return app_usage(app, _("the policy names nothing to back up: --files PATH"));
     if (rc == 0) {
+        free(pol->name);
         pol->name = strdup(argv[optind++]);
         rc = pol->name ? 0 : err_set(&e, ERR_NOMEM, _("out of memory"));
     }
@@ -138,14 +139,8 @@ static int write_policy(struct app *app, const struct policy *pol, struct err *e
 static int policy_add(struct app *app, int argc, char **argv)
 {
     struct err e = ERR_INIT;
-    struct policy *pol = calloc(1, sizeof *pol);
-    if (pol) {
-        pol->skip_cache_dirs = true;
-        pol->vault = strdup("");
-        pol->agent = strdup("local");
-    }
-    if (!pol || !pol->vault || !pol->agent) {
-        policy_free(pol);
+    struct policy *pol = policy_new("");
+    if (!pol) {
         err_set(&e, ERR_NOMEM, _("out of memory"));
         return ui_error(&app->ui, &e);
     }

@@ -107,8 +107,30 @@ bool config_name_ok(const char *name)
 char *conf_file(const struct config_paths *p, const char *kind, const char *name)
 {
     char rest[32 + MAX_NAME];
-    snprintf(rest, sizeof rest, "%s/%s" SUFFIX, kind, name);
+    snprintf(rest, sizeof rest, "%s%s%s" SUFFIX, kind, *kind ? "/" : "", name);
     return join(p->config_dir, rest);
+}
+
+int conf_name_advice(struct err *e)
+{
+    return err_next(e,
+                    _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
+                      "letter or a digit"),
+                    MAX_NAME);
+}
+
+char *conf_in_dir(const struct config_paths *p, const char *path)
+{
+    return path[0] == '/' ? join(path, "") : join(p->config_dir, path);
+}
+
+const char *conf_out_of_dir(const struct config_paths *p, const char *path)
+{
+    size_t n = strlen(p->config_dir);
+    while (n > 1 && p->config_dir[n - 1] == '/')
+        n--;
+    return strncmp(path, p->config_dir, n) == 0 && path[n] == '/' && path[n + 1] ? path + n + 1
+                                                                                 : path;
 }
 
 /* --- the files of one kind -------------------------------------------------------------------------------- */
@@ -178,7 +200,7 @@ static int add_name(void *ctx, const char *name)
 
 int conf_absent(const struct config_paths *p, const char *kind, const char *name, struct err *e)
 {
-    bool vault = strcmp(kind, VAULTS) == 0;
+    bool vault = strcmp(kind, VAULTS) == 0, agent = strcmp(kind, AGENTS) == 0;
     char list[MAX_NAMES_SHOWN] = "";
     int r = conf_each(p, kind, add_name, NULL, list, e);
     if (r < 0)
@@ -187,13 +209,18 @@ int conf_absent(const struct config_paths *p, const char *kind, const char *name
         err_set(e, ERR_ABSENT, _("there is no vault yet"));
     else
         err_set(e, ERR_ABSENT,
-                vault ? _("there is no vault \"%s\"") : _("there is no policy \"%s\""), name);
+                vault   ? _("there is no vault \"%s\"")
+                : agent ? _("there is no agent \"%s\"")
+                        : _("there is no policy \"%s\""),
+                name);
     err_wrap(e, "%s/%s", p->config_dir, kind);
     if (list[0])
         return err_next(e, _("name one of those that there are: %s"), list);
     if (vault)
         return err_next(
             e, _("make one: twofold init --vault NAME --copy PLACE=FOLDER --copy PLACE=FOLDER"));
+    if (agent)
+        return err_next(e, _("make one: twofold agent enrol HOST"));
     return err_next(e, _("make one: twofold policy add NAME --files PATH..."));
 }
 
@@ -202,11 +229,7 @@ int conf_open(const struct config_paths *p, const char *kind, const char *name,
 {
     if (!config_name_ok(name)) {
         err_set(e, ERR_USAGE, _("\"%s\" cannot be a name"), name);
-        return err_next(
-            e,
-            _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
-              "letter or a digit"),
-            MAX_NAME);
+        return conf_name_advice(e);
     }
     char *file = conf_file(p, kind, name);
     if (!file)
@@ -232,13 +255,14 @@ void conf_line(struct wbuf *w, const char *fmt, ...)
         wb_bytes(w, line, (size_t)n);
 }
 
-static int write_new(const char *folder, const char *file, const struct wbuf *w, struct err *e)
+static int write_to(const char *folder, const char *file, bool replace, const struct wbuf *w,
+                    struct err *e)
 {
     struct stat st;
     int r = sys_mkdir_p(folder, 0755, e);
     if (r < 0)
         return r;
-    if (lstat(file, &st) == 0) {
+    if (!replace && lstat(file, &st) == 0) {
         err_set(e, ERR_EXISTS, _("the file is there already"));
         err_next(e, _("edit it, or remove it first, or choose another name"));
         return err_wrap(e, "%s", file);
@@ -246,19 +270,31 @@ static int write_new(const char *folder, const char *file, const struct wbuf *w,
     return sys_write_file(AT_FDCWD, file, w->p, w->len, 0644, e);
 }
 
-int conf_write(const struct config_paths *p, const char *kind, const char *name, struct wbuf *w,
-               struct err *e)
+static int write_any(const struct config_paths *p, const char *kind, const char *name, bool replace,
+                     struct wbuf *w, struct err *e)
 {
     char *file = conf_file(p, kind, name), *folder = join(p->config_dir, kind);
     int r;
     if (!file || !folder || w->failed)
         r = conf_out_of_memory(e);
     else
-        r = write_new(folder, file, w, e);
+        r = write_to(folder, file, replace, w, e);
     wbuf_free(w);
     free(file);
     free(folder);
     return r;
+}
+
+int conf_write(const struct config_paths *p, const char *kind, const char *name, struct wbuf *w,
+               struct err *e)
+{
+    return write_any(p, kind, name, false, w, e);
+}
+
+int conf_replace(const struct config_paths *p, const char *kind, const char *name, struct wbuf *w,
+                 struct err *e)
+{
+    return write_any(p, kind, name, true, w, e);
 }
 
 /* --- paths and addresses --------------------------------------------------------------------------------------- */
@@ -303,24 +339,15 @@ bool conf_path_in(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-const char *conf_url_folder(const char *url)
+int conf_path(struct yaml_doc *d, const char *path, const char *text, char **ret, struct err *e)
 {
-    static const char file[] = "file://";
-    const char *path = strncmp(url, file, strlen(file)) == 0 ? url + strlen(file) : url;
-    return path[0] == '/' ? path : NULL;
-}
-
-int conf_url_check(const char *url, struct err *e)
-{
-    char *path = NULL;
-    if (strncmp(url, "memory:", 7) == 0)
+    char *whole = NULL;
+    if (!text)
         return 0;
-    const char *folder = conf_url_folder(url);
-    if (!folder) {
-        err_set(e, ERR_CONFIG, _("\"%s\" is not an address of a copy that is supported"), url);
-        return err_next(e, _("name a folder by its whole path: /backup/a or file:///backup/a"));
-    }
-    int r = conf_path_normalise(folder, &path, e);
-    free(path);
-    return r;
+    int r = conf_path_normalise(text, &whole, e);
+    if (r < 0)
+        return r == -ERR_CONFIG ? yaml_mistake(d, path, e) : r;
+    free(*ret);
+    *ret = whole;
+    return 0;
 }

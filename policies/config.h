@@ -81,6 +81,8 @@ struct copy_conf {
     unsigned jobs;
 };
 
+void copy_conf_done(struct copy_conf *c); /* frees its texts; NULL-safe */
+
 struct vault_conf {
     char *name;
     struct id id;
@@ -133,6 +135,17 @@ struct policy {
     char **notify; /* roles */
     size_t n_notify;
 };
+#define DEFAULT_PRIORITY 50
+#define MAX_PRIORITY 100
+#define DEFAULT_RETRIES 3
+#define MAX_RETRIES 100
+struct policy *policy_new(
+    const char *name); /* with all defaults and no paths; NULL without memory */
+const char *policy_class_name(enum policy_class c);
+/* "HH:MM-HH:MM" in minutes of the day; the second may be less than the first (over midnight). */
+bool window_parse(const char *text, unsigned *ret_from_min, unsigned *ret_to_min);
+/* Whether it may be a calendar expression: its characters only; systemd-analyze knows (lint asks it). */
+int schedule_check(const char *text, struct err *e);
 int policy_load(const struct config_paths *p, const char *name, struct policy **ret, struct err *e);
 void policy_free(struct policy *pol);
 /* Writes policies/NAME.yaml with comments; -ERR_EXISTS when it is there. */

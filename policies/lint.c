@@ -141,7 +141,7 @@ static int lint_vault(void *ctx, const char *name)
     int r = read_file(l, file, &d);
     if (r == 0 && d) {
         check_mode(l, file);
-        r = vault_conf_parse(d, name, &v, &e);
+        r = vault_conf_parse(d, l->p, name, &v, &e);
         if (r == -ERR_NOMEM) {
             *l->e = e;
         } else if (r < 0) {

@@ -1,5 +1,5 @@
-/* policy.c - policies/NAME.yaml: what is backed up, and how old the newest backup may be. The manual is
- * policies/config.h. */
+/* policy.c - policies/NAME.yaml: what is backed up, when, and how long it is kept; read. Writing is in policy_write.c. The
+ * manual is policies/config.h. */
 #include "policies/inner.h"
 #include "lib/base/i18n.h"
 
@@ -14,14 +14,17 @@ struct raw_files {
     char *one_file_system, *skip_cache_dirs;
 };
 
-struct raw_policy {
-    char *vault, *agent, *rpo;
-    struct raw_files *files;
+struct raw_retention {
+    char *last, *hourly, *daily, *weekly, *monthly, *yearly, *within;
 };
 
-#define TEXT(key, type, member)                                                            \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
-                           CYAML_UNLIMITED)
+struct raw_policy {
+    char *vault, *agent, *class, *schedule, *window, *priority, *retries, *limit, *rpo, *rto;
+    struct raw_files *files;
+    struct raw_retention *retention;
+    char **notify;
+    unsigned n_notify;
+};
 
 static const cyaml_schema_value_t entry_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -32,23 +35,46 @@ static const cyaml_schema_field_t files_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("exclude", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                struct raw_files, exclude, n_exclude, &entry_schema, 0,
                                MAX_CONF_ENTRIES),
-    TEXT("one-file-system", struct raw_files, one_file_system),
-    TEXT("skip-cache-dirs", struct raw_files, skip_cache_dirs),
+    YAML_TEXT_OPT("one-file-system", struct raw_files, one_file_system),
+    YAML_TEXT_OPT("skip-cache-dirs", struct raw_files, skip_cache_dirs),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t retention_fields[] = {
+    YAML_TEXT_OPT("last", struct raw_retention, last),
+    YAML_TEXT_OPT("hourly", struct raw_retention, hourly),
+    YAML_TEXT_OPT("daily", struct raw_retention, daily),
+    YAML_TEXT_OPT("weekly", struct raw_retention, weekly),
+    YAML_TEXT_OPT("monthly", struct raw_retention, monthly),
+    YAML_TEXT_OPT("yearly", struct raw_retention, yearly),
+    YAML_TEXT_OPT("within", struct raw_retention, within),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t policy_fields[] = {
-    TEXT("vault", struct raw_policy, vault),
-    TEXT("agent", struct raw_policy, agent),
+    YAML_TEXT_OPT("vault", struct raw_policy, vault),
+    YAML_TEXT_OPT("agent", struct raw_policy, agent),
     CYAML_FIELD_MAPPING_PTR("files", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
                             files, files_fields),
-    TEXT("rpo", struct raw_policy, rpo),
+    YAML_TEXT_OPT("class", struct raw_policy, class),
+    YAML_TEXT_OPT("schedule", struct raw_policy, schedule),
+    YAML_TEXT_OPT("window", struct raw_policy, window),
+    YAML_TEXT_OPT("priority", struct raw_policy, priority),
+    YAML_TEXT_OPT("retries", struct raw_policy, retries),
+    YAML_TEXT_OPT("limit", struct raw_policy, limit),
+    CYAML_FIELD_MAPPING_PTR("retention", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                            struct raw_policy, retention, retention_fields),
+    YAML_TEXT_OPT("rpo", struct raw_policy, rpo),
+    YAML_TEXT_OPT("rto", struct raw_policy, rto),
+    CYAML_FIELD_SEQUENCE_COUNT("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct raw_policy, notify, n_notify, &entry_schema, 0,
+                               MAX_CONF_ENTRIES),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t policy_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_policy, policy_fields),
 };
+const char *const policy_classes[] = { "data", "system", "logs", "secret", NULL };
 
-/* --- loading ---------------------------------------------------------------------------------------------- */
+/* --- making and freeing ----------------------------------------------------------------------------------------- */
 static void free_list(char **v, size_t n)
 {
     for (size_t i = 0; v && i < n; i++)
@@ -62,13 +88,98 @@ void policy_free(struct policy *pol)
         return;
     free_list(pol->paths, pol->n_paths);
     free_list(pol->exclude, pol->n_exclude);
+    free_list(pol->notify, pol->n_notify);
     free(pol->name);
     free(pol->vault);
     free(pol->agent);
+    free(pol->schedule);
+    free(pol->window);
     free(pol);
 }
 
-static int check_exclude(const char *pattern, char **ret, struct err *e)
+struct policy *policy_new(const char *name)
+{
+    struct policy *pol = calloc(1, sizeof *pol);
+    if (!pol)
+        return NULL;
+    *pol = (struct policy){ .name = strdup(name),
+                            .vault = strdup(""),
+                            .agent = strdup("local"),
+                            .skip_cache_dirs = true,
+                            .priority = DEFAULT_PRIORITY,
+                            .retries = DEFAULT_RETRIES,
+                            .rpo_s = DEFAULT_RPO_S };
+    if (pol->name && pol->vault && pol->agent)
+        return pol;
+    policy_free(pol);
+    return NULL;
+}
+
+/* --- words --------------------------------------------------------------------------------------------------------- */
+const char *policy_class_name(enum policy_class c)
+{
+    return policy_classes[c];
+}
+
+static bool two_digits(const char *text, unsigned max, unsigned *ret)
+{
+    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+        return false;
+    *ret = (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
+    return *ret <= max;
+}
+
+bool window_parse(const char *text, unsigned *ret_from_min, unsigned *ret_to_min)
+{
+    unsigned h1, m1, h2, m2;
+    if (strlen(text) != strlen("20:00-06:00") || text[2] != ':' || text[5] != '-' ||
+        text[8] != ':' || !two_digits(text, 23, &h1) || !two_digits(text + 3, 59, &m1) ||
+        !two_digits(text + 6, 24, &h2) || !two_digits(text + 9, h2 == 24 ? 0 : 59, &m2))
+        return false;
+    *ret_from_min = h1 * 60 + m1;
+    *ret_to_min = (h2 * 60 + m2) % (24 * 60);
+    return *ret_from_min != *ret_to_min;
+}
+
+int schedule_check(const char *text, struct err *e)
+{
+    static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                " ,:*/.~-_+";
+    size_t n = strlen(text);
+    if (n > 0 && n <= MAX_SCHEDULE && strspn(text, chars) == n && strspn(text, " ") < n)
+        return 0;
+    err_set(e, ERR_CONFIG, _("\"%s\" is not a calendar expression of systemd"), text);
+    return err_next(e, _("write for instance \"*-*-* 02:00:00\" (every night at two) or \"Mon..Fri "
+                         "20:30\"; try it: systemd-analyze calendar \"...\""));
+}
+
+int policy_check_words(const struct policy *pol, const char **ret_key, struct err *e)
+{
+    unsigned from, to;
+    int r;
+    *ret_key = "vault";
+    if (pol->vault[0] && !config_name_ok(pol->vault)) {
+        err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a vault"), pol->vault);
+        return err_next(e, _("write the name of a file in vaults/, without .yaml"));
+    }
+    *ret_key = "agent";
+    if (!config_name_ok(pol->agent)) {
+        err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of an agent"), pol->agent);
+        return err_next(e,
+                        _("write agent: local, or the name of a file in agents/, without .yaml"));
+    }
+    *ret_key = "schedule";
+    if (pol->schedule && (r = schedule_check(pol->schedule, e)) < 0)
+        return r;
+    *ret_key = "window";
+    if (pol->window && !window_parse(pol->window, &from, &to)) {
+        err_set(e, ERR_CONFIG, _("\"%s\" is not a window of time"), pol->window);
+        return err_next(e, _("write from when to when, in 24 hours: window: \"20:00-06:00\""));
+    }
+    return 0;
+}
+
+int policy_check_exclude(const char *pattern, char **ret, struct err *e)
 {
     if (pattern[0] == '\0') {
         err_set(e, ERR_CONFIG, _("an exclude pattern is empty"));
@@ -78,27 +189,39 @@ static int check_exclude(const char *pattern, char **ret, struct err *e)
     return *ret ? 0 : conf_out_of_memory(e);
 }
 
-/* Fills a list with what `take` makes of each entry. */
-static int take_list(struct yaml_doc *d, const char *key, char **raw, unsigned n,
-                     struct policy *pol, struct err *e)
+int policy_check_role(const char *name, char **ret, struct err *e)
 {
-    bool is_paths = strcmp(key, "paths") == 0;
-    char **v = calloc(n + 1, sizeof *v);
-    int r = v ? 0 : conf_out_of_memory(e);
-    for (unsigned i = 0; i < n && r == 0; i++) {
-        r = is_paths ? conf_path_normalise(raw[i], &v[i], e) : check_exclude(raw[i], &v[i], e);
-        if (r == -ERR_CONFIG) {
-            char path[64];
-            snprintf(path, sizeof path, "files.%s.%u", key, i);
-            r = yaml_mistake(d, path, e);
-        }
+    if (!config_name_ok(name)) {
+        err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a role"), name);
+        return conf_name_advice(e);
     }
-    if (is_paths) {
-        pol->paths = v;
-        pol->n_paths = v ? n : 0;
-    } else {
-        pol->exclude = v;
-        pol->n_exclude = v ? n : 0;
+    *ret = strdup(name);
+    return *ret ? 0 : conf_out_of_memory(e);
+}
+
+/* --- loading ---------------------------------------------------------------------------------------------------------- */
+struct list {
+    const char *path;
+    int (*take)(const char *text, char **ret, struct err *e);
+    char **raw;
+    unsigned n;
+};
+
+/* What `take` makes of each entry. *ret and *ret_n are the policy's, also on failure. */
+static int take_list(struct yaml_doc *d, const struct list *l, char ***ret, size_t *ret_n,
+                     struct err *e)
+{
+    char path[64];
+    int r = 0;
+    *ret = calloc(l->n + 1, sizeof **ret);
+    if (!*ret)
+        return conf_out_of_memory(e);
+    *ret_n = l->n;
+    for (unsigned i = 0; i < l->n && r == 0; i++) {
+        snprintf(path, sizeof path, "%s.%u", l->path, i);
+        r = l->take(l->raw[i], &(*ret)[i], e);
+        if (r == -ERR_CONFIG)
+            r = yaml_mistake(d, path, e);
     }
     return r;
 }
@@ -112,9 +235,11 @@ static int take_files(struct yaml_doc *d, const struct raw_files *raw, struct po
                  _("write \"files:\", and indented below it, for instance: paths: [/etc, /home]"));
         return yaml_mistake(d, "files.paths", e);
     }
-    int r = take_list(d, "paths", raw->paths, raw->n_paths, pol, e);
+    struct list paths = { "files.paths", conf_path_normalise, raw->paths, raw->n_paths },
+                exclude = { "files.exclude", policy_check_exclude, raw->exclude, raw->n_exclude };
+    int r = take_list(d, &paths, &pol->paths, &pol->n_paths, e);
     if (r == 0)
-        r = take_list(d, "exclude", raw->exclude, raw->n_exclude, pol, e);
+        r = take_list(d, &exclude, &pol->exclude, &pol->n_exclude, e);
     if (r == 0)
         r = yaml_bool(d, "files.one-file-system", raw->one_file_system, &pol->one_file_system, e);
     if (r == 0)
@@ -122,35 +247,75 @@ static int take_files(struct yaml_doc *d, const struct raw_files *raw, struct po
     return r;
 }
 
-static int check_words(const struct policy *pol, const char **ret_key, struct err *e)
+static int take_retention(struct yaml_doc *d, const struct raw_retention *raw,
+                          struct retention *ret, struct err *e)
 {
-    *ret_key = "vault";
-    if (pol->vault[0] && !config_name_ok(pol->vault)) {
-        err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a vault"), pol->vault);
-        return err_next(e, _("write the name of a file in vaults/, without .yaml"));
+    if (!raw)
+        return 0;
+    const struct {
+        const char *path, *text;
+        unsigned *to;
+    } counts[] = {
+        { "retention.last", raw->last, &ret->last },
+        { "retention.hourly", raw->hourly, &ret->hourly },
+        { "retention.daily", raw->daily, &ret->daily },
+        { "retention.weekly", raw->weekly, &ret->weekly },
+        { "retention.monthly", raw->monthly, &ret->monthly },
+        { "retention.yearly", raw->yearly, &ret->yearly },
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        int r = yaml_number(d, counts[i].path, counts[i].text, 0, MAX_RETENTION, counts[i].to, e);
+        if (r < 0)
+            return r;
     }
-    *ret_key = "agent";
-    if (strcmp(pol->agent, "local") != 0) {
-        err_set(e, ERR_CONFIG, _("there is no agent \"%s\""), pol->agent);
-        return err_next(
-            e, _("write agent: local, which is the only one for now, or leave the line out"));
+    return yaml_duration(d, "retention.within", raw->within, &ret->within_s, e);
+}
+
+static int take_words(struct yaml_doc *d, const struct raw_policy *raw, struct policy *pol,
+                      struct err *e)
+{
+    const char *key = NULL;
+    unsigned class = CLASS_DATA;
+    int r = 0;
+    if (raw->vault) { /* may be empty: the only one */
+        free(pol->vault);
+        pol->vault = strdup(raw->vault);
+        r = pol->vault ? 0 : conf_out_of_memory(e);
     }
-    return 0;
+    if (r == 0)
+        r = yaml_copy(d, "agent", raw->agent, &pol->agent, e);
+    if (r == 0)
+        r = yaml_copy(d, "schedule", raw->schedule, &pol->schedule, e);
+    if (r == 0)
+        r = yaml_copy(d, "window", raw->window, &pol->window, e);
+    if (r == 0 && (r = policy_check_words(pol, &key, e)) < 0)
+        return yaml_mistake(d, key, e);
+    if (r == 0)
+        r = yaml_choice(d, "class", raw->class, policy_classes, &class, e);
+    pol->class = (enum policy_class) class;
+    return r;
 }
 
 static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct policy *pol,
                        struct err *e)
 {
-    const char *key;
-    pol->vault = strdup(raw->vault ? raw->vault : "");
-    pol->agent = strdup(raw->agent ? raw->agent : "local");
-    if (!pol->vault || !pol->agent)
-        return conf_out_of_memory(e);
-    int r = check_words(pol, &key, e);
-    if (r < 0)
-        return yaml_mistake(d, key, e);
-    r = take_files(d, raw->files, pol, e);
-    return r < 0 ? r : yaml_duration(d, "rpo", raw->rpo, &pol->rpo_s, e);
+    struct list notify = { "notify", policy_check_role, raw->notify, raw->n_notify };
+    int r = take_words(d, raw, pol, e);
+    if (r == 0)
+        r = take_files(d, raw->files, pol, e);
+    if (r == 0)
+        r = yaml_number(d, "priority", raw->priority, 0, MAX_PRIORITY, &pol->priority, e);
+    if (r == 0)
+        r = yaml_number(d, "retries", raw->retries, 0, MAX_RETRIES, &pol->retries, e);
+    if (r == 0)
+        r = yaml_size(d, "limit", raw->limit, &pol->limit_bytes_s, e);
+    if (r == 0)
+        r = take_retention(d, raw->retention, &pol->retention, e);
+    if (r == 0)
+        r = yaml_duration(d, "rpo", raw->rpo, &pol->rpo_s, e);
+    if (r == 0)
+        r = yaml_duration(d, "rto", raw->rto, &pol->rto_s, e);
+    return r == 0 ? take_list(d, &notify, &pol->notify, &pol->n_notify, e) : r;
 }
 
 int policy_parse(struct yaml_doc *d, const char *name, struct policy **ret, struct err *e)
@@ -159,12 +324,8 @@ int policy_parse(struct yaml_doc *d, const char *name, struct policy **ret, stru
     int r = yaml_load(d, &policy_schema, &raw, e);
     if (r < 0)
         return r;
-    struct policy *pol = calloc(1, sizeof *pol);
-    if (pol)
-        *pol = (struct policy){ .name = strdup(name),
-                                .skip_cache_dirs = true,
-                                .rpo_s = DEFAULT_RPO_S };
-    r = pol && pol->name ? take_policy(d, raw, pol, e) : conf_out_of_memory(e);
+    struct policy *pol = policy_new(name);
+    r = pol ? take_policy(d, raw, pol, e) : conf_out_of_memory(e);
     yaml_free_value(&policy_schema, raw);
     if (r < 0) {
         policy_free(pol);
@@ -190,92 +351,4 @@ int policy_each(const struct config_paths *p, int (*fn)(void *, const char *), v
                 struct err *e)
 {
     return conf_each(p, POLICIES, fn, NULL, ctx, e);
-}
-
-/* --- writing -------------------------------------------------------------------------------------------------- */
-static int put_list(struct wbuf *w, char **v, size_t n, bool is_paths, struct err *e)
-{
-    int r = 0;
-    for (size_t i = 0; i < n && r == 0; i++) {
-        char *text = NULL;
-        r = is_paths ? conf_path_normalise(v[i], &text, e) : check_exclude(v[i], &text, e);
-        conf_line(w, "    - ");
-        if (r == 0)
-            r = yaml_put(w, text, e);
-        conf_line(w, "\n");
-        free(text);
-    }
-    return r;
-}
-
-static int put_files(struct wbuf *w, const struct policy *pol, struct err *e)
-{
-    conf_line(w, "\nfiles:\n"
-                 "  # Folders and files, by their whole paths, with all that is in them.\n"
-                 "  paths:\n");
-    int r = put_list(w, pol->paths, pol->n_paths, true, e);
-    conf_line(
-        w,
-        "\n  # What to leave out: a whole path (/home/x/cache), or a pattern for names (\"*.tmp\").\n"
-        "  # Patterns with a star belong in double quotes.\n");
-    conf_line(w, pol->n_exclude ? "  exclude:\n" : "  exclude: []\n");
-    if (r == 0)
-        r = put_list(w, pol->exclude, pol->n_exclude, false, e);
-    conf_line(
-        w,
-        "\n  # true: stay on the file systems of the paths above, do not enter others mounted below.\n"
-        "  one-file-system: %s\n",
-        pol->one_file_system ? "true" : "false");
-    conf_line(w,
-              "\n  # true: leave out the content of folders that hold a CACHEDIR.TAG.\n"
-              "  skip-cache-dirs: %s\n",
-              pol->skip_cache_dirs ? "true" : "false");
-    return r;
-}
-
-static int check_for_writing(const struct policy *pol, struct err *e)
-{
-    const char *key;
-    if (!config_name_ok(pol->name)) {
-        err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a policy"), pol->name);
-        return err_next(
-            e,
-            _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
-              "letter or a digit"),
-            MAX_NAME);
-    }
-    if (pol->n_paths == 0) {
-        err_set(e, ERR_CONFIG, _("the policy names nothing to back up"));
-        return err_next(e, _("name at least one folder or file: --files PATH"));
-    }
-    return check_words(pol, &key, e);
-}
-
-int policy_write(const struct config_paths *p, const struct policy *pol, struct err *e)
-{
-    struct err ignored = ERR_INIT;
-    struct wbuf w = WBUF_INIT;
-    e = e ? e : &ignored;
-    int r = check_for_writing(pol, e);
-    if (r < 0)
-        return r;
-    conf_line(&w,
-              "# The policy \"%s\": what is backed up. After a change: twofold policy lint\n"
-              "# Run it now: twofold backup %s\n\n",
-              pol->name, pol->name);
-    conf_line(
-        &w, "# The vault that keeps it (a file in vaults/). Not needed where there is only one.\n");
-    conf_line(&w, pol->vault[0] ? "vault: %s\n" : "# vault: main%s\n", pol->vault);
-    conf_line(&w, "\n# Which host it is on; local is this one.\nagent: %s\n", pol->agent);
-    r = put_files(&w, pol, e);
-    conf_line(
-        &w,
-        "\n# How old the newest whole backup may be (s, m, h, d) before twofold status says that it is\n"
-        "# overdue. 26h: a nightly run that may take two hours more.\nrpo: ");
-    yaml_put_duration(&w, pol->rpo_s ? pol->rpo_s : DEFAULT_RPO_S);
-    conf_line(&w, "\n");
-    if (r == 0)
-        return conf_write(p, POLICIES, pol->name, &w, e);
-    wbuf_free(&w);
-    return r;
 }

@@ -1,20 +1,13 @@
 /* vault_conf.c - vaults/NAME.yaml: a vault's trust anchors and copies. The manual is policies/config.h;
- * the rules for copies are those of the duty PY-DB-1: two backups in two places. */
+ * its copies are in copies.c. */
 #include "policies/inner.h"
 #include "lib/base/i18n.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* --- the file as it is ------------------------------------------------------------------------------- */
-struct raw_copy {
-    char *place, *url;
-};
-
 struct raw_vault {
     char *id, *suite, *recovery, *signing, *root;
     struct raw_copy *copies;
@@ -22,180 +15,29 @@ struct raw_vault {
     char *min_copies, *compression;
 };
 
-#define TEXT(key, type, member) \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 0, CYAML_UNLIMITED)
-#define OPTIONAL_TEXT(key, type, member)                                                   \
-    CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
-                           CYAML_UNLIMITED)
-
-static const cyaml_schema_field_t copy_fields[] = {
-    TEXT("place", struct raw_copy, place),
-    TEXT("url", struct raw_copy, url),
-    CYAML_FIELD_END,
-};
-static const cyaml_schema_value_t copy_schema = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_copy, copy_fields),
-};
 static const cyaml_schema_field_t vault_fields[] = {
-    TEXT("id", struct raw_vault, id),
-    TEXT("suite", struct raw_vault, suite),
-    TEXT("recovery-public-key", struct raw_vault, recovery),
-    TEXT("signing-public-key", struct raw_vault, signing),
-    TEXT("root-public-key", struct raw_vault, root),
+    YAML_TEXT("id", struct raw_vault, id),
+    YAML_TEXT("suite", struct raw_vault, suite),
+    YAML_TEXT("recovery-public-key", struct raw_vault, recovery),
+    YAML_TEXT("signing-public-key", struct raw_vault, signing),
+    YAML_TEXT("root-public-key", struct raw_vault, root),
     CYAML_FIELD_SEQUENCE_COUNT("copies", CYAML_FLAG_POINTER, struct raw_vault, copies, n_copies,
                                &copy_schema, 0, MAX_CONF_ENTRIES),
-    OPTIONAL_TEXT("min-copies", struct raw_vault, min_copies),
-    OPTIONAL_TEXT("compression", struct raw_vault, compression),
+    YAML_TEXT_OPT("min-copies", struct raw_vault, min_copies),
+    YAML_TEXT_OPT("compression", struct raw_vault, compression),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t vault_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_vault, vault_fields),
 };
 
-/* --- copies ---------------------------------------------------------------------------------------------- */
-/* What the path leads to: links resolved as far as it exists. Owned; NULL without memory. */
-static char *resolve(const char *path)
-{
-    char *head = strdup(path), *out = NULL;
-    size_t n = head ? strlen(head) : 0;
-    while (head && n > 0) {
-        char real[PATH_MAX];
-        if (realpath(head, real)) {
-            const char *rest = path + n;
-            out = malloc(strlen(real) + strlen(rest) + 2);
-            if (out)
-                strcat(strcpy(out, strcmp(real, "/") == 0 && rest[0] == '/' ? "" : real), rest);
-            break;
-        }
-        while (n > 0 && head[n - 1] != '/')
-            n--;
-        while (n > 1 && head[n - 1] == '/')
-            n--;
-        head[n] = '\0';
-    }
-    if (head && !out)
-        out = strdup(path);
-    free(head);
-    return out;
-}
-
-/* Also by device and inode, which sees through bind mounts. */
-static bool lies_in(const char *path, const char *folder)
-{
-    struct stat outer, st;
-    char *p;
-    bool found = conf_path_in(path, folder);
-    if (found || stat(folder, &outer) < 0 || !(p = strdup(path)))
-        return found;
-    for (;;) {
-        if (stat(p, &st) == 0 && st.st_dev == outer.st_dev && st.st_ino == outer.st_ino)
-            found = true;
-        char *slash = strrchr(p, '/');
-        if (found || !slash || strcmp(p, "/") == 0)
-            break;
-        slash[slash == p] = '\0';
-    }
-    free(p);
-    return found;
-}
-
-static int check_places(const struct copy_conf *a, const struct copy_conf *b, struct err *e)
-{
-    if (strcmp(a->place, b->place) == 0) {
-        err_set(e, ERR_CONFIG, _("two copies have the place name \"%s\""), a->place);
-        return err_next(e, _("give each copy the name of the place where it is kept"));
-    }
-    if (strcmp(a->url, b->url) != 0)
-        return 0;
-    err_set(e, ERR_CONFIG, _("the copies \"%s\" and \"%s\" are the same: %s"), a->place, b->place,
-            a->url);
-    return err_next(e, _("name two folders, on two disks in two places"));
-}
-
-static int check_folders(const struct copy_conf *a, const struct copy_conf *b, struct err *e)
-{
-    const char *fa = conf_url_folder(a->url), *fb = conf_url_folder(b->url);
-    char *na = NULL, *nb = NULL, *ra = NULL, *rb = NULL;
-    int r = 0;
-    if (!fa || !fb)
-        return 0;
-    r = conf_path_normalise(fa, &na, e);
-    if (r == 0)
-        r = conf_path_normalise(fb, &nb, e);
-    if (r == 0 && (!(ra = resolve(na)) || !(rb = resolve(nb))))
-        r = conf_out_of_memory(e);
-    if (r == 0) {
-        bool a_in_b = lies_in(ra, rb), b_in_a = lies_in(rb, ra);
-        if (a_in_b && b_in_a)
-            r = err_set(e, ERR_CONFIG, _("the copies \"%s\" and \"%s\" are the same folder: %s"),
-                        a->place, b->place, ra);
-        else if (a_in_b || b_in_a)
-            r = err_set(e, ERR_CONFIG, _("the copy \"%s\" lies in the copy \"%s\": %s"),
-                        a_in_b ? a->place : b->place, a_in_b ? b->place : a->place,
-                        a_in_b ? ra : rb);
-        if (r < 0)
-            err_next(e, _("name two folders, on two disks in two places"));
-    }
-    free(na);
-    free(nb);
-    free(ra);
-    free(rb);
-    return r;
-}
-
-static int check_one(const struct copy_conf *c, struct err *e)
-{
-    if (!config_name_ok(c->place)) {
-        err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a place"), c->place);
-        return err_next(
-            e,
-            _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
-              "letter or a digit"),
-            MAX_NAME);
-    }
-    return conf_url_check(c->url, e);
-}
-
-int copies_check_at(const struct copy_conf *c, size_t n, size_t *ret_bad, struct err *e)
-{
-    int r = 0;
-    *ret_bad = n;
-    if (n < 2 || n > MAX_COPIES) {
-        err_set(e, ERR_CONFIG,
-                n < 2 ? _("a vault needs at least two copies, in two places (PY-DB-1)")
-                      : _("a vault has at most %d copies"),
-                MAX_COPIES);
-        return err_next(e, _("give each copy a place and an address, for instance --copy "
-                             "machine-room=/backup/a --copy building-2=/mnt/b"));
-    }
-    for (size_t i = 0; i < n && r == 0; i++) {
-        *ret_bad = i;
-        r = check_one(&c[i], e);
-        for (size_t j = 0; j < i && r == 0; j++) {
-            r = check_places(&c[j], &c[i], e);
-            if (r == 0)
-                r = check_folders(&c[j], &c[i], e);
-        }
-    }
-    return r;
-}
-
-int copies_check(const struct copy_conf *c, size_t n, struct err *e)
-{
-    struct err ignored = ERR_INIT;
-    size_t bad;
-    return copies_check_at(c, n, &bad, e ? e : &ignored);
-}
-
 /* --- loading ------------------------------------------------------------------------------------------------- */
 void vault_conf_free(struct vault_conf *v)
 {
     if (!v)
         return;
-    for (size_t i = 0; i < v->n_copies; i++) {
-        free(v->copies[i].place);
-        free(v->copies[i].url);
-    }
+    for (size_t i = 0; i < v->n_copies; i++)
+        copy_conf_done(&v->copies[i]);
     free(v->name);
     free(v);
 }
@@ -209,19 +51,18 @@ static int take_hex(struct yaml_doc *d, const char *key, const char *text, void 
     return yaml_mistake(d, key, e);
 }
 
-static int take_copies(struct yaml_doc *d, const struct raw_vault *raw, struct vault_conf *v,
-                       struct err *e)
+static int take_copies(struct yaml_doc *d, const struct config_paths *p,
+                       const struct raw_vault *raw, struct vault_conf *v, struct err *e)
 {
     char path[64] = "copies";
     size_t bad = raw->n_copies;
     int r = 0;
-    for (size_t i = 0; i < raw->n_copies && i < MAX_COPIES; i++) {
-        v->copies[i].place = strdup(raw->copies[i].place);
-        v->copies[i].url = strdup(raw->copies[i].url);
+    for (size_t i = 0; i < raw->n_copies && i < MAX_COPIES && r == 0; i++) {
+        r = copy_take(d, p, i, &raw->copies[i], &v->copies[i], e);
         v->n_copies = i + 1;
-        if (!v->copies[i].place || !v->copies[i].url)
-            return conf_out_of_memory(e);
     }
+    if (r < 0)
+        return r;
     if (raw->n_copies <= MAX_COPIES)
         r = copies_check_at(v->copies, v->n_copies, &bad, e);
     else
@@ -233,8 +74,8 @@ static int take_copies(struct yaml_doc *d, const struct raw_vault *raw, struct v
     return yaml_mistake(d, path, e);
 }
 
-static int take_vault(struct yaml_doc *d, const struct raw_vault *raw, struct vault_conf *v,
-                      struct err *e)
+static int take_vault(struct yaml_doc *d, const struct config_paths *p, const struct raw_vault *raw,
+                      struct vault_conf *v, struct err *e)
 {
     int r = take_hex(d, "id", raw->id, v->id.b, e);
     if (r == 0)
@@ -246,7 +87,7 @@ static int take_vault(struct yaml_doc *d, const struct raw_vault *raw, struct va
     if (r == 0)
         r = take_hex(d, "root-public-key", raw->root, v->root_pk, e);
     if (r == 0)
-        r = take_copies(d, raw, v, e);
+        r = take_copies(d, p, raw, v, e);
     if (r == 0)
         r = yaml_uint(d, "min-copies", raw->min_copies, (unsigned)v->n_copies, &v->min_copies, e);
     if (r == 0)
@@ -254,7 +95,8 @@ static int take_vault(struct yaml_doc *d, const struct raw_vault *raw, struct va
     return r;
 }
 
-int vault_conf_parse(struct yaml_doc *d, const char *name, struct vault_conf **ret, struct err *e)
+int vault_conf_parse(struct yaml_doc *d, const struct config_paths *p, const char *name,
+                     struct vault_conf **ret, struct err *e)
 {
     void *raw = NULL;
     int r = yaml_load(d, &vault_schema, &raw, e);
@@ -265,7 +107,7 @@ int vault_conf_parse(struct yaml_doc *d, const char *name, struct vault_conf **r
         *v = (struct vault_conf){ .name = strdup(name),
                                   .min_copies = 1,
                                   .compression = DEFAULT_COMPRESSION };
-    r = v && v->name ? take_vault(d, raw, v, e) : conf_out_of_memory(e);
+    r = v && v->name ? take_vault(d, p, raw, v, e) : conf_out_of_memory(e);
     yaml_free_value(&vault_schema, raw);
     if (r < 0) {
         vault_conf_free(v);
@@ -317,7 +159,7 @@ int vault_conf_load(const struct config_paths *p, const char *name, struct vault
     if (r == 0)
         r = conf_open(p, VAULTS, name ? name : only, &d, e);
     if (r == 0)
-        r = vault_conf_parse(d, name ? name : only, ret, e);
+        r = vault_conf_parse(d, p, name ? name : only, ret, e);
     yaml_close(d);
     return r;
 }
@@ -329,24 +171,27 @@ int vault_conf_each(const struct config_paths *p, int (*fn)(void *, const char *
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
-static int put_copies(struct wbuf *w, const struct vault_conf *v, struct err *e)
+static int put_copies(struct wbuf *w, const struct config_paths *p, const struct vault_conf *v,
+                      struct err *e)
 {
     int r = 0;
     conf_line(
         w,
         "\n# The copies. Each holds everything and restores everything alone. They belong on different\n"
         "# disks in different places: one in the machine room, one in another safe building.\n"
-        "#   place: a name for the place, used in reports and in --from PLACE\n"
-        "#   url:   a folder, by its whole path\n"
+        "#   place:     a name for the place, used in reports and in --from PLACE\n"
+        "#   url:       a folder by its whole path, or sftp://user@host/path on another host\n"
+        "#   host-key:  (sftp) the host's public key, as ssh-keyscan prints it; no other is believed\n"
+        "#   identity:  (sftp) the private key to log in with: a file, whole path or below this folder\n"
+        "#   presence:  rotating: a disk that is carried away and back; it is not missed in between\n"
+        "#   every:     (rotating) how often it must have been here, for instance 7d\n"
+        "#   deletable: false: nobody who steals this machine can delete what is on it (carried away,\n"
+        "#              append-only, locked)\n"
+        "#   limit:     bytes per second to it, for instance 20MiB\n"
+        "#   jobs:      how many runs may write to it at once; 0 or nothing: no bound\n"
         "copies:\n");
-    for (size_t i = 0; i < v->n_copies && r == 0; i++) {
-        conf_line(w, "  - place: ");
-        r = yaml_put(w, v->copies[i].place, e);
-        conf_line(w, "\n    url: ");
-        if (r == 0)
-            r = yaml_put(w, v->copies[i].url, e);
-        conf_line(w, "\n");
-    }
+    for (size_t i = 0; i < v->n_copies && r == 0; i++)
+        r = copy_put(w, p, &v->copies[i], 2, e);
     return r;
 }
 
@@ -354,11 +199,7 @@ static int check_for_writing(const struct vault_conf *v, struct err *e)
 {
     if (!config_name_ok(v->name)) {
         err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a vault"), v->name);
-        return err_next(
-            e,
-            _("a name has letters, digits, '.', '_' and '-', at most %d, and starts with a "
-              "letter or a digit"),
-            MAX_NAME);
+        return conf_name_advice(e);
     }
     if (v->suite != SUITE_1 || v->min_copies < 1 || v->min_copies > v->n_copies ||
         v->compression < 1 || v->compression > MAX_COMPRESSION)
@@ -393,7 +234,7 @@ int vault_conf_write(const struct config_paths *p, const struct vault_conf *v, s
               "id: %s\nsuite: %u\nrecovery-public-key: %s\nsigning-public-key: %s\n"
               "root-public-key: %s\n",
               id_hex(&v->id, id), v->suite, recovery, signing, root);
-    r = put_copies(&w, v, e);
+    r = put_copies(&w, p, v, e);
     conf_line(
         &w,
         "\n# A run that reached fewer copies than this has failed. One that reached these but not\n"

@@ -117,6 +117,104 @@ int yaml_line(const struct yaml_doc *d, const char *path)
     return line;
 }
 
+static const yaml_node_t *find_node(const struct yaml_doc *d, const char *path)
+{
+    const yaml_node_t *n = d->has_tree ? node_at(d, 1) : NULL, *shown;
+    while (n && *path) {
+        size_t len = strcspn(path, ".");
+        n = descend(d, n, path, len, &shown);
+        path += len + (path[len] == '.');
+    }
+    return n;
+}
+
+int yaml_each_key(struct yaml_doc *d, const char *path, yaml_key_fn *fn, void *ctx, struct err *e)
+{
+    const yaml_node_t *n = find_node(d, path);
+    int r = 0;
+    if (!n || (n->type == YAML_SCALAR_NODE && n->data.scalar.length == 0))
+        return 0;
+    if (n->type != YAML_MAPPING_NODE) {
+        err_set(e, ERR_CONFIG, _("there must be \"key: value\" lines here"));
+        err_next(e, _("write each key on a line of its own, indented by two spaces more than the "
+                      "line that it belongs to"));
+        return yaml_mistake(d, path, e);
+    }
+    const yaml_node_pair_t *start = n->data.mapping.pairs.start, *top = n->data.mapping.pairs.top;
+    for (const yaml_node_pair_t *p = start; p < top && r == 0; p++) {
+        const yaml_node_t *k = node_at(d, p->key);
+        const char *key = (const char *)k->data.scalar.value;
+        bool twice = false;
+        for (const yaml_node_pair_t *q = start; q < p; q++)
+            twice = twice || is_text(node_at(d, q->key), key, k->data.scalar.length);
+        if (!twice && !strchr(key, '.')) {
+            r = fn(ctx, key, e);
+            continue;
+        }
+        err_set(e, ERR_CONFIG,
+                twice ? _("the key \"%s\" is there twice") : _("\"%s\" cannot be a name"), key);
+        err_next(e, twice ? _("remove one of the two") : _("write it without dots"));
+        r = mistake_at(d, (int)k->start_mark.line + 1, e);
+    }
+    return r;
+}
+
+int yaml_text(struct yaml_doc *d, const char *path, const char **ret, struct err *e)
+{
+    const yaml_node_t *n = find_node(d, path);
+    if (n && n->type != YAML_SCALAR_NODE) {
+        err_set(e, ERR_CONFIG, _("\"%s\" must be made of single texts here"), path);
+        err_next(e, _("write a text, in double quotes if it has special characters"));
+        return yaml_mistake(d, path, e);
+    }
+    *ret = n ? (const char *)n->data.scalar.value : NULL;
+    return 0;
+}
+
+size_t yaml_count(const struct yaml_doc *d, const char *path)
+{
+    const yaml_node_t *n = find_node(d, path);
+    if (!n || n->type != YAML_SEQUENCE_NODE)
+        return 0;
+    return (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+}
+
+/* The line of the last text in a node: where a block ends, its end mark is past the comments that follow. */
+static int last_line(const struct yaml_doc *d, const yaml_node_t *n, unsigned depth)
+{
+    int line = (int)n->start_mark.line + 1, inner = 0;
+    if (n->type == YAML_SCALAR_NODE)
+        return (int)n->end_mark.line + 1;
+    if (depth == 0)
+        return line;
+    if (n->type == YAML_MAPPING_NODE && n->data.mapping.pairs.top > n->data.mapping.pairs.start)
+        inner = last_line(d, node_at(d, n->data.mapping.pairs.top[-1].value), depth - 1);
+    if (n->type == YAML_SEQUENCE_NODE && n->data.sequence.items.top > n->data.sequence.items.start)
+        inner = last_line(d, node_at(d, n->data.sequence.items.top[-1]), depth - 1);
+    return inner > line ? inner : line;
+}
+
+bool yaml_extent(const struct yaml_doc *d, const char *path, int *ret_first, int *ret_last,
+                 int *ret_column)
+{
+    const yaml_node_t *n = find_node(d, path);
+    bool flow =
+        !n || (n->type == YAML_MAPPING_NODE && n->data.mapping.style == YAML_FLOW_MAPPING_STYLE) ||
+        (n->type == YAML_SEQUENCE_NODE && n->data.sequence.style == YAML_FLOW_SEQUENCE_STYLE);
+    if (flow)
+        return false;
+    *ret_first = (int)n->start_mark.line + 1;
+    *ret_last = last_line(d, n, 8);
+    *ret_column = (int)n->start_mark.column;
+    return true;
+}
+
+const char *yaml_source(const struct yaml_doc *d, size_t *ret_len)
+{
+    *ret_len = d->len;
+    return (const char *)d->text;
+}
+
 /* The first key of that name at or behind a position: libcyaml says where it was when it met the key. */
 static int line_of_key(const struct yaml_doc *d, const char *key, size_t line, size_t column)
 {
@@ -269,13 +367,23 @@ static const cyaml_schema_field_t *fields_of(const cyaml_schema_value_t *v)
     return v->type == CYAML_MAPPING ? v->mapping.fields : NULL;
 }
 
+static const cyaml_schema_field_t *find_fields(const cyaml_schema_field_t *fields,
+                                               const char *field)
+{
+    const cyaml_schema_field_t *found = NULL;
+    for (const cyaml_schema_field_t *f = fields; f->key && !found; f++) {
+        const cyaml_schema_field_t *inner = fields_of(&f->value);
+        if (inner)
+            found = strcmp(f->key, field) == 0 ? inner : find_fields(inner, field);
+    }
+    return found;
+}
+
 static void known_keys(const cyaml_schema_value_t *schema, const char *field, char *out,
                        size_t size)
 {
-    const cyaml_schema_field_t *f = fields_of(schema), *inner = f;
-    for (; f->key; f++)
-        if (strcmp(f->key, field) == 0 && fields_of(&f->value))
-            inner = fields_of(&f->value);
+    const cyaml_schema_field_t *f = fields_of(schema), *inner = find_fields(f, field);
+    inner = inner ? inner : f;
     out[0] = '\0';
     for (f = inner; f->key; f++) {
         size_t n = strlen(out);

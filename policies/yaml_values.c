@@ -3,10 +3,12 @@
 #include "lib/base/i18n.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define MAX_DURATION_S ((uint64_t)3650 * 86400)
+#define MAX_SIZE_BYTES ((uint64_t)1 << 50)
 
 /* --- reading ------------------------------------------------------------------------------------------ */
 static const char *last_key(const char *path)
@@ -48,21 +50,27 @@ static const char *digits(const char *text, uint64_t max, uint64_t *ret)
     return c == text ? NULL : c;
 }
 
-int yaml_uint(struct yaml_doc *d, const char *path, const char *text, unsigned max, unsigned *ret,
-              struct err *e)
+int yaml_number(struct yaml_doc *d, const char *path, const char *text, unsigned min, unsigned max,
+                unsigned *ret, struct err *e)
 {
     uint64_t v = 0;
     if (!text)
         return 0;
     const char *end = digits(text, max, &v);
-    if (end && *end == '\0' && v > 0) {
+    if (end && *end == '\0' && v >= min) {
         *ret = (unsigned)v;
         return 0;
     }
-    err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is not a number from 1 to %u"),
-            last_key(path), text, max);
-    err_next(e, _("write a whole number from 1 to %u"), max);
+    err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is not a number from %u to %u"),
+            last_key(path), text, min, max);
+    err_next(e, _("write a whole number from %u to %u"), min, max);
     return yaml_mistake(d, path, e);
+}
+
+int yaml_uint(struct yaml_doc *d, const char *path, const char *text, unsigned max, unsigned *ret,
+              struct err *e)
+{
+    return yaml_number(d, path, text, 1, max, ret, e);
 }
 
 static const struct {
@@ -70,21 +78,84 @@ static const struct {
     uint64_t seconds;
 } units[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
 
-int yaml_duration(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret_s,
-                  struct err *e)
+bool duration_parse(const char *text, uint64_t *ret_s)
 {
     uint64_t v = 0;
-    if (!text)
-        return 0;
     const char *end = digits(text, MAX_DURATION_S, &v);
     for (size_t i = 0; end && v > 0 && i < sizeof units / sizeof *units; i++)
         if (end[0] == units[i].letter && end[1] == '\0' && v <= MAX_DURATION_S / units[i].seconds) {
             *ret_s = v * units[i].seconds;
-            return 0;
+            return true;
         }
+    return false;
+}
+
+int yaml_duration(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret_s,
+                  struct err *e)
+{
+    if (!text || duration_parse(text, ret_s))
+        return 0;
     err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is not a duration"), last_key(path), text);
     err_next(e, _("write a number and s, m, h or d: 90s, 15m, 26h, 7d (at most 3650d)"));
     return yaml_mistake(d, path, e);
+}
+
+static const struct {
+    const char *name;
+    unsigned shift;
+} size_units[] = { { "TiB", 40 }, { "GiB", 30 }, { "MiB", 20 }, { "KiB", 10 }, { "", 0 } };
+
+int yaml_size(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret, struct err *e)
+{
+    uint64_t v = 0;
+    if (!text)
+        return 0;
+    const char *end = digits(text, MAX_SIZE_BYTES, &v);
+    for (size_t i = 0; end && v > 0 && i < sizeof size_units / sizeof *size_units; i++)
+        if (strcmp(end, size_units[i].name) == 0 && v <= MAX_SIZE_BYTES >> size_units[i].shift) {
+            *ret = v << size_units[i].shift;
+            return 0;
+        }
+    err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is not a number of bytes"), last_key(path),
+            text);
+    err_next(e, _("write a whole number and KiB, MiB, GiB or TiB, or bytes alone: 500KiB, 20MiB"));
+    return yaml_mistake(d, path, e);
+}
+
+int yaml_choice(struct yaml_doc *d, const char *path, const char *text, const char *const words[],
+                unsigned *ret, struct err *e)
+{
+    char list[200] = "";
+    if (!text)
+        return 0;
+    for (unsigned i = 0; words[i]; i++) {
+        size_t n = strlen(list);
+        if (strcmp(words[i], text) == 0) {
+            *ret = i;
+            return 0;
+        }
+        snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", words[i]);
+    }
+    err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is none of: %s"), last_key(path), text, list);
+    err_next(e, _("write one of: %s"), list);
+    return yaml_mistake(d, path, e);
+}
+
+int yaml_copy(struct yaml_doc *d, const char *path, const char *text, char **ret, struct err *e)
+{
+    if (!text)
+        return 0;
+    if (!*text) {
+        err_set(e, ERR_CONFIG, _("\"%s\" says nothing"), last_key(path));
+        err_next(e, _("write what it is, or remove the line"));
+        return yaml_mistake(d, path, e);
+    }
+    char *copy = strdup(text);
+    if (!copy)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    free(*ret);
+    *ret = copy;
+    return 0;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------- */
@@ -190,5 +261,16 @@ void yaml_put_duration(struct wbuf *w, uint64_t s)
         i++;
     snprintf(text, sizeof text, "%llu%c", (unsigned long long)(s / units[i].seconds),
              units[i].letter);
+    put_string(w, text);
+}
+
+void yaml_put_size(struct wbuf *w, uint64_t bytes)
+{
+    char text[32];
+    size_t i = 0;
+    while (bytes & (((uint64_t)1 << size_units[i].shift) - 1))
+        i++;
+    snprintf(text, sizeof text, "%llu%s", (unsigned long long)(bytes >> size_units[i].shift),
+             size_units[i].name);
     put_string(w, text);
 }

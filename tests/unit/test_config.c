@@ -2,72 +2,16 @@
 #include "lib/base/sys.h"
 #include "policies/config.h"
 #include "policies/yaml.h"
+#include "tests/unit/conf_kit.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define HEX "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
-#define KEYS "signing-public-key: " HEX "\nroot-public-key: " HEX "\n"
-#define ANCHORS "id: " HEX "\nsuite: 1\nrecovery-public-key: " HEX "\n" KEYS
-#define TWO_COPIES "copies:\n  - place: a\n    url: /nowhere/a\n  - place: b\n    url: /nowhere/b\n"
-
-struct fixture {
-    char dir[64];
-    struct config_paths p;
-    struct err e;
-};
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    const char *tmp = getenv("TMPDIR");
-    snprintf(f->dir, sizeof f->dir, "%s/tf-config-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(f->dir));
-    assert_int_equal(config_paths_find(f->dir, &f->p, &f->e), 0);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    config_paths_done(&f->p);
-    nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free(f);
-    return 0;
-}
-
-static void write_conf(struct fixture *f, const char *kind, const char *name, const char *text,
-                       size_t len)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", f->dir, kind);
-    assert_int_equal(sys_mkdir_p(path, 0755, &f->e), 0);
-    snprintf(path, sizeof path, "%s/%s/%s", f->dir, kind, name);
-    assert_int_equal(sys_write_file(AT_FDCWD, path, text, len, 0644, &f->e), 0);
-}
-
-static void vault_file(struct fixture *f, const char *name, const char *text)
-{
-    write_conf(f, "vaults", name, text, strlen(text));
-}
-
-static void policy_file(struct fixture *f, const char *name, const char *text)
-{
-    write_conf(f, "policies", name, text, strlen(text));
-}
 
 /* --- where ---------------------------------------------------------------------------------------------- */
 static void test_paths(void **state)
@@ -155,6 +99,7 @@ static void test_policy_in_full(void **state)
     policy_free(pol);
 }
 
+#define FILES "files:\n  paths: [/etc]\n"
 /* Each mistake, the line that must be named, a word of the reason and one of the advice. */
 static const struct {
     const char *text;
@@ -165,8 +110,9 @@ static const struct {
     { "# nothing\n\n", 0, "empty", "" },
     { "- a\n", 1, "key: value", "own" },
     { "files:\n  paths: [/etc]\nrpo: 26h\nretension: 1\n", 4, "retension",
-      "vault, agent, files, rpo" },
-    { "retension: 1\nfiles:\n  paths: [/etc]\n", 1, "retension", "vault, agent, files, rpo" },
+      "vault, agent, files, class, schedule" },
+    { "retension: 1\nfiles:\n  paths: [/etc]\n", 1, "retension",
+      "vault, agent, files, class, schedule" },
     { "files:\n  paths: [/etc]\n  excludes: [a]\n", 3, "excludes",
       "paths, exclude, one-file-system" },
     { "files:\n  paths:\n    - /etc\n\n  vault: x\n", 5, "vault", "skip-cache-dirs" },
@@ -193,7 +139,31 @@ static const struct {
     { "files:\n  paths: [/etc]\n  one-file-system: maybe\n", 3, "true nor false", "true or" },
     { "files:\n  paths: [/etc]\n  skip-cache-dirs: 1\n", 3, "true nor false", "true or" },
     { "vault: ../x\nfiles:\n  paths: [/etc]\n", 1, "name of a vault", "vaults/" },
-    { "vault: a\nagent: db1\nfiles:\n  paths: [/etc]\n", 2, "db1", "local" },
+    { "vault: a\nagent: db/1\nfiles:\n  paths: [/etc]\n", 2, "db/1", "local" },
+    { "agent:\nfiles:\n  paths: [/etc]\n", 1, "says nothing", "remove" },
+    { FILES "class: log\n", 3, "none of", "logs" },
+    { FILES "schedule: \"\"\n", 3, "says nothing", "remove" },
+    { FILES "schedule: \"02:00; reboot\"\n", 3, "calendar", "systemd-analyze" },
+    { FILES "schedule: \" \"\n", 3, "calendar", "systemd-analyze" },
+    { FILES "window: 20-06\n", 3, "window", "20:00-06:00" },
+    { FILES "window: 20:00-24:01\n", 3, "window", "20:00-06:00" },
+    { FILES "window: 20:00-20:00\n", 3, "window", "20:00-06:00" },
+    { FILES "window: 25:00-06:00\n", 3, "window", "20:00-06:00" },
+    { FILES "priority: 101\n", 3, "0 to 100", "0 to 100" },
+    { FILES "priority: high\n", 3, "0 to 100", "0 to 100" },
+    { FILES "retries: -1\n", 3, "0 to 100", "0 to 100" },
+    { FILES "limit: 20MB\n", 3, "bytes", "20MiB" },
+    { FILES "limit: 0\n", 3, "bytes", "20MiB" },
+    { FILES "limit: 1025TiB\n", 3, "bytes", "20MiB" },
+    { FILES "limit: 20MiB/s\n", 3, "bytes", "20MiB" },
+    { FILES "limit: 99999999999999999999\n", 3, "bytes", "20MiB" },
+    { FILES "retention:\n  daily: 7\n  wekly: 3\n", 5, "wekly", "last, hourly, daily" },
+    { FILES "retention: { daily: many }\n", 3, "daily", "0 to" },
+    { FILES "retention:\n  daily: 7\n  within: 2w\n", 5, "duration", "7d" },
+    { FILES "retention: 7\n", 3, "key: value", "indented" },
+    { FILES "rto: soon\n", 3, "duration", "26h" },
+    { FILES "notify: operator\n", 3, "list", "notify: [one, two]" },
+    { FILES "notify:\n  - operator\n  - security officer\n", 5, "name of a role", "letters" },
     { "vault: &x a\nagent: *x\nfiles:\n  paths: [/etc]\n", 2, "reference", "value" },
     { "files:\n  paths: [/etc]\n---\nfiles:\n  paths: [/etc]\n", 4, "second", "---" },
     { "files:\n  paths: [\"/e\\0tc\"]\n", 2, "NUL", "" },
@@ -428,7 +398,49 @@ static const struct {
     { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/a/b"), 9, "lies in" },
     { ANCHORS "copies:\n" COPY("a", "/x/a/b") COPY("b", "/x"), 9, "lies in" },
     { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b b", "/x/b"), 9, "name of a place" },
-    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "s3://x/b"), 9, "supported" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "s3://x/b"), 9, "not supported yet" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "ftp://x/b"), 9, "supported" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h"), 9, "which folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h/"), 9, "which folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp:///x"), 9, "host" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://u:geheim@h/x"), 9, "password" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://-u@h/x"), 9, "user" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://@h/x"), 9, "user" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://-oProxy=x/x"), 9, "host" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h:0/x"), 9, "port" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h:65536/x"), 9, "port" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h:/x"), 9, "port" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h:22x/x"), 9, "port" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "\"sftp://[::1/x\""), 9, "bracket" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "\"sftp://[::1]y/x\""), 9, "host" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h/x/../y"), 9, "\"..\"" },
+    { ANCHORS "copies:\n" COPY("a", "sftp://u@h/x") COPY("b", "sftp://u@H:22/x/y"), 9,
+      "one folder" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    host-key: " HOST_KEY "\n", 11,
+      "other hosts" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    identity: keys/b\n", 11,
+      "other hosts" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h/x") "    host-key: ssh-dss AAAA\n",
+      11, "host key" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "sftp://h/x") "    host-key: ssh-ed25519\n",
+      11, "host key" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a")
+          COPY("b", "sftp://h/x") "    host-key: ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA\n",
+      11, "host key" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a")
+          COPY("b", "sftp://h/x") "    host-key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAA\n",
+      11, "host key" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    presence: sometimes\n", 11,
+      "none of: always, rotating" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    every: 7d\n", 11, "rotating" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a")
+          COPY("b", "/x/b") "    presence: rotating\n    every: weekly\n",
+      12, "duration" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    deletable: never\n", 11,
+      "true nor false" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    limit: fast\n", 11, "bytes" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    jobs: 65\n", 11, "0 to 64" },
+    { ANCHORS "copies:\n" COPY("a", "/x/a") COPY("b", "/x/b") "    place: c\n", 11, "twice" },
     { ANCHORS "copies:\n" COPY("a", "x/a") COPY("b", "/x/b"), 7, "supported" },
     { ANCHORS TWO_COPIES "min-copies: 3\n", 11, "1 to 2" },
     { ANCHORS TWO_COPIES "min-copies: 0\n", 11, "1 to 2" },
@@ -461,7 +473,7 @@ static void test_vault_written_and_read_back(void **state)
     struct fixture *f = *state;
     struct vault_conf v = {
         .name = "main", .suite = 1, .n_copies = 3, .min_copies = 2, .compression = 5,
-        .copies = { { "room", "/nowhere/a b: \"c\"" }, { "building-2", "/nowhere/楼" }, { "on", "/nowhere/it's #1" } },
+        .copies = { { .place = "room", .url = "/nowhere/a b: \"c\"" }, { .place = "building-2", .url = "/nowhere/楼" }, { .place = "on", .url = "/nowhere/it's #1" } },
     }, *got = NULL;
     for (int i = 0; i < 32; i++) {
         v.id.b[i] = (uint8_t)i;
@@ -501,10 +513,11 @@ static void test_copies_that_exist(void **state)
     snprintf(beside, sizeof beside, "%s/a-b", f->dir);
     assert_int_equal(mkdir(a, 0700), 0);
     assert_int_equal(symlink("a", link), 0);
-    struct copy_conf same[] = { { "a", a }, { "b", link } },
-                     nested[] = { { "a", inner }, { "b", a } };
-    struct copy_conf fine[] = { { "a", a }, { "b", beside } },
-                     memory[] = { { "a", "memory:a" }, { "b", "memory:b" } };
+    struct copy_conf same[] = { { .place = "a", .url = a }, { .place = "b", .url = link } },
+                     nested[] = { { .place = "a", .url = inner }, { .place = "b", .url = a } };
+    struct copy_conf fine[] = { { .place = "a", .url = a }, { .place = "b", .url = beside } },
+                     memory[] = { { .place = "a", .url = "memory:a" },
+                                  { .place = "b", .url = "memory:b" } };
     assert_int_equal(copies_check(same, 2, &f->e), -ERR_CONFIG);
     assert_non_null(strstr(f->e.why, "same folder"));
     assert_int_equal(copies_check(nested, 2, &f->e), -ERR_CONFIG);
@@ -605,15 +618,14 @@ static void test_lint_of_what_was_written(void **state)
                             .n_copies = 2,
                             .min_copies = 1,
                             .compression = 3,
-                            .copies = { { "a", "/dev" }, { "b", "/proc" } } };
+                            .copies = { { .place = "a", .url = "/dev" },
+                                        { .place = "b", .url = "/proc" } } };
     assert_int_equal(vault_conf_write(&f->p, &v, &f->e), 0);
     pol.paths[0] = "/usr";
     assert_int_equal(policy_write(&f->p, &pol, &f->e), 0);
     assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 0);
     assert_int_equal(l.n, 0);
 }
-
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
 {
