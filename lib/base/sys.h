@@ -80,6 +80,12 @@ void sys_random(void *p, size_t n); /* getrandom; aborts the process when the ke
  * process (PR_SET_PDEATHSIG; to the kernel that is the calling thread, which must live as long).
  * Returns our end, non-blocking; *ret_pid is for sys_reap. */
 int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err *e);
+/* The same; err_fd (or -1) becomes its stderr. */
+int sys_spawn_heard(const char *const argv[], int extra_fd, int err_fd, pid_t *ret_pid,
+                    struct err *e);
+/* Where a program of ours lies: what the environment variable says, else beside this program, else in the
+ * PATH. `out` has PATH_MAX bytes. -ERR_ABSENT, with where it was looked for. */
+int sys_program_path(const char *name, const char *variable, char *out, struct err *e);
 /* Waits for the child until the deadline (ms from now); then SIGKILL. *ret_status as of waitpid. */
 int sys_reap(pid_t pid, unsigned timeout_ms, int *ret_status, struct err *e);
 /* poll() for `events` on fd. 0: ready; -ERR_TIMEOUT. A signal that set sys_interrupted ends it with

@@ -3,10 +3,12 @@
 #include "lib/base/i18n.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -77,7 +79,7 @@ void sys_random(void *p, size_t n)
 struct start {
     const char *const *argv;
     pid_t parent;
-    int wire, extra, status;
+    int wire, extra, errors, status;
 };
 
 struct dirent64_abi {
@@ -159,9 +161,12 @@ static void child_main(const struct start *s)
     child_signals();
     int status = park(s->status), wire = park(s->wire);
     int extra = s->extra < 0 ? -1 : park(s->extra);
+    int errors = s->errors < 0 ? -1 : park(s->errors);
     if (status < 0)
         child_failed(s->status);
     if (wire < 0 || (s->extra >= 0 && extra < 0) || dup2(wire, 0) < 0 || dup2(wire, 1) < 0)
+        child_failed(status);
+    if (s->errors >= 0 && (errors < 0 || dup2(errors, STDERR_FILENO) < 0))
         child_failed(status);
     if (extra >= 0 && dup2(extra, CHILD_EXTRA_FD) < 0)
         child_failed(status);
@@ -187,13 +192,19 @@ static int child_began(int status_fd)
 
 int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err *e)
 {
+    return sys_spawn_heard(argv, extra_fd, -1, ret_pid, e);
+}
+
+int sys_spawn_heard(const char *const argv[], int extra_fd, int err_fd, pid_t *ret_pid,
+                    struct err *e)
+{
     int pair[2] = { -1, -1 }, pipe_fd[2] = { -1, -1 }, r = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         pipe2(pipe_fd, O_CLOEXEC) < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
         r = err_sys(e, _("start \"%s\""), argv[0]);
         goto out;
     }
-    struct start s = { argv, getpid(), pair[1], extra_fd, pipe_fd[1] };
+    struct start s = { argv, getpid(), pair[1], extra_fd, err_fd, pipe_fd[1] };
     pid_t pid = fork();
     if (pid == 0)
         child_main(&s);
@@ -220,6 +231,36 @@ out:
     sys_close_quiet(pipe_fd[0]);
     sys_close_quiet(pipe_fd[1]);
     return r;
+}
+
+int sys_program_path(const char *name, const char *variable, char *out, struct err *e)
+{
+    const char *env = getenv(variable), *path = getenv("PATH");
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (env && *env) {
+        if (strlen(env) < PATH_MAX) {
+            strcpy(out, env);
+            return 0;
+        }
+        return err_set(e, ERR_LIMIT, _("the path in %s is too long"), variable);
+    }
+    if (n > 0) {
+        self[n] = '\0';
+        int len = snprintf(out, PATH_MAX, "%s/%s", dirname(self), name);
+        if (len < PATH_MAX && access(out, X_OK) == 0)
+            return 0;
+    }
+    for (const char *p = path ? path : "/usr/local/bin:/usr/bin"; *p;) {
+        size_t len = strcspn(p, ":");
+        if (len && snprintf(out, PATH_MAX, "%.*s/%s", (int)len, p, name) < PATH_MAX &&
+            access(out, X_OK) == 0)
+            return 0;
+        p += len + (p[len] == ':');
+    }
+    err_set(e, ERR_ABSENT, _("the program %s is not beside this program and not in the PATH"),
+            name);
+    return err_next(e, _("install it, or say where it is: %s=/path/to/%s"), variable, name);
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
