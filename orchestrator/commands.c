@@ -21,7 +21,7 @@ const struct command commands[] = {
       N_("say what is backed up; check what was said") },
     { "backup", cmd_backup, "POLICY… [--quarantine] [--full] [--take-over]",
       N_("back up to all copies") },
-    { "status", cmd_status, "[POLICY…] [--vault V]",
+    { "status", cmd_status, "[POLICY…] [--vault V] [--live] [--all]",
       N_("what is well, what is overdue, and what to do next") },
     { "snapshots", cmd_snapshots, "[POLICY…] " FROM_WHERE, N_("list the backups") },
     { "ls", cmd_ls, "SNAPSHOT [PATH…] [-l] [-0] " FROM_WHERE, N_("list the files in a backup") },
@@ -49,6 +49,14 @@ const struct command commands[] = {
     { "audit", cmd_audit,
       "[list|verify|export] [--since TIME] [--who NAME] [--vault V] [--copy URL]",
       N_("who did what, and whether that record was touched") },
+    { "alarms", cmd_alarms,
+      "[list [--all] | ack NUMBER… [--who NAME] [--through CHANNEL] | show NUMBER | calls NUMBER | "
+      "called NUMBER NAME --reached|--no-answer | check]",
+      N_("what is wrong and who knows of it") },
+    { "notify", cmd_notify, "test [--role ROLE] [--channel CHANNEL]",
+      N_("try whether people can be told") },
+    { "page", cmd_page, "[--out FILE] [--lang zh|en] [--live]", N_("write the status as a page") },
+    { "metrics", cmd_metrics, "[--out FILE] [--live]", N_("numbers for Prometheus") },
     { "version", cmd_version, "", N_("versions of the program, its formats and its libraries") },
     { NULL, NULL, NULL, NULL },
 };

@@ -51,7 +51,38 @@ static const struct {
       false, false },
     { "status",
       N_("Exit status 3: something is overdue, behind, away, damaged or wrong; below it stands what to do.\n"
-         "  --vault NAME            only this vault\n"),
+         "Copies in folders are looked at; copies on other hosts are shown as they were last seen.\n"
+         "  --vault NAME            only this vault\n"
+         "  --live                  look at the copies on other hosts, too\n"
+         "  --all                   each policy by itself, also when many are well\n"),
+      false, false },
+    { "alarms",
+      N_("  list                    what is open; --all: what has been, too\n"
+         "  ack NUMBER…             you know and take it on: nobody is told again. ack all: of all\n"
+         "    --who NAME            who acknowledges (else who runs this)\n"
+         "    --through CHANNEL     how they were told: phone, mail …\n"
+         "  show NUMBER             who was told, when, by what, and what failed\n"
+         "  calls NUMBER            whom to call, with telephone numbers, to be ticked\n"
+         "  called NUMBER NAME      tick: --reached or --no-answer\n"
+         "  check                   judge everything and tell people now; run by a timer of its own, so\n"
+         "                          that a dead scheduler is noticed. Exit status 3: somebody could not\n"
+         "                          be told\n"),
+      false, false },
+    { "notify",
+      N_("Sends a message that says it is a test, by every channel, and says for each what happened.\n"
+         "  --role ROLE             to the persons of this role of contacts.yaml\n"
+         "  --channel CHANNEL       only by mail, webhook, command or console\n"),
+      false, false },
+    { "page",
+      N_("One page for screen and paper that needs nothing else.\n"
+         "  --out FILE              where to (else `page:` of twofold.yaml); - for standard output\n"
+         "  --lang zh|en            else `language:` of twofold.yaml, else yours\n"
+         "  --live                  look at the copies on other hosts, too\n"),
+      false, false },
+    { "metrics",
+      N_("Times are seconds since 1970. From the catalog alone, so that it is quick.\n"
+         "  --out FILE              replace this file instead of writing to standard output\n"
+         "  --live                  look at all copies first\n"),
       false, false },
     { "snapshots", N_("Needs no recovery key. Oldest first.\n"), false, true },
     { "ls",

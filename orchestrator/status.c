@@ -1,12 +1,10 @@
-/* status.c - judges copies (PY-DB-1) and policies (SMX-6); see status.h. */
+/* status.c - judges copies (PY-DB-1); see status.h. */
 #include "orchestrator/status.h"
 #include "lib/base/i18n.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define NS_PER_S 1000000000LL
 
 static void copy_text(char out[STATUS_TEXT_BYTES], const char *text)
 {
@@ -124,26 +122,19 @@ int copy_judge(const struct vault *v, size_t i, struct copy_status *s, struct er
     return 0;
 }
 
-void policy_judge(const struct vault *v, const struct policy *pol, int64_t now_ns,
-                  struct policy_status *s)
+void newest_snapshots(const struct vault *v, const char *policy, const struct snap_ref **ret_whole,
+                      const struct snap_ref **ret_partial)
 {
     char source[MAX_FORMAT_NAME + 1];
-    memset(s, 0, sizeof *s);
-    source_name(pol->name, source);
+    source_name(policy, source);
     const struct source_list *l = vault_list(v, source);
+    *ret_whole = *ret_partial = NULL;
     for (size_t i = 0; l && i < l->n; i++) {
         if (l->snaps[i].flags & SNAPSHOT_QUARANTINE)
             continue;
         if (l->snaps[i].state == SNAPSHOT_WHOLE)
-            s->whole = &l->snaps[i];
+            *ret_whole = &l->snaps[i];
         else
-            s->partial = &l->snaps[i];
+            *ret_partial = &l->snaps[i];
     }
-    if (!s->whole) {
-        s->overdue = true;
-        return;
-    }
-    s->age_s = (now_ns - s->whole->received_ns) / NS_PER_S;
-    s->future = s->whole->received_ns > now_ns;
-    s->overdue = s->age_s > (int64_t)pol->rpo_s;
 }

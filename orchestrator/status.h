@@ -1,4 +1,4 @@
-/* status.h - what `twofold status` finds out about a vault and its policies, before it is shown. */
+/* status.h - what a look at an opened vault tells of its copies and policies, before it is shown (watch/facts.h). */
 #ifndef TWOFOLD_ORCHESTRATOR_STATUS_H
 #define TWOFOLD_ORCHESTRATOR_STATUS_H
 
@@ -19,14 +19,8 @@ struct copy_status {
 /* Fails only when what was noted about the copy cannot be read. */
 int copy_judge(const struct vault *v, size_t i, struct copy_status *ret, struct err *e);
 
-/* One policy: its newest whole and partial snapshots (borrowed from the vault, NULL: none), against its RPO. */
-struct policy_status {
-    const struct snap_ref *whole, *partial;
-    int64_t age_s; /* of whole */
-    bool overdue;  /* also when there is no whole one yet */
-    bool future;   /* received later than now: a clock has jumped */
-};
-void policy_judge(const struct vault *v, const struct policy *pol, int64_t now_ns,
-                  struct policy_status *ret);
+/* The newest whole and partial snapshots of a policy (borrowed from the vault, NULL: none); what is in quarantine does not count. */
+void newest_snapshots(const struct vault *v, const char *policy, const struct snap_ref **ret_whole,
+                      const struct snap_ref **ret_partial);
 
 #endif
