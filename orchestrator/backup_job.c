@@ -10,9 +10,11 @@
 #include "orchestrator/idlist.h"
 #include "orchestrator/packer.h"
 #include "orchestrator/session.h"
+#include "orchestrator/stall.h"
 #include <stdlib.h>
 
 #define DEDUP_ROTATION 1
+#define MAX_NOTES 100000           /* that are shown */
 #define CLOCK_SLACK_NS 60000000000 /* a minute */
 
 struct backup {
@@ -28,6 +30,8 @@ struct backup {
     struct have *have;
     struct idlist *reach;
     struct ui_progress progress;
+    struct stall stall;
+    uint64_t notes;
 };
 
 static int no_memory(struct err *e)
@@ -70,6 +74,7 @@ static int on_progress(struct backup *b, struct rbuf *r, struct err *e)
     p->total_bytes = m.total_bytes;
     p->problems = m.problems;
     have_justified(b->have, m.files, m.bytes);
+    stall_frame(&b->stall, FRAME_PROGRESS, &m);
     p->path = m.path;
     p->path_len = m.path_len;
     show(b);
@@ -82,8 +87,10 @@ static int on_note(struct backup *b, struct rbuf *r, struct err *e)
 {
     struct msg_note m;
     int rc = msg_note_read(r, &m, e);
-    if (rc == 0)
+    if (rc == 0 && b->notes++ < MAX_NOTES)
         ui_note(&b->app->ui, m.problem, m.path, m.path_len, m.text, m.text_len);
+    if (rc == 0 && b->notes == MAX_NOTES)
+        ui_warn(&b->app->ui, _("the agent has too much to say; no more of it is shown"));
     return rc;
 }
 
@@ -127,22 +134,6 @@ static int on_put(struct backup *b, struct rbuf *r, struct err *e)
     if (rc <= 0)
         return rc;
     return packer_add(b->packer, &ref, sealed, n, e);
-}
-
-static int on_reach(struct backup *b, struct rbuf *r, struct err *e)
-{
-    uint64_t n = rb_varint_max(r, MAX_FRAME_IDS);
-    int rc = 0;
-    for (uint64_t i = 0; rc == 0 && i < n; i++) {
-        struct id id;
-        rb_id(r, &id);
-        if (r->bad)
-            break;
-        rc = have_must(b->have, &id, e);
-        if (rc == 0)
-            rc = idlist_add(b->reach, &id, e);
-    }
-    return rc < 0 ? rc : rb_done(r) ? 0 : malformed(e);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------- */
@@ -307,7 +298,7 @@ static int handle(struct backup *b, enum frame_type type, struct rbuf *r, struct
     case FRAME_PROGRESS:
         return on_progress(b, r, e);
     case FRAME_REACH:
-        return on_reach(b, r, e);
+        return have_reach(b->have, r, b->reach, e);
     case FRAME_SNAPSHOT:
         return on_snapshot(b, r, e);
     default:
@@ -319,12 +310,15 @@ static int handle(struct backup *b, enum frame_type type, struct rbuf *r, struct
 static int converse(struct backup *b, struct err *e)
 {
     int rc = 0;
+    stall_begin(&b->stall, session_wire(b->session));
     while (rc == 0 && !b->done) {
-        enum frame_type type;
+        enum frame_type type = FRAME_PING;
         struct rbuf r;
         rc = wire_recv(session_wire(b->session), &type, &r, 0, e);
         if (rc == 0)
             rc = handle(b, type, &r, e);
+        if (type != FRAME_PROGRESS) /* on_progress has said what that one is worth */
+            stall_frame(&b->stall, type, NULL);
     }
     if (rc < 0)
         rc = session_failed(b->session, rc, e);

@@ -40,7 +40,8 @@ void have_justified(struct have *h, uint64_t files, uint64_t bytes)
         h->allowed = n < MAX_QUESTIONS ? n : MAX_QUESTIONS;
 }
 
-/* Pins first and then looks for what is doomed: whoever dooms looks for pins then, and one of the two sees the other. */
+/* Pins first and then looks for what is doomed: whoever dooms looks for pins then, and one of the two sees the other. (While
+ * this asks nobody can doom: it was before, and is seen, or comes later, and sees the pins.) */
 static int pin_known(struct have *h, size_t n, uint8_t *bits, struct err *e)
 {
     size_t n_known = 0;
@@ -89,20 +90,15 @@ static int read_ids(struct have *h, struct rbuf *r, size_t *ret_n, struct err *e
         rb_id(r, &h->ids[i]);
     if (!rb_done(r))
         return err_set(e, ERR_PROTOCOL, _("the agent sent a malformed message"));
-    h->asked += n;
-    if (h->asked > h->allowed)
-        return err_set(e, ERR_PROTOCOL,
-                       _("the agent asked for %" PRIu64 " chunks, more than it can have read"),
-                       h->asked);
     *ret_n = (size_t)n;
     return 0;
 }
 
-int have_answer(struct have *h, struct rbuf *r, struct wbuf *out, struct err *e)
+static int find_answers(struct have *h, size_t n, uint8_t *bits, struct err *e)
 {
-    uint8_t bits[MAX_FRAME_IDS / 8] = { 0 };
-    size_t n = 0;
-    int rc = read_ids(h, r, &n, e);
+    int rc = chunkdb_begin_asking(h->v->db, e);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; rc >= 0 && i < n; i++) {
         rc = chunkdb_has(h->v->db, &h->ids[i], e);
         if (rc > 0)
@@ -112,6 +108,21 @@ int have_answer(struct have *h, struct rbuf *r, struct wbuf *out, struct err *e)
         rc = pin_known(h, n, bits, e);
     if (rc == 0)
         rc = promise_rest(h, n, bits, e);
+    return chunkdb_end_asking(h->v->db, rc, e);
+}
+
+int have_answer(struct have *h, struct rbuf *r, struct wbuf *out, struct err *e)
+{
+    uint8_t bits[MAX_FRAME_IDS / 8] = { 0 };
+    size_t n = 0;
+    int rc = read_ids(h, r, &n, e);
+    h->asked += n;
+    if (rc == 0 && h->asked > h->allowed)
+        rc = err_set(e, ERR_PROTOCOL,
+                     _("the agent asked for %" PRIu64 " chunks, more than it can have read"),
+                     h->asked);
+    if (rc == 0)
+        rc = find_answers(h, n, bits, e);
     if (rc < 0)
         return rc;
     wb_varint(out, n);
@@ -134,7 +145,7 @@ int have_take(struct have *h, const struct id *id, struct err *e)
                : err_set(e, ERR_PROTOCOL, _("the agent sent a chunk that it was not asked for"));
 }
 
-int have_must(struct have *h, const struct id *id, struct err *e)
+static int must_be_there(struct have *h, const struct id *id, struct err *e)
 {
     char hex[ID_HEX_BYTES];
     int rc = chunkdb_has(h->v->db, id, e);
@@ -145,4 +156,20 @@ int have_must(struct have *h, const struct id *id, struct err *e)
     err_set(e, ERR_DAMAGED, _("the snapshot needs chunk %.12s, which the vault does not hold"),
             id_hex(id, hex));
     return err_next(e, _("run the backup again: it will read everything anew"));
+}
+
+int have_reach(struct have *h, struct rbuf *r, struct idlist *to, struct err *e)
+{
+    size_t n = 0;
+    int rc = read_ids(h, r, &n, e);
+    if (rc == 0)
+        rc = chunkdb_begin_asking(h->v->db, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = must_be_there(h, &h->ids[i], e);
+        if (rc == 0)
+            rc = idlist_add(to, &h->ids[i], e);
+    }
+    return chunkdb_end_asking(h->v->db, rc, e);
 }

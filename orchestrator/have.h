@@ -6,12 +6,13 @@
  *     have_new(v, &h, e);
  *     have_answer(h, &payload, &out, e)    a HAVE frame; `out` becomes the payload of HAD
  *     have_take(h, &id, e)                 may this PUT be taken? 1: yes; 0: it came before, drop it
- *     have_must(h, &id, e)                 an id of REACH: it must be there, or have come
+ *     have_reach(h, &payload, list, e)     a REACH frame: its ids must be there, or be promised; they are added to the list
  */
 #ifndef TWOFOLD_ORCHESTRATOR_HAVE_H
 #define TWOFOLD_ORCHESTRATOR_HAVE_H
 
 #include "lib/base/bytes.h"
+#include "orchestrator/idlist.h"
 #include "restore/vault.h"
 
 /* Promised and not come: an agent has a dozen chunks in its hands. */
@@ -26,7 +27,7 @@ int have_new(struct vault *v, struct have **ret, struct err *e); /* v is borrowe
 void have_free(struct have *h);                                  /* NULL-safe */
 int have_answer(struct have *h, struct rbuf *r, struct wbuf *out, struct err *e);
 int have_take(struct have *h, const struct id *id, struct err *e);
-int have_must(struct have *h, const struct id *id, struct err *e);
+int have_reach(struct have *h, struct rbuf *r, struct idlist *to, struct err *e);
 /* What the agent says of its work so far. */
 void have_justified(struct have *h, uint64_t files, uint64_t bytes);
 

@@ -410,19 +410,19 @@ int publish_index(struct vault *v, struct fanout *f, struct err *e)
 /* --- reach lists ---------------------------------------------------------------------------------------------------- */
 static int check_reach(struct vault *v, const struct id *ids, size_t n, struct err *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        int rc = chunkdb_has(v->db, &ids[i], e);
-        if (rc < 0)
-            return rc;
-        if (rc == 0) {
-            char hex[ID_HEX_BYTES];
-            err_set(e, ERR_DAMAGED,
-                    _("the snapshot needs chunk %.12s, which the vault does not hold"),
-                    id_hex(&ids[i], hex));
-            return err_next(e, _("run the backup again: it will read everything anew"));
-        }
-    }
-    return 0;
+    int rc = chunkdb_begin_asking(v->db, e), there = 1;
+    if (rc < 0)
+        return rc;
+    size_t i = 0;
+    while (i < n && (there = chunkdb_has(v->db, &ids[i], e)) > 0)
+        i++;
+    rc = chunkdb_end_asking(v->db, there < 0 ? there : 0, e);
+    if (rc < 0 || i == n)
+        return rc;
+    char hex[ID_HEX_BYTES];
+    err_set(e, ERR_DAMAGED, _("the snapshot needs chunk %.12s, which the vault does not hold"),
+            id_hex(&ids[i], hex));
+    return err_next(e, _("run the backup again: it will read everything anew"));
 }
 
 static int put_reach(struct vault *v, struct fanout *f, const struct reach *r,

@@ -7,6 +7,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/look.h"
 #include "orchestrator/session.h"
+#include "orchestrator/stall.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,6 +41,7 @@ struct restore {
     } noted[MAX_NOTED];
     size_t n_noted;
     bool done;
+    struct stall stall;
 };
 
 static int malformed(struct err *e)
@@ -195,6 +197,7 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     int rc = msg_progress_read(p, &m, e);
     if (rc < 0)
         return rc;
+    stall_frame(&r->stall, FRAME_PROGRESS, &m);
     struct ui_progress *u = &r->progress;
     u->phase = r->job->msg.mode == RESTORE_COMPARE ? N_("comparing")
                : m.phase == 3                      ? N_("finishing")
@@ -271,12 +274,15 @@ static int handle(struct restore *r, enum frame_type type, struct rbuf *p, struc
 static int converse(struct restore *r, struct err *e)
 {
     int rc = 0;
+    stall_begin(&r->stall, session_wire(r->session));
     while (rc == 0 && !r->done) {
-        enum frame_type type;
+        enum frame_type type = FRAME_PING;
         struct rbuf p;
         rc = wire_recv(session_wire(r->session), &type, &p, 0, e);
         if (rc == 0)
             rc = handle(r, type, &p, e);
+        if (type != FRAME_PROGRESS) /* on_progress has said what that one is worth */
+            stall_frame(&r->stall, type, NULL);
     }
     return rc < 0 ? session_failed(r->session, rc, e) : 0;
 }

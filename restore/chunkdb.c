@@ -455,6 +455,16 @@ int chunkdb_has(struct chunkdb *db, const struct id *id, struct err *e)
     return rc;
 }
 
+int chunkdb_begin_asking(struct chunkdb *db, struct err *e)
+{
+    return cdb_run(db, "BEGIN", e);
+}
+
+int chunkdb_end_asking(struct chunkdb *db, int rc, struct err *e)
+{
+    return cdb_finish(db, rc, e);
+}
+
 int chunkdb_promise(struct chunkdb *db, const struct id *id, struct err *e)
 {
     cdb_bind_id(db->stmt[S_PROMISE], 1, id);

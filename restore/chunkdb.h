@@ -67,6 +67,9 @@ int chunkdb_find(struct chunkdb *db, const struct id *id, struct chunk_place out
  * sessions have not committed does not count. */
 enum { CHUNK_COMMITTED = 1, CHUNK_OWN = 2 };
 int chunkdb_has(struct chunkdb *db, const struct id *id, struct err *e);
+/* Many questions at once: in between nobody else's change is seen, or done. Short, and nothing but questions and promises. */
+int chunkdb_begin_asking(struct chunkdb *db, struct err *e);
+int chunkdb_end_asking(struct chunkdb *db, int rc, struct err *e); /* rc, or why it failed */
 /* Notes a chunk that is not there as on its way in this session. */
 int chunkdb_promise(struct chunkdb *db, const struct id *id, struct err *e);
 void chunkdb_forget_promises(struct chunkdb *db);

@@ -26,6 +26,8 @@ struct wire {
     size_t cap, at, end;
     size_t lent;       /* bytes of the frame at `at` that the caller borrows */
     uint8_t *lent_buf; /* an older buffer in which the borrowed frame lies */
+    uint64_t stall_at; /* 0: none */
+    unsigned stall_ms;
 };
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -346,15 +348,31 @@ static void give_back(struct wire *w)
         w->at = w->end = 0;
 }
 
+void wire_set_stall(struct wire *w, unsigned ms)
+{
+    w->stall_ms = ms;
+    w->stall_at = ms ? sys_monotonic_ms() + ms : 0;
+}
+
+static int stalled(const struct wire *w, struct err *e)
+{
+    err_set(e, ERR_TIMEOUT, _("the other side lives, but has got nowhere for %u s"),
+            w->stall_ms / 1000);
+    return err_next(e, _("see what it hangs on there (a dead network mount?), then run it again"));
+}
+
 static int receive(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_payload,
                    unsigned timeout_ms, struct err *e)
 {
     uint64_t deadline = sys_monotonic_ms() + timeout_ms;
     for (;;) {
         give_back(w);
+        uint64_t until = w->stall_at && w->stall_at < deadline ? w->stall_at : deadline;
         int rc = fill(w, e);
-        if (rc == 0 && (rc = sys_wait_fd(w->in, POLLIN, remaining_ms(deadline), e)) == 0)
+        if (rc == 0 && (rc = sys_wait_fd(w->in, POLLIN, remaining_ms(until), e)) == 0)
             continue;
+        if (rc == -ERR_TIMEOUT && until == w->stall_at)
+            return stalled(w, e);
         if (rc == -ERR_TIMEOUT)
             return err_set(e, ERR_TIMEOUT, _("nothing was heard from the other side for %u ms"),
                            timeout_ms);
@@ -373,6 +391,8 @@ static int receive(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_p
         }
         if (rb_left(&payload) > 0)
             return err_set(e, ERR_PROTOCOL, _("what came is not a message of the protocol"));
+        if (w->stall_at && sys_monotonic_ms() >= w->stall_at)
+            return stalled(w, e);
         deadline = sys_monotonic_ms() + timeout_ms;
     }
 }

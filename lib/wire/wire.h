@@ -62,6 +62,9 @@ int wire_send(struct wire *w, enum frame_type type, const struct wbuf *head, con
  * timeout_ms 0: WIRE_DEADLINE_MS. -ERR_PROTOCOL: over-long or unknown; -ERR_UNREACHABLE: end of stream. */
 int wire_recv(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_payload,
               unsigned timeout_ms, struct err *e);
+/* PINGs say that a peer lives, not that it gets on. From now on wire_recv fails with -ERR_TIMEOUT once `ms` have passed, whatever
+ * comes, until this is called again; 0: no such bound (the beginning). For the thread that receives. */
+void wire_set_stall(struct wire *w, unsigned ms);
 /* True when a whole frame can be taken without waiting. */
 bool wire_pending(struct wire *w);
 int wire_fd(const struct wire *w); /* for poll: the receiving one */
