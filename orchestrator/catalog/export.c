@@ -51,7 +51,9 @@ static int section_row(struct section *s)
 static int on_run(void *ctx, const struct run *r)
 {
     struct section *s = ctx;
-    if (r->started_s < s->since_s || !section_more(s))
+    if (r->started_s < s->since_s) /* passed over, not the end: a clock may have jumped between */
+        return 0;
+    if (!section_more(s))
         return 1;
     row_write_run(&s->w, r);
     return section_row(s);

@@ -19,26 +19,29 @@
 struct importing {
     struct catalog *c;
     struct rebuilt *result;
-    bool compare; /* several exports: what is there already is not put twice */
-    bool base;    /* the one whose audit trail and facts are taken */
+    int64_t
+        others; /* runs up to this id came from other exports: what is among them is not put twice */
+    bool first, base; /* base: the one whose audit trail, alarms and facts are taken */
     struct err *e;
 };
 
-/* A run is known by what it was of and when it began. */
+/* A run is known by what it was of, when it was and what came of it. */
 static int run_is_there(struct importing *im, const struct run *r)
 {
     int64_t there = 0;
     int rc = sql_one(
         &im->c->sql, im->e, 0, &there,
-        "SELECT 1 FROM runs WHERE started_s = ?1 AND kind = ?2 AND policy = ?3 AND vault = ?4 LIMIT 1",
-        SQL_INT(r->started_s), SQL_TEXT(r->kind), SQL_TEXT(r->policy), SQL_TEXT(r->vault));
+        "SELECT 1 FROM runs WHERE started_s = ?1 AND kind = ?2 AND policy = ?3 AND vault = ?4 AND "
+        "exit_status = ?5 AND snapshot = ?6 AND id <= ?7 LIMIT 1",
+        SQL_INT(r->started_s), SQL_TEXT(r->kind), SQL_TEXT(r->policy), SQL_TEXT(r->vault),
+        SQL_INT(r->exit_status), SQL_ID(&r->snapshot), SQL_INT(im->others));
     return rc < 0 ? rc : (int)there;
 }
 
 static int on_run(void *ctx, const struct run *r)
 {
     struct importing *im = ctx;
-    int rc = im->compare ? run_is_there(im, r) : 0;
+    int rc = im->others ? run_is_there(im, r) : 0;
     if (rc != 0)
         return rc < 0 ? rc : 0;
     im->result->runs++;
@@ -73,7 +76,7 @@ static int on_medium(void *ctx, const struct medium *m)
         &im->c->sql, im->e, 0, &there,
         "SELECT 1 FROM media WHERE place = ?1 AND vault = ?2 AND label = ?3 AND at_s = ?4 LIMIT 1",
         SQL_TEXT(m->place), SQL_TEXT(m->vault), SQL_TEXT(m->label), SQL_INT(m->at_s));
-    if (rc < 0 || (im->compare && there))
+    if (rc < 0 || (!im->first && there))
         return rc;
     im->result->media++;
     return catalog_medium_put(im->c, m, im->e);
@@ -82,7 +85,7 @@ static int on_medium(void *ctx, const struct medium *m)
 static int on_alarm(void *ctx, const struct alarm *a)
 {
     struct importing *im = ctx;
-    if (im->compare && !im->base)
+    if (!im->base)
         return 0;
     im->result->alarms++;
     return catalog_alarm_put(im->c, a, im->e);
@@ -118,7 +121,9 @@ static int import(struct importing *im, const struct catalog_object *o)
     const struct audit_anchor start = { .chain = o->chain,
                                         .seq = o->start_seq,
                                         .hash = o->start_hash };
-    int rc = im->base ? audit_set_start(im->c, &start, im->e) : 0;
+    int rc = sql_one(&im->c->sql, im->e, 0, &im->others, "SELECT coalesce(max(id), 0) FROM runs");
+    if (rc == 0 && im->base)
+        rc = audit_set_start(im->c, &start, im->e);
     if (rc == 0)
         rc = rows_read(o, &sink, &unknown, im->e);
     im->result->unknown += unknown;
@@ -141,12 +146,13 @@ static size_t choose_base(const struct vault *v, const struct export_found *foun
 static int import_all(struct catalog *c, const struct export_found *found, size_t n,
                       struct rebuilt *result, struct err *e)
 {
-    struct importing im = { .c = c, .result = result, .compare = n > 1, .e = e };
+    struct importing im = { .c = c, .result = result, .e = e };
     int rc = catalog_begin(c, e);
     if (rc < 0)
         return rc;
     for (size_t i = n; rc == 0 && i-- > 0;) { /* oldest first: runs come in their order */
         im.base = i == result->base;
+        im.first = i == n - 1;
         rc = import(&im, found[i].o);
     }
     return catalog_finish(c, rc, e);
