@@ -229,11 +229,14 @@ install: all
 	install -m 644 $(DOCS) $(INSTALLED)/share/doc/twofold/
 	$(if $(LOCALES),cp -R $(BUILD)/locale $(INSTALLED)/share/)
 	install -D -m 644 completion/twofold.bash $(INSTALLED)/share/bash-completion/completions/twofold
+	install -d $(INSTALLED)/lib/systemd/system
+	install -m 644 systemd/*.service systemd/*.timer $(INSTALLED)/lib/systemd/system/
 	rm -rf $(BUILD)/man && scripts/man.sh $(BUILD) $(BUILD)/man && scripts/man.sh $(BUILD) $(BUILD)/man/zh_CN zh_CN
 	install -d $(INSTALLED)/share/man
 	cp -R $(BUILD)/man/. $(INSTALLED)/share/man/
 uninstall:
 	rm -f $(addprefix $(INSTALLED)/bin/,$(notdir $(PROGRAMS)))
+	rm -f $(addprefix $(INSTALLED)/lib/systemd/system/,$(notdir $(wildcard systemd/*)))
 	rm -f $(INSTALLED)/share/man/man[18]/twofold*.[18] $(INSTALLED)/share/man/zh_CN/man[18]/twofold*.[18]
 	rm -f $(INSTALLED)/share/bash-completion/completions/twofold
 	rm -f $(patsubst $(BUILD)/%,$(INSTALLED)/share/%,$(LOCALES))

@@ -95,7 +95,8 @@ int catalog_job_start(struct catalog *c, uint64_t id, const char *owner, int64_t
 /* The lease of a running job ("job/ID"). -ERR_REFUSED: it was recovered meanwhile; give it up. */
 int catalog_job_renew(struct catalog *c, uint64_t id, uint64_t epoch, int64_t until_s,
                       struct err *e);
-/* RUNNING → what `state` says; QUEUED with retry_at_s (it becomes not_before_s) for another try. Refused under an old epoch. */
+/* RUNNING → what `state` says; QUEUED with retry_at_s (it becomes not_before_s) for another try; one
+ * that found things busy, or was interrupted, used none. Refused under an old epoch. */
 int catalog_job_end(struct catalog *c, uint64_t id, uint64_t epoch, enum job_state state,
                     int exit_status, const char *error_code, const char *error, int64_t retry_at_s,
                     struct err *e);

@@ -221,7 +221,7 @@ static int end_job(struct catalog *c, uint64_t id, uint64_t epoch, const struct 
         rc = sql_do(
             &c->sql, e,
             "UPDATE jobs SET state = ?3, exit_status = ?4, error_code = ?5, error = ?6, not_before_s = ?7, "
-            "ended_s = ?8, pause = 0 WHERE id = ?1 AND epoch = ?2 AND state = 1",
+            "ended_s = ?8, pause = 0, tries = tries - (?3 = 0 AND tries > 0 AND ?5 IN ('busy', 'interrupted')) WHERE id = ?1 AND epoch = ?2 AND state = 1",
             SQL_INT(id), SQL_INT(epoch), SQL_INT(result->state), SQL_INT(result->exit_status),
             SQL_TEXT(result->error_code), SQL_TEXT(result->error), SQL_INT(result->not_before_s),
             SQL_INT(sys_realtime_s()));
