@@ -168,20 +168,21 @@ struct lint_count {
 
 static void show_finding(void *ctx, const struct lint_finding *f)
 {
+    static const char *const levels[] = { N_("note"), N_("warning"), N_("error") };
     struct lint_count *count = ctx;
     struct ui *ui = &count->app->ui;
     char *text = text_clean(f->text, strlen(f->text), false);
     char *file = ui_path(f->file, strlen(f->file)), line[16] = "";
-    count->warnings += !f->error;
+    count->warnings += f->level == LINT_WARNING;
     if (f->line > 0)
         snprintf(line, sizeof line, ":%d", f->line);
-    ui_line(ui, "%s%s: %s: %s%s%s%s", file, line, f->error ? _("error") : _("warning"), text,
-            f->duty[0] ? " [" : "", f->duty, f->duty[0] ? "]" : "");
+    ui_line(ui, "%s%s: %s: %s%s%s%s", file, line, _(levels[f->level]), text, f->duty[0] ? " [" : "",
+            f->duty, f->duty[0] ? "]" : "");
     if (ui->json)
-        ui_json(ui,
-                json_pack("{s:s, s:b, s:s, s:o, s:i, s:o}", "type", "finding", "error", f->error,
-                          "duty", f->duty, "file", ui_json_text(f->file, strlen(f->file)), "line",
-                          f->line, "text", ui_json_text(f->text, strlen(f->text))));
+        ui_json(ui, json_pack("{s:s, s:s, s:b, s:s, s:o, s:i, s:o}", "type", "finding", "level",
+                              levels[f->level], "error", f->error, "duty", f->duty, "file",
+                              ui_json_text(f->file, strlen(f->file)), "line", f->line, "text",
+                              ui_json_text(f->text, strlen(f->text))));
     free(text);
     free(file);
 }

@@ -180,18 +180,29 @@ int agent_conf_write(const struct config_paths *p, const struct agent_conf *a, s
 int agent_conf_each(const struct config_paths *p, int (*fn)(void *, const char *), void *ctx,
                     struct err *e);
 
-/* One finding of lint. */
+/* --- lint ------------------------------------------------------------------------------------------------ */
+enum lint_level { LINT_NOTE, LINT_WARNING, LINT_ERROR };
 struct lint_finding {
-    bool error;       /* else a warning */
-    const char *duty; /* "PY-DB-1", or "" */
+    enum lint_level level;
+    bool error;       /* level is LINT_ERROR */
+    const char *duty; /* a row of the requirements ("PY-DB-1"), or "" */
     char file[256];
     int line; /* 0: the whole file */
     char text[512];
 };
 typedef void lint_fn(void *ctx, const struct lint_finding *f);
-/* Checks all vaults and policies; returns the number of errors, or a negative code. Findings: what the
- * loaders refuse, fewer than two copies, two copies on one device (PY-DB-1), unknown vault, paths that
- * do not exist (warning), an RPO over 26 h (SMX-6, warning), a policy without sources. */
+/* Checks all vaults, agents, policies, contacts.yaml and twofold.yaml; returns the number of errors, or a negative code.
+ * Findings: what the loaders refuse, and
+ *   PY-DB-1      fewer than two copies; two copies on one device or host; all in this machine
+ *   3-2-1-1-0    no copy that whoever steals this machine could not delete
+ *   LY, LY-2.2   class secret over a network; a host without a pinned key; keys that others may read
+ *   SMX-6        no schedule; an RPO over 26 h, or shorter than the schedule's interval; a window that is always missed
+ *   JZ-5.4       logs kept under 92 days (error) or 184 days (note)
+ *   PY-SW-1      backups of less than several days
+ *   PY-AB        a role without an A or B person; a role in notify: that does not exist
+ *   PY-contacts  contacts that were not looked through in time; nobody to be reached
+ * and without a duty: unknown vaults and agents, a schedule that systemd does not understand (asked: systemd-analyze),
+ * paths that do not exist, no retention, files that others may write. */
 int policy_lint(const struct config_paths *p, lint_fn *fn, void *ctx, struct err *e);
 
 #endif

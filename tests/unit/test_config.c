@@ -528,105 +528,6 @@ static void test_copies_that_exist(void **state)
     assert_int_equal(copies_check(fine, 0, NULL), -ERR_CONFIG);
 }
 
-/* --- lint -------------------------------------------------------------------------------------------------------- */
-struct findings {
-    struct lint_finding v[32];
-    size_t n;
-};
-
-static void collect(void *ctx, const struct lint_finding *finding)
-{
-    struct findings *l = ctx;
-    assert_true(l->n < 32);
-    l->v[l->n++] = *finding;
-}
-
-static const struct lint_finding *found(const struct findings *l, const char *text)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (strstr(l->v[i].text, text))
-            return &l->v[i];
-    fail_msg("no finding says \"%s\"", text);
-    return NULL;
-}
-
-static void expect(const struct findings *l, const char *text, bool error, int line,
-                   const char *duty)
-{
-    const struct lint_finding *x = found(l, text);
-    assert_int_equal(x->error, error);
-    assert_int_equal(x->line, line);
-    assert_string_equal(x->duty, duty);
-}
-
-static void test_lint_of_nothing(void **state)
-{
-    struct fixture *f = *state;
-    struct findings l = { .n = 0 };
-    assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 0);
-    assert_int_equal(l.n, 1);
-    expect(&l, "no vault yet", false, 0, "");
-}
-
-static void test_lint(void **state)
-{
-    struct fixture *f = *state;
-    struct findings l = { .n = 0 };
-    char text[2000];
-    snprintf(text, sizeof text,
-             ANCHORS "copies:\n" COPY("a", "%s/vaults") COPY("b", "%s/policies")
-                 COPY("c", "/nowhere/c"),
-             f->dir, f->dir);
-    vault_file(f, "main.yaml", text);
-    vault_file(f, "one.yaml", ANCHORS "copies:\n" COPY("a", "/a"));
-    vault_file(f, "notes.txt", "");
-    snprintf(text, sizeof text,
-             "vault: main\nfiles:\n  paths:\n    - %s\n    - /nowhere/x\n    - %s/vaults\n"
-             "  exclude: [%s/policies]\nrpo: 27h\n",
-             f->dir, f->dir, f->dir);
-    policy_file(f, "a.yaml", text);
-    policy_file(f, "b.yaml",
-                "vault: gone\nfiles:\n  paths: [/]\n  exclude: [/tmp, /nowhere]\nrpo: 26h\n");
-    policy_file(f, "c.yaml", "files:\n  paths: [/dev]\n");
-    policy_file(f, "d.yaml", "vault: main\nrpo: 1h\n");
-    policy_file(f, "e.yml", "");
-    assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 4);
-    expect(&l, "on one device", false, 10, "PY-DB-1");
-    expect(&l, "copy \"c\" is not there", false, 12, "PY-DB-1");
-    expect(&l, "at least two copies", true, 6, "PY-DB-1");
-    expect(&l, "/nowhere/x is not there", false, 5, "");
-    expect(&l, "is part of", false, 6, "");
-    expect(&l, "holds the copy", false, 4, "");
-    expect(&l, "RPO over 26 h", false, 8, "SMX-6");
-    expect(&l, "no vault \"gone\"", true, 1, "");
-    expect(&l, "which vault keeps it", true, 0, "");
-    expect(&l, "nothing to back up", true, 1, "");
-    assert_non_null(strstr(found(&l, "nothing to back up")->file, "/policies/d.yaml"));
-    expect(&l, "is not used", false, 0, "");
-}
-
-static void test_lint_of_what_was_written(void **state)
-{
-    struct fixture *f = *state;
-    struct findings l = { .n = 0 };
-    char *paths[] = { "/dev" };
-    struct policy pol = {
-        .name = "p", .vault = "", .agent = "local", .paths = paths, .n_paths = 1
-    };
-    struct vault_conf v = { .name = "main",
-                            .suite = 1,
-                            .n_copies = 2,
-                            .min_copies = 1,
-                            .compression = 3,
-                            .copies = { { .place = "a", .url = "/dev" },
-                                        { .place = "b", .url = "/proc" } } };
-    assert_int_equal(vault_conf_write(&f->p, &v, &f->e), 0);
-    pol.paths[0] = "/usr";
-    assert_int_equal(policy_write(&f->p, &pol, &f->e), 0);
-    assert_int_equal(policy_lint(&f->p, collect, &l, &f->e), 0);
-    assert_int_equal(l.n, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -644,9 +545,6 @@ int main(void)
         TEST(test_vault_mistakes),
         TEST(test_vault_written_and_read_back),
         TEST(test_copies_that_exist),
-        TEST(test_lint_of_nothing),
-        TEST(test_lint),
-        TEST(test_lint_of_what_was_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
