@@ -10,9 +10,35 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OPT_FILES = OPT_OWN, OPT_EXCLUDE, OPT_ONE_FS, OPT_RPO };
+enum {
+    OPT_FILES = OPT_OWN,
+    OPT_EXCLUDE,
+    OPT_ONE_FS,
+    OPT_AGENT,
+    OPT_CLASS,
+    OPT_SCHEDULE,
+    OPT_WINDOW,
+    OPT_PRIORITY,
+    OPT_RETRIES,
+    OPT_LIMIT,
+    OPT_RPO,
+    OPT_RTO,
+    OPT_NOTIFY,
+    OPT_KEEP_WITHIN,
+    OPT_KEEP /* and those after it, in the order of keep_names */
+};
+static const char *const keep_names[] = {
+    "last", "hourly", "daily", "weekly", "monthly", "yearly"
+};
+#define KEEPS (sizeof keep_names / sizeof *keep_names)
 
 /* --- add ------------------------------------------------------------------------------------------ */
+struct adding {
+    struct policy *pol;
+    bool by_hand;         /* --schedule none */
+    bool keeps;           /* some --keep-… was given */
+    const char *relative; /* a path that was made whole from the current folder */
+};
 
 static int append(char ***list, size_t *n, const char *text, struct err *e)
 {
@@ -27,89 +53,178 @@ static int append(char ***list, size_t *n, const char *text, struct err *e)
     return 0;
 }
 
-static int append_path(struct policy *pol, const char *path, struct err *e)
+static int append_path(struct adding *a, const char *path, struct err *e)
 {
+    struct policy *pol = a->pol;
     char *whole = NULL;
-    int rc = path[0] == '/' ? append(&pol->paths, &pol->n_paths, path, e) : 0;
     if (path[0] == '/')
-        return rc;
+        return append(&pol->paths, &pol->n_paths, path, e);
+    a->relative = path;
     /* The shell's current folder; a "scheme:" has no meaning here. */
-    rc = strchr(path, ':') ? err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), path)
-                           : absolute_url(path, &whole, e);
+    int rc = strchr(path, ':') ? err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), path)
+                               : absolute_url(path, &whole, e);
     if (rc == 0)
         rc = append(&pol->paths, &pol->n_paths, whole, e);
     free(whole);
     return rc;
 }
 
-/* 90s 15m 26h 7d */
-static int parse_rpo(const char *text, uint64_t *ret_s, struct err *e)
+static int set_text(char **to, const char *text, struct err *e)
 {
-    char *end = NULL;
-    unsigned long v = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-    uint64_t unit = !end                    ? 0
-                    : strcmp(end, "s") == 0 ? 1
-                    : strcmp(end, "m") == 0 ? 60
-                    : strcmp(end, "h") == 0 ? 3600
-                    : strcmp(end, "d") == 0 ? 86400
-                                            : 0;
-    if (v == 0 || v > 1000000 || unit == 0) {
-        err_set(e, ERR_USAGE, _("\"%s\" is not a length of time"), text);
-        return err_next(e, _("write for instance: --rpo 26h (s, m, h or d)"));
-    }
-    *ret_s = v * unit;
+    char *copy = strdup(text);
+    if (!copy)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    free(*to);
+    *to = copy;
     return 0;
 }
 
-static int take_add_option(struct policy *pol, int c, struct err *e)
+static int set_duration(uint64_t *to, const char *option, const char *text, struct err *e)
 {
+    if (duration_parse(text, to))
+        return 0;
+    err_set(e, ERR_USAGE, _("\"%s\" is not a length of time"), text);
+    return err_next(e, _("write for instance: %s 26h (s, m, h or d)"), option);
+}
+
+static int set_number(unsigned *to, unsigned max, const char *text, struct err *e)
+{
+    char *end = NULL;
+    unsigned long v = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    if (!end || *end || v > max) {
+        err_set(e, ERR_USAGE, _("\"%s\" is not a number from 0 to %u"), text, max);
+        return err_next(e, _("write a whole number"));
+    }
+    *to = (unsigned)v;
+    return 0;
+}
+
+static int set_class(struct policy *pol, const char *text, struct err *e)
+{
+    if (policy_class_parse(text, &pol->class))
+        return 0;
+    err_set(e, ERR_USAGE, _("there is no class \"%s\""), text);
+    return err_next(e, _("write one of: data, system, logs, secret"));
+}
+
+static int set_limit(struct policy *pol, const char *text, struct err *e)
+{
+    if (size_parse(text, &pol->limit_bytes_s))
+        return 0;
+    err_set(e, ERR_USAGE, _("\"%s\" is not a number of bytes"), text);
+    return err_next(e, _("write for instance: --limit 20MiB (KiB, MiB, GiB), per second"));
+}
+
+static int take_keep(struct adding *a, int c, struct err *e)
+{
+    struct retention *k = &a->pol->retention;
+    unsigned *const counts[KEEPS] = { &k->last,   &k->hourly,  &k->daily,
+                                      &k->weekly, &k->monthly, &k->yearly };
+    if (c != OPT_KEEP_WITHIN && (c < OPT_KEEP || c >= OPT_KEEP + (int)KEEPS))
+        return 1;
+    a->keeps = true;
+    if (c == OPT_KEEP_WITHIN)
+        return set_duration(&k->within_s, "--keep-within", optarg, e);
+    return set_number(counts[c - OPT_KEEP], MAX_KEPT, optarg, e);
+}
+
+static int take_add_option(struct adding *a, int c, struct err *e)
+{
+    struct policy *pol = a->pol;
     switch (c) {
     case OPT_FILES:
-        return append_path(pol, optarg, e);
+        return append_path(a, optarg, e);
     case OPT_EXCLUDE:
         return append(&pol->exclude, &pol->n_exclude, optarg, e);
     case OPT_ONE_FS:
         pol->one_file_system = true;
         return 0;
-    case OPT_RPO:
-        return parse_rpo(optarg, &pol->rpo_s, e);
     case OPT_VAULT:
-        free(pol->vault);
-        pol->vault = strdup(optarg);
-        return pol->vault ? 0 : err_set(e, ERR_NOMEM, _("out of memory"));
+        return set_text(&pol->vault, optarg, e);
+    case OPT_AGENT:
+        return set_text(&pol->agent, optarg, e);
+    case OPT_CLASS:
+        return set_class(pol, optarg, e);
+    case OPT_SCHEDULE:
+        a->by_hand = strcmp(optarg, "none") == 0;
+        return a->by_hand ? 0 : set_text(&pol->schedule, optarg, e);
+    case OPT_WINDOW:
+        return set_text(&pol->window, optarg, e);
+    case OPT_PRIORITY:
+        return set_number(&pol->priority, MAX_PRIORITY, optarg, e);
+    case OPT_RETRIES:
+        return set_number(&pol->retries, MAX_RETRIES, optarg, e);
+    case OPT_LIMIT:
+        return set_limit(pol, optarg, e);
+    case OPT_RPO:
+        return set_duration(&pol->rpo_s, "--rpo", optarg, e);
+    case OPT_RTO:
+        return set_duration(&pol->rto_s, "--rto", optarg, e);
+    case OPT_NOTIFY:
+        return append(&pol->notify, &pol->n_notify, optarg, e);
     default:
-        return 1;
+        return take_keep(a, c, e);
     }
 }
 
+/* What was not asked for. */
+static int fill_in(struct adding *a, struct err *e)
+{
+    struct policy *pol = a->pol;
+    if (!a->keeps)
+        pol->retention = retention_default(pol->class);
+    if (a->relative && strcmp(pol->agent, "local") != 0) {
+        err_set(e, ERR_USAGE,
+                _("\"%s\" is not a whole path, and the current folder is not on the agent \"%s\""),
+                a->relative, pol->agent);
+        return err_next(e, _("write the path from the root: /etc"));
+    }
+    return pol->schedule || a->by_hand ? 0 : set_text(&pol->schedule, DEFAULT_SCHEDULE, e);
+}
+
 /* 0, or an exit status after an error was shown. The first argument is the name, the others are more paths. */
-static int take_add(struct app *app, struct policy *pol, int argc, char **argv)
+static int take_add(struct app *app, struct adding *a, int argc, char **argv)
 {
     static const struct option options[] = {
         { "files", required_argument, NULL, OPT_FILES },
         { "exclude", required_argument, NULL, OPT_EXCLUDE },
         { "one-file-system", no_argument, NULL, OPT_ONE_FS },
-        { "rpo", required_argument, NULL, OPT_RPO },
         { "vault", required_argument, NULL, OPT_VAULT },
+        { "agent", required_argument, NULL, OPT_AGENT },
+        { "class", required_argument, NULL, OPT_CLASS },
+        { "schedule", required_argument, NULL, OPT_SCHEDULE },
+        { "window", required_argument, NULL, OPT_WINDOW },
+        { "priority", required_argument, NULL, OPT_PRIORITY },
+        { "retries", required_argument, NULL, OPT_RETRIES },
+        { "limit", required_argument, NULL, OPT_LIMIT },
+        { "rpo", required_argument, NULL, OPT_RPO },
+        { "rto", required_argument, NULL, OPT_RTO },
+        { "notify", required_argument, NULL, OPT_NOTIFY },
+        { "keep-within", required_argument, NULL, OPT_KEEP_WITHIN },
+        { "keep-last", required_argument, NULL, OPT_KEEP },
+        { "keep-hourly", required_argument, NULL, OPT_KEEP + 1 },
+        { "keep-daily", required_argument, NULL, OPT_KEEP + 2 },
+        { "keep-weekly", required_argument, NULL, OPT_KEEP + 3 },
+        { "keep-monthly", required_argument, NULL, OPT_KEEP + 4 },
+        { "keep-yearly", required_argument, NULL, OPT_KEEP + 5 },
         OPTIONS_END,
     };
     struct err e = ERR_INIT;
     int c, rc = 0;
     args_begin();
     while (rc == 0 && (c = getopt_long(argc, argv, ":", options, NULL)) != -1)
-        if ((rc = take_add_option(pol, c, &e)) > 0)
+        if ((rc = take_add_option(a, c, &e)) > 0)
             return args_bad(app, c, argv);
     if (rc == 0 && optind == argc)
         return app_usage(app, _("the policy has no name"));
-    if (rc == 0 && pol->n_paths == 0)
+    if (rc == 0 && a->pol->n_paths == 0)
         return app_usage(app, _("the policy names nothing to back up: --files PATH"));
-    if (rc == 0) {
-        free(pol->name);
-        pol->name = strdup(argv[optind++]);
-        rc = pol->name ? 0 : err_set(&e, ERR_NOMEM, _("out of memory"));
-    }
+    if (rc == 0)
+        rc = set_text(&a->pol->name, argv[optind++], &e);
     for (; rc == 0 && optind < argc; optind++)
-        rc = append_path(pol, argv[optind], &e);
+        rc = append_path(a, argv[optind], &e);
+    if (rc == 0)
+        rc = fill_in(a, &e);
     if (rc < 0) {
         err_wrap(&e, "policy add");
         return ui_error(&app->ui, &e);
@@ -120,7 +235,7 @@ static int take_add(struct app *app, struct policy *pol, int argc, char **argv)
 static void warn_missing_paths(struct app *app, const struct policy *pol)
 {
     struct stat st;
-    for (size_t i = 0; i < pol->n_paths; i++)
+    for (size_t i = 0; i < pol->n_paths && strcmp(pol->agent, "local") == 0; i++)
         if (lstat(pol->paths[i], &st) < 0)
             ui_warn(&app->ui, _("%s is not there now"), pol->paths[i]);
 }
@@ -128,35 +243,47 @@ static void warn_missing_paths(struct app *app, const struct policy *pol)
 static int write_policy(struct app *app, const struct policy *pol, struct err *e)
 {
     struct vault_conf *conf = NULL;
-    /* A mistake in the name of the vault is better heard now than at night. */
+    struct agent_conf *agent = NULL;
+    /* A mistake in the name of the vault or agent is better heard now than at night. */
     int rc = vault_conf_load(&app->paths, pol->vault[0] ? pol->vault : NULL, &conf, e);
     vault_conf_free(conf);
+    if (rc == 0 && strcmp(pol->agent, "local") != 0)
+        rc = agent_conf_load(&app->paths, pol->agent, &agent, e);
+    agent_conf_free(agent);
     if (rc == 0)
         rc = policy_write(&app->paths, pol, e);
     return rc < 0 ? err_wrap(e, _("policy \"%s\""), pol->name) : 0;
 }
 
+static void show_added(struct app *app, const struct policy *pol)
+{
+    char *file = text_print("%s/policies/%s.yaml", app->paths.config_dir, pol->name);
+    warn_missing_paths(app, pol);
+    ui_line(&app->ui, _("Written: %s"), file);
+    if (pol->schedule)
+        ui_line(&app->ui, _("Next: twofold backup %s, and for every night: twofold schedule apply"),
+                pol->name);
+    else
+        ui_line(&app->ui, _("Next: twofold backup %s"), pol->name);
+    ui_json(&app->ui, json_pack("{s:s, s:s, s:o}", "type", "policy", "policy", pol->name, "file",
+                                ui_json_text(file, strlen(file))));
+    free(file);
+}
+
 static int policy_add(struct app *app, int argc, char **argv)
 {
     struct err e = ERR_INIT;
-    struct policy *pol = policy_new("");
-    if (!pol) {
+    struct adding a = { .pol = policy_new("") };
+    if (!a.pol) {
         err_set(&e, ERR_NOMEM, _("out of memory"));
         return ui_error(&app->ui, &e);
     }
-    int status = take_add(app, pol, argc, argv);
-    if (status == 0 && write_policy(app, pol, &e) < 0)
+    int status = take_add(app, &a, argc, argv);
+    if (status == 0 && write_policy(app, a.pol, &e) < 0)
         status = ui_error(&app->ui, &e);
-    else if (status == 0) {
-        char *file = text_print("%s/policies/%s.yaml", app->paths.config_dir, pol->name);
-        warn_missing_paths(app, pol);
-        ui_line(&app->ui, _("Written: %s"), file);
-        ui_line(&app->ui, _("Next: twofold backup %s"), pol->name);
-        ui_json(&app->ui, json_pack("{s:s, s:s, s:o}", "type", "policy", "policy", pol->name,
-                                    "file", ui_json_text(file, strlen(file))));
-        free(file);
-    }
-    policy_free(pol);
+    else if (status == 0)
+        show_added(app, a.pol);
+    policy_free(a.pol);
     return status;
 }
 
@@ -219,14 +346,31 @@ static json_t *texts_json(char **v, size_t n)
     return a;
 }
 
+static json_t *retention_json(const struct retention *k)
+{
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "last", (int)k->last, "hourly",
+                     (int)k->hourly, "daily", (int)k->daily, "weekly", (int)k->weekly, "monthly",
+                     (int)k->monthly, "yearly", (int)k->yearly, "within_s",
+                     (json_int_t)k->within_s);
+}
+
 static json_t *policy_json(const struct policy *pol)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:I}", "type", "policy", "policy",
-                     pol->name, "vault", pol->vault, "agent", pol->agent, "paths",
-                     texts_json(pol->paths, pol->n_paths), "exclude",
-                     texts_json(pol->exclude, pol->n_exclude), "one_file_system",
-                     pol->one_file_system, "skip_cache_dirs", pol->skip_cache_dirs, "rpo_s",
-                     (json_int_t)pol->rpo_s);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:I}", "type", "policy",
+                          "policy", pol->name, "vault", pol->vault, "agent", pol->agent, "paths",
+                          texts_json(pol->paths, pol->n_paths), "exclude",
+                          texts_json(pol->exclude, pol->n_exclude), "one_file_system",
+                          pol->one_file_system, "skip_cache_dirs", pol->skip_cache_dirs, "rpo_s",
+                          (json_int_t)pol->rpo_s);
+    json_t *more = json_pack(
+        "{s:s, s:s?, s:s?, s:i, s:i, s:I, s:I, s:o, s:o}", "class", policy_class_name(pol->class),
+        "schedule", pol->schedule, "window", pol->window, "priority", (int)pol->priority, "retries",
+        (int)pol->retries, "limit_bytes_s", (json_int_t)pol->limit_bytes_s, "rto_s",
+        (json_int_t)pol->rto_s, "retention", retention_json(&pol->retention), "notify",
+        texts_json(pol->notify, pol->n_notify));
+    json_object_update(o, more);
+    json_decref(more);
+    return o;
 }
 
 struct listing {
@@ -250,8 +394,8 @@ static int list_one(void *ctx, const char *name)
     char more[48] = "";
     if (pol->n_paths > 1)
         snprintf(more, sizeof more, _(" and %zu more"), pol->n_paths - 1);
-    ui_line(&l->app->ui, _("%s: %s%s (RPO %s)"), name, first, more,
-            ui_age((int64_t)pol->rpo_s, age));
+    ui_line(&l->app->ui, _("%s: %s%s on %s (%s, RPO %s)"), name, first, more, pol->agent,
+            pol->schedule ? pol->schedule : _("by hand"), ui_age((int64_t)pol->rpo_s, age));
     if (l->app->ui.json)
         ui_json(&l->app->ui, policy_json(pol));
     free(first);
@@ -282,12 +426,46 @@ static void show_list(struct ui *ui, const char *label, char **v, size_t n)
     }
 }
 
+static void show_times(struct ui *ui, const struct policy *pol)
+{
+    char age[64], rate[64];
+    ui_line(ui, _("  class:           %s"), policy_class_name(pol->class));
+    ui_line(ui, _("  schedule:        %s"), pol->schedule ? pol->schedule : _("by hand"));
+    ui_line(ui, _("  window:          %s"), pol->window ? pol->window : _("always"));
+    ui_line(ui, _("  priority:        %u"), pol->priority);
+    ui_line(ui, _("  retries:         %u"), pol->retries);
+    if (pol->limit_bytes_s)
+        ui_line(ui, _("  limit:           %s/s"), ui_bytes(pol->limit_bytes_s, rate));
+    ui_line(ui, _("  rpo:             %s"), ui_age((int64_t)pol->rpo_s, age));
+    if (pol->rto_s)
+        ui_line(ui, _("  rto:             %s"), ui_age((int64_t)pol->rto_s, age));
+}
+
+static void show_retention(struct ui *ui, const struct retention *k, enum policy_class class)
+{
+    const unsigned counts[KEEPS] = {
+        k->last, k->hourly, k->daily, k->weekly, k->monthly, k->yearly
+    };
+    char text[256] = "", age[64];
+    size_t n = 0;
+    for (size_t i = 0; i < KEEPS; i++)
+        if (counts[i])
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %u", n ? ", " : "",
+                                  keep_names[i], counts[i]);
+    if (k->within_s)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%swithin %s", n ? ", " : "",
+                              ui_age((int64_t)k->within_s, age));
+    if (n == 0)
+        snprintf(text, sizeof text, "%s",
+                 class == CLASS_LOGS ? _("as of logs: 184 days") : _("everything stays"));
+    ui_line(ui, _("  retention:       %s"), text);
+}
+
 static int policy_show(struct app *app, int argc, char **argv)
 {
     struct policy *pol = NULL;
     struct err e = ERR_INIT;
     struct ui *ui = &app->ui;
-    char age[64];
     if (argc != 2)
         return app_usage(app, _("name one policy: twofold policy show NAME"));
     if (policy_load(&app->paths, argv[1], &pol, &e) < 0)
@@ -299,11 +477,13 @@ static int policy_show(struct app *app, int argc, char **argv)
         ui_line(ui, _("Policy %s (%s)"), pol->name, file);
         ui_line(ui, _("  vault:           %s"), pol->vault[0] ? pol->vault : _("the only one"));
         ui_line(ui, _("  agent:           %s"), pol->agent);
-        ui_line(ui, _("  rpo:             %s"), ui_age((int64_t)pol->rpo_s, age));
+        show_times(ui, pol);
+        show_retention(ui, &pol->retention, pol->class);
         ui_line(ui, _("  one file system: %s"), pol->one_file_system ? _("yes") : _("no"));
         ui_line(ui, _("  cache folders:   %s"), pol->skip_cache_dirs ? _("left out") : _("kept"));
         show_list(ui, _("  paths:"), pol->paths, pol->n_paths);
         show_list(ui, _("  exclude:"), pol->exclude, pol->n_exclude);
+        show_list(ui, _("  notify:"), pol->notify, pol->n_notify);
         free(file);
     }
     policy_free(pol);

@@ -38,11 +38,26 @@ static const struct {
          "  --kit FILE              write the recovery kit there too (mode 0600)\n"),
       false, false },
     { "policy",
-      N_("  add NAME --files PATH… [--exclude GLOB]… [--one-file-system] [--rpo 26h] [--vault V]\n"
-         "                          write policies/NAME.yaml\n"
-         "  lint                    check all vaults and policies; each finding names its duty\n"
+      N_("  add NAME --files PATH…  write policies/NAME.yaml, a file that explains itself; see below\n"
+         "  lint                    check all configuration; each finding names its duty\n"
          "  list                    the policies\n"
-         "  show NAME               what a policy says, with its defaults\n"),
+         "  show NAME               what a policy says, with its defaults\n\n"
+         "Of add:\n"
+         "  --exclude GLOB          leave out: a whole path, or a pattern for names (\"*.tmp\")\n"
+         "  --one-file-system       do not enter file systems mounted below the paths\n"
+         "  --agent NAME            on which host (twofold agent list); local, this one\n"
+         "  --vault NAME            which vault keeps it, where there are several\n"
+         "  --class CLASS           data, system, logs (kept 92 days at least), secret (no network)\n"
+         "  --schedule SPEC         when, as in systemd.time(7); \"*-*-* 02:00:00\"; none: by hand\n"
+         "  --window HH:MM-HH:MM    the scheduler begins it only then\n"
+         "  --priority N            0 to 100, higher ones first; 50\n"
+         "  --retries N             tries after a failure; 3\n"
+         "  --limit SIZE            bytes per second, for instance 20MiB\n"
+         "  --keep-last N --keep-hourly N --keep-daily N --keep-weekly N --keep-monthly N\n"
+         "  --keep-yearly N --keep-within 14d    which backups stay; without any of them: daily 7,\n"
+         "                          weekly 5, monthly 12, all within 3 days (logs: within 184 days)\n"
+         "  --rpo 26h               how old the newest one may be; --rto 4h: how long a restore takes\n"
+         "  --notify ROLE           who is told (contacts.yaml); can be given several times\n"),
       false, false },
     { "backup",
       N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"

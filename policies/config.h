@@ -68,6 +68,8 @@ struct config_paths {
 int config_paths_find(const char *config_opt, struct config_paths *ret, struct err *e);
 void config_paths_done(struct config_paths *p);
 bool config_name_ok(const char *name);
+bool duration_parse(const char *text, uint64_t *ret_s); /* 90s 15m 26h 7d, up to 3650d; never 0 */
+bool size_parse(const char *text, uint64_t *ret); /* 500KiB 20MiB 1GiB 2TiB, or bytes; never 0 */
 
 #define DEFAULT_EVERY_S ((uint64_t)7 * 86400)
 struct copy_conf {
@@ -137,15 +139,21 @@ struct policy {
 };
 #define DEFAULT_PRIORITY 50
 #define MAX_PRIORITY 100
+#define MAX_KEPT 100000 /* by one rule of retention */
 #define DEFAULT_RETRIES 3
 #define MAX_RETRIES 100
 struct policy *policy_new(
     const char *name); /* with all defaults and no paths; NULL without memory */
 const char *policy_class_name(enum policy_class c);
+bool policy_class_parse(const char *name, enum policy_class *ret);
 /* "HH:MM-HH:MM" in minutes of the day; the second may be less than the first (over midnight). */
 bool window_parse(const char *text, unsigned *ret_from_min, unsigned *ret_to_min);
 /* Whether it may be a calendar expression: its characters only; systemd-analyze knows (lint asks it). */
 int schedule_check(const char *text, struct err *e);
+#define DEFAULT_SCHEDULE \
+    "*-*-* 02:00:00" /* of `policy add`; the timers spread what begins together */
+/* What `policy add` writes where nothing was asked for: daily 7, weekly 5, monthly 12, within 3 days; logs: within 184 days. */
+struct retention retention_default(enum policy_class c);
 int policy_load(const struct config_paths *p, const char *name, struct policy **ret, struct err *e);
 void policy_free(struct policy *pol);
 /* Writes policies/NAME.yaml with comments; -ERR_EXISTS when it is there. */

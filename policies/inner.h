@@ -21,7 +21,6 @@
 #define CONTACTS_FILE "contacts"
 #define MAX_CONF_JOBS 64
 #define MAX_SCHEDULE 200
-#define MAX_RETENTION 100000
 
 /* CONFIG_DIR/KIND/NAME.yaml (kind "": CONFIG_DIR/NAME.yaml), owned; NULL without memory. */
 char *conf_file(const struct config_paths *p, const char *kind, const char *name);

@@ -121,6 +121,23 @@ const char *policy_class_name(enum policy_class c)
     return policy_classes[c];
 }
 
+bool policy_class_parse(const char *name, enum policy_class *ret)
+{
+    for (unsigned i = 0; policy_classes[i]; i++)
+        if (strcmp(policy_classes[i], name) == 0) {
+            *ret = (enum policy_class)i;
+            return true;
+        }
+    return false;
+}
+
+struct retention retention_default(enum policy_class c)
+{
+    if (c == CLASS_LOGS)
+        return (struct retention){ .within_s = LOGS_DEFAULT_S };
+    return (struct retention){ .daily = 7, .weekly = 5, .monthly = 12, .within_s = 3 * 86400 };
+}
+
 static bool two_digits(const char *text, unsigned max, unsigned *ret)
 {
     if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
@@ -264,7 +281,7 @@ static int take_retention(struct yaml_doc *d, const struct raw_retention *raw,
         { "retention.yearly", raw->yearly, &ret->yearly },
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        int r = yaml_number(d, counts[i].path, counts[i].text, 0, MAX_RETENTION, counts[i].to, e);
+        int r = yaml_number(d, counts[i].path, counts[i].text, 0, MAX_KEPT, counts[i].to, e);
         if (r < 0)
             return r;
     }

@@ -44,11 +44,10 @@ int yaml_uint(struct yaml_doc *d, const char *path, const char *text, unsigned m
               struct err *e);
 int yaml_number(struct yaml_doc *d, const char *path, const char *text, unsigned min, unsigned max,
                 unsigned *ret, struct err *e);
-/* 90s 15m 26h 7d */
+/* 90s 15m 26h 7d, as duration_parse reads them */
 int yaml_duration(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret_s,
                   struct err *e);
 
-bool duration_parse(const char *text, uint64_t *ret_s);
 /* Bytes: 500KiB 20MiB 1GiB 2TiB, or a plain number */
 int yaml_size(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret, struct err *e);
 /* One of the words; *ret is its index. `words` ends with NULL. */

@@ -1,6 +1,7 @@
 /* yaml_values.c - values in configuration files that are not plain texts, read and written (yaml.h). */
 #include "policies/yaml.h"
 #include "lib/base/i18n.h"
+#include "policies/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,17 +106,22 @@ static const struct {
     unsigned shift;
 } size_units[] = { { "TiB", 40 }, { "GiB", 30 }, { "MiB", 20 }, { "KiB", 10 }, { "", 0 } };
 
-int yaml_size(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret, struct err *e)
+bool size_parse(const char *text, uint64_t *ret)
 {
     uint64_t v = 0;
-    if (!text)
-        return 0;
     const char *end = digits(text, MAX_SIZE_BYTES, &v);
     for (size_t i = 0; end && v > 0 && i < sizeof size_units / sizeof *size_units; i++)
         if (strcmp(end, size_units[i].name) == 0 && v <= MAX_SIZE_BYTES >> size_units[i].shift) {
             *ret = v << size_units[i].shift;
-            return 0;
+            return true;
         }
+    return false;
+}
+
+int yaml_size(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret, struct err *e)
+{
+    if (!text || size_parse(text, ret))
+        return 0;
     err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is not a number of bytes"), last_key(path),
             text);
     err_next(e, _("write a whole number and KiB, MiB, GiB or TiB, or bytes alone: 500KiB, 20MiB"));
