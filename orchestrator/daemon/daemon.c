@@ -253,8 +253,7 @@ static void once(struct daemon *d)
     uint64_t now = sys_monotonic_ms();
     hear_signals(d);
     hear_bell(d);
-    work_catalog(d, now);
-    work_tend(d);
+    work_tend(d, now);
     if (!d->stopping)
         look_at_config(d, now);
     if (!d->stopping && d->site && d->c && now >= d->next_carried_ms) {

@@ -52,10 +52,9 @@ void daemon_log_err(int priority, const struct child *about, const char *doing,
                     const struct err *e);
 
 /* --- work.c: the queue and what runs ------------------------------------------------------------------------- */
-void work_catalog(struct daemon *d,
-                  uint64_t now_ms); /* opens it; jobs whose process died come back */
-void work_look(struct daemon *d);   /* starts what may start */
-void work_tend(struct daemon *d);   /* leases, wishes, ends */
+/* The catalog is opened, what runs is tended (leases, wishes, ends), and jobs whose process died come back. */
+void work_tend(struct daemon *d, uint64_t now_ms);
+void work_look(struct daemon *d); /* starts what may start */
 void work_stop(struct daemon *d);
 void work_done(struct daemon *d);
 

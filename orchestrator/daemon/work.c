@@ -11,6 +11,8 @@
 #define CATALOG_AGAIN_MS 5000u
 #define CLOCK_JUMP_S 5
 
+static void tend(struct daemon *d);
+
 /* --- the catalog --------------------------------------------------------------------------------------------- */
 static void catalog_says(struct daemon *d, const char *doing, const struct err *e)
 {
@@ -46,16 +48,16 @@ static void heed_clock(struct daemon *d)
             d->children[i]->renew_ms = 0;
         d->clock_offset_s = offset;
         d->dirty = true;
-        work_tend(d);
     }
 }
 
-void work_catalog(struct daemon *d, uint64_t now_ms)
+void work_tend(struct daemon *d, uint64_t now_ms)
 {
     struct err e = ERR_INIT;
     if (!d->c)
         open_catalog(d, now_ms);
     heed_clock(d);
+    tend(d); /* leases of ours that ran out while we had to wait are renewed before anybody looks */
     if (!d->c || now_ms < d->next_recover_ms)
         return;
     d->next_recover_ms = now_ms + (uint64_t)d->lease_s * 1000 / 4;
@@ -200,7 +202,7 @@ static bool settle(struct daemon *d, struct child *k)
 }
 
 /* The catalog may make us wait before it says no: then it is not asked for the others, too. */
-void work_tend(struct daemon *d)
+static void tend(struct daemon *d)
 {
     struct catalog *c = d->c;
     size_t kept = 0;
