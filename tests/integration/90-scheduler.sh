@@ -169,7 +169,7 @@ in_state "$(newest p1)" $done || fail "not run by the timer's service"
 n=$(snapshots p1)
 enqueue p1 --slot three --or-run && said 'already'
 [ "$(snapshots p1)" = "$n" ] || fail "it ran again"
-enqueue p1 --slot auto --or-run # no schedule: this minute
+enqueue p1 --slot auto --or-run
 mv "$TWOFOLD_STATE/catalog.db" "$work/saved.db" && printf nonsense >"$TWOFOLD_STATE/catalog.db"
 expect 0 "$t" enqueue backup p1 --or-run && said 'runs all the same'
 rm "$TWOFOLD_STATE/catalog.db" && mv "$work/saved.db" "$TWOFOLD_STATE/catalog.db"
