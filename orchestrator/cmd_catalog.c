@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_COPY MAX_COPIES /* in the place of one: the catalog that is there */
+
 struct options {
     struct vault_choice choice;
     bool replace;
@@ -65,25 +67,85 @@ static int run_export(struct app *app, const struct options *o, int *ret_status,
 }
 
 /* --- rebuild ------------------------------------------------------------------------------------------------------------------ */
-/* A whole catalog is not thrown away for an older one unasked. */
-static int may_replace(struct app *app, const struct options *o, struct err *e)
+/* The catalog that is there, when it is whole; *ret NULL when there is none, or a damaged one. */
+static int open_current(struct app *app, struct catalog **ret, struct err *e)
 {
-    struct catalog *c = NULL;
     struct err why = ERR_INIT;
-    int rc = catalog_open(&app->paths, CATALOG_READ, &c, &why);
-    if (rc == 0)
-        rc = catalog_check(c, &why);
-    catalog_close(c);
-    if (rc == -ERR_VERSION || (rc == 0 && !o->replace)) {
-        if (rc == -ERR_VERSION && e)
+    int rc = catalog_open(&app->paths, CATALOG_READ, ret, &why);
+    if (rc == 0 && catalog_check(*ret, &why) < 0) {
+        catalog_close(*ret);
+        *ret = NULL;
+    } else if (rc == -ERR_VERSION || rc == -ERR_BUSY || rc == -ERR_NOMEM) {
+        if (e)
             *e = why;
-        else
-            err_set(e, ERR_EXISTS, _("there is a catalog, and it is whole"));
-        return err_next(
+        return rc;
+    }
+    return 0;
+}
+
+/* Has this orchestrator put another trail into the copies? Then the catalog that is there was begun anew when the old one was lost. */
+static bool begun_anew(const struct vault *v, const struct audit_anchor *current,
+                       const struct export_found *found, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (id_eq(&found[i].o->writer, &v->writer) && !id_is_zero(&v->writer) &&
+            !id_eq(&found[i].o->chain, &current->chain) && found[i].o->last_seq > 0)
+            return true;
+    return false;
+}
+
+/* The catalog that is there, as if it were an export, in the place of the one of its chain. */
+static int add_current(struct catalog *c, const struct vault *v, struct export_found *found,
+                       size_t *n, struct err *e)
+{
+    struct wbuf plain = WBUF_INIT;
+    struct catalog_object *o = NULL;
+    uint64_t number = 1;
+    size_t at = 0;
+    for (size_t i = 0; i < *n; i++)
+        number = found[i].name.number >= number ? found[i].name.number + 1 : number;
+    int rc = catalog_export_make(c, v, number, &plain, e);
+    if (rc == 0)
+        rc = catalog_object_read(plain.p, plain.len, &o, e);
+    wbuf_free(&plain);
+    if (rc < 0)
+        return rc;
+    while (at < *n && !id_eq(&found[at].o->chain, &o->chain))
+        at++;
+    if (at == MAX_EXPORT_CHAINS) {
+        catalog_object_free(o);
+        return 0;
+    }
+    if (at < *n)
+        catalog_object_free(found[at].o);
+    else
+        ++*n;
+    memmove(found + 1, found, at * sizeof *found); /* newest first */
+    found[0] = (struct export_found){ .name = { .number = number }, .copy = NO_COPY, .o = o };
+    memcpy(found[0].name.chain, o->chain.b, sizeof found[0].name.chain);
+    return 0;
+}
+
+/* A whole catalog is not thrown away for an older one unasked; one that was begun anew is put together with what was lost. */
+static int heed_current(struct app *app, const struct options *o, const struct vault *v,
+                        struct export_found *found, size_t *n, struct err *e)
+{
+    struct audit_anchor anchor;
+    struct catalog *c = NULL;
+    int rc = o->replace ? 0 : open_current(app, &c, e);
+    if (rc < 0 || !c)
+        return rc;
+    rc = catalog_audit_anchor(c, &anchor, e);
+    if (rc == 0 && begun_anew(v, &anchor, found, *n)) {
+        rc = add_current(c, v, found, n, e);
+    } else if (rc == 0) {
+        err_set(e, ERR_EXISTS, _("there is a catalog, and it is whole"));
+        rc = err_next(
             e,
             _("leave it; or, to put an older state in its place: twofold catalog rebuild --replace"));
     }
-    return 0;
+    catalog_close(c);
+    return rc;
 }
 
 struct syncing {
@@ -113,7 +175,9 @@ static int note_rebuild(struct catalog *c, const struct vault *v, const struct e
                         size_t n, size_t base, struct err *e)
 {
     char object[256], detail[512] = "", chain[17];
-    if (base < n)
+    if (base < n && found[base].copy == NO_COPY)
+        snprintf(object, sizeof object, "from the one that was there");
+    else if (base < n)
         snprintf(object, sizeof object, "from export %" PRIu64 " of copy %s",
                  found[base].name.number, v->copies[found[base].copy].place);
     else
@@ -138,6 +202,19 @@ static int count_snapshot(void *ctx, const struct snapshot_row *s)
     return 0;
 }
 
+static void print_other_trail(struct app *app, const struct vault *v, const struct export_found *f,
+                              const struct rebuilt *r)
+{
+    if (f->copy == NO_COPY)
+        ui_line(&app->ui, _("  %" PRIu64 " rows of another audit trail stay in %s"), f->o->last_seq,
+                r->kept);
+    else
+        ui_line(&app->ui,
+                _("  %" PRIu64 " rows of another audit trail stay in export %" PRIu64
+                  " of copy \"%s\""),
+                f->o->last_seq, f->name.number, v->copies[f->copy].place);
+}
+
 static void print_left_out(struct app *app, const struct vault *v, const struct export_found *found,
                            size_t n, const struct rebuilt *r, size_t bad)
 {
@@ -151,10 +228,7 @@ static void print_left_out(struct app *app, const struct vault *v, const struct 
                 ui_time(found[r->base].o->written_s * 1000000000LL, when));
     for (size_t i = 0; i < n; i++)
         if (i != r->base && found[i].o->last_seq)
-            ui_line(&app->ui,
-                    _("  %" PRIu64 " rows of another audit trail stay in export %" PRIu64
-                      " of copy \"%s\""),
-                    found[i].o->last_seq, found[i].name.number, v->copies[found[i].copy].place);
+            print_other_trail(app, v, &found[i], r);
     if (r->base < n && found[r->base].o->start_seq > 0)
         ui_line(&app->ui,
                 _("  the audit trail begins with row %" PRIu64 "; older rows were not exported"),
@@ -188,13 +262,16 @@ static void print_rebuild(struct app *app, const struct rebuilt *r)
                       (json_int_t)r->alarms, "audit_rows", (json_int_t)r->audit, "kept", r->kept));
 }
 
-static int rebuild_from(struct app *app, struct vault *v, int only, struct err *e)
+static int rebuild_from(struct app *app, const struct options *o, struct vault *v, int only,
+                        struct err *e)
 {
     struct export_found found[MAX_EXPORT_CHAINS];
     struct rebuilt r;
     struct catalog *c = NULL;
     size_t n = 0, bad = 0;
     int rc = exports_find(v, only, found, &n, &bad, e);
+    if (rc == 0)
+        rc = heed_current(app, o, v, found, &n, e);
     if (rc == 0)
         rc = rebuild_begin(&app->paths, v, found, n, &c, &r, e);
     if (rc < 0) {
@@ -232,11 +309,9 @@ static int run_rebuild(struct app *app, const struct options *o, struct err *e)
     if (rc == 0)
         fd = rc = sys_lock_file(lock, e);
     if (rc >= 0)
-        rc = may_replace(app, o, e);
-    if (rc == 0)
         rc = catalog_choose_vault(app, &o->choice, &v, &only, e);
     if (rc == 0)
-        rc = rebuild_from(app, v, only, e);
+        rc = rebuild_from(app, o, v, only, e);
     vault_close(v);
     sys_close_quiet(fd);
     return rc;

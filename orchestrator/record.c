@@ -206,8 +206,9 @@ void record_export(struct app *app, struct vault *v)
 /* Commands that only look, by themselves or with such a second word, are not recorded. */
 static bool only_looks(int argc, char **argv)
 {
-    static const char *const looks[] = { "status", "snapshots", "version", "metrics",
-                                         "help",   "enqueue",   "page",    "jobs" };
+    /* alarms keeps a record of its own */
+    static const char *const looks[] = { "status",  "snapshots", "version", "metrics", "help",
+                                         "enqueue", "page",      "jobs",    "alarms" };
     static const char *const words[] = { "list", "show", "lint", "verify", "check", "status" };
     for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
         if (strcmp(argv[0], looks[i]) == 0)

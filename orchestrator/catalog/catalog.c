@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHEAP_BYTES (1 << 20) /* a file up to this size is checked whole whenever it is opened */
+#define MAX_RUNS_KEPT 1000000
+#define MAX_OTHERS_KEPT 100000 /* jobs, alarms */
+#define CHEAP_BYTES (1 << 20)  /* a file up to this size is checked whole whenever it is opened */
 
 static int no_memory(struct err *e)
 {
@@ -28,7 +30,11 @@ static int look_at(struct catalog *c, unsigned flags, struct err *e)
     struct stat st;
     int64_t is = 0;
     int rc = stat(c->path, &st) < 0 ? err_sys(e, "%s", c->path) : 0;
-    if (rc == 0 && st.st_size <= CHEAP_BYTES)
+    if (rc < 0)
+        return rc;
+    c->device = st.st_dev;
+    c->inode = st.st_ino;
+    if (st.st_size <= CHEAP_BYTES)
         rc = c->sql.ops->check(c->sql.db, e);
     if (rc == 0 && (flags & CATALOG_WRITE))
         return schema_bring_to(&c->sql, CATALOG_SCHEMA_NEWEST, e);
@@ -98,6 +104,40 @@ uint64_t catalog_changes(struct catalog *c)
 {
     uint64_t n = 0;
     return c->sql.ops->changed(c->sql.db, &n) < 0 ? 0 : n;
+}
+
+bool catalog_replaced(const struct catalog *c)
+{
+    struct stat st;
+    return stat(c->path, &st) < 0 || st.st_dev != c->device || st.st_ino != c->inode;
+}
+
+int catalog_tidy_to(struct catalog *c, uint64_t runs, uint64_t others, struct err *e)
+{
+    int rc = sql_begin(&c->sql, e);
+    if (rc < 0)
+        return rc;
+    rc = sql_do(&c->sql, e, "DELETE FROM runs WHERE id <= (SELECT max(id) FROM runs) - ?1",
+                SQL_INT(runs));
+    if (rc >= 0)
+        rc = sql_do(&c->sql, e,
+                    "DELETE FROM jobs WHERE state > 1 AND id <= (SELECT max(id) FROM jobs) - ?1",
+                    SQL_INT(others));
+    if (rc >= 0)
+        rc = sql_do(
+            &c->sql, e,
+            "DELETE FROM alarms WHERE cleared_s <> 0 AND id <= (SELECT max(id) FROM alarms) - ?1",
+            SQL_INT(others));
+    if (rc >= 0)
+        rc = sql_do(&c->sql, e,
+                    "DELETE FROM tellings WHERE alarm < (SELECT coalesce(min(id), 0) FROM alarms)");
+    rc = sql_finish(&c->sql, rc, e);
+    return rc < 0 ? rc : 0;
+}
+
+int catalog_tidy(struct catalog *c, struct err *e)
+{
+    return catalog_tidy_to(c, MAX_RUNS_KEPT, MAX_OTHERS_KEPT, e);
 }
 
 int catalog_begin(struct catalog *c, struct err *e)

@@ -37,6 +37,11 @@ int catalog_check(struct catalog *c, struct err *e); /* every page: -ERR_DAMAGED
 /* A number that changes whenever another process (or another struct catalog) has written: cheap to ask for, for those who wait for
  * work. Not when this one writes. */
 uint64_t catalog_changes(struct catalog *c);
+/* Another file has taken its place (a rebuild), or it was removed: whoever keeps it open must open it again. */
+bool catalog_replaced(const struct catalog *c);
+/* Lets go of what is older than anybody asks for: runs beyond the newest million, ended jobs and alarms beyond 100,000. By their
+ * number, not by a clock. The audit trail is never shortened. */
+int catalog_tidy(struct catalog *c, struct err *e);
 /* All that is written between the two is written together, or (rc < 0) not at all. Short: nobody else writes meanwhile. */
 int catalog_begin(struct catalog *c, struct err *e);
 int catalog_finish(struct catalog *c, int rc, struct err *e);

@@ -418,7 +418,9 @@ static int export_now(struct catalog *c, struct vault *v, struct export_result *
     struct wbuf plain = WBUF_INIT, sealed = WBUF_INIT;
     struct catalog_object *o = NULL;
     struct catalog_name name = { .number = 0 };
-    int rc = next_number(c, v, &name.number, e);
+    int rc = catalog_tidy(c, e); /* once a night is enough */
+    if (rc == 0)
+        rc = next_number(c, v, &name.number, e);
     if (rc == 0)
         rc = catalog_export_make(c, v, name.number, &plain, e);
     if (rc == 0) /* what cannot be read back is not put anywhere */

@@ -5,12 +5,18 @@
 #include "orchestrator/catalog/catalog.h"
 #include "orchestrator/catalog/sql.h"
 
+#include <sys/types.h>
+
 #define CATALOG_FILE "catalog.db"
 
 struct catalog {
     struct sql sql;
     char *path;
+    dev_t device; /* of the file that was opened */
+    ino_t inode;
 };
+/* catalog_tidy with other numbers. */
+int catalog_tidy_to(struct catalog *c, uint64_t runs, uint64_t others, struct err *e);
 
 /* Brings the schema of an open database to `version` (CATALOG_SCHEMA_NEWEST: the newest), step by step, in one transaction. An
  * empty one is made. -ERR_VERSION: it is newer than we know. */

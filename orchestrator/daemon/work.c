@@ -54,6 +54,10 @@ static void heed_clock(struct daemon *d)
 void work_tend(struct daemon *d, uint64_t now_ms)
 {
     struct err e = ERR_INIT;
+    if (d->c && catalog_replaced(d->c)) { /* it was made again from a copy */
+        catalog_close(d->c);
+        d->c = NULL;
+    }
     if (!d->c)
         open_catalog(d, now_ms);
     heed_clock(d);

@@ -741,6 +741,47 @@ static void what_others_write_shows_as_a_change(void **state)
     catalog_close(other);
 }
 
+static void only_the_newest_are_kept_and_the_queue_is_not_touched(void **state)
+{
+    struct scene *s = *state;
+    struct err e = ERR_INIT;
+    struct run_seen runs = { 0 };
+    struct seen jobs = { 0 };
+    struct run r = { .kind = "backup", .policy = "p" };
+    uint64_t waits = enqueue(s->c, "waits", "1", 1), epoch;
+    for (int i = 0; i < 6; i++) {
+        char slot[16];
+        snprintf(slot, sizeof slot, "s%d", i);
+        uint64_t id = enqueue(s->c, "t", slot, 1);
+        assert_int_equal(catalog_job_start(s->c, id, "p", NOW * 2LL, &epoch, &e), 0);
+        assert_int_equal(catalog_job_end(s->c, id, epoch, JOB_DONE, 0, "", "", 0, &e), 0);
+        assert_int_equal(catalog_run_begin(s->c, &r, NULL, &e), 0);
+    }
+    assert_int_equal(catalog_tidy(s->c, &e), 0);
+    assert_int_equal(catalog_runs(s->c, "p", 0, see_run, &runs, &e), 0);
+    assert_int_equal(runs.n, 6);
+    assert_int_equal(catalog_tidy_to(s->c, 4, 2, &e), 0);
+    memset(&runs, 0, sizeof runs);
+    assert_int_equal(catalog_runs(s->c, "p", 0, see_run, &runs, &e), 0);
+    assert_int_equal(runs.n, 4);
+    assert_int_equal(catalog_jobs(s->c, ~0u, 0, see_job, &jobs, &e), 0);
+    assert_int_equal(jobs.n, 3);
+    assert_int_equal(jobs.ids[0], waits);
+}
+
+static void a_catalog_that_was_replaced_is_noticed(void **state)
+{
+    struct scene *s = *state;
+    char path[160], other[176];
+    path_of(s, path);
+    snprintf(other, sizeof other, "%s.bad", path);
+    assert_false(catalog_replaced(s->c));
+    assert_int_equal(rename(path, other), 0);
+    assert_true(catalog_replaced(s->c));
+    again(s);
+    assert_false(catalog_replaced(s->c));
+}
+
 /* Killed at any time, what was reported as done is there, and the file is whole. */
 static int write_for_ever(const struct config_paths *paths, int fd)
 {
@@ -814,6 +855,8 @@ int main(void)
         T(an_alarm_is_raised_once_told_acknowledged_and_cleared),
         T(facts_are_kept_and_replaced),
         T(what_others_write_shows_as_a_change),
+        T(only_the_newest_are_kept_and_the_queue_is_not_touched),
+        T(a_catalog_that_was_replaced_is_noticed),
         T(killed_writers_leave_a_whole_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
