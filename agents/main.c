@@ -1,11 +1,14 @@
 /* main.c - twofold-agent: turns files into sealed chunks and back for an orchestrator at the other end of
  * its standard input and output. One connection is one job. docs/protocol.md. */
+#include "agents/allow.h"
 #include "agents/apply.h"
 #include "agents/backup.h"
 #include "agents/beat.h"
+#include "agents/enrol.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
+#include <limits.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -32,11 +35,17 @@ static void usage(FILE *to)
 {
     fputs(
         _("usage: twofold-agent [--state DIR]\n"
+          "       twofold-agent serve --orchestrator NAME [--config FILE] [--account USER] [--state DIR]\n"
+          "       twofold-agent enrol\n"
           "       twofold-agent --version | --help\n"
           "\n"
           "The part of Twofold that runs where the data are. It is started by an orchestrator, on the\n"
           "same host or over SSH, and speaks with it over its standard input and output.\n"
           "\n"
+          "  serve        as the forced command of an orchestrator's key: within what FILE allows it\n"
+          "  enrol        let an orchestrator in: started by twofold agent enrol\n"
+          "  --config     by default /etc/twofold/agent.yaml (root) or ~/.config/twofold/agent.yaml\n"
+          "  --account    whose key it is, when sudo runs this\n"
           "  --state DIR  where to remember the last runs; by default $TWOFOLD_AGENT_STATE,\n"
           "               else /var/lib/twofold/agent (root) or ~/.local/state/twofold/agent\n"),
         to);
@@ -62,29 +71,44 @@ static char *state_dir(const char *option)
 }
 
 /* --- jobs ---------------------------------------------------------------------------------------- */
-static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env, struct err *e)
+struct options {
+    bool serve;
+    const char *state;
+    struct serve_opts serve_opts;
+};
+
+static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
+                  const struct rules *rules, struct err *e)
 {
     struct msg_backup m;
     int rc = msg_backup_read(r, &m, e);
     if (rc < 0)
         return rc;
-    rc = agent_backup(w, &m, env, e);
+    if (rules)
+        rc = allow_backup(rules, &m, e);
+    if (rc == 0)
+        rc = agent_backup(w, &m, env, e);
     msg_backup_done(&m);
     return rc;
 }
 
-static int restore(struct wire *w, struct rbuf *r, const struct agent_env *env, struct err *e)
+static int restore(struct wire *w, struct rbuf *r, const struct agent_env *env,
+                   const struct rules *rules, struct err *e)
 {
     struct msg_restore m;
     int rc = msg_restore_read(r, &m, e);
     if (rc < 0)
         return rc;
-    rc = agent_restore(w, &m, env->state_dir, e);
+    if (rules)
+        rc = allow_restore(rules, &m, e);
+    if (rc == 0)
+        rc = agent_restore(w, &m, env->state_dir, e);
     msg_restore_done(&m);
     return rc;
 }
 
-static int run_job(struct wire *w, struct agent_env *env, struct err *e)
+/* rules: NULL for the orchestrator whose child this is. */
+static int run_job(struct wire *w, struct agent_env *env, const struct rules *rules, struct err *e)
 {
     char host[256];
     enum frame_type type = FRAME_ERROR;
@@ -97,17 +121,28 @@ static int run_job(struct wire *w, struct agent_env *env, struct err *e)
     if (rc < 0)
         return rc;
     if (type == FRAME_BACKUP)
-        return backup(w, &r, env, e);
+        return backup(w, &r, env, rules, e);
     if (type == FRAME_RESTORE)
-        return restore(w, &r, env, e);
+        return restore(w, &r, env, rules, e);
     return err_set(e, ERR_PROTOCOL, _("the first message must be a job, not one of type %d"),
                    (int)type);
 }
 
-static int serve(const char *dir)
+static int load_rules(const struct options *o, struct agent_file **ret_file,
+                      struct rules **ret_rules, struct err *e)
+{
+    if (!o->serve)
+        return 0;
+    int rc = agent_file_load(o->serve_opts.config, ret_file, e);
+    return rc < 0 ? rc : agent_file_find(*ret_file, o->serve_opts.orchestrator, ret_rules, e);
+}
+
+static int serve(const char *dir, const struct options *o)
 {
     struct err e = ERR_INIT;
     struct agent_env env = { .state_dir = dir, .racy_ns = AGENT_RACY_NS };
+    struct agent_file *file = NULL;
+    struct rules *rules = NULL;
     struct wire *w = wire_new(STDIN_FILENO, STDOUT_FILENO, false);
     if (!w) {
         err_set(&e, ERR_NOMEM, _("no memory"));
@@ -115,7 +150,9 @@ static int serve(const char *dir)
         return err_info(ERR_NOMEM)->exit_status;
     }
     wire_set_peer(w, _("orchestrator"));
-    int rc = run_job(w, &env, &e);
+    int rc = load_rules(o, &file, &rules, &e);
+    if (rc == 0)
+        rc = run_job(w, &env, rules, &e);
     if (rc < 0) {
         /* The orchestrator tells the person: once is enough. */
         wire_send_error(w, &e);
@@ -123,9 +160,11 @@ static int serve(const char *dir)
     }
     beat_stop(env.beat);
     wire_free(w);
+    agent_file_free(file);
     return 0;
 }
 
+/* --- the beginning --------------------------------------------------------------------------------- */
 static int refuse_terminal(void)
 {
     struct err e = ERR_INIT;
@@ -138,42 +177,122 @@ static int refuse_terminal(void)
     return err_info(ERR_USAGE)->exit_status;
 }
 
-int main(int argc, char **argv)
+/* The word that an orchestrator's SSH client asks for instead of a job: one of a few, whatever it is. */
+static int other_word(const struct options *o, const char *word)
 {
-    const char *dir = NULL;
-    i18n_init();
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--version") == 0) {
-            printf("twofold-agent %s\n", TWOFOLD_VERSION);
-            return 0;
-        } else if (strcmp(argv[i], "--help") == 0) {
-            usage(stdout);
-            return 0;
-        } else if (strcmp(argv[i], "--state") == 0 && i + 1 < argc) {
-            dir = argv[++i];
-        } else if (strncmp(argv[i], "--state=", 8) == 0 && argv[i][8]) {
-            dir = argv[i] + 8;
-        } else {
-            usage(stderr);
-            return err_info(ERR_USAGE)->exit_status;
-        }
+    struct err e = ERR_INIT;
+    int rc;
+    if (strcmp(word, "status") == 0)
+        rc = serve_status(&o->serve_opts, &e);
+    else if (strcmp(word, "settle") == 0)
+        rc = serve_settle(&o->serve_opts, &e);
+    else if (strcmp(word, "revoke") == 0)
+        rc = serve_revoke(&o->serve_opts, &e);
+    else
+        rc = err_set(&e, ERR_REFUSED, _("this key may start the agent and nothing else"));
+    if (rc < 0)
+        print_error(&e);
+    return rc < 0 ? err_info(e.code)->exit_status : 0;
+}
+
+static int enrol_here(void)
+{
+    struct err e = ERR_INIT;
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    int rc = n < 0 ? err_sys(&e, "/proc/self/exe") : 0;
+    self[n < 0 ? 0 : n] = '\0';
+    if (rc == 0)
+        rc = enrol_main(self, &e);
+    if (rc < 0) {
+        err_wrap(&e, _("enrolment"));
+        print_error(&e);
     }
-    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
-        return refuse_terminal();
-    /* Threads free what others took, and large buffers must go back to the system at once. */
+    return rc < 0 ? err_info(e.code)->exit_status : 0;
+}
+
+static bool take_value(const char *name, char **argv, int *i, const char **ret)
+{
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0)
+        return false;
+    if (argv[*i][n] == '=' && argv[*i][n + 1])
+        *ret = argv[*i] + n + 1;
+    else if (argv[*i][n] == '\0' && argv[*i + 1])
+        *ret = argv[++*i];
+    else
+        return false;
+    return true;
+}
+
+static bool take_options(struct options *o, int argc, char **argv)
+{
+    int i = 1;
+    if (argc > 1 && strcmp(argv[1], "serve") == 0) {
+        o->serve = true;
+        i++;
+    }
+    for (; i < argc; i++)
+        if (!take_value("--state", argv, &i, &o->state) &&
+            !(o->serve && (take_value("--orchestrator", argv, &i, &o->serve_opts.orchestrator) ||
+                           take_value("--config", argv, &i, &o->serve_opts.config) ||
+                           take_value("--account", argv, &i, &o->serve_opts.account))))
+            return false;
+    return !o->serve || o->serve_opts.orchestrator;
+}
+
+/* Threads free what others took, and large buffers must go back to the system at once. */
+static void set_memory(void)
+{
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 256 << 10);
     mallopt(M_TRIM_THRESHOLD, 512 << 10);
-    sys_catch_signals();
-    char *state = state_dir(dir);
-    if (!state) {
-        struct err e = ERR_INIT;
-        err_set(&e, ERR_CONFIG, _("there is no home folder to keep the agent's state in"));
-        err_next(&e, _("give one: twofold-agent --state DIR"));
-        print_error(&e);
-        return err_info(ERR_CONFIG)->exit_status;
+}
+
+static int no_home(void)
+{
+    struct err e = ERR_INIT;
+    err_set(&e, ERR_CONFIG, _("there is no home folder to keep the agent's state in"));
+    err_next(&e, _("give one: twofold-agent --state DIR"));
+    print_error(&e);
+    return err_info(ERR_CONFIG)->exit_status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { 0 };
+    const char *word = getenv("SSH_ORIGINAL_COMMAND");
+    i18n_init();
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("twofold-agent %s\n", TWOFOLD_VERSION);
+        return 0;
     }
-    int rc = serve(state);
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    bool enrol = argc == 2 && strcmp(argv[1], "enrol") == 0;
+    if (!enrol && !take_options(&o, argc, argv)) {
+        usage(stderr);
+        return err_info(ERR_USAGE)->exit_status;
+    }
+    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+        return refuse_terminal();
+    set_memory();
+    sys_catch_signals();
+    char *state = state_dir(o.state), *config = agent_config_path();
+    int rc;
+    if (o.serve && !o.serve_opts.config)
+        o.serve_opts.config = config;
+    if (enrol)
+        rc = enrol_here();
+    else if (!state || (o.serve && !o.serve_opts.config))
+        rc = no_home();
+    else if (o.serve && word && *word && strcmp(word, "serve") != 0)
+        rc = other_word(&o, word);
+    else
+        rc = serve(state, &o);
+    free(config);
     free(state);
     return rc;
 }

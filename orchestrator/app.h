@@ -27,6 +27,7 @@ struct command {
 
 int cmd_init(struct app *app, int argc, char **argv);
 int cmd_policy(struct app *app, int argc, char **argv);
+int cmd_agent(struct app *app, int argc, char **argv);
 int cmd_backup(struct app *app, int argc, char **argv);
 int cmd_status(struct app *app, int argc, char **argv);
 int cmd_snapshots(struct app *app, int argc, char **argv);

@@ -13,7 +13,6 @@
 #include "orchestrator/stall.h"
 #include <stdlib.h>
 
-#define DEDUP_ROTATION 1
 #define MAX_NOTES 100000           /* that are shown */
 #define CLOCK_SLACK_NS 60000000000 /* a minute */
 
@@ -344,15 +343,19 @@ static int send_job(struct backup *b, struct err *e)
     const struct source_list *l = vault_list(b->v, b->source);
     struct wbuf w = WBUF_INIT;
     memcpy(m.recovery_pk, b->v->keys.recovery_pk, PUBLIC_KEY_BYTES);
-    dedup_key(&b->v->keys, p->agent, DEDUP_ROTATION, m.dedup_key);
+    unsigned rotation;
+    int rc = session_rotation(b->app, p->agent, &rotation, e);
+    if (rc < 0)
+        return rc;
+    dedup_key(&b->v->keys, p->agent, rotation, m.dedup_key);
     m.live = calloc((l ? l->n : 0) + 1, sizeof *m.live);
     if (!m.live)
         return no_memory(e);
     for (size_t i = l ? l->n : 0; i-- > 0 && m.n_live < MAX_FRAME_IDS;)
         m.live[m.n_live++] = l->snaps[i].ref.id;
     msg_backup_write(&w, &m);
-    int rc = w.failed ? no_memory(e)
-                      : wire_send(session_wire(b->session), FRAME_BACKUP, &w, NULL, 0, e);
+    rc = w.failed ? no_memory(e)
+                  : wire_send(session_wire(b->session), FRAME_BACKUP, &w, NULL, 0, e);
     secret_wipe(m.dedup_key, sizeof m.dedup_key);
     if (w.p)
         secret_wipe(w.p, w.len);
@@ -412,6 +415,14 @@ static int prepare(struct backup *b, struct err *e)
     return rc;
 }
 
+/* The next try finds it as pending packs, and the agent sends it no more. */
+static void keep_what_came(struct backup *b)
+{
+    b->job->link_died = true;
+    if (packer_finish(b->packer, NULL) == 0)
+        fanout_flush(b->fanout, NULL);
+}
+
 int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struct err *e)
 {
     struct backup b = { .app = app, .v = v, .job = j };
@@ -424,6 +435,8 @@ int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struc
         rc = send_job(&b, e);
     if (rc == 0)
         rc = converse(&b, e);
+    if (rc == -ERR_UNREACHABLE && b.session && session_remote(b.session))
+        keep_what_came(&b);
     /* Committed is committed: how the agent ends cannot change that any more. */
     if (b.session)
         session_end(b.session, true, NULL);

@@ -15,6 +15,8 @@ struct backup_job {
     uint64_t files, dirs, others, bytes, bytes_read, bytes_stored, problems;
     uint64_t started_ms, ended_ms;
     struct published published;
+    bool
+        link_died; /* on failure: another host's agent was at work and cannot be heard any more; what it sent is kept */
 };
 /* 0: committed in at least conf->min_copies copies (published tells which). Problems of single files were printed. */
 int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struct err *e);

@@ -4,11 +4,18 @@
 #include "orchestrator/args.h"
 #include "orchestrator/backup_job.h"
 #include "orchestrator/record.h"
+#include "orchestrator/session.h"
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LINK_TRIES 4 /* after a link that died */
+
 struct options {
     bool quarantine, full, take_over;
+};
+struct tries {
+    unsigned n;
+    bool link_died;
 };
 
 static void json_result(struct app *app, const struct vault *v, const struct backup_job *j)
@@ -124,20 +131,43 @@ static void keep_record(struct record *r, const struct policy *p, struct vault *
     }
 }
 
+/* Whether a failed run is worth another one at once. *full: that one reads everything. */
+static bool again(struct app *app, const struct backup_job *j, int rc, struct tries *t, bool *full,
+                  struct err *e)
+{
+    static const unsigned pause_ms[LINK_TRIES] = { 3000, 10000, 30000, 90000 };
+    /* What the agent remembers is not in the vault any more: once again, reading everything. */
+    if (rc == -ERR_DAMAGED && !*full) {
+        ui_warn(&app->ui,
+                _("the vault lacks something that the last backup had; everything is read again"));
+        return *full = true;
+    }
+    /* The agent at the other end of a dead link may not know yet that it is alone, and hold its state. */
+    t->link_died |= j->link_died;
+    if (!t->link_died || t->n == LINK_TRIES || !err_info(e->code)->retry ||
+        rc == -ERR_INTERRUPTED || rc == -ERR_TIMEOUT)
+        return false;
+    ui_warn(&app->ui, _("%s: %s; going on with what is still to be sent in %u s"), e->what, e->why,
+            pause_ms[t->n] / 1000);
+    return pause_between_tries(pause_ms[t->n++], e) == 0;
+}
+
 static int backup_one(struct app *app, const char *name, const struct options *o)
 {
     struct policy *p = NULL;
     struct vault_conf *conf = NULL;
     struct vault *v = NULL;
-    struct backup_job j;
+    struct backup_job j = { 0 };
     struct record record;
     struct err e = ERR_INIT;
+    struct tries tries = { 0 };
     char what[2 * MAX_NAME], source[MAX_FORMAT_NAME + 1];
+    bool full = o->full;
     record_begin(&record, app, "backup", name);
     int rc = policy_load(&app->paths, name, &p, &e), status;
     snprintf(what, sizeof what, _("backup of %.64s"), name);
     source_name(name, source);
-    for (int attempt = 0; rc == 0 && attempt < 2; attempt++) {
+    for (bool more = rc == 0; more;) {
         vault_conf_free(conf);
         vault_close(v);
         conf = NULL;
@@ -148,13 +178,8 @@ static int backup_one(struct app *app, const char *name, const struct options *o
             rc = app_open_vault(app, &c, true, false, &v, &e);
         }
         if (rc == 0)
-            rc = run(app, p, conf, v, o, o->full || attempt > 0, &j, &e);
-        /* What the agent remembers is not in the vault any more: once again, reading everything. */
-        if (rc != -ERR_DAMAGED || attempt > 0)
-            break;
-        ui_warn(&app->ui,
-                _("the vault lacks something that the last backup had; everything is read again"));
-        rc = 0;
+            rc = run(app, p, conf, v, o, full, &j, &e);
+        more = rc < 0 && again(app, &j, rc, &tries, &full, &e);
     }
     if (rc == 0) {
         print_result(app, v, &j);

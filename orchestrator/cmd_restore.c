@@ -11,7 +11,7 @@
 
 struct options {
     struct vault_choice choice;
-    const char *policy, *to, *snapshot, *at, *from;
+    const char *policy, *to, *snapshot, *at, *from, *on; /* on: another agent's host */
     bool overwrite, strip;
     char **paths;
     size_t n_paths;
@@ -153,7 +153,7 @@ static int restore(struct app *app, struct options *o, struct record *record, st
     if (rc == 0) {
         say_unchecked(app, v, o);
         j.v = v;
-        j.agent = p->agent;
+        j.agent = o->on ? o->on : "local";
         j.msg.target = to;
         j.msg.overwrite = o->overwrite;
         j.msg.strip_source = o->strip;
@@ -189,7 +189,16 @@ static int paths_ok(struct app *app, const struct options *o)
 
 int cmd_restore(struct app *app, int argc, char **argv)
 {
-    enum { OPT_TO = OPT_OWN, OPT_SNAPSHOT, OPT_AT, OPT_FROM, OPT_OVERWRITE, OPT_STRIP, OPT_POLICY };
+    enum {
+        OPT_TO = OPT_OWN,
+        OPT_SNAPSHOT,
+        OPT_AT,
+        OPT_FROM,
+        OPT_OVERWRITE,
+        OPT_STRIP,
+        OPT_POLICY,
+        OPT_ON
+    };
     static const struct option options[] = { { "to", required_argument, NULL, OPT_TO },
                                              { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
                                              { "at", required_argument, NULL, OPT_AT },
@@ -197,6 +206,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "overwrite", no_argument, NULL, OPT_OVERWRITE },
                                              { "strip-source", no_argument, NULL, OPT_STRIP },
                                              { "policy", required_argument, NULL, OPT_POLICY },
+                                             { "on", required_argument, NULL, OPT_ON },
                                              CHOICE_OPTIONS,
                                              OPTIONS_END };
     struct options o = { 0 };
@@ -226,6 +236,9 @@ int cmd_restore(struct app *app, int argc, char **argv)
             break;
         case OPT_POLICY:
             o.policy = optarg;
+            break;
+        case OPT_ON:
+            o.on = optarg;
             break;
         default:
             if (!choice_option(c, &o.choice))

@@ -59,6 +59,23 @@ static const struct {
          "  --rpo 26h               how old the newest one may be; --rto 4h: how long a restore takes\n"
          "  --notify ROLE           who is told (contacts.yaml); can be given several times\n"),
       false, false },
+    { "agent",
+      N_("  enrol NAME              let this orchestrator in: pins the host key, makes a key for this agent\n"
+         "                          alone, installs it there over your own SSH access, tries it\n"
+         "    --host HOST           where it is not called NAME; --port PORT where it is not 22\n"
+         "    --user USER           whom the agent runs as (root)\n"
+         "    --login ADMIN@HOST    your own access for the installation (HOST)\n"
+         "    --fingerprint SHA256:…  the host key that its console shows; else you are asked\n"
+         "    --allow PATH          may be backed up, with what is below; several times (/)\n"
+         "    --allow-restore PATH  may be restored to; several times (/var/lib/twofold/restore)\n"
+         "    --from ADDRESS        from where the key is let in (where the host sees you now)\n"
+         "    --transport T         openssh or libssh2\n"
+         "    --sudo                USER may run the agent, and nothing else, as root\n"
+         "  list                    the agents, and when they were last seen\n"
+         "  check NAME              talk to it: versions, whom it runs as, what is allowed\n"
+         "  revoke NAME             remove its key here and there; enrolled again it gets a new\n"
+         "                          deduplication key\n"),
+      false, false },
     { "backup",
       N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"
          "  --full                  read every file, also those that look unchanged\n"
@@ -122,6 +139,7 @@ static const struct {
          "  --at TIME               the newest before\n"
          "  --from PLACE            only from this copy\n"
          "  --policy NAME           with --copy URL: whose backup\n"
+         "  --on AGENT              TARGET is on that agent's host, which must allow it; else on this one\n"
          "  --overwrite             write over what is in TARGET; what was there is set aside\n"
          "  --strip-source          the content of a single source folder straight into TARGET\n"),
       true, true },

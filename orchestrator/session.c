@@ -2,8 +2,8 @@
 #include "orchestrator/session.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
-#include <libgen.h>
-#include <limits.h>
+#include "orchestrator/agent_enrol.h"
+#include "orchestrator/agent_link.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,12 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_MS 10000
 #define LAST_WORDS_MS 2000 /* for what stands before the agent's error, and the error */
+#define TRIES 3
+#define FIRST_PAUSE_MS 2000 /* then three times as long */
+#define PAUSE_SLICE_MS 100
 
 struct session {
+    struct agent_conf *conf; /* NULL: local */
+    struct agent_link *link;
     struct wire *wire;
-    pid_t pid;
     char host[256];
     pthread_t beat;
     pthread_mutex_t lock;
@@ -37,39 +40,13 @@ static void *beat_main(void *arg)
         pthread_cond_timedwait(&s->stop_cond, &s->lock, &until);
         if (s->stop)
             break;
+        agent_link_hear(s->link);
         pthread_mutex_unlock(&s->lock);
         wire_send(s->wire, FRAME_PING, NULL, NULL, 0, NULL);
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
-}
-
-static int agent_path(char out[PATH_MAX], struct err *e)
-{
-    const char *env = getenv("TWOFOLD_AGENT"), *path = getenv("PATH");
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (env && *env) {
-        snprintf(out, PATH_MAX, "%s", env);
-        return 0;
-    }
-    if (n > 0) {
-        self[n] = '\0';
-        int len = snprintf(out, PATH_MAX, "%s/twofold-agent", dirname(self));
-        if (len < PATH_MAX && access(out, X_OK) == 0)
-            return 0;
-    }
-    for (const char *p = path ? path : "/usr/local/bin:/usr/bin"; *p;) {
-        size_t len = strcspn(p, ":");
-        if (len && (size_t)snprintf(out, PATH_MAX, "%.*s/twofold-agent", (int)len, p) < PATH_MAX &&
-            access(out, X_OK) == 0)
-            return 0;
-        p += len + (p[len] == ':');
-    }
-    err_set(e, ERR_ABSENT,
-            _("the program twofold-agent is not beside twofold and not in the PATH"));
-    return err_next(e, _("install it, or say where it is: TWOFOLD_AGENT=/path/to/twofold-agent"));
 }
 
 static int start_beat(struct session *s, struct err *e)
@@ -88,45 +65,147 @@ static int start_beat(struct session *s, struct err *e)
     return s->beating ? 0 : err_set(e, ERR_NOMEM, _("cannot start a thread"));
 }
 
-int session_start(struct app *app, const char *agent, struct session **ret, struct err *e)
+static void stop_beat(struct session *s)
 {
-    char path[PATH_MAX], *state = NULL, peer[300];
-    int rc = agent_path(path, e);
-    if (rc < 0)
-        return rc;
+    if (!s->beating)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->stop_cond);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->beat, NULL);
+    s->beating = false;
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------- */
+static int start_once(struct app *app, const char *agent, const struct agent_conf *conf,
+                      struct session **ret, struct err *e)
+{
+    char peer[300];
     struct session *s = calloc(1, sizeof *s);
-    if (!s || asprintf(&state, "%s/agent", app->paths.state_dir) < 0) {
-        free(s);
+    if (!s)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    }
-    /* A restore needs it only for scratch: on a rescue system it may be anywhere. */
-    const char *tmp = getenv("TMPDIR");
-    bool usable = sys_mkdir_p(state, 0700, NULL) == 0 && access(state, W_OK) == 0;
-    const char *argv[] = { path, "--state", usable ? state : tmp && *tmp ? tmp : "/tmp", NULL };
-    int fd = sys_spawn(argv, -1, &s->pid, e);
-    free(state);
-    if (fd < 0) {
-        free(s);
-        return err_wrap(e, _("agent \"%s\""), agent);
-    }
-    s->wire = wire_new(fd, fd, true);
-    if (!s->wire) {
-        sys_close_quiet(fd);
-        sys_reap(s->pid, END_MS, &(int){ 0 }, NULL);
-        free(s);
-        return err_set(e, ERR_NOMEM, _("no memory"));
-    }
     snprintf(peer, sizeof peer, _("agent \"%s\""), agent);
+    int rc = agent_link_open(app, conf, "serve", &s->link, e);
+    if (rc < 0) {
+        free(s);
+        return err_wrap(e, "%s", peer);
+    }
+    s->wire = wire_new(agent_link_fd(s->link), agent_link_fd(s->link), false);
+    if (!s->wire) {
+        session_end(s, true, NULL);
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
     wire_set_peer(s->wire, peer);
+    /* The connection first has to come about, and what carries it gives up by itself if it does not. */
+    wire_set_deadline(s->wire, (link_deadline_s() + (conf ? LINK_CONNECT_S : 0)) * 1000);
     rc = wire_hello(s->wire, TWOFOLD_VERSION, s->host, e);
+    wire_set_deadline(s->wire, link_deadline_s() * 1000);
+    if (rc < 0 && conf) {
+        rc = agent_link_lost(s->link, false, rc, e);
+        if (e && !strstr(e->what, peer))
+            err_wrap(e, "%s", peer);
+    }
     if (rc == 0)
         rc = start_beat(s, e);
     if (rc < 0) {
         session_end(s, true, NULL);
         return rc;
     }
+    if (conf)
+        agent_seen_write(app, conf->name, wire_peer_version(s->wire));
     *ret = s;
     return 0;
+}
+
+int pause_between_tries(unsigned ms, struct err *e)
+{
+    uint16_t chance;
+    sys_random(&chance, sizeof chance);
+    if (link_deadline_s() < DEFAULT_LINK_DEADLINE_S)
+        ms = ms * link_deadline_s() / DEFAULT_LINK_DEADLINE_S + PAUSE_SLICE_MS;
+    uint64_t until = sys_monotonic_ms() + ms - ms / 4 + chance % (ms / 2 + 1);
+    while (sys_monotonic_ms() < until) {
+        if (sys_interrupted())
+            return err_set(e, ERR_INTERRUPTED, _("interrupted by a signal"));
+        struct timespec t = { 0, PAUSE_SLICE_MS * 1000000L };
+        nanosleep(&t, NULL);
+    }
+    return 0;
+}
+
+static int start_remote(struct app *app, const char *agent, const struct agent_conf *conf,
+                        struct session **ret, struct err *e)
+{
+    unsigned pause_ms = FIRST_PAUSE_MS;
+    for (int i = 1;; i++, pause_ms *= 3) {
+        struct err why = ERR_INIT;
+        int rc = start_once(app, agent, conf, ret, &why);
+        /* Who is silent for a whole deadline will be so again. */
+        bool again = rc < 0 && err_info(why.code)->retry && why.code != ERR_TIMEOUT &&
+                     why.code != ERR_INTERRUPTED && i < TRIES;
+        if (rc < 0 && e)
+            *e = why;
+        if (!again)
+            return rc;
+        ui_warn(&app->ui, _("%s: %s; trying again in %u s"), why.what, why.why, pause_ms / 1000);
+        rc = pause_between_tries(pause_ms, e);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int load(struct app *app, const char *agent, struct agent_conf **ret, struct err *e)
+{
+    int rc = agent_conf_load(&app->paths, agent, ret, e);
+    if (rc < 0)
+        return err_wrap(e, _("agent \"%s\""), agent);
+    if (!(*ret)->revoked)
+        return 0;
+    agent_conf_free(*ret);
+    *ret = NULL;
+    err_set(e, ERR_REFUSED, _("it was revoked"));
+    err_wrap(e, _("agent \"%s\""), agent);
+    return err_next(e, _("let it in again: twofold agent enrol %s"), agent);
+}
+
+int session_start(struct app *app, const char *agent, struct session **ret, struct err *e)
+{
+    struct agent_conf *conf = NULL;
+    if (strcmp(agent, "local") == 0)
+        return start_once(app, agent, NULL, ret, e);
+    int rc = load(app, agent, &conf, e);
+    if (rc == 0)
+        rc = start_remote(app, agent, conf, ret, e);
+    if (rc < 0)
+        agent_conf_free(conf);
+    else
+        (*ret)->conf = conf;
+    return rc;
+}
+
+int session_rotation(struct app *app, const char *agent, unsigned *ret, struct err *e)
+{
+    struct agent_conf *conf = NULL;
+    *ret = 1;
+    if (strcmp(agent, "local") == 0)
+        return 0;
+    int rc = load(app, agent, &conf, e);
+    if (rc == 0)
+        *ret = conf->rotation;
+    agent_conf_free(conf);
+    return rc;
+}
+
+int session_try(struct app *app, const struct agent_conf *conf, char ret_host[256], struct err *e)
+{
+    struct session *s = NULL;
+    int rc = start_once(app, conf->name, conf, &s, e);
+    if (rc == 0)
+        snprintf(ret_host, 256, "%s", s->host);
+    /* It takes the end of the stream for a failure of ours, and that is all right. */
+    session_end(s, true, NULL);
+    return rc;
 }
 
 struct wire *session_wire(struct session *s)
@@ -139,25 +218,49 @@ const char *session_host(const struct session *s)
     return s->host;
 }
 
+bool session_remote(const struct session *s)
+{
+    return s->conf != NULL;
+}
+
+/* --- the end --------------------------------------------------------------------------------------------- */
+/* What the agent said before the stream ended. */
+static int last_words(struct session *s, struct err *e)
+{
+    struct err said = ERR_INIT;
+    enum frame_type type;
+    struct rbuf r;
+    int got = 0;
+    for (uint64_t until = sys_monotonic_ms() + LAST_WORDS_MS;
+         got == 0 && sys_monotonic_ms() < until;)
+        got = wire_recv(s->wire, &type, &r, LAST_WORDS_MS, &said);
+    if (got == 0 || got == -ERR_UNREACHABLE || got == -ERR_TIMEOUT)
+        return 0;
+    *e = said;
+    return got;
+}
+
 int session_failed(struct session *s, int rc, struct err *e)
 {
+    struct err own = ERR_INIT;
+    e = e ? e : &own;
     if (rc == -ERR_UNREACHABLE) {
-        struct err said = ERR_INIT;
-        enum frame_type type;
-        struct rbuf r;
-        int got = 0;
-        for (uint64_t until = sys_monotonic_ms() + LAST_WORDS_MS;
-             got == 0 && sys_monotonic_ms() < until;)
-            got = wire_recv(s->wire, &type, &r, LAST_WORDS_MS, &said);
-        if (got < 0 && got != -ERR_UNREACHABLE && got != -ERR_TIMEOUT && e) {
-            *e = said;
-            return got;
-        }
+        int said = last_words(s, e);
+        if (said < 0)
+            return said;
+    }
+    if (s->conf) {
+        char peer[300];
+        pthread_mutex_lock(&s->lock); /* nobody else listens meanwhile */
+        rc = agent_link_lost(s->link, true, rc, e);
+        pthread_mutex_unlock(&s->lock);
+        snprintf(peer, sizeof peer, _("agent \"%s\""), s->conf->name);
+        if (rc == -ERR_UNREACHABLE && !strstr(e->what, peer))
+            err_wrap(e, "%s", peer);
     }
     /* No names of copies or paths of this machine: the agent's host has no business with them. */
     struct err told = ERR_INIT;
-    err_set(&told, e && e->code ? e->code : ERR_FAILED,
-            _("the orchestrator has given up; it says why"));
+    err_set(&told, e->code ? e->code : ERR_FAILED, _("the orchestrator has given up; it says why"));
     wire_send_error(s->wire, &told);
     return rc;
 }
@@ -167,15 +270,10 @@ int session_end(struct session *s, bool job_failed, struct err *e)
     int status = 0;
     if (!s)
         return 0;
-    if (s->beating) {
-        pthread_mutex_lock(&s->lock);
-        s->stop = true;
-        pthread_cond_signal(&s->stop_cond);
-        pthread_mutex_unlock(&s->lock);
-        pthread_join(s->beat, NULL);
-    }
+    stop_beat(s);
     wire_free(s->wire);
-    int rc = sys_reap(s->pid, END_MS, &status, job_failed ? NULL : e);
+    int rc = agent_link_close(s->link, &status, job_failed ? NULL : e);
+    agent_conf_free(s->conf);
     free(s);
     if (job_failed || rc < 0)
         return job_failed ? 0 : rc;

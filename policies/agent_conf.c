@@ -11,7 +11,7 @@
 #define MAX_ROTATION 1000000
 
 struct raw_agent {
-    char *host, *port, *user, *transport, *host_key, *rotation, *jobs, *limit;
+    char *host, *port, *user, *transport, *host_key, *rotation, *jobs, *limit, *revoked;
 };
 
 static const cyaml_schema_field_t agent_fields[] = {
@@ -23,6 +23,7 @@ static const cyaml_schema_field_t agent_fields[] = {
     YAML_TEXT_OPT("rotation", struct raw_agent, rotation),
     YAML_TEXT_OPT("jobs", struct raw_agent, jobs),
     YAML_TEXT_OPT("limit", struct raw_agent, limit),
+    YAML_TEXT_OPT("revoked", struct raw_agent, revoked),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t agent_schema = {
@@ -79,6 +80,8 @@ static int take_agent(struct yaml_doc *d, const struct raw_agent *raw, struct ag
         r = yaml_uint(d, "rotation", raw->rotation, MAX_ROTATION, &a->rotation, e);
     if (r == 0)
         r = yaml_uint(d, "jobs", raw->jobs, MAX_CONF_JOBS, &a->jobs, e);
+    if (r == 0)
+        r = yaml_bool(d, "revoked", raw->revoked, &a->revoked, e);
     return r == 0 ? yaml_size(d, "limit", raw->limit, &a->limit_bytes_s, e) : r;
 }
 
@@ -183,6 +186,11 @@ static int put_agent(struct wbuf *w, const struct agent_conf *a, struct err *e)
     } else {
         conf_line(w, "# limit: 20MiB\n");
     }
+    if (a->revoked)
+        conf_line(
+            w,
+            "\n# It is not let in any more. This file stays, so that the key above is never used again.\n"
+            "revoked: true\n");
     return r;
 }
 

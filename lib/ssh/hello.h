@@ -18,6 +18,7 @@ enum ssh_mode { SSH_LOOK, SSH_COMMAND, SSH_SUBSYSTEM, SSH_MODES };
 struct ssh_orders { /* owned texts; none holds a NUL byte */
     enum ssh_mode mode;
     unsigned deadline_ms;
+    unsigned lost_ms; /* for who connects; not in the message */
     char *host, *user, *host_key, *private_key, *command;
 };
 void ssh_orders_done(struct ssh_orders *o); /* wipes the private key */

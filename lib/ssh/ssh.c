@@ -20,33 +20,32 @@
 #define CHILD_EXTRA_MS 2000 /* its own deadline comes first, with a better text */
 #define CHILD_END_MS 3000
 /* A host that is gone is noticed by the kernel: data not acknowledged, or silence answered by nobody. */
-#define TCP_LOST_MS 90000
 #define TCP_IDLE_S 30
 #define TCP_PROBE_S 10
 #define TCP_PROBES 6
 
 /* --- connecting --------------------------------------------------------------------------------------- */
-static void watch_link(int fd)
+static void watch_link(int fd, unsigned lost_ms)
 {
-    static const struct {
+    const struct {
         int level, name, value;
     } options[] = {
         { SOL_SOCKET, SO_KEEPALIVE, 1 },           { IPPROTO_TCP, TCP_NODELAY, 1 },
         { IPPROTO_TCP, TCP_KEEPIDLE, TCP_IDLE_S }, { IPPROTO_TCP, TCP_KEEPINTVL, TCP_PROBE_S },
-        { IPPROTO_TCP, TCP_KEEPCNT, TCP_PROBES },  { IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_LOST_MS },
+        { IPPROTO_TCP, TCP_KEEPCNT, TCP_PROBES },  { IPPROTO_TCP, TCP_USER_TIMEOUT, (int)lost_ms },
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
                          sizeof options[i].value);
 }
 
-static int connect_one(const struct addrinfo *a, uint64_t deadline, struct err *e)
+static int connect_one(const struct addrinfo *a, unsigned lost_ms, uint64_t deadline, struct err *e)
 {
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), sys = 0;
     socklen_t len = sizeof sys;
     if (fd < 0)
         return err_sys(e, _("make a socket"));
-    watch_link(fd);
+    watch_link(fd, lost_ms);
     int rc = 0;
     if (connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
         uint64_t now = sys_monotonic_ms(), left = now < deadline ? deadline - now : 0;
@@ -77,7 +76,8 @@ static int unreachable(int rc, struct err *e)
     return e ? -(int)e->code : rc;
 }
 
-static int connect_to(const char *host, unsigned port, uint64_t deadline, struct err *e)
+static int connect_to(const char *host, unsigned port, unsigned lost_ms, uint64_t deadline,
+                      struct err *e)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *all = NULL;
     char service[16];
@@ -89,7 +89,7 @@ static int connect_to(const char *host, unsigned port, uint64_t deadline, struct
     }
     err_set(e, ERR_UNREACHABLE, _("its address is not known: %s"), host);
     for (const struct addrinfo *a = all; a && rc < 0 && rc != -ERR_INTERRUPTED; a = a->ai_next)
-        rc = connect_one(a, deadline, e);
+        rc = connect_one(a, lost_ms, deadline, e);
     freeaddrinfo(all);
     if (rc >= 0) {
         err_clear(e);
@@ -133,7 +133,7 @@ static int start(const char *host, unsigned port, struct ssh_orders *o, int err_
     int rc = sys_program_path("twofold-ssh", "TWOFOLD_SSH", program, e);
     if (rc < 0)
         return rc;
-    int sock = connect_to(host, port, deadline, e);
+    int sock = connect_to(host, port, o->lost_ms, deadline, e);
     if (sock < 0)
         return sock;
     int fd = sys_spawn_heard(argv, sock, err_fd, &pid, e);
@@ -182,6 +182,7 @@ int ssh_start(const struct ssh_settings *s, int err_fd, pid_t *ret_pid, struct e
         return rc;
     struct ssh_orders o = { .mode = s->command ? SSH_COMMAND : SSH_SUBSYSTEM,
                             .deadline_ms = s->deadline_ms ? s->deadline_ms : SSH_CONNECT_MS,
+                            .lost_ms = s->lost_ms ? s->lost_ms : SSH_LOST_MS,
                             .host = (char *)(uintptr_t)s->host,
                             .user = (char *)(uintptr_t)s->user,
                             .host_key = (char *)(uintptr_t)s->host_key,
@@ -197,6 +198,7 @@ int ssh_host_key(const char *host, unsigned port, unsigned deadline_ms, char **r
 {
     struct ssh_orders o = { .mode = SSH_LOOK,
                             .deadline_ms = deadline_ms ? deadline_ms : SSH_CONNECT_MS,
+                            .lost_ms = SSH_LOST_MS,
                             .host = (char *)(uintptr_t)host };
     char *key = NULL;
     pid_t pid;

@@ -33,6 +33,7 @@
 #include <sys/types.h>
 
 #define SSH_CONNECT_MS 15000 /* to be connected and logged in */
+#define SSH_LOST_MS 90000
 #define SSH_STATUS_LOST 255
 #define SSH_STATUS_SIGNAL 254
 
@@ -45,6 +46,7 @@ struct ssh_settings {
     const char *identity; /* file with the private key (Ed25519 or ECDSA, no passphrase) */
     const char *command;  /* NULL: the subsystem "sftp" */
     unsigned deadline_ms; /* 0: SSH_CONNECT_MS */
+    unsigned lost_ms;     /* a host that acknowledges nothing for so long is gone; 0: SSH_LOST_MS */
 };
 
 /* Returns our end of the stream, or a negative code: -ERR_UNREACHABLE (name, route, closed), -ERR_TIMEOUT,

@@ -20,6 +20,8 @@ struct wire {
     int in, out;
     bool own, out_is_socket;
     char *peer;
+    unsigned deadline_ms;
+    char version[MAX_NAME_BYTES + 1]; /* of the peer's program; from its greeting */
     pthread_mutex_t send_lock;
     bool send_broken; /* a frame was sent in part: nothing can follow it */
     uint8_t *buf;     /* what was received: [at, end) is still to come */
@@ -53,6 +55,7 @@ struct wire *wire_new(int in_fd, int out_fd, bool own)
     w->in = in_fd;
     w->out = out_fd;
     w->own = own;
+    w->deadline_ms = WIRE_DEADLINE_MS;
     set_nonblocking(in_fd);
     set_nonblocking(out_fd);
     struct stat st;
@@ -80,6 +83,16 @@ void wire_set_peer(struct wire *w, const char *peer)
 {
     free(w->peer);
     w->peer = peer ? strdup(peer) : NULL;
+}
+
+void wire_set_deadline(struct wire *w, unsigned ms)
+{
+    w->deadline_ms = ms;
+}
+
+const char *wire_peer_version(const struct wire *w)
+{
+    return w->version;
 }
 
 int wire_fd(const struct wire *w)
@@ -400,7 +413,7 @@ static int receive(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_p
 int wire_recv(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_payload,
               unsigned timeout_ms, struct err *e)
 {
-    unsigned ms = timeout_ms ? timeout_ms : WIRE_DEADLINE_MS;
+    unsigned ms = timeout_ms ? timeout_ms : w->deadline_ms;
     int rc = receive(w, ret_type, ret_payload, ms, e);
     return rc < 0 ? from_peer(w, rc, e) : 0;
 }
@@ -444,7 +457,7 @@ static int check_versions(unsigned min, unsigned max, const char *program, struc
     return rc;
 }
 
-static int take_hello(struct rbuf *r, char ret_host[256], struct err *e)
+static int take_hello(struct wire *w, struct rbuf *r, char ret_host[256], struct err *e)
 {
     const uint8_t *m = rb_bytes(r, sizeof magic - 1);
     if (!m || memcmp(m, magic, sizeof magic - 1) != 0)
@@ -456,9 +469,8 @@ static int take_hello(struct rbuf *r, char ret_host[256], struct err *e)
     /* A later version may say more here; who is too old for it must still get to the versions. */
     if (r->bad || min > max)
         return err_set(e, ERR_PROTOCOL, _("the other side's greeting is malformed"));
-    char text[MAX_NAME_BYTES + 1];
-    sanitise(text, sizeof text, program, program_len);
-    int rc = check_versions(min, max, text, e);
+    sanitise(w->version, sizeof w->version, program, program_len);
+    int rc = check_versions(min, max, w->version, e);
     if (rc == 0)
         sanitise(ret_host, MAX_NAME_BYTES + 1, host, host_len);
     return rc;
@@ -473,7 +485,7 @@ int wire_hello(struct wire *w, const char *program_version, char ret_host[256], 
         rc = wire_recv(w, &type, &r, 0, e);
     if (rc < 0)
         return rc;
-    rc = type == FRAME_HELLO ? take_hello(&r, ret_host, e)
+    rc = type == FRAME_HELLO ? take_hello(w, &r, ret_host, e)
                              : err_set(e, ERR_PROTOCOL, _("the other side did not say hello"));
     return rc < 0 ? from_peer(w, rc, e) : 0;
 }

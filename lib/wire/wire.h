@@ -53,6 +53,8 @@ struct wire *wire_new(int in_fd, int out_fd, bool own);
 void wire_free(struct wire *w);
 /* `peer` names the other side in errors ("agent local"); copied. */
 void wire_set_peer(struct wire *w, const char *peer);
+/* What a timeout of 0 means from now on, instead of WIRE_DEADLINE_MS. */
+void wire_set_deadline(struct wire *w, unsigned ms);
 
 /* Sends head and then body (may be NULL) as one frame. -ERR_TIMEOUT, -ERR_UNREACHABLE (peer closed). */
 int wire_send(struct wire *w, enum frame_type type, const struct wbuf *head, const void *body,
@@ -72,6 +74,7 @@ int wire_fd(const struct wire *w); /* for poll: the receiving one */
 void wire_send_error(struct wire *w, const struct err *e);
 /* Both sides send HELLO first. -ERR_VERSION: no common version (next: which side to upgrade). */
 int wire_hello(struct wire *w, const char *program_version, char ret_host[256], struct err *e);
+const char *wire_peer_version(const struct wire *w); /* of its program, as it said; "" before */
 
 /* --- payloads: written by wb_*, read back by these, each checked against its bounds ------------------- */
 #define MAX_PATTERNS 1024

@@ -13,6 +13,7 @@
 #     lab_on orch ssh db1 true         # a command on a host; exit status and streams are the command's
 #     lab_cut db1; lab_join db1        # its link
 #     lab_slow db1 8mbit; lab_fast db1
+#     lab_quota db1 100000             # its link dies by itself, so many bytes from now
 #     lab_kill db1; lab_boot db1       # power off and on; its disk stays
 #     lab_end                          # also by itself when the scenario ends
 lab=$work/lab
@@ -28,7 +29,7 @@ lab_skip() {
 lab_begin() {
     local program
     [ "$(id -u)" -eq 0 ] || lab_skip "not root"
-    for program in ip tc unshare nsenter ssh ssh-keygen python3; do
+    for program in ip tc nft unshare nsenter ssh ssh-keygen python3; do
         command -v "$program" >/dev/null || lab_skip "$program is not installed"
     done
     [ -x /usr/sbin/sshd ] || lab_skip "sshd is not installed"
@@ -172,7 +173,6 @@ lab_boot() {
 
 # lab_sshd NAME: starts its sshd. Log: $lab/NAME/up/var/log/sshd.log.
 lab_sshd() {
-    rm -f "$lab/$1/up/var/log/sshd.log"
     lab_on "$1" sh -c 'rm -f /run/sshd.pid; /usr/sbin/sshd -E /var/log/sshd.log'
     lab_until "[ -s /proc/${lab_pid[$1]}/root/run/sshd.pid ]" || fail "the sshd of $1 does not start"
 }
@@ -194,7 +194,6 @@ lab_as() {
 
 # lab_install NAME: twofold-agent is in its PATH, as from a package. (No symbolic link: that program looks beside itself.)
 lab_install() {
-    mkdir -p "$lab/$1/up/usr/local/bin"
     lab_on "$1" install -m 755 "$AGENT" /usr/local/bin/twofold-agent
 }
 
@@ -202,7 +201,6 @@ lab_install() {
 lab_trust() {
     local from=$1 to=$2 user=${3:-root} home=/root
     [ "$user" = root ] || home=/home/$user
-    cp "$lab/key" "$lab/$from/up/root/.ssh/id_ed25519" 2>/dev/null
     lab_on "$from" sh -c "cat > /root/.ssh/id_ed25519; chmod 600 /root/.ssh/id_ed25519" <"$lab/key"
     lab_on "$to" sh -c "umask 077; cat >> $home/.ssh/authorized_keys; chown -R $user: $home/.ssh" <"$lab/key.pub"
     lab_knows "$from" "$to"
@@ -234,6 +232,13 @@ lab_fast() {
     lab_at_switch tc qdisc del dev "$1" root 2>/dev/null
     lab_on "$1" tc qdisc del dev eth0 root 2>/dev/null
 }
+
+# lab_quota NAME BYTES: that many more bytes leave the host, and then nothing; lab_no_quota NAME ends it. lab_sent NAME: bytes so far.
+lab_quota() {
+    lab_on "$1" nft -f - <<<"table inet lab { chain out { type filter hook output priority 0; oif eth0 quota over $2 bytes drop; }; }"
+}
+lab_no_quota() { lab_on "$1" nft delete table inet lab 2>/dev/null; }
+lab_sent() { lab_on "$1" cat /sys/class/net/eth0/statistics/tx_bytes; }
 
 # lab_kill NAME: all its processes at once; like a power cut, nothing is said to the other side.
 lab_kill() {

@@ -1,0 +1,201 @@
+/* allow.c - whether what an orchestrator asks for is allowed on this host; the manual is allow.h. */
+#include "agents/allow.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "lib/vault/manifest.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- where a path leads --------------------------------------------------------------------------- */
+static int cannot_tell(const char *path, struct err *e)
+{
+    err_set(e, ERR_REFUSED, _("where it leads cannot be told: %s"), strerror(errno));
+    return err_wrap(e, "\"%s\"", path);
+}
+
+static bool has_dots(const char *path)
+{
+    for (const char *c = path; *c;) {
+        size_t n = strcspn(c, "/");
+        if (n == 2 && c[0] == '.' && c[1] == '.')
+            return true;
+        c += n + strspn(c + n, "/");
+    }
+    return false;
+}
+
+/* The path with its symbolic links followed, as far as it is there; what is not there yet follows as it is written.
+ * follow: also the last part. Owned. */
+static int resolve(const char *path, bool follow, char **ret, struct err *e)
+{
+    char head[PATH_MAX], real[PATH_MAX];
+    size_t len = strlen(path), cut;
+    if (path[0] != '/' || len >= sizeof head || has_dots(path)) {
+        err_set(e, ERR_REFUSED, _("it is not a plain absolute path"));
+        return err_wrap(e, "\"%s\"", path);
+    }
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    memcpy(head, path, len);
+    head[len] = '\0';
+    for (bool last = true;; last = false) {
+        if ((follow || !last || len == 1) && realpath(head, real))
+            break;
+        if ((follow || !last) && errno != ENOENT)
+            return cannot_tell(path, e);
+        char *slash = strrchr(head, '/');
+        slash[slash == head] = '\0';
+    }
+    cut = strlen(head);
+    while (path[cut] == '/')
+        cut++;
+    bool root = strcmp(real, "/") == 0, whole = cut >= len;
+    if (asprintf(ret, "%s%s%.*s", root && !whole ? "" : real, whole ? "" : "/",
+                 whole ? 0 : (int)(len - cut), path + cut) < 0) {
+        *ret = NULL;
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    return 0;
+}
+
+static bool lies_in(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    if (n == 1)
+        return true; /* "/" */
+    return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* 1: the resolved path lies in one of the allowed ones; 0: it does not. */
+static int is_in(const char *path, char *const *allowed, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *folder = NULL;
+        int rc = resolve(allowed[i], true, &folder, e);
+        bool in = rc == 0 && lies_in(path, folder);
+        free(folder);
+        if (rc == -ERR_NOMEM || in)
+            return rc < 0 ? rc : 1;
+    }
+    return 0;
+}
+
+static int not_allowed(const struct rules *r, const char *list, const char *asked,
+                       const char *leads, struct err *e)
+{
+    if (strcmp(asked, leads) == 0)
+        err_set(e, ERR_REFUSED, _("\"%s\" is not on the allow-list of this host's agent"), asked);
+    else
+        err_set(e, ERR_REFUSED,
+                _("\"%s\" leads to \"%s\", which is not on the allow-list of this host's agent"),
+                asked, leads);
+    return err_next(e,
+                    _("if it should be: on that host, add it below \"%s\" of \"%s\" in the agent's "
+                      "file, usually /etc/twofold/agent.yaml"),
+                    list, r->name);
+}
+
+/* --- backups ----------------------------------------------------------------------------------------- */
+static int check_pin(const struct rules *r, const struct id *vault, const uint8_t *pk,
+                     struct err *e)
+{
+    const char *why = _("this host's agent has no pinned recovery key for that vault");
+    for (size_t i = 0; i < r->n_pins; i++) {
+        if (!id_eq(&r->pins[i].vault, vault))
+            continue;
+        if (!pk || memcmp(r->pins[i].recovery_pk, pk, sizeof r->pins[i].recovery_pk) == 0)
+            return 0;
+        why = _("the recovery key is not the one that is pinned on this host");
+    }
+    err_set(e, ERR_REFUSED, "%s", why);
+    return err_next(
+        e, _("if the vault is new or its keys were changed on purpose, enrol the agent again: "
+             "twofold agent enrol; if not, find out who changed the orchestrator"));
+}
+
+static int check_read(const struct rules *r, const char *path, struct err *e)
+{
+    char *leads = NULL;
+    int rc = resolve(path, false, &leads, e);
+    if (rc == 0) {
+        rc = is_in(leads, r->backup, r->n_backup, e);
+        rc = rc == 0 ? not_allowed(r, "allow: backup:", path, leads, e) : rc < 0 ? rc : 0;
+    }
+    free(leads);
+    return rc;
+}
+
+int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *e)
+{
+    int rc = check_pin(r, &m->vault_id, m->recovery_pk, e);
+    for (size_t i = 0; rc == 0 && i < m->n_roots; i++)
+        rc = check_read(r, m->roots[i], e);
+    return rc;
+}
+
+/* --- restores and comparisons --------------------------------------------------------------------------- */
+static int check_target(const struct rules *r, struct msg_restore *m, struct err *e)
+{
+    char *leads = NULL;
+    int rc = resolve(m->target, true, &leads, e);
+    if (rc == 0) {
+        rc = is_in(leads, r->restore, r->n_restore, e);
+        rc = rc == 0 ? not_allowed(r, "allow: restore:", m->target, leads, e) : rc < 0 ? rc : 0;
+    }
+    if (rc < 0) {
+        free(leads);
+        return rc;
+    }
+    /* What was checked is what is used, should a link be changed meanwhile. */
+    free(m->target);
+    m->target = leads;
+    return 0;
+}
+
+/* Without a list of paths everything is compared: that is the roots, and nothing that a list of entries may name beside them. */
+static int restrict_to_roots(struct msg_restore *m, struct err *e)
+{
+    struct snapshot_body *b = NULL;
+    int rc = snapshot_body_read(m->body, m->body_len, &b, e);
+    if (rc < 0)
+        return rc;
+    m->paths = calloc(b->n_roots + 1, sizeof *m->paths);
+    for (size_t i = 0; m->paths && i < b->n_roots; i++)
+        if ((m->paths[i] = strdup(b->roots[i])))
+            m->n_paths++;
+    if (!m->paths || m->n_paths < b->n_roots)
+        rc = err_set(e, ERR_NOMEM, _("no memory"));
+    else if (m->n_paths == 0)
+        rc = err_set(e, ERR_REFUSED, _("the snapshot names no folder"));
+    snapshot_body_free(b);
+    return rc;
+}
+
+static int check_compared(const struct rules *r, struct msg_restore *m, struct err *e)
+{
+    int rc = is_in("/", r->backup, r->n_backup, e);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    if (m->n_paths == 0)
+        rc = restrict_to_roots(m, e);
+    for (size_t i = 0; rc == 0 && i < m->n_paths; i++) {
+        char *path = NULL;
+        if (asprintf(&path, "%s%s", strcmp(m->target, "/") == 0 ? "" : m->target, m->paths[i]) < 0)
+            return err_set(e, ERR_NOMEM, _("no memory"));
+        rc = check_read(r, path, e);
+        free(path);
+    }
+    return rc;
+}
+
+int allow_restore(const struct rules *r, struct msg_restore *m, struct err *e)
+{
+    int rc = check_pin(r, &m->vault_id, NULL, e);
+    if (rc < 0)
+        return rc;
+    return m->mode == RESTORE_COMPARE ? check_compared(r, m, e) : check_target(r, m, e);
+}
