@@ -191,8 +191,10 @@ static int compare_exports(struct verifying *v, struct vault *vault, int only, s
                 bad);
     exports_free(found, n);
     for (size_t i = 0; i < vault->n_copies; i++)
-        v->not_asked += (only < 0 || (size_t)only == i) && (vault->copies[i].state == COPY_AWAY ||
-                                                            vault->copies[i].state == COPY_WRONG);
+        v->not_asked += (only < 0 || (size_t)only == i) &&
+                        (vault->copies[i].state == COPY_AWAY ||
+                         vault->copies[i].state == COPY_WRONG) &&
+                        !vault_copy_carried(&vault->copies[i]);
     return rc;
 }
 

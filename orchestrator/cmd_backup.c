@@ -24,8 +24,9 @@ static void json_result(struct app *app, const struct vault *v, const struct bac
     json_t *copies = json_array();
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct err *why = &j->published.problem[i];
-        json_t *c = json_pack("{s:s, s:b}", "place", v->copies[i].place, "complete",
-                              j->published.current[i]);
+        json_t *c = json_pack("{s:s, s:b, s:b}", "place", v->copies[i].place, "complete",
+                              j->published.current[i], "carried",
+                              vault_copy_carried(&v->copies[i]));
         if (!j->published.current[i])
             json_object_set_new(c, "problem", json_string(why->why[0] ? why->why : why->what));
         json_array_append_new(copies, c);
@@ -59,6 +60,9 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
                     v->copies[i].place, (unsigned long long)cu->objects, ui_bytes(cu->bytes, a));
         else if (j->published.current[i])
             ui_line(&app->ui, _("  copy \"%s\": complete"), v->copies[i].place);
+        else if (vault_copy_carried(&v->copies[i]))
+            ui_line(&app->ui, _("  copy \"%s\": carried away; it gets this when it is back"),
+                    v->copies[i].place);
         else
             ui_line(&app->ui, _("  copy \"%s\": LACKS this backup: %s"), v->copies[i].place,
                     why->why[0] ? why->why : why->what);
@@ -70,11 +74,10 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
 static int verdict(struct app *app, const struct vault *v, const struct backup_job *j)
 {
     struct err e = ERR_INIT;
-    size_t lacking = v->n_copies - j->published.n_current;
-    if (lacking > 0) {
-        size_t i = 0;
-        while (i < v->n_copies && j->published.current[i])
-            i++;
+    size_t i = 0;
+    while (i < v->n_copies && (j->published.current[i] || vault_copy_carried(&v->copies[i])))
+        i++;
+    if (i < v->n_copies) {
         const struct err *why = &j->published.problem[i];
         err_set(&e, ERR_PARTIAL, _("the backup is good, but copy \"%s\" lacks it: %s"),
                 v->copies[i].place, why->why[0] ? why->why : why->what);

@@ -90,7 +90,8 @@ static size_t not_looked(const struct vault *v, int only, const struct care_resu
 {
     size_t n = 0;
     for (size_t i = 0; i < v->n_copies; i++)
-        n += (only < 0 || (size_t)only == i) && !r->looked[i];
+        n += only < 0 ? !r->looked[i] && !vault_copy_carried(&v->copies[i])
+                      : (size_t)only == i && !r->looked[i];
     return n;
 }
 

@@ -31,12 +31,14 @@ static int print_export(struct app *app, const struct vault *v, const struct exp
         const char *text = why->why[0] ? why->why : why->what;
         if (r->done[i])
             ui_line(&app->ui, _("  copy \"%s\": has it"), v->copies[i].place);
+        else if (vault_copy_carried(&v->copies[i]))
+            ui_line(&app->ui, _("  copy \"%s\": carried away"), v->copies[i].place);
         else
             ui_line(&app->ui, _("  copy \"%s\": has it NOT: %s"), v->copies[i].place, text);
         ui_json(&app->ui, json_pack("{s:s, s:s, s:b, s:I, s:I}", "type", "export", "place",
                                     v->copies[i].place, "done", r->done[i], "number",
                                     (json_int_t)r->number, "bytes", (json_int_t)r->bytes));
-        if (!r->done[i] && e.code == ERR_NONE)
+        if (!r->done[i] && !vault_copy_carried(&v->copies[i]) && e.code == ERR_NONE)
             err_set(&e, ERR_PARTIAL, _("copy \"%s\" did not take it: %s"), v->copies[i].place,
                     text);
     }

@@ -41,7 +41,7 @@ const struct command commands[] = {
       N_("check the copies for damage") },
     { "repair", cmd_repair, "[PLACE] [--read-data=N%] [--undo STAMP] [--vault V]",
       N_("mend one copy from another") },
-    { "replicate", cmd_replicate, "[--take-over] [--vault V]",
+    { "replicate", cmd_replicate, "[--copy PLACE]… [--take-over] [--vault V]",
       N_("catch up copies that missed something") },
     { "schedule", cmd_schedule, "apply [--dry-run] [--root DIR] | list",
       N_("make the timers that the policies ask for; when they run next") },

@@ -161,7 +161,9 @@ static const struct {
          "What is replaced is never deleted: it is moved to aside/ of that copy.\n"),
       false, false },
     { "replicate",
-      N_("  --take-over             write on, though the newest state is another orchestrator's\n"),
+      N_("A carried copy (presence: rotating) is caught up when its disk is there, and not missed else.\n"
+         "  --copy PLACE            only this copy; can be given several times\n"
+         "  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
     { "adopt",
       N_("  --copy PLACE=URL        a copy of the vault; once for each that is to be used\n"

@@ -43,6 +43,8 @@ static void warn_about_copies(struct app *app, const struct vault *v)
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct copy *c = &v->copies[i];
         const char *why = c->problem.why[0] ? c->problem.why : c->problem.what;
+        if (vault_copy_carried(c))
+            continue;
         if (c->state == COPY_AWAY)
             ui_warn(&app->ui, _("copy \"%s\" cannot be reached: %s"), c->place, why);
         else if (c->state == COPY_WRONG)

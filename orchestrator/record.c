@@ -119,6 +119,8 @@ void record_copies(struct record *r, struct vault *v, const struct published *p)
     snprintf(r->vault, sizeof r->vault, "%s", v->name);
     r->run.vault = r->vault; /* it outlives the opened vault */
     r->run.copies_wanted = (unsigned)v->n_copies;
+    for (size_t i = 0; i < v->n_copies; i++) /* a carried one is not missed */
+        r->run.copies_wanted -= vault_copy_carried(&v->copies[i]);
     if (p)
         r->run.copies_reached = (unsigned)p->n_current;
     if (r->c && put_copies(r, v, p, &e) < 0)

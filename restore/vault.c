@@ -89,6 +89,14 @@ static int check_vault_object(struct vault *v, struct copy *c, struct err *e)
     return 0;
 }
 
+bool vault_copy_carried(const struct copy *c)
+{
+    int sys = c->problem.sys;
+    return c->rotating && c->state == COPY_AWAY && c->problem.code == ERR_UNREACHABLE &&
+           sys != EACCES && sys != EPERM && sys != EIO && sys != EUCLEAN && sys != ENOTDIR &&
+           sys != ELOOP;
+}
+
 static void copy_fails(struct copy *c, int rc, const struct err *why)
 {
     c->state = rc == -ERR_REFUSED || rc == -ERR_VERSION ? COPY_WRONG : COPY_AWAY;
@@ -312,7 +320,8 @@ static int open_all(struct vault *v, const struct vault_open_options *o, struct 
     int rc = load_keys(v, o, e);
     v->writes = o->write;
     for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
-        rc = add_copy(v, o->conf->copies[i].place, o->conf->copies[i].url, e);
+        if ((rc = add_copy(v, o->conf->copies[i].place, o->conf->copies[i].url, e)) == 0)
+            v->copies[i].rotating = o->conf->copies[i].rotating;
     if (rc == 0)
         rc = open_state_dir(v, o, e);
     if (rc < 0)

@@ -34,6 +34,7 @@ enum copy_state {
 
 struct copy {
     char *place, *url;
+    bool rotating;       /* a disk that is carried away and back */
     struct store *store; /* NULL when it could not be opened */
     enum copy_state state;
     struct err problem;  /* code ERR_NONE when all is well */
@@ -43,6 +44,10 @@ struct copy {
     unsigned bad_heads;                 /* heads on it that do not verify */
     uint64_t chunks_served, chunks_bad; /* by vault_fetch */
 };
+
+/* A rotating copy whose disk is not here: that is how it should be, and nothing is missing. (What cannot be read or entered is
+ * not that.) How long it may last is judged from the catalog: watch/findings.h. */
+bool vault_copy_carried(const struct copy *c);
 
 struct tip {
     struct head *head;
