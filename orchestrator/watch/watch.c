@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SYSTEMCTL "/usr/bin/systemctl"
+#define TELL_UNIT "twofold-tell.service"
+#define SYSTEMCTL_MS 3000
 #define MAX_SEEN_NOTES 100 /* new names that are noted in one judgement; the others' turn comes */
 
 struct watch {
@@ -24,6 +27,7 @@ struct watch {
     uint64_t fingerprint, changes;
     int64_t judged_s, metrics_s;
     uint64_t metrics_sum;
+    bool no_unit; /* systemd does not know the teller: it is a child */
     pid_t teller; /* 0: none runs */
     int teller_fd;
 };
@@ -205,9 +209,30 @@ static void reap_teller(struct watch *w)
     w->teller_fd = -1;
 }
 
+/* Under systemd the teller is a unit of its own: a command that sends messages, or wall(1), may need what the sandbox of twofoldd
+ * does not give (devices, setgid). Where that unit is not installed, or there is no systemd, it is a child. */
+static bool start_unit(struct watch *w)
+{
+    const char *argv[] = { SYSTEMCTL, "--no-block", "--quiet", "start", TELL_UNIT, NULL };
+    if (w->no_unit || !getenv("INVOCATION_ID") || access(SYSTEMCTL, X_OK) != 0)
+        return false;
+    int fd = sys_spawn(argv, -1, &w->teller, NULL), status = 0;
+    if (fd < 0) {
+        w->teller = 0;
+        return false;
+    }
+    sys_close_quiet(fd);
+    int rc = sys_reap(w->teller, SYSTEMCTL_MS, &status, NULL);
+    w->teller = 0;
+    w->no_unit = rc < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    return !w->no_unit;
+}
+
 static int start_teller(struct watch *w, struct err *e)
 {
     char path[PATH_MAX];
+    if (start_unit(w))
+        return 0;
     teller_path(path);
     const char *argv[] = {
         path, "--config", w->paths.config_dir, "--quiet", "alarms", "tell", NULL
@@ -260,13 +285,25 @@ static int write_metrics(struct watch *w, struct err *e)
     return rc;
 }
 
-static int judge(struct watch *w, struct catalog *c, struct watch_done *ret, struct err *e)
+/* What `alarms check` looks at. */
+static int note_alive(struct catalog *c, int64_t now_s, struct err *e)
+{
+    char value[32];
+    snprintf(value, sizeof value, "%" PRId64, now_s);
+    return catalog_fact_set(c, "heartbeat", value, e);
+}
+
+static int judge(struct watch *w, struct catalog *c, int64_t now_s, struct watch_done *ret,
+                 struct err *e)
 {
     int rc = reload(w, e);
+    w->f.now_s = now_s;
     if (rc == 0)
         rc = facts_catalog(&w->f, c, e);
     /* This runs in twofoldd: it is alive, however old its last sign of life in the catalog. */
-    w->f.heartbeat_s = w->f.now_s;
+    w->f.heartbeat_s = now_s;
+    if (rc == 0)
+        rc = note_alive(c, now_s, e);
     if (rc == 0)
         rc = watch_judge(&w->f, c, ret, e);
     if (rc == 0 && w->f.settings && w->teller == 0) {
@@ -292,7 +329,6 @@ int watch_tick(struct watch *w, struct catalog *c, int64_t now_s, struct watch_d
         return 0;
     w->judged_s = now_s;
     w->changes = changes;
-    w->f.now_s = now_s;
-    int rc = judge(w, c, ret, e);
+    int rc = judge(w, c, now_s, ret, e);
     return rc < 0 ? err_wrap(e, _("the watch")) : 0;
 }
