@@ -38,7 +38,7 @@ static int say_problems(struct app *app, const struct facts *f, bool named)
 }
 
 /* A policy whose vault is not there, or whose vault's file has a mistake. */
-static int say_lost_vaults(struct app *app, const struct facts *f, const char *only)
+static int say_lost_vaults(struct app *app, const struct facts *f, const char *only, bool named)
 {
     int worst = 0;
     for (size_t i = 0; i < f->n_policies; i++) {
@@ -50,7 +50,7 @@ static int say_lost_vaults(struct app *app, const struct facts *f, const char *o
             continue;
         int rc = vault_conf_load(&app->paths, p->vault[0] ? p->vault : NULL, &conf, &e);
         /* A mistake in a vault's file was shown when it was its turn, but for named policies. */
-        if (rc < 0) {
+        if (rc == -ERR_ABSENT || (rc < 0 && (named || !p->vault[0]))) {
             err_wrap(&e, _("policy \"%s\""), p->name);
             worst = ui_error(&app->ui, &e);
         }
@@ -84,7 +84,7 @@ static int show(struct app *app, const struct gather *g, struct facts *f, bool a
         status_json(&v);
     else
         status_print(&v);
-    int lost = say_lost_vaults(app, f, g->vault);
+    int lost = say_lost_vaults(app, f, g->vault, named);
     say_what_is_missing(app, f, worst);
     worst = lost ? lost : worst;
     bool bad = v.sum.attention > 0 || v.sum.others > 0 || f->n_problems > f->n_bad_files;

@@ -67,14 +67,13 @@ static bool has_since(const struct copy_fact *c, int64_t received_s)
 void policy_sum(const struct facts *f, const struct findings *fs, const struct policy_fact *p,
                 struct policy_sum *ret)
 {
-    bool bad_copy = false, vault_known = false;
+    bool bad_copy = false;
     int worst = -1;
     memset(ret, 0, sizeof *ret);
     for (size_t i = 0; i < f->n_copies; i++) {
         const struct copy_fact *c = &f->copies[i];
         if (!is(f->vaults[c->vault].name, p->vault))
             continue;
-        vault_known = true;
         ret->places += p->whole_s && has_since(c, p->whole_s);
         bad_copy = bad_copy || copy_attention(f, c);
     }
@@ -87,7 +86,7 @@ void policy_sum(const struct facts *f, const struct findings *fs, const struct p
     }
     ret->overdue = !p->whole_s || f->now_s - p->whole_s > (int64_t)p->rpo_s;
     ret->future = p->whole_s > f->now_s;
-    bool few = vault_known && p->whole_s && ret->places < PLACES_WANTED;
+    bool few = p->whole_s && ret->places < PLACES_WANTED;
     ret->attention = ret->overdue || ret->future || bad_copy || few || worst >= ALARM_WARNING;
     ret->rank = (!p->whole_s ? 32 : 0) + (ret->overdue ? 16 : 0) + (ret->places == 0 ? 8 : 0) +
                 (ret->attention ? 4 : 0) + (worst > 0 ? worst : 0);
