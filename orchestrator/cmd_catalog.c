@@ -110,7 +110,7 @@ static int add_current(struct catalog *c, const struct vault *v, struct export_f
     if (rc == 0)
         rc = catalog_object_read(plain.p, plain.len, &o, e);
     wbuf_free(&plain);
-    if (rc < 0)
+    if (rc < 0 || !o)
         return rc;
     while (at < *n && !id_eq(&found[at].o->chain, &o->chain))
         at++;
@@ -312,7 +312,7 @@ static int run_rebuild(struct app *app, const struct options *o, struct err *e)
         fd = rc = sys_lock_file(lock, e);
     if (rc >= 0)
         rc = catalog_choose_vault(app, &o->choice, &v, &only, e);
-    if (rc == 0)
+    if (rc == 0 && v)
         rc = rebuild_from(app, o, v, only, e);
     vault_close(v);
     sys_close_quiet(fd);
