@@ -204,6 +204,12 @@ int catalog_lease_renew(struct catalog *c, const char *name, uint64_t epoch, int
     return rc < 0 ? rc : rc == 0 ? fenced_off(name, e) : 0;
 }
 
+int catalog_lease_orphan(struct catalog *c, const char *owner, struct err *e)
+{
+    return sql_do(&c->sql, e, "UPDATE leases SET until_s = 0 WHERE owner = ?1 AND owner <> ''",
+                  SQL_TEXT(owner));
+}
+
 int catalog_lease_check(struct catalog *c, const char *name, uint64_t epoch, struct err *e)
 {
     return lease_check(c, name, epoch, e);

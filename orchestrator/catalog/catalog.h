@@ -55,6 +55,8 @@ int catalog_lease(struct catalog *c, const char *name, const char *owner, int64_
 int catalog_lease_renew(struct catalog *c, const char *name, uint64_t epoch, int64_t until_s,
                         struct err *e);
 int catalog_lease_end(struct catalog *c, const char *name, uint64_t epoch, struct err *e);
+/* All leases of that owner run out now: for one who knows that it is dead. Returns how many. */
+int catalog_lease_orphan(struct catalog *c, const char *owner, struct err *e);
 int catalog_lease_check(struct catalog *c, const char *name, uint64_t epoch, struct err *e);
 
 /* --- jobs: the queue --------------------------------------------------------------------------------------- */

@@ -79,7 +79,7 @@ static int begin(struct daemon *d, struct err *e)
     uint64_t usec = 0;
     char host[64] = "";
     gethostname(host, sizeof host - 1);
-    snprintf(d->owner, sizeof d->owner, "twofoldd@%s/%ld", host, (long)getpid());
+    snprintf(d->owner, sizeof d->owner, "twofoldd@%s", host);
     d->clock_offset_s = sys_realtime_s() - (int64_t)(sys_monotonic_ms() / 1000);
     if (sd_watchdog_enabled(0, &usec) > 0)
         d->watchdog_ms = usec / 4000;

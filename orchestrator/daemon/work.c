@@ -34,6 +34,9 @@ static void open_catalog(struct daemon *d, uint64_t now_ms)
     }
     if (d->catalog_failed)
         daemon_log(LOG_NOTICE, NULL, _("the catalog answers again"));
+    /* Whoever had our name before is dead, since we have its lock; and what it ran died with it. */
+    if (d->n_children == 0)
+        catalog_lease_orphan(d->c, d->owner, NULL);
     d->catalog_failed = false;
     d->dirty = true;
 }

@@ -142,13 +142,29 @@ child=$(tail -n 1 "$trace")
 end_daemon KILL
 until_true '[ ! -e /proc/$child ] || grep -q "^State:.Z" /proc/$child/status'
 begin_daemon
-in_state "$id" $running || fail "a job was taken over before its lease ran out"
 until_true '[ "$(started)" -gt $((before + 1)) ]'
 grep -q 'lost its process' "$log" || fail "not said: a job had lost its process"
 rm "$gate"
 until_true "in_state $id $done"
 [ "$(of_job "$id" tries)" = 2 ] && [ "$(started)" = $((before + 2)) ] || fail "$(of_job "$id" tries) tries, $(($(started) - before)) processes"
 [ "$(snapshots p4)" = $((before_snapshots + 1)) ] || fail "it ran twice"
+
+# The same for a job that another process ran: after its lease, not before.
+touch "$gate"
+before=$(started)
+end_daemon
+"$t" enqueue backup p4 --slot alone --or-run >/dev/null 2>&1 &
+other=$!
+until_true '[ "$(started)" -gt $before ]'
+id=$(newest p4)
+{ kill -KILL $other && wait $other; } 2>/dev/null
+begin_daemon
+sleep 1.5 # longer than it takes to look for such jobs
+in_state "$id" $running || fail "a job was taken over before its lease ran out"
+catalog "UPDATE leases SET until_s = 1 WHERE name = 'job/$id'"
+until_true '[ "$(started)" -gt $((before + 1)) ]'
+rm "$gate"
+until_true "in_state $id $done"
 
 # --- it is stopped: what runs is queued again, without having used a try ----------------------------------------------------------------------
 touch "$gate"

@@ -235,6 +235,22 @@ static struct seen look(struct catalog *c, uint64_t id)
     return seen;
 }
 
+static void leases_of_the_dead_run_out_at_once(void **state)
+{
+    struct scene *s = *state;
+    struct err e = ERR_INIT;
+    uint64_t a, b, old;
+    int64_t until = sys_realtime_s() + 1000;
+    assert_int_equal(catalog_lease(s->c, "a", "dead", until, &old, &e), 0);
+    assert_int_equal(catalog_lease(s->c, "b", "alive", until, &b, &e), 0);
+    assert_int_equal(catalog_lease(s->c, "a", "alive", until, &a, &e), -ERR_BUSY);
+    assert_int_equal(catalog_lease_orphan(s->c, "dead", &e), 1);
+    assert_int_equal(catalog_lease_orphan(s->c, "", &e), 0);
+    assert_int_equal(catalog_lease(s->c, "a", "alive", until, &a, &e), 0);
+    assert_true(a > old);
+    assert_int_equal(catalog_lease(s->c, "b", "other", until, &b, &e), -ERR_BUSY);
+}
+
 static void twice_is_once(void **state)
 {
     struct scene *s = *state;
@@ -843,6 +859,7 @@ int main(void)
         T(an_old_schema_is_brought_up_to_date),
         T(a_newer_schema_is_refused),
         T(a_lease_has_one_holder_and_epochs_rise),
+        T(leases_of_the_dead_run_out_at_once),
         T(twice_is_once),
         T(jobs_come_by_priority_and_age),
         T(a_job_is_started_once_and_ended_by_its_holder),
