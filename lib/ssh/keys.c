@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/ssh/hello.h"
+#include "lib/ssh/packet.h"
 #include "lib/ssh/ssh.h"
 
 #include <libssh2.h>
@@ -88,24 +89,10 @@ bool ssh_fingerprint(const char *key, char out[SSH_FINGERPRINT_BYTES])
 }
 
 /* --- key files: everything in it is big-endian ----------------------------------------------------------------- */
-static void put_u32(struct wbuf *w, size_t v)
-{
-    wb_u8(w, (uint8_t)(v >> 24));
-    wb_u8(w, (uint8_t)(v >> 16));
-    wb_u8(w, (uint8_t)(v >> 8));
-    wb_u8(w, (uint8_t)v);
-}
-
-static void put_string(struct wbuf *w, const void *p, size_t n)
-{
-    put_u32(w, n);
-    wb_bytes(w, p, n);
-}
-
 static void put_public(struct wbuf *w, const uint8_t public_key[ED25519_BYTES])
 {
-    put_string(w, TYPE_ED25519, strlen(TYPE_ED25519));
-    put_string(w, public_key, ED25519_BYTES);
+    pk_text(w, TYPE_ED25519);
+    pk_string(w, public_key, ED25519_BYTES);
 }
 
 static void put_private(struct wbuf *w, const uint8_t seed[ED25519_BYTES],
@@ -118,8 +105,8 @@ static void put_private(struct wbuf *w, const uint8_t seed[ED25519_BYTES],
     wb_bytes(w, check, sizeof check);
     wb_bytes(w, check, sizeof check);
     put_public(w, public_key);
-    put_string(w, both, sizeof both);
-    put_string(w, comment, strlen(comment));
+    pk_string(w, both, sizeof both);
+    pk_text(w, comment);
     for (uint8_t pad = 1; w->len % BLOCK_BYTES != 0 && !w->failed; pad++)
         wb_u8(w, pad);
     OPENSSL_cleanse(both, sizeof both);
@@ -193,15 +180,15 @@ int ssh_key_make(const char *path, const char *comment, char **ret_public, struc
     EVP_PKEY_free(key);
     struct wbuf file = WBUF_INIT, part = WBUF_INIT;
     wb_bytes(&file, KEY_FILE_MAGIC, sizeof KEY_FILE_MAGIC); /* with its NUL */
-    put_string(&file, "none", 4);
-    put_string(&file, "none", 4);
-    put_u32(&file, 0);
-    put_u32(&file, 1);
+    pk_text(&file, "none");
+    pk_text(&file, "none");
+    pk_u32(&file, 0);
+    pk_u32(&file, 1);
     put_public(&part, public_key);
-    put_string(&file, part.p, part.len);
+    pk_string(&file, part.p, part.len);
     wbuf_reset(&part);
     put_private(&part, seed, public_key, comment);
-    put_string(&file, part.p, part.len);
+    pk_string(&file, part.p, part.len);
     file.failed = file.failed || part.failed;
     int rc = write_key_file(path, &file, e);
     if (rc == 0)
@@ -212,37 +199,19 @@ int ssh_key_make(const char *path, const char *comment, char **ret_public, struc
     return rc;
 }
 
-static bool take(const uint8_t **p, size_t *left, const uint8_t **ret, size_t *ret_n)
-{
-    if (*left < 4)
-        return false;
-    size_t n = (size_t)(*p)[0] << 24 | (size_t)(*p)[1] << 16 | (size_t)(*p)[2] << 8 | (*p)[3];
-    if (n > *left - 4)
-        return false;
-    *ret = *p + 4;
-    *ret_n = n;
-    *p += 4 + n;
-    *left -= 4 + n;
-    return true;
-}
-
 /* The public key stands before the private part, in the clear. */
-static char *public_in(const uint8_t *p, size_t left)
+static char *public_in(const uint8_t *p, size_t n)
 {
-    const uint8_t *s = NULL;
-    size_t n = 0;
-    if (left < sizeof KEY_FILE_MAGIC || memcmp(p, KEY_FILE_MAGIC, sizeof KEY_FILE_MAGIC) != 0)
+    struct rbuf r = rbuf_of(p, n);
+    size_t len = 0;
+    const uint8_t *magic = rb_bytes(&r, sizeof KEY_FILE_MAGIC), *key;
+    if (!magic || memcmp(magic, KEY_FILE_MAGIC, sizeof KEY_FILE_MAGIC) != 0)
         return NULL;
-    p += sizeof KEY_FILE_MAGIC;
-    left -= sizeof KEY_FILE_MAGIC;
     for (int i = 0; i < 3; i++) /* cipher, kdf, its options */
-        if (!take(&p, &left, &s, &n))
-            return NULL;
-    if (left < 4)
-        return NULL;
-    p += 4;
-    left -= 4;
-    return take(&p, &left, &s, &n) ? ssh_key_line(s, n) : NULL;
+        pk_take_string(&r, n, &len);
+    pk_take_u32(&r); /* how many keys */
+    key = pk_take_string(&r, n, &len);
+    return key ? ssh_key_line(key, len) : NULL;
 }
 
 int ssh_key_public(const char *path, char **ret_public, struct err *e)

@@ -16,6 +16,8 @@
 
 int folder_open(const char *path, const char *url, unsigned flags, struct store **ret,
                 struct err *e);
+int sftp_store_open(const char *url, const struct store_options *o, unsigned flags,
+                    struct store **ret, struct err *e);
 /* Every open of memory: starts empty, whatever its name. */
 int memory_open(const char *url, unsigned flags, struct store **ret, struct err *e);
 

@@ -406,6 +406,7 @@ static int folder_space(void *d, struct store_space *ret, struct err *e)
     ret->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
     ret->total_bytes = (uint64_t)v.f_blocks * v.f_frsize;
     ret->device = (uint64_t)f->dev;
+    ret->durable = true;
     return 0;
 }
 

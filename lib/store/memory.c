@@ -254,7 +254,9 @@ static int memory_delete(void *d, const char *name, struct err *e)
 
 static int memory_space(void *d, struct store_space *ret, struct err *e)
 {
-    *ret = (struct store_space){ .free_bytes = UINT64_MAX / 2, .total_bytes = UINT64_MAX / 2 };
+    *ret = (struct store_space){ .free_bytes = UINT64_MAX / 2,
+                                 .total_bytes = UINT64_MAX / 2,
+                                 .durable = true };
     return 0;
 }
 

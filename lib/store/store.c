@@ -2,6 +2,7 @@
  * memory.c) and decorators (faulty.c). Names: docs/format.md, "Objects". */
 #include "lib/store/drivers.h"
 #include "lib/base/i18n.h"
+#include "lib/base/rate.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -128,21 +129,44 @@ int store_new(const struct store_ops *ops, void *d, const char *url, struct stor
     return 0;
 }
 
-int store_open(const char *url, unsigned flags, struct store **ret, struct err *e)
+static int open_driver(const char *url, const struct store_options *o, unsigned flags,
+                       struct store **ret, struct err *e)
+{
+    static const char file[] = "file://", memory[] = "memory:";
+    struct rate *rate = NULL;
+    struct store *s = NULL;
+    const char *path = strncmp(url, file, strlen(file)) == 0 ? url + strlen(file) : url;
+    bool in_memory = strncmp(url, memory, strlen(memory)) == 0;
+    if (!in_memory && path[0] != '/') {
+        err_set(e, ERR_CONFIG, _("\"%s\" is not an address of a copy that is supported"), url);
+        return err_next(e, _("name a folder by its whole path (/backup/a or file:///backup/a), or "
+                             "one on another host: sftp://backup@10.0.2.7/srv/twofold"));
+    }
+    int rc = o ? rate_new(o->limit_bytes_s, o->limit_file, &rate, e) : 0;
+    if (rc == 0)
+        rc = in_memory ? memory_open(url, flags, &s, e) : folder_open(path, url, flags, &s, e);
+    if (rc == 0)
+        return store_limited(s, rate, ret, e);
+    rate_free(rate);
+    return rc;
+}
+
+int store_open_with(const char *url, const struct store_options *o, unsigned flags,
+                    struct store **ret, struct err *e)
 {
     struct err ignored = ERR_INIT;
-    static const char file[] = "file://", memory[] = "memory:";
     assert((flags & (STORE_CREATE | STORE_READ_ONLY)) != (STORE_CREATE | STORE_READ_ONLY));
     e = e ? e : &ignored;
     if (strlen(url) > MAX_STORE_URL)
         return err_set(e, ERR_CONFIG, _("the address of the copy is too long"));
-    if (strncmp(url, memory, strlen(memory)) == 0)
-        return memory_open(url, flags, ret, e);
-    const char *path = strncmp(url, file, strlen(file)) == 0 ? url + strlen(file) : url;
-    if (path[0] == '/')
-        return folder_open(path, url, flags, ret, e);
-    err_set(e, ERR_CONFIG, _("\"%s\" is not an address of a copy that is supported"), url);
-    return err_next(e, _("name a folder by its whole path: /backup/a or file:///backup/a"));
+    if (strncmp(url, "sftp://", strlen("sftp://")) == 0)
+        return sftp_store_open(url, o, flags, ret, e);
+    return open_driver(url, o, flags, ret, e);
+}
+
+int store_open(const char *url, unsigned flags, struct store **ret, struct err *e)
+{
+    return store_open_with(url, NULL, flags, ret, e);
 }
 
 void store_close(struct store *s)

@@ -1,5 +1,5 @@
 /*
- * store.h - a place that keeps the objects of one copy: a folder today, SFTP and S3 later. Five verbs and
+ * store.h - a place that keeps the objects of one copy: a folder, or one on another host over SFTP. Five verbs and
  * one for repair; every driver passes the same suite (tests/contract/test_store.c).
  *
  * Names are relative, of the characters [a-z0-9/-], at most MAX_STORE_NAME, no empty or dot component
@@ -27,6 +27,7 @@
 #define MAX_STORE_NAME 160
 
 struct store;
+struct rate;
 
 /* What is to be put: bytes in memory (p) or, when p is NULL, `len` bytes of a file from offset 0. */
 struct store_data {
@@ -41,10 +42,20 @@ enum store_open_flags {
     STORE_READ_ONLY = 2 /* never write, not even tmp/ */
 };
 
-/* url: an absolute path, file:///path, or (tests) memory:NAME. Other schemes: -ERR_CONFIG, with what is
+/* url: an absolute path, file:///path, sftp://[user@]host[:port]/path, or (tests) memory:NAME. Other schemes: -ERR_CONFIG, with what is
  * supported. A root that is not there, or is empty without STORE_CREATE (a mount point without its disk):
  * -ERR_UNREACHABLE ("is the disk mounted?"). */
 int store_open(const char *url, unsigned flags, struct store **ret, struct err *e);
+/* What goes with an address; each may be left out, and `o` may be NULL. For sftp: the file with the private key (else
+ * ~/.ssh/id_ed25519) and the host key as in authorized_keys (else what ~/.ssh/known_hosts has). For all: bytes a second, both ways
+ * together; with a file (lib/base/rate.h) shared by all processes that name it. */
+struct store_options {
+    const char *identity, *host_key;
+    uint64_t limit_bytes_s;
+    const char *limit_file;
+};
+int store_open_with(const char *url, const struct store_options *o, unsigned flags,
+                    struct store **ret, struct err *e);
 void store_close(struct store *s); /* NULL-safe; removes nothing */
 
 /* Makes a new object, whole and durable, or not at all: on return 0 it survives a power cut. An object
@@ -72,10 +83,12 @@ int store_list(struct store *s, const char *prefix, store_list_fn *fn, void *ctx
 /* Durable when it returns. Absent already: 0. */
 int store_delete(struct store *s, const char *name, struct err *e);
 
-/* Free bytes, and a number that is equal for two stores on one device (0: not known). */
+/* Free bytes (total 0: not known), and a number that is equal for two stores on one device (0: not known). */
 struct store_space {
     uint64_t free_bytes, total_bytes;
     uint64_t device;
+    bool
+        durable; /* what was put survives a power cut there (an SFTP server without fsync cannot say so) */
 };
 int store_space(struct store *s, struct store_space *ret, struct err *e);
 const char *store_url(const struct store *s);
@@ -103,6 +116,10 @@ struct store_ops {
 /* Takes d (closed by ops->close, also on failure). */
 int store_new(const struct store_ops *ops, void *d, const char *url, struct store **ret,
               struct err *e);
+
+/* A decorator: what is read and written first waits until the bound lets it pass. Takes s and rate, also on failure; rate NULL: *ret is
+ * s. The sftp driver needs none: it bounds each piece of an object. */
+int store_limited(struct store *s, struct rate *rate, struct store **ret, struct err *e);
 
 /* A decorator for tests and drills: fails or delays what `plan` says, e.g. "put@3:EIO", "get:EIO",
  * "put@5+:ENOSPC". Takes s, also on failure. The plan is a list of VERB[@N[+]]:WHAT, separated by commas;

@@ -2,7 +2,9 @@
  * what only a folder and the faulty decorator have to show. */
 #include "lib/base/id.h"
 #include "lib/base/sys.h"
+#include "lib/ssh/ssh.h"
 #include "lib/store/store.h"
+#include "tests/sshd_kit.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,11 +20,18 @@
 #include <unistd.h>
 
 /* --- fixture: a store of some kind, and for folders the place where it lies ------------------------- */
-enum kind { FOLDER, MEMORY, FAULTY_FOLDER, FAULTY_MEMORY };
+enum kind { FOLDER, MEMORY, FAULTY_FOLDER, FAULTY_MEMORY, LIMITED, SFTP };
+
+/* The server of the tests that need one; nobody may log in to it but they. */
+static struct sshd server;
+static bool has_server;
+static const char *server_sees =
+    ""; /* what is before the paths that it knows: the chroot's folder */
 
 struct fixture {
     enum kind kind;
-    char dir[64], root[96];
+    char dir[64], root[96], url[256];
+    struct store_options options;
     struct store *s;
     struct err e;
     int open_fds;
@@ -50,10 +59,25 @@ static int setup_kind(void **state, enum kind kind)
     bool memory = kind == MEMORY || kind == FAULTY_MEMORY;
     f->kind = kind;
     f->open_fds = count_fds();
+    if (kind == SFTP && !has_server) {
+        free(f);
+        *state = NULL;
+        return 0;
+    }
+    if (kind == SFTP && server_sees[0])
+        tmp = server_sees;
     snprintf(f->dir, sizeof f->dir, "%s/tf-store-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->root, sizeof f->root, "%s/copies/a", f->dir);
-    assert_int_equal(store_open(memory ? "memory:test" : f->root, STORE_CREATE, &f->s, &f->e), 0);
+    snprintf(f->url, sizeof f->url, "%s", memory ? "memory:test" : f->root);
+    if (kind == SFTP) {
+        snprintf(f->url, sizeof f->url, "sftp://%s@127.0.0.1:%u%s", server.user, server.port,
+                 f->root + strlen(server_sees));
+        f->options.identity = server.identity;
+        f->options.host_key = server.host_key;
+    }
+    f->options.limit_bytes_s = kind == LIMITED ? 1u << 30 : 0;
+    assert_int_equal(store_open_with(f->url, &f->options, STORE_CREATE, &f->s, &f->e), 0);
     if (kind == FAULTY_FOLDER || kind == FAULTY_MEMORY) {
         struct store *under = f->s;
         assert_int_equal(store_faulty(under, "", &f->s, &f->e), 0);
@@ -79,9 +103,20 @@ static int setup_faulty_memory(void **state)
     return setup_kind(state, FAULTY_MEMORY);
 }
 
+static int setup_limited(void **state)
+{
+    return setup_kind(state, LIMITED);
+}
+static int setup_sftp(void **state)
+{
+    return setup_kind(state, SFTP);
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    if (!f)
+        return 0;
     store_close(f->s);
     int leaked = count_fds() - f->open_fds;
     nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -116,6 +151,12 @@ static void assert_absent(struct fixture *f, const char *name)
 {
     uint64_t len;
     assert_int_equal(store_stat(f->s, name, &len, &f->e), -ERR_ABSENT);
+}
+
+/* The fixture's copy once more. */
+static int open_again(struct fixture *f, unsigned flags, struct store **ret)
+{
+    return store_open_with(f->url, &f->options, flags, ret, &f->e);
 }
 
 /* A file of n bytes in the fixture's folder, open for reading. */
@@ -168,10 +209,16 @@ static void assert_list(struct fixture *f, const char *prefix, size_t n, ...)
     va_end(ap);
 }
 
+/* There is no fixture where the machine has no sshd. */
+#define NEEDS(f) \
+    if (!(f))    \
+    skip()
+
 /* --- what every driver does -------------------------------------------------------------------------------- */
 static void test_put_and_get(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[8] = { 0 };
     uint64_t len = 0;
     assert_int_equal(put_text(f, "packs/ab/abcdef", "0123456789"), 0);
@@ -189,6 +236,7 @@ static void test_put_and_get(void **state)
 static void test_put_from_a_file(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     size_t n = 300000, len;
     uint8_t *got;
     int fd = make_source(f, n);
@@ -211,6 +259,7 @@ static void test_put_from_a_file(void **state)
 static void test_source_that_cannot_be_read(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     int fd = make_source(f, 100);
     struct store_data d = { .fd = fd, .len = 101 };
     assert_int_equal(store_put(f->s, "index/aa", &d, &f->e), -ERR_FAILED);
@@ -231,6 +280,7 @@ static void test_source_that_cannot_be_read(void **state)
 static void test_put_again(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(put_text(f, "keys/aa", "one"), 0);
     assert_int_equal(put_text(f, "keys/aa", "two"), 0); /* the name says that it is the same */
     assert_object(f, "keys/aa", "one");
@@ -241,6 +291,7 @@ static void test_put_again(void **state)
 static void test_absent(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[4];
     uint8_t *p;
     size_t n;
@@ -258,6 +309,7 @@ static void test_absent(void **state)
 static void test_short_object_is_damaged(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[16];
     assert_int_equal(put_text(f, "packs/ab/aa", "12345"), 0);
     assert_int_equal(store_get(f->s, "packs/ab/aa", 0, 6, buf, &f->e), -ERR_DAMAGED);
@@ -269,6 +321,7 @@ static void test_short_object_is_damaged(void **state)
 static void test_get_all_is_bounded(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     uint8_t *p;
     size_t n;
     assert_int_equal(put_text(f, "lists/aa", "12345"), 0);
@@ -281,6 +334,7 @@ static void test_get_all_is_bounded(void **state)
 static void test_list(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct seen s = { .stop_after = 2 };
     assert_list(f, "", 0);
     assert_list(f, "packs/", 0);
@@ -314,6 +368,7 @@ static int delete_it(void *ctx, const char *name, uint64_t len)
 static void test_store_used_while_listing(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     for (int i = 0; i < 20; i++) {
         char name[32];
         snprintf(name, sizeof name, "packs/%02d/x%d", i % 3, i);
@@ -326,6 +381,7 @@ static void test_store_used_while_listing(void **state)
 static void test_bad_names(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     static const char *const bad[] = { "",    "/abs",  "a//b", "a/",   "../x", "a/../b",
                                        "a/.", "Upper", "a b",  "a\nb", "ä",    ".",
                                        "a.b", "a\\b",  "a_b",  "/" };
@@ -358,6 +414,7 @@ static void test_bad_names(void **state)
 static void test_delete(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(put_text(f, "packs/ab/aa", "1"), 0);
     assert_int_equal(put_text(f, "packs/ab/bb", "1"), 0);
     assert_int_equal(store_delete(f->s, "packs/ab/aa", &f->e), 0);
@@ -371,6 +428,7 @@ static void test_delete(void **state)
 static void test_replace_and_restore(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(store_restore_aside(f->s, "never", &f->e), 0);
     assert_int_equal(put_text(f, "packs/ab/aa", "rotten"), 0);
     assert_int_equal(put_text(f, "recovery", "old"), 0);
@@ -396,6 +454,7 @@ static void test_replace_and_restore(void **state)
 static void test_replace_never_loses_what_was_set_aside(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(put_text(f, "packs/ab/aa", "first"), 0);
     assert_int_equal(replace_text(f, "packs/ab/aa", "second", "s1"), 0);
     assert_int_equal(replace_text(f, "packs/ab/aa", "third", "s1"), -ERR_EXISTS);
@@ -412,6 +471,7 @@ static void test_replace_never_loses_what_was_set_aside(void **state)
 static void test_whole_store(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct store_space space;
     assert_int_equal(store_space(f->s, &space, &f->e), 0);
     assert_true(space.total_bytes > 0 && space.free_bytes <= space.total_bytes);
@@ -441,6 +501,7 @@ static void *read_all(void *arg)
 static void test_reading_beside_writing(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct reader readers[3];
     pthread_t threads[3];
     for (int i = 0; i < 3; i++) {
@@ -469,11 +530,12 @@ static char *path_in(struct fixture *f, const char *rest)
 static void test_folder_survives_close(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(put_text(f, "packs/ab/aa", "1"), 0);
     store_close(f->s);
-    char url[128];
-    snprintf(url, sizeof url, "file://%s/", f->root);
-    assert_int_equal(store_open(url, 0, &f->s, &f->e), 0);
+    char url[300];
+    snprintf(url, sizeof url, "%s%s/", f->kind == SFTP ? "" : "file://", f->url);
+    assert_int_equal(store_open_with(url, &f->options, 0, &f->s, &f->e), 0);
     assert_string_equal(store_url(f->s), url);
     assert_object(f, "packs/ab/aa", "1");
 }
@@ -481,8 +543,9 @@ static void test_folder_survives_close(void **state)
 static void test_folder_addresses(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct store *s = NULL;
-    static const char *const bad[] = { "relative/path", "",         "sftp://u@h/x", "s3://e/b",
+    static const char *const bad[] = { "relative/path", "",         "sftp:/x", "s3://e/b",
                                        "file://host/x", "FILE:///x" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(store_open(bad[i], 0, &s, &f->e), -ERR_CONFIG);
@@ -497,17 +560,21 @@ static void test_folder_addresses(void **state)
 static void test_folder_empty_root(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct store *s = NULL;
-    assert_int_equal(store_open(f->root, 0, &s, &f->e), -ERR_UNREACHABLE);
+    if (f->kind == SFTP)
+        assert_int_equal(rmdir(path_in(f, "tmp")), 0);
+    assert_int_equal(open_again(f, 0, &s), -ERR_UNREACHABLE);
     assert_int_equal(mkdir(path_in(f, "lost+found"), 0700), 0);
-    assert_int_equal(store_open(f->root, STORE_READ_ONLY, &s, &f->e), -ERR_UNREACHABLE);
-    assert_int_equal(store_open(f->root, STORE_CREATE, &s, &f->e), 0);
+    assert_int_equal(open_again(f, STORE_READ_ONLY, &s), -ERR_UNREACHABLE);
+    assert_int_equal(open_again(f, STORE_CREATE, &s), 0);
     store_close(s);
 }
 
 static void test_folder_root_taken_away(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char away[128], buf[1];
     struct seen s = { 0 };
     struct store_space space;
@@ -533,6 +600,7 @@ static void test_folder_root_taken_away(void **state)
 static void test_folder_links_are_not_followed(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[1], outside[128];
     struct stat st;
     snprintf(outside, sizeof outside, "%s/outside", f->dir);
@@ -564,6 +632,7 @@ static void test_folder_links_are_not_followed(void **state)
 static void test_folder_strange_things(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[1];
     assert_int_equal(put_text(f, "packs/ab/aa", "1"), 0);
     assert_int_equal(mkfifo(path_in(f, "packs/ab/pipe"), 0600), 0);
@@ -584,6 +653,7 @@ static void test_folder_strange_things(void **state)
 static void test_folder_without_permission(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[1];
     struct seen s = { 0 };
     struct store *other = NULL;
@@ -609,6 +679,7 @@ static void test_folder_without_permission(void **state)
 static void test_folder_modes_and_tmp(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct stat st;
     assert_int_equal(put_text(f, "packs/ab/aa", "1"), 0);
     assert_int_equal(stat(path_in(f, "packs/ab"), &st), 0);
@@ -626,10 +697,11 @@ static void test_folder_modes_and_tmp(void **state)
 static void test_folder_read_only(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(put_text(f, "recovery", "1"), 0);
     assert_int_equal(rmdir(path_in(f, "tmp")), 0);
     store_close(f->s);
-    assert_int_equal(store_open(f->root, STORE_READ_ONLY, &f->s, &f->e), 0);
+    assert_int_equal(open_again(f, STORE_READ_ONLY, &f->s), 0);
     assert_object(f, "recovery", "1");
     assert_int_equal(put_text(f, "recovery", "1"), -ERR_READONLY);
     assert_int_equal(replace_text(f, "recovery", "1", "s1"), -ERR_READONLY);
@@ -642,6 +714,7 @@ static void test_folder_read_only(void **state)
 static void test_folder_made_again_under_us(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     assert_int_equal(put_text(f, "packs/ab/aa", "1"), 0);
     assert_int_equal(unlink(path_in(f, "packs/ab/aa")), 0);
     assert_int_equal(rmdir(path_in(f, "packs/ab")), 0);
@@ -653,6 +726,7 @@ static void test_folder_made_again_under_us(void **state)
 static void test_folder_same_device(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     struct store *b = NULL;
     struct store_space x, y;
     char root[128];
@@ -675,6 +749,7 @@ static void with_plan(struct fixture *f, const char *plan)
 static void test_faults(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     char buf[4] = { 0 };
     assert_int_equal(put_text(f, "keys/aa", "abc"), 0);
     with_plan(f,
@@ -700,6 +775,7 @@ static void test_faults(void **state)
 static void test_fault_of_any_and_delay(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     with_plan(f, "any@3:ENODEV,get:30ms");
     char buf[1];
     assert_int_equal(put_text(f, "keys/aa", "1"), 0);
@@ -713,6 +789,7 @@ static void test_fault_of_any_and_delay(void **state)
 static void test_fault_plans_that_are_wrong(void **state)
 {
     struct fixture *f = *state;
+    NEEDS(f);
     static const char *const bad[] = { "put",      "put@:EIO",    "put@0:EIO", "put@1-:EIO",
                                        "puts:EIO", "put:EWHAT",   "put:FLIP",  "get:5",
                                        ":EIO",     "put@1:EIO,,", "get:-5ms" };
@@ -737,6 +814,109 @@ static void test_fault_plans_that_are_wrong(void **state)
             EVERY(test_whole_store, kind), EVERY(test_reading_beside_writing, kind),   \
     }
 
+/* --- what a copy on another host does besides ---------------------------------------------------------------- */
+static void test_sftp_addresses(void **state)
+{
+    struct fixture *f = *state;
+    NEEDS(f);
+    struct store *s = NULL;
+    static const char *const bad[] = { "sftp://",        "sftp://h",      "sftp://h/",
+                                       "sftp://u@/x",    "sftp://h:0/x",  "sftp://h:99999/x",
+                                       "sftp://h:x/y",   "sftp://[::1/x", "sftp://u:pw@h/x",
+                                       "sftp://h/a/../b" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(store_open_with(bad[i], &f->options, 0, &s, &f->e), -ERR_CONFIG);
+    char url[128];
+    snprintf(url, sizeof url, "sftp://%s@127.0.0.1:%u/no/where", server.user, server.port);
+    assert_int_equal(store_open_with(url, &f->options, 0, &s, &f->e), -ERR_UNREACHABLE);
+    assert_non_null(strstr(f->e.next, "mounted"));
+    assert_null(s);
+}
+
+static void test_sftp_same_host(void **state)
+{
+    struct fixture *f = *state;
+    NEEDS(f);
+    struct store_space a, b;
+    struct store *other = NULL;
+    char url[300];
+    snprintf(url, sizeof url, "%s-b", f->url);
+    assert_int_equal(store_open_with(url, &f->options, STORE_CREATE, &other, &f->e), 0);
+    assert_int_equal(store_space(f->s, &a, &f->e), 0);
+    assert_int_equal(store_space(other, &b, &f->e), 0);
+    assert_true(a.device != 0 && a.device == b.device && a.durable);
+    store_close(other);
+}
+
+/* Other programs at the same name: neither waits for ever nor is taken for an object. */
+static void test_sftp_large_object(void **state)
+{
+    struct fixture *f = *state;
+    NEEDS(f);
+    size_t n = 9000001, got = 0;
+    uint8_t *p = malloc(n), *back = NULL;
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)(i * 13 + i / 4099);
+    assert_int_equal(
+        store_put(f->s, "packs/aa/bb", &(struct store_data){ .p = p, .len = n }, &f->e), 0);
+    assert_int_equal(store_get_all(f->s, "packs/aa/bb", n, &back, &got, &f->e), 0);
+    assert_int_equal(got, n);
+    assert_memory_equal(p, back, n);
+    for (size_t off = 0; off < n; off += 777777) {
+        size_t len = n - off < 555555 ? n - off : 555555;
+        assert_int_equal(store_get(f->s, "packs/aa/bb", off, len, back, &f->e), 0);
+        assert_memory_equal(p + off, back, len);
+    }
+    assert_int_equal(store_delete(f->s, "packs/aa/bb", &f->e), 0); /* also what is still open */
+    assert_int_equal(store_get(f->s, "packs/aa/bb", 0, 1, back, &f->e), -ERR_ABSENT);
+    free(p);
+    free(back);
+}
+
+/* The link breaks between any two verbs, and the store goes on. */
+static void test_sftp_link_breaks(void **state)
+{
+    struct fixture *f = *state;
+    NEEDS(f);
+    char buf[4] = "";
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "keys/%d", i);
+        assert_int_equal(put_text(f, name, "abc"), 0);
+        assert_true(sshd_cut(&server) > 0);
+        assert_int_equal(store_get(f->s, name, 0, 3, buf, &f->e), 0);
+        assert_string_equal(buf, "abc");
+    }
+    assert_true(sshd_cut(&server) > 0);
+    assert_list(f, "keys/", 3, "keys/0", "keys/1", "keys/2");
+}
+
+/* internal-sftp in a chroot: no shell, no other programs there. Every folder above must be root's alone, so not below /tmp. */
+static char chroot_dir[] = "/srv/tf-chroot-XXXXXX";
+static bool in_chroot_now;
+
+static bool start_chroot(void)
+{
+    char config[256];
+    if (geteuid() != 0 || !mkdtemp(chroot_dir))
+        return false;
+    in_chroot_now = true;
+    server_sees = chroot_dir;
+    assert_int_equal(chmod(chroot_dir, 0755), 0);
+    snprintf(config, sizeof config,
+             "Subsystem sftp internal-sftp\nForceCommand internal-sftp\nChrootDirectory %s",
+             chroot_dir);
+    return sshd_start(&server, config);
+}
+
+static void stop_chroot(void)
+{
+    if (!in_chroot_now)
+        return;
+    sshd_done(&server);
+    nftw(chroot_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest folder[] = SUITE(folder), memory[] = SUITE(memory);
@@ -755,6 +935,16 @@ int main(void)
         EVERY(test_folder_made_again_under_us, folder),
         EVERY(test_folder_same_device, folder),
     };
+    const struct CMUnitTest limited[] = SUITE(limited), sftp[] = SUITE(sftp);
+    const struct CMUnitTest in_chroot[] = SUITE(sftp);
+    const struct CMUnitTest only_sftp[] = {
+        EVERY(test_folder_survives_close, sftp),  EVERY(test_folder_empty_root, sftp),
+        EVERY(test_folder_root_taken_away, sftp), EVERY(test_folder_links_are_not_followed, sftp),
+        EVERY(test_folder_strange_things, sftp),  EVERY(test_folder_modes_and_tmp, sftp),
+        EVERY(test_folder_read_only, sftp),       EVERY(test_folder_made_again_under_us, sftp),
+        EVERY(test_sftp_addresses, sftp),         EVERY(test_sftp_same_host, sftp),
+        EVERY(test_sftp_large_object, sftp),      EVERY(test_sftp_link_breaks, sftp),
+    };
     const struct CMUnitTest only_faulty[] = {
         EVERY(test_faults, memory),
         EVERY(test_fault_of_any_and_delay, memory),
@@ -766,5 +956,13 @@ int main(void)
     failed += cmocka_run_group_tests(faulty_memory, NULL, NULL);
     failed += cmocka_run_group_tests(only_folder, NULL, NULL);
     failed += cmocka_run_group_tests(only_faulty, NULL, NULL);
+    failed += cmocka_run_group_tests(limited, NULL, NULL);
+    has_server = sshd_start(&server, NULL);
+    failed += cmocka_run_group_tests(sftp, NULL, NULL);
+    failed += cmocka_run_group_tests(only_sftp, NULL, NULL);
+    sshd_done(&server);
+    has_server = start_chroot();
+    failed += cmocka_run_group_tests(in_chroot, NULL, NULL);
+    stop_chroot();
     return failed != 0;
 }
