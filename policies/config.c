@@ -267,7 +267,9 @@ static int write_to(const char *folder, const char *file, bool replace, const st
         err_next(e, _("edit it, or remove it first, or choose another name"));
         return err_wrap(e, "%s", file);
     }
-    return sys_write_file(AT_FDCWD, file, w->p, w->len, 0644, e);
+    /* One that is replaced keeps who may read it. */
+    mode_t mode = replace && stat(file, &st) == 0 ? st.st_mode & 0777 : 0644;
+    return sys_write_file(AT_FDCWD, file, w->p, w->len, mode, e);
 }
 
 static int write_any(const struct config_paths *p, const char *kind, const char *name, bool replace,

@@ -101,6 +101,15 @@ int vault_conf_load(const struct config_paths *p, const char *name, struct vault
 void vault_conf_free(struct vault_conf *v);
 /* Writes vaults/NAME.yaml with comments that explain each field; -ERR_EXISTS when it is there. */
 int vault_conf_write(const struct config_paths *p, const struct vault_conf *v, struct err *e);
+/* Changes in vaults/NAME.yaml that keep everything else in it, comments too; nothing is written that would not load. A vault keeps two
+ * copies (-ERR_CONFIG), and only the usual form of the file can be changed: "- place: …" and each key on its own line. */
+int vault_conf_copy_add(const struct config_paths *p, const char *vault, const struct copy_conf *c,
+                        struct err *e);
+int vault_conf_copy_remove(const struct config_paths *p, const char *vault, const char *place,
+                           struct err *e);
+/* One key of one copy ("host-key"), made or replaced. */
+int vault_conf_copy_set(const struct config_paths *p, const char *vault, const char *place,
+                        const char *key, const char *value, struct err *e);
 /* Calls fn with each vault's name, sorted. */
 int vault_conf_each(const struct config_paths *p, int (*fn)(void *, const char *), void *ctx,
                     struct err *e);

@@ -23,6 +23,25 @@ struct yaml_doc {
 };
 
 /* --- reading --------------------------------------------------------------------------------------- */
+int yaml_from(const char *file, const void *text, size_t len, struct yaml_doc **ret, struct err *e)
+{
+    struct yaml_doc *d = calloc(1, sizeof *d);
+    if (!d)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    d->file = strdup(file);
+    d->text = malloc(len + 1);
+    if (!d->file || !d->text || len > MAX_CONF_BYTES) {
+        yaml_close(d);
+        return len > MAX_CONF_BYTES ? err_set(e, ERR_LIMIT, _("the file is too long"))
+                                    : err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    memcpy(d->text, text, len);
+    d->text[len] = '\0';
+    d->len = len;
+    *ret = d;
+    return 0;
+}
+
 int yaml_read(const char *file, struct yaml_doc **ret, struct err *e)
 {
     struct yaml_doc *d = calloc(1, sizeof *d);

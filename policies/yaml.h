@@ -28,6 +28,8 @@ struct yaml_doc;
 
 /* Reads the file; -ERR_ABSENT when it is not there. Nothing is parsed yet. */
 int yaml_read(const char *file, struct yaml_doc **ret, struct err *e);
+/* The same of a text that is not in the file yet. */
+int yaml_from(const char *file, const void *text, size_t len, struct yaml_doc **ret, struct err *e);
 void yaml_close(struct yaml_doc *d); /* NULL-safe */
 int yaml_load(struct yaml_doc *d, const cyaml_schema_value_t *schema, void **ret, struct err *e);
 void yaml_free_value(const cyaml_schema_value_t *schema, void *value);

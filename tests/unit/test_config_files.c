@@ -102,6 +102,82 @@ static void test_copies_written_and_read_back(void **state)
     free(text);
 }
 
+static char *conf_of(struct fixture *f)
+{
+    uint8_t *text = NULL;
+    size_t len = 0;
+    char file[128];
+    snprintf(file, sizeof file, "%s/vaults/main.yaml", f->dir);
+    assert_int_equal(sys_read_file(AT_FDCWD, file, 100000, &text, &len, &f->e), 0);
+    return (char *)text;
+}
+
+static void expect_conf(struct fixture *f, const char *want)
+{
+    char *text = conf_of(f);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void test_copies_edited(void **state)
+{
+    struct fixture *f = *state;
+    struct copy_conf c = { .place = "c", .url = "/nowhere/c", .rotating = true, .every_s = 86400 };
+    vault_file(f, "main.yaml",
+               ANCHORS
+               "copies: # two\n    - place: a # first\n      url: /nowhere/a\n    # the other\n"
+               "    - place: b\n      url: sftp://u@h/b\n# end\nmin-copies: 1 # at least\n");
+    assert_int_equal(vault_conf_copy_add(&f->p, "main", &c, &f->e), 0);
+    expect_conf(
+        f, ANCHORS
+        "copies: # two\n    - place: a # first\n      url: /nowhere/a\n    # the other\n"
+        "    - place: b\n      url: sftp://u@h/b\n"
+        "    - place: c\n      url: /nowhere/c\n      presence: rotating\n      every: 24h\n"
+        "      deletable: false\n# end\nmin-copies: 1 # at least\n");
+    assert_int_equal(vault_conf_copy_add(&f->p, "main", &c, &f->e), -ERR_CONFIG); /* twice */
+    assert_int_equal(vault_conf_copy_set(&f->p, "main", "b", "host-key", "nonsense", &f->e),
+                     -ERR_CONFIG);
+    assert_int_equal(vault_conf_copy_set(&f->p, "main", "b", "host-key", HOST_KEY, &f->e), 0);
+    assert_int_equal(vault_conf_copy_set(&f->p, "main", "b", "identity", "keys/b", &f->e), 0);
+    assert_int_equal(vault_conf_copy_set(&f->p, "main", "b", "host-key", HOST_KEY, &f->e), 0);
+    assert_int_equal(vault_conf_copy_set(&f->p, "main", "b", "place", "d", &f->e), -ERR_CONFIG);
+    assert_int_equal(vault_conf_copy_set(&f->p, "main", "x", "limit", "1", &f->e), -ERR_ABSENT);
+    assert_int_equal(vault_conf_copy_remove(&f->p, "main", "a", &f->e), 0);
+    expect_conf(
+        f, ANCHORS
+        "copies: # two\n    # the other\n"
+        "    - place: b\n      url: sftp://u@h/b\n      host-key: \"" HOST_KEY
+        "\"\n      identity: keys/b\n"
+        "    - place: c\n      url: /nowhere/c\n      presence: rotating\n      every: 24h\n"
+        "      deletable: false\n# end\nmin-copies: 1 # at least\n");
+    assert_int_equal(vault_conf_copy_remove(&f->p, "main", "b", &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.why, "two copies"));
+    assert_int_equal(vault_conf_copy_remove(&f->p, "main", "x", &f->e), -ERR_ABSENT);
+}
+
+static void test_copies_that_cannot_be_edited(void **state)
+{
+    struct fixture *f = *state;
+    struct copy_conf c = { .place = "c", .url = "/nowhere/c", .deletable = true };
+    const char *flow = ANCHORS "copies: [{ place: a, url: /x/a }, { place: b, url: /x/b }]\n";
+    vault_file(f, "main.yaml", flow);
+    assert_int_equal(vault_conf_copy_add(&f->p, "main", &c, &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.next, "by hand"));
+    expect_conf(f, flow);
+    /* The last line has no end, and the dash stands alone. */
+    vault_file(f, "main.yaml", ANCHORS "copies:\n- place: a\n  url: /x/a\n- url: /x/b\n  place: b");
+    assert_int_equal(vault_conf_copy_add(&f->p, "main", &c, &f->e), 0);
+    expect_conf(f, ANCHORS "copies:\n- place: a\n  url: /x/a\n- url: /x/b\n  place: b\n"
+                           "- place: c\n  url: /nowhere/c\n");
+    vault_file(f, "main.yaml",
+               ANCHORS "copies:\n-\n  place: a\n  url: /x/a\n- place: b\n  url: /x/b\n"
+                       "- place: c\n  url: /x/c\nmin-copies: 3\n");
+    assert_int_equal(vault_conf_copy_remove(&f->p, "main", "a", &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.next, "by hand"));
+    assert_int_equal(vault_conf_copy_remove(&f->p, "main", "b", &f->e), -ERR_CONFIG);
+    assert_non_null(strstr(f->e.why, "1 to 2")); /* min-copies says no */
+}
+
 /* --- policies ---------------------------------------------------------------------------------------------------------- */
 static void test_policy_in_full(void **state)
 {
@@ -483,6 +559,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_copies_in_full),
         TEST(test_copies_written_and_read_back),
+        TEST(test_copies_edited),
+        TEST(test_copies_that_cannot_be_edited),
         TEST(test_policy_in_full),
         TEST(test_policy_written_and_read_back),
         cmocka_unit_test(test_windows),
