@@ -89,11 +89,15 @@ static int open_current(struct app *app, struct catalog **ret, struct err *e)
 static bool begun_anew(const struct vault *v, const struct audit_anchor *current,
                        const struct export_found *found, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (id_eq(&found[i].o->writer, &v->writer) && !id_is_zero(&v->writer) &&
-            !id_eq(&found[i].o->chain, &current->chain) && found[i].o->last_seq > 0)
+    bool others = false, ours = false;
+    for (size_t i = 0; i < n; i++) {
+        bool own = id_eq(&found[i].o->writer, &v->writer) && !id_is_zero(&v->writer);
+        ours |= own;
+        others |= found[i].o->last_seq > 0 && !own;
+        if (own && !id_eq(&found[i].o->chain, &current->chain) && found[i].o->last_seq > 0)
             return true;
-    return false;
+    }
+    return others && !ours; /* this machine has taken the vault over */
 }
 
 /* The catalog that is there, as if it were an export, in the place of the one of its chain. */
