@@ -17,7 +17,9 @@ if ! locale -a 2>/dev/null | grep -qix 'zh_CN\.utf-\?8'; then
         echo "localedef cannot make zh_CN.UTF-8 (package locales?): $(head -n 1 "$work/.out")"
         exit 77
     }
-    zh+=("LOCPATH=$work/locale")
+    # The C library forgets a list that it makes of LOCPATH; that is not our leak.
+    echo 'leak:__argz_add_sep' >"$work/not-ours"
+    zh+=("LOCPATH=$work/locale" "LSAN_OPTIONS=${LSAN_OPTIONS:+$LSAN_OPTIONS:}suppressions=$work/not-ours:print_suppressions=0")
 fi
 z() { "${zh[@]}" "$t" "$@"; }
 
@@ -123,7 +125,7 @@ zh_expect 0 status && said '^存储库 main，尚无内容' && said '^尚无策�
 zh_refuse 1 '没有策略 "etc"' backup etc
 zh_expect 0 policy add budget --files "$src" --rpo 1s && said '^已写入：'
 zh_refuse 1 '文件已存在' policy add budget --files "$src"
-zh_expect 0 policy list && said '^budget：.*（RPO 1 秒）'
+zh_expect 0 policy list && said '^budget：.*RPO 1 秒）'
 zh_expect 0 policy show budget && said '^  单一文件系统：   否'
 zh_expect 3 status && said '^策略 budget：【尚无备份】' && said '^      处理：twofold backup budget'
 zh_expect 0 backup budget && said '^  副本 "building-2"：完整'
