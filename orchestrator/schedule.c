@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define MAX_POLICY_BYTES ((size_t)1 << 20)
+#define CHECK_TIMER "twofold-check.timer" /* notices when twofoldd is dead */
 #define UNITS "/" SCHEDULE_UNITS "/"
 
 struct making {
@@ -231,7 +232,12 @@ static int service_files(struct making *m)
     static const char *const services[] = { "twofoldd", "twofold-backup@", "twofold-scrub@",
                                             "twofold-prune@", "twofold-page" };
     char *of = NULL;
-    int rc = find_unit(m, "twofoldd.service", &of);
+    int rc = find_unit(m, CHECK_TIMER, &of);
+    if (rc == 0)
+        rc = add_file(m, text_print(UNITS "timers.target.wants/" CHECK_TIMER), of, true,
+                      CHECK_TIMER);
+    if (rc == 0)
+        rc = find_unit(m, "twofoldd.service", &of);
     if (rc == 0)
         rc = add_file(m, text_print(UNITS "multi-user.target.wants/twofoldd.service"), of, true,
                       NULL);

@@ -12,15 +12,16 @@ cp "$TWOFOLD_SRC"/systemd/* "$root/lib/systemd/system/"
 apply() { expect 0 "$t" schedule apply --root "$root" "$@"; }
 
 # --- the files as they are shipped: exposure below 2.5 -----------------------------------------------------------------------------
-for unit in "$TWOFOLD_SRC"/systemd/*.service; do
-    expect 0 systemd-analyze security --no-pager --offline=true --threshold=24 "$unit"
+# (twofold-check and twofold-tell run a site's own command and wall(1), and say so.)
+for unit in twofoldd twofold-backup@ twofold-scrub@ twofold-prune@ twofold-page; do
+    expect 0 systemd-analyze security --no-pager --offline=true --threshold=24 "$TWOFOLD_SRC/systemd/$unit.service"
 done
 # Verified where all that they name exists: this machine's root, with the programs beside.
 [ -z "${SCENARIO_NAMESPACE:-}" ] || {
     mkdir -p "$work/bin" "$work/verify"
     cp "$TWOFOLD_SRC"/systemd/* "$work/verify/"
     sed -i "s|^ExecStart=twofoldd|ExecStart=${t%/*}/twofoldd|; s|^ExecStart=twofold |ExecStart=$t |; /^Documentation=/d" "$work"/verify/*.service "$work"/verify/*.timer
-    for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer; do
+    for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer twofold-check.timer; do
         expect 0 systemd-analyze verify --man=no "$work/verify/$unit" && not_said "^(twofold|$work)"
     done
 }
@@ -39,6 +40,7 @@ apply && said 'new: .*twofold-backup@home-2\.timer' && not_said 'by.hand'
 grep -qx 'OnCalendar=Mon..Fri 20:30' "$units/twofold-backup@home-2.timer.d/schedule.conf" || fail "the schedule is not there"
 [ "$(readlink "$units/timers.target.wants/twofold-scrub@main.timer")" = /lib/systemd/system/twofold-scrub@.timer ] || fail "no timer for scrub"
 [ -L "$units/timers.target.wants/twofold-prune@main.timer" ] || fail "no timer for prune"
+[ -L "$units/timers.target.wants/twofold-check.timer" ] || fail "nothing notices when twofoldd is dead"
 [ ! -e "$units/timers.target.wants/twofold-page.timer" ] || fail "a page that nobody asked for"
 grep -qxF "ReadWritePaths=-\"$a\"" "$units/twofoldd.service.d/copies.conf" || fail "twofoldd may not write to the copies"
 before=$(fingerprint "$root/etc")
