@@ -261,13 +261,15 @@ int agent_link_fd(const struct agent_link *l)
     return l->fd;
 }
 
-void agent_link_hear(struct agent_link *l)
+bool agent_link_hear(struct agent_link *l)
 {
     char buf[4096];
     ssize_t n;
+    bool some = false;
     /* A bound: who never stops talking is not listened to for ever. */
     for (int i = 0; l->err_fd >= 0 && i < 64 && (n = read(l->err_fd, buf, sizeof buf)) > 0; i++) {
         size_t room = WORDS_BYTES - 1 - l->n_words, more = (size_t)n;
+        some = true;
         if (more > room) {
             size_t gone = more - room < l->n_words ? more - room : l->n_words;
             memmove(l->words, l->words + gone, l->n_words - gone);
@@ -277,6 +279,7 @@ void agent_link_hear(struct agent_link *l)
         l->n_words += more;
         l->words[l->n_words] = '\0';
     }
+    return some;
 }
 
 static void reap(struct agent_link *l, unsigned ms)

@@ -23,8 +23,9 @@ struct agent_link;
 int agent_link_open(struct app *app, const struct agent_conf *conf, const char *word,
                     struct agent_link **ret, struct err *e);
 int agent_link_fd(const struct agent_link *l); /* ours; closed by agent_link_close */
-/* Takes what was said on stderr; to be called once a second, or a talkative host blocks. One thread at a time. */
-void agent_link_hear(struct agent_link *l);
+/* Takes what was said on stderr: to be called now and then, or a talkative host blocks. True: something was. One thread at a
+ * time. */
+bool agent_link_hear(struct agent_link *l);
 /* The stream ended, or what came was no protocol: puts the reason into e where the transport knows it. Returns the code. */
 int agent_link_lost(struct agent_link *l, bool greeted, int rc, struct err *e);
 /* Closes our end and waits for the child. *ret_status as of waitpid, -1 where that is not known. Frees l. */

@@ -16,6 +16,8 @@
 #define TRIES 3
 #define FIRST_PAUSE_MS 2000 /* then three times as long */
 #define PAUSE_SLICE_MS 100
+#define LISTEN_MS 250 /* the other side's stderr is looked at so often; while it talks, */
+#define TALK_MS 10
 
 struct session {
     struct agent_conf *conf; /* NULL: local */
@@ -25,22 +27,30 @@ struct session {
     pthread_t beat;
     pthread_mutex_t lock;
     pthread_cond_t stop_cond;
-    bool beating, stop;
+    bool beating, greeted, stop;
 };
 
-/* The agent hears from us at least once a second, also while we wait for a slow copy. */
+/* The agent hears from us at least once a second, also while we wait for a slow copy. And what its side says on stderr is
+ * taken: from the start, or a talkative one would never come to its greeting. */
 static void *beat_main(void *arg)
 {
     struct session *s = arg;
+    uint64_t next = sys_monotonic_ms() + WIRE_BEAT_MS, now;
+    bool talks = false;
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += WIRE_BEAT_MS / 1000;
+        until.tv_nsec += (talks ? TALK_MS : LISTEN_MS) * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&s->stop_cond, &s->lock, &until);
         if (s->stop)
             break;
-        agent_link_hear(s->link);
+        talks = agent_link_hear(s->link);
+        if (!s->greeted || (now = sys_monotonic_ms()) < next)
+            continue;
+        next = now + WIRE_BEAT_MS;
         pthread_mutex_unlock(&s->lock);
         wire_send(s->wire, FRAME_PING, NULL, NULL, 0, NULL);
         pthread_mutex_lock(&s->lock);
@@ -99,19 +109,21 @@ static int start_once(struct app *app, const char *agent, const struct agent_con
     wire_set_peer(s->wire, peer);
     /* The connection first has to come about, and what carries it gives up by itself if it does not. */
     wire_set_deadline(s->wire, (link_deadline_s() + (conf ? LINK_CONNECT_S : 0)) * 1000);
-    rc = wire_hello(s->wire, TWOFOLD_VERSION, s->host, e);
-    wire_set_deadline(s->wire, link_deadline_s() * 1000);
-    if (rc < 0 && conf) {
+    rc = start_beat(s, e);
+    if (rc == 0 && (rc = wire_hello(s->wire, TWOFOLD_VERSION, s->host, e)) < 0) {
+        stop_beat(s);
         rc = agent_link_lost(s->link, false, rc, e);
         if (e && !strstr(e->what, peer))
             err_wrap(e, "%s", peer);
     }
-    if (rc == 0)
-        rc = start_beat(s, e);
     if (rc < 0) {
         session_end(s, true, NULL);
         return rc;
     }
+    pthread_mutex_lock(&s->lock);
+    s->greeted = true;
+    pthread_mutex_unlock(&s->lock);
+    wire_set_deadline(s->wire, link_deadline_s() * 1000);
     if (conf)
         agent_seen_write(app, conf->name, wire_peer_version(s->wire));
     *ret = s;

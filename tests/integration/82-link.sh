@@ -19,8 +19,8 @@ transports=openssh
 fresh() { # a vault that has nothing, and an enrolled host
     clean "$work/v"
     new_vault "$work/v"
-    policy_add data --files /srv/data --agent db1
     expect 0 on --yes agent enrol db1 --transport "$transport"
+    policy_add data --files /srv/data --agent db1
 }
 
 start_backup() {
