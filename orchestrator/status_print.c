@@ -303,14 +303,14 @@ static void print_policy(const struct status_view *v, const struct policy_fact *
     }
 }
 
-/* A policy that is well, in one line. */
+/* Policies that are up to date, in one line. */
 static void print_well(const struct status_view *v, const struct facts *f, size_t n,
                        int64_t oldest_s)
 {
     char age[64];
     ui_line(&v->app->ui,
-            P_("%zu more policy is well (backed up within %s); each: twofold status --all",
-               "%zu more policies are well (backed up within %s); each: twofold status --all", n),
+            P_("%zu more policy is up to date (within %s); each: twofold status --all",
+               "%zu more policies are up to date (within %s); each: twofold status --all", n),
             n, ui_age(f->now_s - oldest_s, age));
 }
 
@@ -323,7 +323,7 @@ static void print_policies_of(const struct status_view *v, const struct vault_fa
     for (size_t i = 0; i < n; i++) {
         struct policy_sum s;
         policy_sum(f, v->fs, &f->policies[order[i]], &s);
-        well += strcmp(f->policies[order[i]].vault, vault->name) == 0 && !s.attention;
+        well += strcmp(f->policies[order[i]].vault, vault->name) == 0 && !s.own;
     }
     for (size_t i = 0; i < n; i++) {
         const struct policy_fact *p = &f->policies[order[i]];
@@ -331,7 +331,7 @@ static void print_policies_of(const struct status_view *v, const struct vault_fa
         if (strcmp(p->vault, vault->name) != 0)
             continue;
         policy_sum(f, v->fs, p, &s);
-        if (!v->all && !s.attention && well > MANY_POLICIES) {
+        if (!v->all && !s.own && well > MANY_POLICIES) {
             counted++;
             oldest_s = !oldest_s || p->whole_s < oldest_s ? p->whole_s : oldest_s;
             continue;

@@ -17,7 +17,7 @@ static const char style[] =
     "body{font:15px/1.5 'Noto Sans CJK SC','Source Han Sans SC','Microsoft YaHei','PingFang SC',"
     "'WenQuanYi Zen Hei','DejaVu Sans',Arial,sans-serif;color:#111;background:#fff;max-width:62em;"
     "margin:0 auto;padding:1em}"
-    "h1{font-size:1.35em;margin:0}h2{font-size:1.1em;margin:1.5em 0 .4em;border-bottom:1px solid #999}"
+    "h1{font-size:1.35em;margin:0}h2{font-size:1.1em;margin:1.5em 0 .4em;border-bottom:1px solid #999;break-after:avoid}"
     "p{margin:.3em 0}.made{color:#444;font-size:.9em}"
     ".verdict{font-size:1.25em;font-weight:bold;margin:.8em 0;padding:.6em .8em;border:2px solid #111}"
     ".bad{border:4px double #a00}.verdict.bad{background:#fff2f0}.verdict.good{background:#f0f8f0}"
@@ -28,7 +28,7 @@ static const char style[] =
     "font-size:.92em;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;"
     "padding:.3em .6em .3em 0;border-bottom:1px solid #bbb;overflow-wrap:anywhere}"
-    "th{border-bottom:2px solid #111;font-size:.9em}td.n,th.n{text-align:right}"
+    "th{border-bottom:2px solid #111;font-size:.9em}td.n,th.n{text-align:right;padding-right:1.4em}"
     "tr.attention td{font-weight:bold}tr{break-inside:avoid}li{break-inside:avoid}"
     "@media print{body{font-size:10.5pt;max-width:none;padding:0}.verdict{background:none!important}}"
     "@media screen and (max-width:40em){thead{display:none}tr{display:block;border-bottom:2px solid "
@@ -200,7 +200,9 @@ static void policy_row(struct wbuf *o, const struct facts *f, const struct findi
     policy_sum(f, fs, p, &s);
     out(o, "<tr%s>", s.attention ? " class=\"attention\"" : "");
     cell(o, false, _("Policy"), p->name);
-    cell(o, false, _("State"), policy_word(p, &s));
+    char *state = text_print("%s%s", s.attention ? "! " : "", policy_word(p, &s));
+    cell(o, false, _("State"), state);
+    free(state);
     if (p->whole_s) {
         char *old = text_print(_("%s (%s ago)"), time_text(p->whole_s, when),
                                ui_age(f->now_s - p->whole_s, age));
@@ -241,7 +243,7 @@ static void policies(struct wbuf *o, const struct facts *f, const struct finding
         const struct policy_fact *p = &f->policies[order[i]];
         struct policy_sum s;
         policy_sum(f, fs, p, &s);
-        if (shown >= MAX_PAGE_POLICIES && !s.attention) {
+        if (shown >= MAX_PAGE_POLICIES && !s.own) {
             well++;
             continue;
         }
@@ -250,8 +252,8 @@ static void policies(struct wbuf *o, const struct facts *f, const struct finding
     }
     out(o, "</tbody>\n</table>\n");
     if (well) {
-        char *text = text_print(P_("%zu more policy is well.", "%zu more policies are well.", well),
-                                well);
+        char *text = text_print(
+            P_("%zu more policy is up to date.", "%zu more policies are up to date.", well), well);
         element(o, "p", text);
         free(text);
     }
@@ -265,7 +267,10 @@ static void copy_row(struct wbuf *o, const struct facts *f, const struct copy_fa
     out(o, "<tr%s>", copy_attention(f, c) ? " class=\"attention\"" : "");
     cell(o, false, _("Vault"), f->vaults[c->vault].name);
     cell(o, false, _("Place"), c->place);
-    cell(o, false, _("State"), copy_words(f, c, words));
+    copy_words(f, c, words);
+    char *state = text_print("%s%s", copy_attention(f, c) ? "! " : "", words);
+    cell(o, false, _("State"), state);
+    free(state);
     cell(o, false, _("Up to date as of"), c->current_s ? time_text(c->current_s, when) : "–");
     if (c->has_space && c->total_bytes) {
         char *space = text_print(_("%s of %s"), ui_bytes(c->free_bytes, free_text),

@@ -68,7 +68,7 @@ void policy_sum(const struct facts *f, const struct findings *fs, const struct p
                 struct policy_sum *ret)
 {
     bool bad_copy = false;
-    int worst = -1;
+    int worst = -1, own = -1;
     memset(ret, 0, sizeof *ret);
     for (size_t i = 0; i < f->n_copies; i++) {
         const struct copy_fact *c = &f->copies[i];
@@ -83,10 +83,13 @@ void policy_sum(const struct facts *f, const struct findings *fs, const struct p
         bool agents = strncmp(g->key, "agent/", 6) == 0 && is(g->key + 6, p->agent);
         if ((of_it || agents) && (int)g->level > worst)
             worst = (int)g->level;
+        if ((g->policy == p || agents) && (int)g->level > own)
+            own = (int)g->level;
     }
     ret->overdue = !p->whole_s || f->now_s - p->whole_s > (int64_t)p->rpo_s;
     ret->future = p->whole_s > f->now_s;
     bool few = p->whole_s && ret->places < PLACES_WANTED;
+    ret->own = ret->overdue || ret->future || own >= ALARM_WARNING;
     ret->attention = ret->overdue || ret->future || bad_copy || few || worst >= ALARM_WARNING;
     ret->rank = (!p->whole_s ? 32 : 0) + (ret->overdue ? 16 : 0) + (ret->places == 0 ? 8 : 0) +
                 (ret->attention ? 4 : 0) + (worst > 0 ? worst : 0);
