@@ -88,6 +88,29 @@ static const struct {
          "  --live                  look at the copies on other hosts, too\n"
          "  --all                   each policy by itself, also when many are well\n"),
       false, false },
+    { "schedule",
+      N_("  apply                   write timers of systemd from the policies' schedules, and scrub, prune\n"
+         "                          and check for each vault; start them; take away those of policies\n"
+         "                          that are gone. A mistake in any file, and nothing is changed\n"
+         "    --dry-run             only say what would change\n"
+         "    --root DIR            write below DIR, for a system that does not run\n"
+         "  list                    what runs by itself, and when next\n"),
+      false, false },
+    { "jobs",
+      N_("Without options: what runs and what waits, in the order in which it will begin.\n"
+         "  --all                   what is over, too\n"),
+      false, false },
+    { "enqueue",
+      N_("KIND: backup (TARGET: a policy), scrub, prune, replicate (a vault), page. twofoldd does it as\n"
+         "soon as its window, limits and what else waits allow.\n"
+         "  --slot S                for what time it is: one kind, target and slot are one job, however\n"
+         "                          often it is said. auto: the last time of its schedule\n"
+         "  --wait                  until it is over; the exit status is the job's\n"
+         "  --or-run                where twofoldd does not run: do it here and now\n"),
+      false, false },
+    { "pause",
+      N_("A policy is held back, and its running backup paused, until: twofold resume POLICY\n"),
+      false, false },
     { "alarms",
       N_("  list                    what is open; --all: what has been, too\n"
          "  ack NUMBER…             you know and take it on: nobody is told again. ack all: of all\n"

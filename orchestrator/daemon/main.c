@@ -17,10 +17,19 @@ static int failed(const struct err *e)
     return info->exit_status;
 }
 
-static int usage(void)
+static int usage(FILE *to)
 {
-    fputs("twofoldd [--config DIR] [--lease SECONDS] [--grace SECONDS] [--version]\n", stderr);
-    return 2;
+    fputs("usage: twofoldd [--config DIR] [--lease SECONDS] [--grace SECONDS]\n"
+          "       twofoldd --version | --help\n\n",
+          to);
+    fputs(
+        _("The scheduler: does what timers and people have queued (twofold enqueue), within the windows and\n"
+          "limits of the configuration. Started by systemd: systemctl enable --now twofoldd\n\n"
+          "  --lease SECONDS   after a crash another orchestrator takes up its jobs so much later (60)\n"
+          "  --grace SECONDS   so long what runs may take to end when twofoldd is stopped (60)\n\n"
+          "SIGHUP: read the configuration again. SIGTERM: stop; what runs is queued again.\n"),
+        to);
+    return to == stdout ? 0 : 2;
 }
 
 static bool seconds(const char *text, unsigned *ret)
@@ -53,12 +62,14 @@ int main(int argc, char **argv)
             return heartbeat_ping(&e) < 0 ? 1 : 0;
         else if (c == 'v')
             return puts("twofoldd " TWOFOLD_VERSION) < 0;
+        else if (c == 'h')
+            return usage(stdout);
         else if ((c != 'l' || !seconds(optarg, &o.lease_s)) &&
                  (c != 'g' || !seconds(optarg, &o.grace_s)))
-            return usage();
+            return usage(stderr);
     }
     if (optind < argc)
-        return usage();
+        return usage(stderr);
     daemon_block_signals();
     int rc = config_paths_find(config, &paths, &e);
     if (rc == 0)

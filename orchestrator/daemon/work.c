@@ -64,8 +64,10 @@ void work_tend(struct daemon *d, uint64_t now_ms)
     if (!d->c)
         open_catalog(d, now_ms);
     heed_clock(d);
-    tend(d); /* leases of ours that ran out while we had to wait are renewed before anybody looks */
-    if (!d->c || now_ms < d->next_recover_ms)
+    tend(d);
+    /* Where the catalog made us wait, leases of ours may seem to have run out: they are renewed first, in the next round. */
+    bool late = sys_monotonic_ms() > now_ms + (uint64_t)d->lease_s * 1000 / 4;
+    if (!d->c || late || now_ms < d->next_recover_ms)
         return;
     d->next_recover_ms = now_ms + (uint64_t)d->lease_s * 1000 / 4;
     int n = catalog_jobs_recover(d->c, sys_realtime_s(), &e);

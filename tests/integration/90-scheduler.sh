@@ -18,6 +18,8 @@ trap 'rm -f "$gate"; [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null' EXIT
 cat >"$work/program" <<END
 #!/bin/sh
 echo \$\$ >>"$trace"
+trap 'echo paused >>"$trace.signals"' USR1
+trap 'echo resumed >>"$trace.signals"' USR2
 while [ -e "$gate" ]; do sleep 0.05; done
 exec "$TWOFOLD_FAST" "\$@"
 END
@@ -237,6 +239,11 @@ before=$(started)
 enqueue p1
 id=$(newest p1)
 until_true '[ "$(started)" -gt $before ]'
+expect 0 "$t" pause "$id" # what runs is told by a signal, if it understands it
+until_true 'grep -q paused "$trace.signals"'
+expect 0 "$t" jobs && said 'paused'
+expect 0 "$t" resume "$id"
+until_true 'grep -q resumed "$trace.signals"'
 expect 0 "$t" cancel "$id"
 until_true "in_state $id $cancelled"
 expect 5 "$t" cancel "$id"
