@@ -157,7 +157,7 @@ int none_readable(struct vault *v, struct err *e)
     return err_wrap(e, _("vault \"%s\": no copy can be read"), v->name);
 }
 
-int check_rollback(struct vault *v, struct err *e)
+int load_seen(struct vault *v, struct err *e)
 {
     struct {
         uint64_t generation;
@@ -169,8 +169,7 @@ int check_rollback(struct vault *v, struct err *e)
         struct copy *c = &v->copies[i];
         snprintf(key, sizeof key, "copy-head/%s", c->place);
         rc = chunkdb_get_meta(v->db, key, &seen, sizeof seen, e);
-        c->rolled_back = rc == (int)sizeof seen && c->state != COPY_AWAY &&
-                         c->state != COPY_WRONG && c->generation < seen.generation;
+        c->seen = rc == (int)sizeof seen ? seen.generation : 0;
     }
     if (rc >= 0)
         rc = chunkdb_get_meta(v->db, "head-seen", &seen, sizeof seen, e);
@@ -179,6 +178,14 @@ int check_rollback(struct vault *v, struct err *e)
         v->seen_head = seen.head;
     }
     return rc < 0 ? rc : 0;
+}
+
+void check_rollback(struct vault *v)
+{
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        c->rolled_back = c->state != COPY_AWAY && c->state != COPY_WRONG && c->generation < c->seen;
+    }
 }
 
 /* A reader has a cache of its own, and goes on without the facts where they cannot be had: a full disk here must not stop a
@@ -305,14 +312,16 @@ static int open_for_reading(struct vault *v, struct err *e)
     if (rc == 0)
         rc = load_writer(v, e);
     if (rc == 0)
+        rc = load_seen(v, e);
+    if (rc == 0)
         rc = open_copies(v, e);
     if (rc == 0)
-        rc = check_rollback(v, e);
-    if (rc == 0)
         rc = load_state(v, e);
-    if (rc == 0)
-        presence_generation(v->presence, v->state->generation, NULL);
-    return rc;
+    if (rc < 0)
+        return rc;
+    check_rollback(v);
+    presence_generation(v->presence, v->state->generation, NULL);
+    return 0;
 }
 
 static int open_all(struct vault *v, const struct vault_open_options *o, struct err *e)

@@ -40,8 +40,9 @@ struct copy {
     struct err problem;  /* code ERR_NONE when all is well */
     uint64_t generation; /* of its newest good head; 0: none */
     struct id head;
-    bool rolled_back;                   /* shows less than this orchestrator has seen on it */
-    unsigned bad_heads;                 /* heads on it that do not verify */
+    uint64_t seen;      /* the generation that this orchestrator has seen on it, by the facts */
+    bool rolled_back;   /* shows less than that */
+    unsigned bad_heads; /* heads on it that do not verify */
     uint64_t chunks_served, chunks_bad; /* by vault_fetch */
 };
 
@@ -116,7 +117,7 @@ int vault_open_copy(const char *url, const char *recovery_file, const struct sec
                     struct vault **ret, struct err *e);
 void vault_close(struct vault *v); /* NULL-safe */
 
-#define VAULT_LOCK_WAIT_MS 300000
+#define VAULT_LOCK_WAIT_MS 900000
 /* For one that was opened for writing: takes the vault's lock, waiting up to VAULT_LOCK_WAIT_MS for others (-ERR_BUSY names who
  * has it), then brings v up to date with what they committed meanwhile: tips, state, lists, keys, index, and what the copies
  * are. Copies that were away stay away. Own data keys that no head names yet are in the state again. After an error it is

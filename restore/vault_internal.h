@@ -13,8 +13,10 @@ int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struc
 /* What a copy shows, for certain or not: its heads join the tips. Fills state, problem, generation and head. */
 void look_at_copy(struct vault *v, struct copy *c);
 int none_readable(struct vault *v, struct err *e);
-/* What this orchestrator has seen: a copy, or all of them, that now show less were rolled back. */
-int check_rollback(struct vault *v, struct err *e);
+/* What this orchestrator has seen; before the copies are looked at, or others might have moved on in between. Then: copies that
+ * show less were rolled back. */
+int load_seen(struct vault *v, struct err *e);
+void check_rollback(struct vault *v);
 /* Adds the heads of one copy to the tips; fills the copy's generation and head. */
 int read_heads(struct vault *v, struct copy *c, struct err *e);
 /* From the tips: state, lists, data keys. What is loaded already, and unchanged, is kept. */

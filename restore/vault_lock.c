@@ -126,13 +126,14 @@ int vault_refresh(struct vault *v, struct err *e)
     else if (v->dirty)
         rc = load_state(v, e);
     if (rc == 0)
-        rc = check_rollback(v, e);
+        rc = load_seen(v, e);
     if (rc == 0)
         rc = vault_resync(v, e);
     if (rc == 0)
         rc = add_own_keys(v, e);
     if (rc == 0)
         rc = presence_generation(v->presence, v->state->generation, e);
+    check_rollback(v);
     return rc;
 }
 

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define MAX_HEAD_TRIES 5
+
 bool head_descends(const struct head *h, const struct id *own, const struct id *ancestor)
 {
     if (id_eq(own, ancestor))
@@ -143,36 +145,54 @@ static bool is_candidate(const struct vault *v, const struct id *id)
     return false;
 }
 
-int read_heads(struct vault *v, struct copy *c, struct err *e)
+/* 1: one that was listed is gone by now: others commit, and old heads go. */
+static int read_listed(struct vault *v, struct copy *c, const struct seen_head *list, size_t n,
+                       bool again, struct err *e)
 {
-    struct seen_head *list = NULL;
-    size_t n = 0;
-    int rc = heads_of_store(c->store, &list, &n, e);
-    for (size_t i = 0; rc == 0 && i < n && i < MAX_HEADS_KEPT; i++) {
+    for (size_t i = 0; i < n && i < MAX_HEADS_KEPT; i++) {
         struct head *h = NULL;
         struct err why = ERR_INIT;
-        bool known = is_candidate(v, &list[i].id);
         /* An older head is of no interest once a newer one of this copy was good: it is superseded or was, in its
          * time, a fork that the newer one merged. Only equals may both be tips. */
-        if (c->generation != 0 && list[i].generation < c->generation && known)
+        if (c->generation != 0 && list[i].generation < c->generation &&
+            is_candidate(v, &list[i].id))
             continue;
-        if (load_head(v, c, &list[i], &h, &why) < 0) {
-            if (why.code != ERR_DAMAGED && why.code != ERR_ABSENT && why.code != ERR_VERSION) {
+        int rc = load_head(v, c, &list[i], &h, &why);
+        if (rc == -ERR_ABSENT && again)
+            return 1;
+        if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT || rc == -ERR_VERSION) {
+            c->bad_heads++;
+            c->problem = why;
+            continue;
+        }
+        if (rc < 0) {
+            if (e)
                 *e = why;
-                rc = -(int)why.code;
-            } else {
-                c->bad_heads++;
-                c->problem = why;
-            }
-            continue;
+            return rc;
         }
         if (c->generation == 0) {
             c->generation = list[i].generation;
             c->head = list[i].id;
         }
         rc = consider(v, h, &list[i], e);
+        if (rc < 0)
+            return rc;
     }
-    free(list);
+    return 0;
+}
+
+int read_heads(struct vault *v, struct copy *c, struct err *e)
+{
+    int rc = 1;
+    for (int tries = 0; rc == 1; tries++) {
+        struct seen_head *list = NULL;
+        size_t n = 0;
+        rc = heads_of_store(c->store, &list, &n, e);
+        c->bad_heads = 0;
+        if (rc == 0)
+            rc = read_listed(v, c, list, n, tries < MAX_HEAD_TRIES, e);
+        free(list);
+    }
     return rc;
 }
 
