@@ -7,6 +7,7 @@
 #   BENCH_ROUNDS=N     how often everything is measured; medians are reported (3)
 #   BENCH_CASES=…      "mixed small" by default
 #   BENCH_MILLION=1    also 1,000,000 files: memory must not grow with them
+#   BENCH_AGENTS=1     first, 50 agents at once: the memory of their orchestrator (bench_agents.py)
 #   BENCH_REPORT=FILE  docs/performance.md by default; "-" prints it
 #   BENCH_NOTE=TEXT    a sentence about this run for the report
 set -eu
@@ -26,4 +27,5 @@ flock -n 9 || { echo "bench.sh: another run works in $BENCH_DIR" >&2; exit 1; }
 [ "$(id -u)" -eq 0 ] || echo "bench.sh: not root: caches stay warm, and no other root is entered" >&2
 export TWOFOLD TWOFOLD_AGENT BENCH_DIR BENCH_REPORT LC_ALL=C.UTF-8
 unset TWOFOLD_CONFIG TWOFOLD_STATE TWOFOLD_PASSPHRASE_FILE TWOFOLD_FAULT CREDENTIALS_DIRECTORY
+[ "${BENCH_AGENTS:-}" != 1 ] || python3 "$src/tests/bench/bench_agents.py"
 PYTHONDONTWRITEBYTECODE=1 exec python3 "$src/tests/bench/bench.py"

@@ -124,7 +124,7 @@ say "a small backup: $steps steps"
 for n in $(python3 -c '
 import sys
 n, k = int(sys.argv[1]), int(sys.argv[2])
-print(*sorted({max(1, n - round(i * n * 0.9 / k)) for i in range(k)}))' "$steps" "${sweep_full:+200}${sweep_full:-14}" 2>/dev/null ||
+print(*sorted({max(1, n - round(i * n * 0.9 / k)) for i in range(k)}))' "$steps" "${sweep_full:+200}${sweep_full:-9}" 2>/dev/null ||
     seq 1 "$steps"); do
     before=$failures
     rm -rf "$work/v" && cp -a "$work/v1" "$work/v"
