@@ -52,6 +52,8 @@ int cmd_alarms(struct app *app, int argc, char **argv);
 int cmd_notify(struct app *app, int argc, char **argv);
 int cmd_metrics(struct app *app, int argc, char **argv);
 int cmd_page(struct app *app, int argc, char **argv);
+int cmd_copy(struct app *app, int argc, char **argv);
+int cmd_media(struct app *app, int argc, char **argv);
 int cmd_version(struct app *app, int argc, char **argv);
 
 /* Prints "twofold: COMMAND: why" as a usage error with the command's usage as the next step; returns 2. */

@@ -188,6 +188,27 @@ static const struct {
          "  --copy PLACE            only this copy; can be given several times\n"
          "  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
+    { "copy",
+      N_("  list                    the copies, and how they were when last seen\n"
+         "  add PLACE=URL           make another copy; it is filled by the next run, or: twofold replicate\n"
+         "    --rotating            it is carried away and back; --every 7d: how often it comes\n"
+         "    --not-deletable       whoever steals this machine cannot delete it\n"
+         "    --limit SIZE          bytes per second, for instance 20MiB\n"
+         "    --identity FILE       (sftp) the key to log in with; else one is made for this copy\n"
+         "    --fingerprint SHA256:…, --host-key KEY    (sftp) the host's key; else you are asked\n"
+         "    --force               a carried copy on this machine's own disk, all the same\n"
+         "  remove PLACE            take it out of the configuration; its data stay. --force: even when no\n"
+         "                          other copy has all backups\n"
+         "  trust PLACE             (sftp) pin the key that its host shows now; --fingerprint, --host-key\n"
+         "  --vault NAME            which vault, where there are several\n"),
+      false, false },
+    { "media",
+      N_("  list                    the carried copies: what is written on each disk, where it lies\n"
+         "  show PLACE              all that was noted of one, newest first\n"
+         "  move PLACE --where TEXT note where it is taken; --who NAME (else you), --note TEXT\n"
+         "  label PLACE TEXT        note what is written on the disk\n"
+         "  --vault NAME            which vault, where there are several\n"),
+      false, false },
     { "adopt",
       N_("  --copy PLACE=URL        a copy of the vault; once for each that is to be used\n"
          "  --vault NAME            what it is called here (else as it was called before)\n"

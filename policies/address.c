@@ -107,7 +107,7 @@ static int take_host(const char *url, const char *at, const char *slash, struct 
     return take_port(url, end + 1, (size_t)(slash - end - 1), a, e);
 }
 
-int conf_sftp(const char *url, struct sftp_address *ret, struct err *e)
+int sftp_address_parse(const char *url, struct sftp_address *ret, struct err *e)
 {
     struct sftp_address a = { .port = 22 };
     if (strncmp(url, SFTP, strlen(SFTP)) != 0)
@@ -122,14 +122,14 @@ int conf_sftp(const char *url, struct sftp_address *ret, struct err *e)
     if (r == 0 && strcmp(a.path, "/") == 0)
         r = bad_sftp(e, url, _("it does not say which folder"));
     if (r < 0) {
-        conf_sftp_done(&a);
+        sftp_address_done(&a);
         return r;
     }
     *ret = a;
     return 1;
 }
 
-void conf_sftp_done(struct sftp_address *a)
+void sftp_address_done(struct sftp_address *a)
 {
     free(a->user);
     free(a->host);
@@ -144,9 +144,9 @@ int conf_url_check(const char *url, struct err *e)
     char *path = NULL;
     if (strncmp(url, "memory:", 7) == 0)
         return 0;
-    int r = conf_sftp(url, &a, e);
+    int r = sftp_address_parse(url, &a, e);
     if (r > 0)
-        conf_sftp_done(&a);
+        sftp_address_done(&a);
     if (r != 0)
         return r < 0 ? r : 0;
     const char *folder = conf_url_folder(url);

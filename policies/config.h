@@ -74,15 +74,14 @@ bool size_parse(const char *text, uint64_t *ret); /* 500KiB 20MiB 1GiB 2TiB, or 
 #define DEFAULT_EVERY_S ((uint64_t)7 * 86400)
 struct copy_conf {
     char *place, *url;
-    char *host_key; /* of an sftp copy, as in authorized_keys; NULL: none is pinned */
-    char *identity; /* file with the private key, absolute; NULL: none */
-    bool rotating;  /* carried away and back; else always expected */
-    uint64_t every_s;
-    bool deletable; /* default true */
-    uint64_t limit_bytes_s;
-    unsigned jobs;
+    char *host_key;         /* of an sftp copy, as in authorized_keys; NULL: none is pinned */
+    char *identity;         /* file with the private key, absolute; NULL: none */
+    uint64_t every_s;       /* of a rotating one */
+    uint64_t limit_bytes_s; /* 0: none */
+    unsigned jobs;          /* 0: no bound */
+    bool rotating;          /* carried away and back; else always expected */
+    bool deletable;         /* default true */
 };
-
 void copy_conf_done(struct copy_conf *c); /* frees its texts; NULL-safe */
 
 struct vault_conf {
@@ -113,6 +112,15 @@ int vault_conf_copy_set(const struct config_paths *p, const char *vault, const c
 /* Calls fn with each vault's name, sorted. */
 int vault_conf_each(const struct config_paths *p, int (*fn)(void *, const char *), void *ctx,
                     struct err *e);
+
+/* sftp://[user@]host[:port]/path */
+struct sftp_address {
+    char *user, *host, *path; /* user NULL: not given; the path normalised */
+    unsigned port;
+};
+/* 1: it is one (owned: sftp_address_done); 0: another kind of address. */
+int sftp_address_parse(const char *url, struct sftp_address *ret, struct err *e);
+void sftp_address_done(struct sftp_address *a);
 
 /* Two copies may not share a place name, be the same folder, or lie one in the other: -ERR_CONFIG
  * (PY-DB-1). Fewer than two copies likewise. Works before the folders exist. */

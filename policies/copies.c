@@ -208,7 +208,7 @@ static int check_folders(const struct copy_conf *a, const struct copy_conf *b, s
 static int check_hosts(const struct copy_conf *a, const struct copy_conf *b, struct err *e)
 {
     struct sftp_address x = { 0 }, y = { 0 };
-    int rx = conf_sftp(a->url, &x, e), ry = rx > 0 ? conf_sftp(b->url, &y, e) : 0;
+    int rx = sftp_address_parse(a->url, &x, e), ry = rx > 0 ? sftp_address_parse(b->url, &y, e) : 0;
     int r = rx < 0 ? rx : ry < 0 ? ry : 0;
     bool one_account = rx > 0 && ry > 0 && x.port == y.port && strcasecmp(x.host, y.host) == 0 &&
                        strcmp(x.user ? x.user : "", y.user ? y.user : "") == 0;
@@ -219,8 +219,8 @@ static int check_hosts(const struct copy_conf *a, const struct copy_conf *b, str
                     a->place, b->place, x.path, x.host);
         err_next(e, _("name two folders, on two hosts in two places"));
     }
-    conf_sftp_done(&x);
-    conf_sftp_done(&y);
+    sftp_address_done(&x);
+    sftp_address_done(&y);
     return r;
 }
 

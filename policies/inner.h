@@ -54,13 +54,6 @@ bool conf_path_in(const char *path, const char *folder);
 /* The path in an address of a copy that is a folder, else NULL. */
 const char *conf_url_folder(const char *url);
 int conf_url_check(const char *url, struct err *e);
-struct sftp_address {
-    char *user, *host, *path; /* user NULL: not given; the path normalised */
-    unsigned port;
-};
-/* 1: it is one (owned: conf_sftp_done); 0: another kind of address. */
-int conf_sftp(const char *url, struct sftp_address *ret, struct err *e);
-void conf_sftp_done(struct sftp_address *a);
 bool conf_host_ok(const char *host);
 bool conf_user_ok(const char *user);
 /* A public key as in authorized_keys: type and base64; a comment behind it is left away. NULL text: *ret is left. */

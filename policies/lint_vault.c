@@ -88,11 +88,11 @@ static char *host_of(const char *url)
 {
     struct sftp_address a;
     char *host = NULL;
-    if (conf_sftp(url, &a, NULL) <= 0)
+    if (sftp_address_parse(url, &a, NULL) <= 0)
         return NULL;
     host = a.host;
     a.host = NULL;
-    conf_sftp_done(&a);
+    sftp_address_done(&a);
     return host;
 }
 
@@ -155,7 +155,7 @@ static void check_access(const struct checked *c)
             continue;
         if (!copy->host_key)
             lint_find(
-                c->l, LINT_ERROR, at_copy(c, i, "", "LY-2.2"),
+                c->l, LINT_WARNING, at_copy(c, i, "", "LY-2.2"),
                 _("the host of the copy \"%s\" is not known by its key: twofold copy trust %s"),
                 copy->place, copy->place);
         snprintf(what, sizeof what, _("the private key of the copy \"%s\""), copy->place);

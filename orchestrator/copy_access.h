@@ -1,0 +1,19 @@
+/*
+ * copy_access.h - getting at a copy on another host (sftp): whose host key is believed, and the key pair to log in with.
+ * For `copy add` and `copy trust`; init and adopt take what they are given.
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_COPY_ACCESS_H
+#define TWOFOLD_ORCHESTRATOR_COPY_ACCESS_H
+
+#include "orchestrator/app.h"
+
+/* The key that the copy's host shows now, once somebody has vouched for it: `fingerprint` ("SHA256:…", may be NULL), the user's
+ * known_hosts, or whoever sits at the terminal. *ret is owned. -ERR_REFUSED with what to compare. */
+int copy_host_key(struct app *app, const char *url, const char *fingerprint, char **ret,
+                  struct err *e);
+/* CONFIG/keys/VAULT-PLACE.ssh, made when it is not there; *ret_path and *ret_public (the line for authorized_keys) are owned.
+ * *ret_new: it was made just now, so the host cannot know it yet. */
+int copy_identity(struct app *app, const char *vault, const char *place, char **ret_path,
+                  char **ret_public, bool *ret_new, struct err *e);
+
+#endif
