@@ -4,11 +4,12 @@
  * and holds the fault points that tests sweep.
  *
  * Fault points (only in builds with -DTWOFOLD_FAULTS): every call below that can change a disk is a
- * numbered step. TWOFOLD_FAULT="kill@N" ends the process by SIGKILL before step N, "fail@N:ENOSPC"
+ * numbered step. TWOFOLD_FAULT="kill@N" ends the process by SIGKILL before step N, "stop@N" stops it there by SIGSTOP, "fail@N:ENOSPC"
  * makes step N fail with that errno, "fail@N+:EIO" that one and all that follow, and
  * "count:FILE" writes the number of steps to FILE at exit. TWOFOLD_FAULT_PROGRAM=NAME limits it to
  * the program of that name (program_invocation_short_name). openat2 can be made to fail with
- * TWOFOLD_FAULT="noopenat2" (the fallback for kernels before 5.6).
+ * TWOFOLD_FAULT="noopenat2" (the fallback for kernels before 5.6), and "clock+SECONDS" or "clock-SECONDS" sets
+ * sys_realtime_s and sys_realtime_ns ahead or back.
  *
  * Paths named in errors are the caller's. All functions are safe to use from several threads.
  */

@@ -19,8 +19,9 @@
 static struct {
     pthread_once_t once;
     bool active, no_openat2, fail_onwards;
-    unsigned long kill_at, fail_at; /* 0: never */
+    unsigned long kill_at, stop_at, fail_at; /* 0: never */
     int fail_errno;
+    long long clock_s;      /* ahead of the machine's clock */
     char *text;             /* the setting, cut into its parts; kept */
     const char *count_file; /* points into it */
     atomic_ulong steps;
@@ -61,6 +62,10 @@ static void parse_one(const char *text)
         faults.kill_at = strtoul(text + 5, &end, 10);
         if (*end || faults.kill_at == 0)
             bad_setting(text);
+    } else if (strncmp(text, "stop@", 5) == 0) {
+        faults.stop_at = strtoul(text + 5, &end, 10);
+        if (*end || faults.stop_at == 0)
+            bad_setting(text);
     } else if (strncmp(text, "fail@", 5) == 0) {
         faults.fail_at = strtoul(text + 5, &end, 10);
         faults.fail_onwards = *end == '+';
@@ -70,6 +75,10 @@ static void parse_one(const char *text)
             bad_setting(text);
         faults.fail_errno = errno_of_name(end + 1);
         if (faults.fail_errno == 0)
+            bad_setting(text);
+    } else if (strncmp(text, "clock", 5) == 0 && (text[5] == '+' || text[5] == '-')) {
+        faults.clock_s = strtoll(text + 5, &end, 10);
+        if (*end || end == text + 6)
             bad_setting(text);
     } else if (strncmp(text, "count:", 6) == 0 && text[6]) {
         faults.count_file = text + 6;
@@ -107,12 +116,20 @@ int sys_fault_step(void)
         for (;;)
             pause();
     }
+    if (step == faults.stop_at)
+        kill(getpid(), SIGSTOP);
     if (faults.fail_at == 0 || step < faults.fail_at)
         return 0;
     if (step > faults.fail_at && !faults.fail_onwards)
         return 0;
     errno = faults.fail_errno;
     return -1;
+}
+
+long long sys_fault_clock_s(void)
+{
+    pthread_once(&faults.once, read_environment);
+    return faults.clock_s;
 }
 
 bool sys_fault_noopenat2(void)

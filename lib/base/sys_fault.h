@@ -7,7 +7,13 @@
 /* True when openat2 is to be treated as missing. */
 #ifdef TWOFOLD_FAULTS
 bool sys_fault_noopenat2(void);
+/* How many seconds the machine's clock is to be ahead. */
+long long sys_fault_clock_s(void);
 #else
+static inline long long sys_fault_clock_s(void)
+{
+    return 0;
+}
 static inline bool sys_fault_noopenat2(void)
 {
     return false;

@@ -1,5 +1,6 @@
 /* sys_proc.c - time, chance, child processes, waiting and signals. The manual is lib/base/sys.h. */
 #include "lib/base/sys.h"
+#include "lib/base/sys_fault.h"
 #include "lib/base/i18n.h"
 
 #include <errno.h>
@@ -53,13 +54,13 @@ uint64_t sys_monotonic_ms(void)
 
 int64_t sys_realtime_s(void)
 {
-    return now(CLOCK_REALTIME).tv_sec;
+    return now(CLOCK_REALTIME).tv_sec + sys_fault_clock_s();
 }
 
 int64_t sys_realtime_ns(void)
 {
     struct timespec t = now(CLOCK_REALTIME);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return ((int64_t)t.tv_sec + sys_fault_clock_s()) * 1000000000 + t.tv_nsec;
 }
 
 void sys_random(void *p, size_t n)
