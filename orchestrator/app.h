@@ -61,9 +61,10 @@ int app_usage(struct app *app, const char *fmt, ...) __attribute__((format(print
 
 /* --- shared by commands (orchestrator/open.c) ---------------------------------------------------------------- */
 /* Where a reading command takes its vault from: the options --vault NAME, --copy URL, --recovery-file F,
- * --passphrase-file F. */
+ * --passphrase-file F, --identity F, --host-key KEY. */
 struct vault_choice {
     const char *vault, *copy, *recovery_file, *passphrase_file;
+    const char *identity, *host_key; /* of a --copy on another host */
     const char *what; /* is done with it, for others who wait: "backup of etc"; NULL: the command */
     const char *source; /* that is written ("etc/files"), if it is one */
 };

@@ -19,6 +19,8 @@ enum {
     OPT_COPY,
     OPT_RECOVERY_FILE,
     OPT_PASSPHRASE_FILE,
+    OPT_IDENTITY,
+    OPT_HOST_KEY,
     OPT_OWN /* a command's own long options are numbered from here */
 };
 
@@ -27,7 +29,9 @@ enum {
     { "vault", required_argument, NULL, OPT_VAULT },                \
     { "copy", required_argument, NULL, OPT_COPY },                  \
     { "recovery-file", required_argument, NULL, OPT_RECOVERY_FILE },\
-    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE }
+    { "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },\
+    { "identity", required_argument, NULL, OPT_IDENTITY },          \
+    { "host-key", required_argument, NULL, OPT_HOST_KEY }
 #define OPTIONS_END { NULL, 0, NULL, 0 }
 /* clang-format on */
 

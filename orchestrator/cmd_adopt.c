@@ -92,8 +92,9 @@ static bool same_vault(const struct vault_keys *a, const struct vault_keys *b)
 static int look_at(struct adopt *a, size_t i, struct err *e)
 {
     const struct copy_conf *c = &a->conf.copies[i];
+    struct store_options o = { .identity = c->identity, .host_key = c->host_key };
     struct vault *v = NULL;
-    int rc = vault_open_copy(c->url, a->recovery_file, a->passphrase, &v, e);
+    int rc = vault_open_copy(c->url, &o, a->recovery_file, a->passphrase, &v, e);
     if (rc == 0 && i > 0 && !same_vault(&a->keys, &v->keys)) {
         err_set(e, ERR_REFUSED, _("it is a copy of another vault than \"%s\""),
                 a->conf.copies[0].place);

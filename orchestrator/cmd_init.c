@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/copy_trust.h"
 #include "orchestrator/init.h"
 #include "orchestrator/look.h"
 #include "orchestrator/text.h"
@@ -41,6 +42,22 @@ static int take_copy(struct init *in, const char *text, struct err *e)
     return copy_argument(text, &in->conf.copies[in->conf.n_copies++], e);
 }
 
+/* Of the copy that was named last. */
+static int take_copy_option(struct init *in, int c, struct err *e)
+{
+    if (in->conf.n_copies == 0)
+        return err_set(e, ERR_USAGE, _("--identity and --host-key belong behind their --copy"));
+    struct copy_conf *last = &in->conf.copies[in->conf.n_copies - 1];
+    if (c == OPT_IDENTITY) {
+        free(last->identity);
+        last->identity = NULL;
+        return absolute_url(optarg, &last->identity, e);
+    }
+    free(last->host_key);
+    last->host_key = strdup(optarg);
+    return last->host_key ? 0 : err_set(e, ERR_NOMEM, _("out of memory"));
+}
+
 static int take_option(struct init *in, int c, struct err *e)
 {
     switch (c) {
@@ -50,6 +67,9 @@ static int take_option(struct init *in, int c, struct err *e)
         return in->conf.name ? 0 : err_set(e, ERR_NOMEM, _("out of memory"));
     case OPT_COPY:
         return take_copy(in, optarg, e);
+    case OPT_IDENTITY:
+    case OPT_HOST_KEY:
+        return take_copy_option(in, c, e);
     case OPT_PASSPHRASE_FILE:
         in->passphrase_file = optarg;
         return 0;
@@ -249,6 +269,9 @@ static int check_all(struct init *in, struct err *e)
         rc = check_files(in, e);
     if (rc == 0)
         rc = check_copies(in, e);
+    /* The key of a copy on another host may be made now: a second try uses it again. */
+    for (size_t i = 0; rc == 0 && i < in->conf.n_copies; i++)
+        rc = copy_prepare(in->app, in->conf.name, &in->conf.copies[i], e);
     if (rc == 0)
         rc = ui_passphrase(&in->app->ui, in->passphrase_file, true, &in->passphrase, e);
     if (rc == 0 && (rc = passphrase_check(in->passphrase, e)) < 0) {

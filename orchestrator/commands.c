@@ -185,6 +185,12 @@ bool choice_option(int c, struct vault_choice *choice)
     case OPT_PASSPHRASE_FILE:
         choice->passphrase_file = optarg;
         return true;
+    case OPT_IDENTITY:
+        choice->identity = optarg;
+        return true;
+    case OPT_HOST_KEY:
+        choice->host_key = optarg;
+        return true;
     default:
         return false;
     }

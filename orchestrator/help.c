@@ -13,7 +13,9 @@
 
 static const char choice_help[] = N_(
     "  --vault NAME            which vault, where there are several\n"
-    "  --copy URL              from this copy alone: no configuration is needed\n"
+    "  --copy URL              from this copy alone: no configuration is needed. On another host:\n"
+    "                          sftp://USER@HOST/PATH, with --identity FILE (~/.ssh/id_ed25519) and\n"
+    "                          --host-key \"ssh-ed25519 AAAA…\" (as ~/.ssh/known_hosts has it)\n"
     "  --recovery-file FILE    the recovery file, where the copy does not hold it\n"
     "  --passphrase-file FILE  the passphrase, in one line; else it is asked for\n");
 
@@ -28,7 +30,10 @@ static const struct {
 } details[] = {
     { "init",
       N_("  --vault NAME            its name: letters, digits, . _ -\n"
-         "  --copy PLACE=URL        where a copy lies and what the place is called; two or more times\n"
+         "  --copy PLACE=URL        where a copy lies and what the place is called; two or more times.\n"
+         "                          A folder, or sftp://USER@HOST[:PORT]/PATH; then, behind it:\n"
+         "    --identity FILE       the private key that is let in there; else a new one is made\n"
+         "    --host-key KEY        \"ssh-ed25519 AAAA…\"; else known_hosts, or you are asked\n"
          "  --passphrase-file FILE  a new passphrase: 16 or more characters of three kinds\n"
          "  --keep-recovery-key     keep the recovery key on this machine: a restore at night asks\n"
          "                          nobody, but whoever steals this machine reads all backups\n"

@@ -2,6 +2,7 @@
  * configuration; whatever fails half-way is taken back, so that nothing is left. */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/copy_trust.h"
 #include "orchestrator/init.h"
 
 #include <errno.h>
@@ -81,7 +82,10 @@ static int make_copy(struct init *in, struct made *m, size_t i, struct err *e)
         note_folders(m, path);
         free(path);
     }
-    int rc = store_open(c->url, STORE_CREATE, &in->stores[i], e);
+    struct store_options o = { .identity = c->identity, .host_key = c->host_key };
+    int rc = store_open_with(c->url, &o, STORE_CREATE, &in->stores[i], e);
+    if (rc < 0)
+        rc = copy_not_let_in(c, e);
     if (rc == 0)
         rc = store_space(in->stores[i], &in->space[i], e);
     return rc < 0 ? err_wrap(e, _("make copy \"%s\""), c->place) : 0;

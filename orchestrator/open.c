@@ -227,8 +227,9 @@ static int open_from_copy(struct app *app, const struct vault_choice *c, struct 
     int rc = absolute_url(c->copy, &url, e);
     if (rc == 0)
         rc = ui_passphrase(&app->ui, c->passphrase_file, false, &passphrase, e);
+    struct store_options o = { .identity = c->identity, .host_key = c->host_key };
     if (rc == 0)
-        rc = vault_open_copy(url, c->recovery_file, passphrase, ret, e);
+        rc = vault_open_copy(url, &o, c->recovery_file, passphrase, ret, e);
     secret_free(passphrase);
     free(url);
     return rc;

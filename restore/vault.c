@@ -28,6 +28,8 @@ static void copy_done(struct copy *c)
     store_close(c->store);
     free(c->place);
     free(c->url);
+    free(c->identity);
+    free(c->host_key);
 }
 
 void vault_close(struct vault *v)
@@ -56,12 +58,18 @@ void vault_close(struct vault *v)
     free(v);
 }
 
-static int add_copy(struct vault *v, const char *place, const char *url, struct err *e)
+static int add_copy(struct vault *v, const struct copy_conf *from, struct err *e)
 {
     struct copy *c = &v->copies[v->n_copies++];
-    c->place = strdup(place);
-    c->url = strdup(url);
-    return c->place && c->url ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
+    c->place = strdup(from->place);
+    c->url = strdup(from->url);
+    c->identity = from->identity ? strdup(from->identity) : NULL;
+    c->host_key = from->host_key ? strdup(from->host_key) : NULL;
+    c->limit_bytes_s = from->limit_bytes_s;
+    c->rotating = from->rotating;
+    return c->place && c->url && !c->identity == !from->identity && !c->host_key == !from->host_key
+               ? 0
+               : err_set(e, ERR_NOMEM, _("no memory"));
 }
 
 /* Whose vault is it? A copy of another one must never be read as ours, or written. */
@@ -135,12 +143,26 @@ void look_at_copy(struct vault *v, struct copy *c)
         copy_fails(c, rc, &e);
 }
 
+/* The bound on its speed is one for all processes; who may not write to the state folder keeps it alone. */
+static int open_store(struct vault *v, struct copy *c, struct err *e)
+{
+    struct store_options o = { .identity = c->identity,
+                               .host_key = c->host_key,
+                               .limit_bytes_s = c->limit_bytes_s };
+    char *file = NULL;
+    if (c->limit_bytes_s && v->presence &&
+        asprintf(&file, "%s/limit-%s", v->state_dir, c->place) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    o.limit_file = file;
+    int rc = store_open_with(c->url, &o, v->writes ? 0 : STORE_READ_ONLY, &c->store, e);
+    free(file);
+    return rc;
+}
+
 static void open_copy(struct vault *v, struct copy *c)
 {
     struct err e = ERR_INIT;
-    int rc = 0;
-    if (!c->store)
-        rc = store_open(c->url, v->writes ? 0 : STORE_READ_ONLY, &c->store, &e);
+    int rc = c->store ? 0 : open_store(v, c, &e);
     if (rc < 0)
         copy_fails(c, rc, &e);
     else
@@ -329,8 +351,7 @@ static int open_all(struct vault *v, const struct vault_open_options *o, struct 
     int rc = load_keys(v, o, e);
     v->writes = o->write;
     for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
-        if ((rc = add_copy(v, o->conf->copies[i].place, o->conf->copies[i].url, e)) == 0)
-            v->copies[i].rotating = o->conf->copies[i].rotating;
+        rc = add_copy(v, &o->conf->copies[i], e);
     if (rc == 0)
         rc = open_state_dir(v, o, e);
     if (rc < 0)
@@ -379,15 +400,17 @@ static int recover_keys(struct vault *v, const char *recovery_file, const struct
     return rc;
 }
 
-int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase,
-                    struct vault **ret, struct err *e)
+int vault_open_copy(const char *url, const struct store_options *o, const char *recovery_file,
+                    const struct secret *passphrase, struct vault **ret, struct err *e)
 {
+    char place[] = "copy";
+    struct copy_conf conf = { .place = place, .url = (char *)(uintptr_t)url };
     struct vault *v = vault_new("");
     if (!v)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    int rc = add_copy(v, "copy", url, e);
+    int rc = add_copy(v, &conf, e);
     if (rc == 0)
-        rc = store_open(url, STORE_READ_ONLY, &v->copies[0].store, e);
+        rc = store_open_with(url, o, STORE_READ_ONLY, &v->copies[0].store, e);
     if (rc == 0)
         rc = recover_keys(v, recovery_file, passphrase, e);
     if (rc == 0)

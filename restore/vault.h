@@ -34,8 +34,10 @@ enum copy_state {
 
 struct copy {
     char *place, *url;
-    bool rotating;       /* a disk that is carried away and back */
-    struct store *store; /* NULL when it could not be opened */
+    bool rotating;             /* a disk that is carried away and back */
+    char *identity, *host_key; /* of one on another host, or NULL */
+    uint64_t limit_bytes_s;    /* 0: none; one bound for all processes of this orchestrator */
+    struct store *store;       /* NULL when it could not be opened */
     enum copy_state state;
     struct err problem;  /* code ERR_NONE when all is well */
     uint64_t generation; /* of its newest good head; 0: none */
@@ -111,10 +113,10 @@ struct vault_open_options {
  * is that an error. */
 int vault_open(const struct vault_open_options *o, struct vault **ret, struct err *e);
 
-/* Opens a vault from one copy and the passphrase: no configuration, no state. `recovery_file` (NULL: the copy's
- * own) is a file with the recovery object. */
-int vault_open_copy(const char *url, const char *recovery_file, const struct secret *passphrase,
-                    struct vault **ret, struct err *e);
+/* Opens a vault from one copy and the passphrase: no configuration, no state. `o` says how to reach it and may be
+ * NULL. `recovery_file` (NULL: the copy's own) is a file with the recovery object. */
+int vault_open_copy(const char *url, const struct store_options *o, const char *recovery_file,
+                    const struct secret *passphrase, struct vault **ret, struct err *e);
 void vault_close(struct vault *v); /* NULL-safe */
 
 #define VAULT_LOCK_WAIT_MS 900000

@@ -15,6 +15,8 @@
 #define SCHEME "sftp://"
 #define LOST_FOUND "lost+found"
 #define LAST_READ_MS 3000
+#define OPEN_MS 2000
+#define OPEN_PAUSE_MS 500
 
 /* --- reading ------------------------------------------------------------------------------------------ */
 struct getting {
@@ -397,45 +399,70 @@ static int bad_address(const char *url, struct err *e)
     return err_next(e, _("write it like this: sftp://backup@10.0.2.7/srv/twofold"));
 }
 
-/* sftp://[user@]host[:port]/path, an IPv6 address in brackets. */
-static int parse_address(struct remote *r, const char *url, struct err *e)
+static int take_port(const char *at, const char *end, unsigned *ret)
+{
+    unsigned long port = 0;
+    for (const char *c = at; c < end; c++) {
+        if (*c < '0' || *c > '9' || port > 65535)
+            return -1;
+        port = port * 10 + (unsigned long)(*c - '0');
+    }
+    if (at == end || port == 0 || port > 65535)
+        return -1;
+    *ret = (unsigned)port;
+    return 0;
+}
+
+static char *who_asks(void)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+    return strdup(pw ? pw->pw_name : "root");
+}
+
+/* `user`, `host` and `path` are set, or NULL without memory. */
+static int split_address(const char *url, char **user, char **host, unsigned *port, char **path,
+                         struct err *e)
 {
     const char *at = url + strlen(SCHEME), *slash = strchr(at, '/');
-    if (!slash)
+    if (strncmp(url, SCHEME, strlen(SCHEME)) != 0 || !slash)
         return bad_address(url, e);
-    const char *user = memchr(at, '@', (size_t)(slash - at));
-    if (user) {
-        r->user = strndup(at, (size_t)(user - at));
-        at = user + 1;
-    } else {
-        const struct passwd *pw = getpwuid(geteuid());
-        r->user = strdup(pw ? pw->pw_name : "root");
-    }
+    const char *sign = memchr(at, '@', (size_t)(slash - at));
+    *user = sign ? strndup(at, (size_t)(sign - at)) : who_asks();
+    at = sign ? sign + 1 : at;
     bool brackets = *at == '[';
     const char *end = memchr(at, brackets ? ']' : ':', (size_t)(slash - at));
     if (brackets && !end)
         return bad_address(url, e);
     end = end ? end : slash;
-    r->host = strndup(at + brackets, (size_t)(end - at) - brackets);
-    r->root = strdup(slash);
-    if (!r->user || !r->host || !r->root)
-        return store_out_of_memory(e);
+    *host = strndup(at + brackets, (size_t)(end - at) - brackets);
+    *path = strdup(slash);
     end += brackets;
-    if (*end == ':') {
-        char *rest;
-        unsigned long port = strtoul(end + 1, &rest, 10);
-        if (rest != slash || rest == end + 1 || port == 0 || port > 65535)
-            return bad_address(url, e);
-        r->port = (unsigned)port;
-    } else if (end != slash) {
+    if (end != slash && (*end != ':' || take_port(end + 1, slash, port) < 0))
         return bad_address(url, e);
+    return *user && *host && *path ? 0 : store_out_of_memory(e);
+}
+
+int store_address_parse(const char *url, char **ret_user, char **ret_host, unsigned *ret_port,
+                        char **ret_path, struct err *e)
+{
+    char *user = NULL, *host = NULL, *path = NULL;
+    unsigned port = 0;
+    int rc = split_address(url, &user, &host, &port, &path, e);
+    for (size_t n = path ? strlen(path) : 0; n > 0 && path[n - 1] == '/'; n--)
+        path[n - 1] = '\0';
+    if (rc == 0 && (!host[0] || !user[0] || !path[0] || strlen(path) > MAX_FULL_PATH / 2 ||
+                    strstr(path, "/../") || strchr(user, ':')))
+        rc = bad_address(url, e);
+    if (ret_port)
+        *ret_port = port;
+    char **out[] = { ret_user, ret_host, ret_path }, *parts[] = { user, host, path };
+    for (size_t i = 0; i < 3; i++) {
+        if (out[i])
+            *out[i] = parts[i];
+        else
+            free(parts[i]);
     }
-    for (size_t n = strlen(r->root); n > 0 && r->root[n - 1] == '/'; n--)
-        r->root[n - 1] = '\0';
-    if (!r->host[0] || !r->user[0] || !r->root[0] || strlen(r->root) > MAX_FULL_PATH / 2 ||
-        strstr(r->root, "/../") || strchr(r->user, ':'))
-        return bad_address(url, e);
-    return 0;
+    return rc;
 }
 
 static char *in_home(const char *name)
@@ -501,9 +528,17 @@ static uint64_t device_number(const struct remote *r)
     return v ? v : 1;
 }
 
+struct filled {
+    bool by_anything; /* but lost+found */
+    bool by_more;     /* than what an attempt to make a copy leaves behind */
+};
+
 static int count_entry(void *ctx, const char *name, const struct sftp_attrs *a)
 {
-    *(bool *)ctx = *(bool *)ctx || strcmp(name, LOST_FOUND) != 0;
+    struct filled *f = ctx;
+    bool counts = strcmp(name, LOST_FOUND) != 0;
+    f->by_anything = f->by_anything || counts;
+    f->by_more = f->by_more || (counts && strcmp(name, "tmp") != 0);
     return 0;
 }
 
@@ -546,7 +581,8 @@ static int open_root(struct remote *r, struct sftp *s, void *ctx, struct err *e)
 {
     const struct opening *o = ctx;
     struct sftp_space sp;
-    bool filled = false, create = o->flags & STORE_CREATE;
+    struct filled filled = { false, false };
+    bool create = o->flags & STORE_CREATE;
     int rc = create ? make_root(r, s, e) : 0;
     if (rc == 0)
         rc = sftp_list(s, r->root, count_entry, &filled, e);
@@ -557,11 +593,11 @@ static int open_root(struct remote *r, struct sftp *s, void *ctx, struct err *e)
             not_there(r, e);
         return err_wrap(e, "%s", r->where);
     }
-    if (create && filled) {
+    if (create && filled.by_more) {
         err_set(e, ERR_EXISTS, _("the folder is not empty"));
         return err_wrap(e, "%s", r->where);
     }
-    if (!create && !filled) {
+    if (!create && !filled.by_anything) {
         err_set(e, ERR_UNREACHABLE, _("the folder is empty: no copy is in it"));
         err_wrap(e, "%s", r->where);
         return not_there(r, e);
@@ -577,6 +613,20 @@ static int open_root(struct remote *r, struct sftp *s, void *ctx, struct err *e)
             return remote_write_failed(r, s, "tmp", 0, e);
     }
     return rc;
+}
+
+/* A host that is away is left in peace soon; what kind of error it is matters here. */
+static int connect_first(struct remote *r, struct err *e)
+{
+    uint64_t until = sys_monotonic_ms() + OPEN_MS;
+    int rc;
+    while ((rc = remote_connect(r, &r->reader, e)) == -ERR_UNREACHABLE &&
+           sys_monotonic_ms() < until)
+        if ((rc = rate_sleep_ms(OPEN_PAUSE_MS, e)) < 0)
+            break;
+    if (rc == -ERR_TIMEOUT || rc == -ERR_PROTOCOL)
+        e->code = ERR_UNREACHABLE;
+    return rc < 0 ? err_wrap(e, "%s", r->where) : 0;
 }
 
 int sftp_store_open(const char *url, const struct store_options *o, unsigned flags,
@@ -600,7 +650,7 @@ int sftp_store_open(const char *url, const struct store_options *o, unsigned fla
     conn_init(&r->writer);
     conn_init(&r->reader);
     r->read_only = flags & STORE_READ_ONLY;
-    int rc = parse_address(r, url, e);
+    int rc = store_address_parse(url, &r->user, &r->host, &r->port, &r->root, e);
     r->where = strdup(url);
     if (rc == 0 && !r->where)
         rc = store_out_of_memory(e);
@@ -608,6 +658,8 @@ int sftp_store_open(const char *url, const struct store_options *o, unsigned fla
         r->where[n - 1] = '\0';
     if (rc == 0)
         rc = take_options(r, o, e);
+    if (rc == 0)
+        rc = connect_first(r, e);
     if (rc == 0)
         rc = remote_do(r, &r->reader, open_root, &(struct opening){ .flags = flags }, e);
     if (rc < 0) {

@@ -53,7 +53,6 @@ static bool may_try_again(int rc)
 int remote_do(struct remote *r, struct conn *c, remote_fn *fn, void *ctx, struct err *e)
 {
     int rc = 0;
-    bool was_up = false;
     pthread_mutex_lock(&c->lock);
     for (unsigned tries = 0; tries < MAX_TRIES; tries++) {
         if (tries > 0 && (rc = rate_sleep_ms(FIRST_PAUSE_MS << (tries - 1), e)) < 0)
@@ -61,14 +60,12 @@ int remote_do(struct remote *r, struct conn *c, remote_fn *fn, void *ctx, struct
         err_clear(e);
         rc = c->fd < 0 ? remote_connect(r, c, e) : 0;
         bool connected = rc == 0;
-        was_up = was_up || connected;
         if (connected)
             rc = fn(r, c->s, ctx, e);
         if (connected && !sftp_broken(c->s))
             break;
         remote_disconnect(r, c);
-        /* A host that is away from the beginning is left in peace. */
-        if (!was_up || !may_try_again(rc))
+        if (!may_try_again(rc))
             break;
     }
     bool lost = rc < 0 && c->fd < 0 && rc != -ERR_INTERRUPTED;
