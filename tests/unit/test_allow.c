@@ -1,0 +1,229 @@
+/* The agent's own file: what it says, what is refused of it, and where paths lead. */
+#include "agents/allow.h"
+#include "agents/keylines.h"
+#include "lib/base/sys.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char dir[256];
+
+static char *at(const char *rest)
+{
+    static char path[4][512];
+    static unsigned n;
+    char *p = path[n++ % 4];
+    snprintf(p, sizeof path[0], "%s/%s", dir, rest);
+    return p;
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    char text[200];
+    const char *tmp = getenv("TMPDIR");
+    snprintf(text, sizeof text, "%s/allow.XXXXXX", tmp ? tmp : "/tmp");
+    return mkdtemp(text) && realpath(text, dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    char command[300];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+static void test_file(void **state)
+{
+    (void)state;
+    struct agent_file *f = NULL;
+    struct rules *r = NULL;
+    struct err e = ERR_INIT;
+    char *path = at("conf/agent.yaml");
+    assert_int_equal(agent_file_load(path, &f, &e), 0); /* not there: nobody is allowed anything */
+    assert_int_equal(agent_file_find(f, "orch", &r, &e), -ERR_REFUSED);
+    assert_int_equal(agent_file_add(f, "orch", &r, &e), 0);
+    assert_int_equal(rules_add(&r->backup, &r->n_backup, "/srv/with: colon and \"quotes\"", &e), 0);
+    assert_int_equal(rules_add(&r->restore, &r->n_restore, "/back", &e), 0);
+    memset(&r->pins[0], 7, sizeof r->pins[0]);
+    r->n_pins = 1;
+    assert_int_equal(agent_file_write(f, &e), 0);
+    agent_file_free(f);
+    assert_int_equal(agent_file_load(path, &f, &e), 0);
+    assert_int_equal(agent_file_find(f, "orch", &r, &e), 0);
+    assert_string_equal(r->backup[0], "/srv/with: colon and \"quotes\"");
+    assert_string_equal(r->restore[0], "/back");
+    assert_int_equal(r->pins[0].recovery_pk[31], 7);
+    agent_file_remove(f, "orch");
+    assert_int_equal(agent_file_find(f, "orch", &r, &e), -ERR_REFUSED);
+    agent_file_free(f);
+    chmod(path, 0664);
+    assert_int_equal(agent_file_load(path, &f, &e), -ERR_REFUSED);
+}
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "orchestrators:\n  - name: a\n    allow: { backup: [srv] }\n",
+        "orchestrators:\n  - name: a\n    allow: { backup: [/srv/../etc] }\n",
+        "orchestrators:\n  - name: a\n    pins: [{ vault: 12, recovery-public-key: 34 }]\n",
+        "orchestrators:\n  - name: a\n  - name: a\n",
+        "orchestrators:\n  - allow: { backup: [/srv] }\n",
+        "orchestrators:\n  - name: a\n    deny: [/srv]\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct agent_file *f = NULL;
+        struct err e = ERR_INIT;
+        assert_int_equal(
+            sys_write_file(AT_FDCWD, at("bad.yaml"), texts[i], strlen(texts[i]), 0644, &e), 0);
+        assert_int_equal(agent_file_load(at("bad.yaml"), &f, &e), -ERR_CONFIG);
+        assert_non_null(strstr(e.what, "line"));
+    }
+}
+
+static int backup_of(struct rules *r, const char *path)
+{
+    char *roots[] = { (char *)path };
+    struct msg_backup m = { .vault_id = r->pins[0].vault, .roots = roots, .n_roots = 1 };
+    struct err e = ERR_INIT;
+    memcpy(m.recovery_pk, r->pins[0].recovery_pk, sizeof m.recovery_pk);
+    return allow_backup(r, &m, &e);
+}
+
+static int restore_to(struct rules *r, const char *target, char **ret)
+{
+    struct msg_restore m = { .vault_id = r->pins[0].vault, .target = strdup(target) };
+    struct err e = ERR_INIT;
+    int rc = allow_restore(r, &m, &e);
+    if (ret && rc == 0)
+        *ret = m.target;
+    else
+        free(m.target);
+    return rc;
+}
+
+static void test_paths(void **state)
+{
+    (void)state;
+    char srv[512], back[512], path[512];
+    char *allowed[] = { srv }, *targets[] = { back }, *used = NULL;
+    struct rules r = { .name = (char *)"orch",
+                       .n_pins = 1,
+                       .backup = allowed,
+                       .n_backup = 1,
+                       .restore = targets,
+                       .n_restore = 1 };
+    struct err e = ERR_INIT;
+    snprintf(srv, sizeof srv, "%s/srv", dir);
+    snprintf(back, sizeof back, "%s/back", dir);
+    memset(&r.pins[0], 3, sizeof r.pins[0]);
+    assert_int_equal(sys_mkdir_p(at("srv/in"), 0755, &e), 0);
+    assert_int_equal(sys_mkdir_p(at("back/in"), 0755, &e), 0);
+    assert_int_equal(sys_mkdir_p(at("etc/in"), 0755, &e), 0);
+    assert_int_equal(symlink(at("etc"), at("srv/way")), 0);
+    assert_int_equal(symlink(at("etc"), at("back/way")), 0);
+    assert_int_equal(symlink(at("srv"), at("way-in")), 0);
+
+    assert_int_equal(backup_of(&r, at("srv")), 0);
+    assert_int_equal(backup_of(&r, at("srv/in/not/there/yet")), 0);
+    assert_int_equal(backup_of(&r, at("way-in/in")), 0);
+    assert_int_equal(backup_of(&r, at("srv/way")), 0); /* the link itself: that is what is kept */
+    assert_int_equal(backup_of(&r, at("srv/way/in")), -ERR_REFUSED);
+    assert_int_equal(backup_of(&r, at("srv/way/not-there")), -ERR_REFUSED);
+    assert_int_equal(backup_of(&r, at("srv2")), -ERR_REFUSED); /* a name that begins alike */
+    assert_int_equal(backup_of(&r, at("etc")), -ERR_REFUSED);
+    assert_int_equal(backup_of(&r, "/"), -ERR_REFUSED);
+    snprintf(path, sizeof path, "%s/srv/../etc", dir);
+    assert_int_equal(backup_of(&r, path), -ERR_REFUSED);
+
+    assert_int_equal(restore_to(&r, at("back/new/deep"), &used), 0);
+    assert_string_equal(used, at("back/new/deep"));
+    free(used);
+    assert_int_equal(restore_to(&r, at("back"), NULL), 0);
+    assert_int_equal(restore_to(&r, at("back/way"), NULL), -ERR_REFUSED);
+    assert_int_equal(restore_to(&r, at("back/way/x"), NULL), -ERR_REFUSED);
+    assert_int_equal(restore_to(&r, at("srv/x"), NULL), -ERR_REFUSED);
+    snprintf(path, sizeof path, "%s/back/new/../../etc", dir);
+    assert_int_equal(restore_to(&r, path, NULL), -ERR_REFUSED);
+
+    /* Another vault, or another key. */
+    struct rules other = r;
+    memset(&other.pins[0], 4, sizeof other.pins[0]);
+    char *roots[] = { srv };
+    struct msg_backup m = { .vault_id = r.pins[0].vault, .roots = roots, .n_roots = 1 };
+    assert_int_equal(allow_backup(&r, &m, &e), -ERR_REFUSED);
+    memcpy(m.recovery_pk, r.pins[0].recovery_pk, sizeof m.recovery_pk);
+    assert_int_equal(allow_backup(&r, &m, &e), 0);
+    assert_int_equal(allow_backup(&other, &m, &e), -ERR_REFUSED);
+}
+
+#define KEY_A "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define KEY_B "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+#define KEY_C "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"
+
+static void check_keys(const char *want)
+{
+    uint8_t *text = NULL;
+    size_t len;
+    assert_int_equal(sys_read_file(AT_FDCWD, at(".ssh/authorized_keys"), 65536, &text, &len, NULL),
+                     0);
+    assert_string_equal((char *)text, want);
+    free(text);
+}
+
+static void test_key_lines(void **state)
+{
+    (void)state;
+    static const char others[] = "# a comment\n" KEY_C " somebody twofold:other\nfrom=\"x\" " KEY_C
+                                 " twofold:orch-2\n";
+    const char *keep[] = { KEY_A };
+    struct keylines k = { .home = dir, .name = "orch", .options = "restrict", .key = KEY_A };
+    struct err e = ERR_INIT;
+    size_t removed = 9;
+    assert_true(public_key_ok(KEY_A));
+    assert_false(public_key_ok("restrict " KEY_A));
+    assert_false(public_key_ok(KEY_A "\nssh-ed25519 AAAA"));
+    assert_int_equal(sys_mkdir_p(at(".ssh"), 0700, &e), 0);
+    assert_int_equal(
+        sys_write_file(AT_FDCWD, at(".ssh/authorized_keys"), others, strlen(others), 0600, &e), 0);
+    assert_int_equal(keylines_change(&k, &removed, &e), 0);
+    assert_int_equal(removed, 0);
+    k.key = KEY_B;
+    k.keep = keep;
+    k.n_keep = 1;
+    assert_int_equal(keylines_change(&k, &removed, &e), 0);
+    assert_int_equal(keylines_has(dir, "orch", KEY_A, &e), 1);
+    assert_int_equal(keylines_has(dir, "orch", KEY_B, &e), 1);
+    assert_int_equal(keylines_has(dir, "orch", KEY_C, &e), 0);
+    keep[0] = KEY_B;
+    k.options = NULL;
+    assert_int_equal(keylines_change(&k, &removed, &e), 0);
+    assert_int_equal(removed, 1);
+    assert_int_equal(keylines_has(dir, "orch", KEY_A, &e), 0);
+    k.n_keep = 0;
+    assert_int_equal(keylines_change(&k, &removed, &e), 0);
+    check_keys(others); /* what is not ours stays as it was */
+    assert_int_equal(unlink(at(".ssh/authorized_keys")), 0);
+    assert_int_equal(symlink("/etc/passwd", at(".ssh/authorized_keys")), 0);
+    assert_int_equal(keylines_change(&k, &removed, &e), -ERR_REFUSED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_key_lines),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
