@@ -7,6 +7,7 @@
 #   BENCH_SSH_REPORT=FILE  "-" prints it
 set -eu
 TWOFOLD_SRC=$(cd "$(dirname "$0")/../.." && pwd)
+case $0 in /*) ;; *) exec "$TWOFOLD_SRC/tests/bench/ssh.sh" ;; esac # it starts itself again, elsewhere
 TWOFOLD=${TWOFOLD:-$TWOFOLD_SRC/build/twofold}
 AGENT=${AGENT:-$TWOFOLD_SRC/build/twofold-agent}
 BENCH_DIR=${BENCH_DIR:-$TWOFOLD_SRC/build/bench}
