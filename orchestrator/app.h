@@ -45,6 +45,8 @@ int cmd_pause(struct app *app, int argc, char **argv);
 int cmd_resume(struct app *app, int argc, char **argv);
 int cmd_cancel(struct app *app, int argc, char **argv);
 int cmd_schedule(struct app *app, int argc, char **argv);
+int cmd_prune(struct app *app, int argc, char **argv);
+int cmd_hold(struct app *app, int argc, char **argv);
 int cmd_adopt(struct app *app, int argc, char **argv);
 int cmd_catalog(struct app *app, int argc, char **argv);
 int cmd_audit(struct app *app, int argc, char **argv);

@@ -186,7 +186,7 @@ static const struct {
       /* xgettext:no-c-format */
       N_("  --read-data=N%          first read so much of the data, to find what is damaged\n"
          "  --undo STAMP            put back what a repair has set aside under that stamp\n"
-         "What is replaced is never deleted: it is moved to aside/ of that copy.\n"),
+         "What is replaced is moved to aside/ of that copy; prune deletes it after 30 days.\n"),
       false, false },
     { "replicate",
       N_("A carried copy (presence: rotating) is caught up when its disk is there, and not missed else.\n"
@@ -214,6 +214,20 @@ static const struct {
          "  label PLACE TEXT        note what is written on the disk\n"
          "  --vault NAME            which vault, where there are several\n"),
       false, false },
+    { "prune",
+      N_("Needs no recovery key. What goes is out of the vault at once, and deleted from the copies by the\n"
+         "prune after this one; one that is away has its turn when it is back.\n"
+         "  --dry-run               say what would go, why the rest stays, and what it frees\n"
+         "  --policy P              only backups of this policy\n"
+         "  --forget-policy P       all backups of a policy whose file is gone, but those that are held\n"
+         "  --max-repack SIZE       move no more than so much (5GiB) out of packs that are given up\n"
+         "  --clock-is-right        though the clock was behind, or has jumped\n"),
+      false, false },
+    { "hold",
+      N_("  add SNAPSHOT --why TEXT no prune drops it, whatever the retention says\n"
+         "  remove SNAPSHOT         it may go again\n"
+         "  list                    those that are held, and why\n"),
+      true, false },
     { "adopt",
       N_("  --copy PLACE=URL        a copy of the vault; once for each that is to be used\n"
          "  --vault NAME            what it is called here (else as it was called before)\n"

@@ -316,13 +316,34 @@ struct index_build {
     struct index_writer *w;
     struct object_ref *packs;
     size_t n;
+    const struct id *gone; /* packs that no index names any more, ascending */
+    size_t n_gone;
+    struct id *taken; /* index objects that are written anew */
+    size_t n_taken;
 };
+
+static int by_id(const void *a, const void *b)
+{
+    return id_cmp(a, b);
+}
+
+static bool is_gone(const struct index_build *b, const struct id *pack)
+{
+    return b->n_gone && bsearch(pack, b->gone, b->n_gone, sizeof *b->gone, by_id);
+}
 
 static int want_pack(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
 {
     struct index_build *b = ctx;
     (void)pending;
-    return add_ref(&b->packs, &b->n, pack, e);
+    return is_gone(b, &pack->id) ? 0 : add_ref(&b->packs, &b->n, pack, e);
+}
+
+static int find_gone(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    (void)pending;
+    (void)e;
+    return is_gone(ctx, &pack->id); /* 1 ends the walk */
 }
 
 /* One index object of the packs [from, to). */
@@ -369,34 +390,44 @@ static bool is_lost(const struct vault *v, const struct id *index)
 }
 
 /* Small index objects are put together with the new one once there are many; large ones stay as they are. One that
- * no copy has any more is written anew. */
+ * no copy has any more, or that names a pack which is gone, is written anew. */
 static int merge_small(struct index_build *b, struct err *e)
 {
     struct head *s = b->v->state;
     size_t kept = 0;
     int rc = 0;
     bool many = s->n_index >= MAX_LOOSE_OBJECTS;
-    for (size_t i = 0; rc == 0 && i < s->n_index; i++) {
+    b->taken = calloc(s->n_index + 1, sizeof *b->taken);
+    if (!b->taken)
+        return no_memory(e);
+    for (size_t i = 0; rc >= 0 && i < s->n_index; i++) {
         bool take = is_lost(b->v, &s->index[i].id) ||
                     (many && s->index[i].len < MAX_OBJECT_BYTES / 64);
-        if (take)
+        if (!take && b->n_gone) {
+            rc = chunkdb_index_packs(b->v->db, &s->index[i].id, find_gone, b, NULL, e);
+            take = rc > 0;
+        }
+        if (rc >= 0 && take) {
+            b->taken[b->n_taken++] = s->index[i].id;
             rc = chunkdb_index_packs(b->v->db, &s->index[i].id, want_pack, b, NULL, e);
-        else
+        } else {
             s->index[kept++] = s->index[i];
+        }
     }
     s->n_index = kept;
-    return rc;
+    return rc < 0 ? rc : chunkdb_take_out(b->v->db, b->taken, b->n_taken, b->gone, b->n_gone, e);
 }
 
-int publish_index(struct vault *v, struct fanout *f, struct err *e)
+int publish_index_without(struct vault *v, struct fanout *f, const struct id *gone, size_t n,
+                          struct err *e)
 {
-    struct index_build b = { .v = v, .f = f };
+    struct index_build b = { .v = v, .f = f, .gone = gone, .n_gone = n };
     assert(v->lock_fd >= 0);
     v->dirty = true;
     int rc = join_keys(v, f, e);
     if (rc == 0)
         rc = chunkdb_each_own(v->db, want_pack, &b, e);
-    if (rc == 0 && (b.n > 0 || v->n_lost_index > 0)) {
+    if (rc == 0 && (b.n > 0 || n > 0 || v->n_lost_index > 0)) {
         b.w = index_writer_new();
         rc = b.w ? merge_small(&b, e) : no_memory(e);
         if (rc == 0)
@@ -404,7 +435,13 @@ int publish_index(struct vault *v, struct fanout *f, struct err *e)
     }
     index_writer_free(b.w);
     free(b.packs);
+    free(b.taken);
     return rc;
+}
+
+int publish_index(struct vault *v, struct fanout *f, struct err *e)
+{
+    return publish_index_without(v, f, NULL, 0, e);
 }
 
 /* --- reach lists ---------------------------------------------------------------------------------------------------- */

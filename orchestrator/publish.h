@@ -41,6 +41,9 @@ int publish_settle(struct vault *v, struct fanout *f, struct err *e);
 int publish_key(struct vault *v, struct fanout *f, const struct data_key *k, struct err *e);
 /* With the lock. An index object of all own pending packs, when there are any. */
 int publish_index(struct vault *v, struct fanout *f, struct err *e);
+/* The same, and no index names these packs any more (ids ascending): those that did are written anew. */
+int publish_index_without(struct vault *v, struct fanout *f, const struct id *gone, size_t n,
+                          struct err *e);
 /* With the lock. Takes no ownership. s->reach is filled. ids: ascending, distinct, all of them known to the index (-ERR_DAMAGED
  * otherwise: "the snapshot needs a chunk that the vault does not hold"). */
 int publish_snapshot(struct vault *v, struct fanout *f, const char *source, struct snapshot *s,

@@ -16,7 +16,8 @@ static const struct {
     { KEPT_HOLD, "hold" },     { KEPT_LAST_GOOD, "last-good" }, { KEPT_FLOOR, "floor" },
     { KEPT_WITHIN, "within" }, { KEPT_LAST, "last" },           { KEPT_HOURLY, "hourly" },
     { KEPT_DAILY, "daily" },   { KEPT_WEEKLY, "weekly" },       { KEPT_MONTHLY, "monthly" },
-    { KEPT_YEARLY, "yearly" }, { KEPT_NEWEST, "newest" },       { KEPT_ALL, "all" },
+    { KEPT_YEARLY, "yearly" }, { KEPT_NEWEST, "newest" },       { KEPT_FUTURE, "future" },
+    { KEPT_ALL, "all" },
 };
 
 const char *retention_rule_name(enum retention_rule rule)
@@ -145,9 +146,6 @@ static void keep_within(struct retained *s, size_t n, int64_t from_ns, uint64_t 
 static void keep_always(enum policy_class class, int64_t from_ns, struct retained *s, size_t n)
 {
     bool newest = true;
-    for (size_t i = 0; i < n; i++)
-        if (s[i].hold)
-            keep(&s[i], KEPT_HOLD, _("hold"));
     for (size_t i = n; i-- > 0;) {
         if (s[i].quarantine)
             continue;
@@ -173,6 +171,11 @@ bool retention_is_set(const struct retention *r, enum policy_class class)
     return any_rule(r) || class == CLASS_LOGS;
 }
 
+static bool in_future(int64_t received_ns, int64_t now_ns)
+{
+    return now_ns < INT64_MAX - RETENTION_FUTURE_NS && received_ns > now_ns + RETENTION_FUTURE_NS;
+}
+
 void retention_apply(const struct retention *r, enum policy_class class, int64_t now_ns,
                      struct retained *snaps, size_t n)
 {
@@ -181,7 +184,11 @@ void retention_apply(const struct retention *r, enum policy_class class, int64_t
         assert(i == 0 || snaps[i - 1].received_ns <= snaps[i].received_ns);
         snaps[i].rules = 0;
         snaps[i].why[0] = '\0';
+        if (snaps[i].hold)
+            keep(&snaps[i], KEPT_HOLD, _("hold"));
     }
+    for (; n > 0 && in_future(snaps[n - 1].received_ns, now_ns); n--)
+        keep(&snaps[n - 1], KEPT_FUTURE, _("received in the future"));
     if (n == 0)
         return;
     int64_t from_ns = snaps[n - 1].received_ns < now_ns ? snaps[n - 1].received_ns : now_ns;

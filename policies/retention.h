@@ -15,6 +15,7 @@
  *     stays, as long as the rule has not yet all the whole ones it asks for, and no more of them than the rule says.
  *     The newest of all, if it is partial, stays until there is a newer one.
  *   - Those in quarantine are counted by themselves, as if they were of a source of their own.
+ *   - Those received later than now (by more than a minute: a clock has jumped) stay, and count for nothing.
  * Above all rules: what is held stays; the newest good snapshot (whole, not in quarantine) stays; and of class `logs`
  * whatever is younger than 92 days (LOGS_FLOOR_S) does, counted like `within`. Logs without a retention of their own
  * have `within: 184d`. Without any rule everything stays.
@@ -28,6 +29,7 @@
 #include <stddef.h>
 
 #define RETENTION_WHY_BYTES 256
+#define RETENTION_FUTURE_NS 60000000000LL
 
 enum retention_rule { /* bits: one snapshot may stay for several reasons */
                       KEPT_HOLD = 1,
@@ -41,7 +43,8 @@ enum retention_rule { /* bits: one snapshot may stay for several reasons */
                       KEPT_MONTHLY = 256,
                       KEPT_YEARLY = 512,
                       KEPT_NEWEST = 1024, /* partial, and nothing newer is there */
-                      KEPT_ALL = 2048,    /* nothing says that anything goes */
+                      KEPT_FUTURE = 2048, /* received later than now */
+                      KEPT_ALL = 4096,    /* nothing says that anything goes */
 };
 
 struct retained {

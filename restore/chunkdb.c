@@ -590,6 +590,23 @@ int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct
     return cdb_finish(db, rc, e);
 }
 
+int chunkdb_take_out(struct chunkdb *db, const struct id *indexes, size_t n_indexes,
+                     const struct id *packs, size_t n_packs, struct err *e)
+{
+    int rc = n_indexes + n_packs ? cdb_begin(db, e) : 0;
+    if (rc < 0 || n_indexes + n_packs == 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < n_indexes; i++)
+        rc = cdb_exec(db, "DELETE FROM objects WHERE id = ?1", &indexes[i], -1, e);
+    for (size_t i = 0; rc == 0 && i < n_packs; i++) {
+        rc = cdb_exec(db, "DELETE FROM chunks WHERE pack = (SELECT ord FROM packs WHERE id = ?1)",
+                      &packs[i], -1, e);
+        if (rc == 0)
+            rc = cdb_exec(db, "DELETE FROM packs WHERE id = ?1", &packs[i], -1, e);
+    }
+    return cdb_finish(db, rc, e);
+}
+
 int chunkdb_commit_index(struct chunkdb *db, struct err *e)
 {
     int rc = cdb_begin(db, e);

@@ -120,6 +120,10 @@ int chunkdb_index_packs(struct chunkdb *db, const struct id *index, chunkdb_pack
 /* The caller has written this index object with these packs. Until chunkdb_commit_index they are only on probation. */
 int chunkdb_adopt_index(struct chunkdb *db, const struct id *index, const struct object_ref *packs,
                         size_t n, struct err *e);
+/* Before that: these index objects are about to be replaced, and these packs go. Should no head ever name what comes in their
+ * place, the next chunkdb_sync loads them again. */
+int chunkdb_take_out(struct chunkdb *db, const struct id *indexes, size_t n_indexes,
+                     const struct id *packs, size_t n_packs, struct err *e);
 /* A head names what was adopted. */
 int chunkdb_commit_index(struct chunkdb *db, struct err *e);
 /* Index objects that no copy has whole any more, until a new one is committed in their place. */

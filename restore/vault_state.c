@@ -232,8 +232,10 @@ static int merge_list(struct source_list *to, const struct source_list *from)
 {
     for (size_t i = 0; i < from->n; i++) {
         bool there = false;
-        for (size_t k = 0; k < to->n && !there; k++)
+        for (size_t k = 0; k < to->n && !there; k++) {
             there = id_eq(&to->snaps[k].ref.id, &from->snaps[i].ref.id);
+            to->snaps[k].flags |= there ? from->snaps[i].flags & SNAPSHOT_HELD : 0; /* by either */
+        }
         if (there)
             continue;
         struct snap_ref *grown = realloc(to->snaps, (to->n + 1) * sizeof *grown);

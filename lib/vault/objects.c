@@ -226,7 +226,7 @@ static void snap_ref_read(struct rbuf *r, struct snap_ref *s)
     s->flags = rb_u8(r);
     ref_read(r, &s->reach);
     if ((s->state != SNAPSHOT_WHOLE && s->state != SNAPSHOT_PARTIAL) ||
-        (s->flags & ~SNAPSHOT_QUARANTINE))
+        (s->flags & ~(SNAPSHOT_QUARANTINE | SNAPSHOT_HELD)))
         rb_fail(r);
 }
 

@@ -60,7 +60,8 @@ void head_free(struct head *h);
 
 /* --- lists ----------------------------------------------------------------------------------------------- */
 enum snapshot_state { SNAPSHOT_WHOLE = 1, SNAPSHOT_PARTIAL = 2 };
-enum snapshot_flags { SNAPSHOT_QUARANTINE = 1 };
+/* SNAPSHOT_HELD stands in lists only: a snapshot that no retention may drop. */
+enum snapshot_flags { SNAPSHOT_QUARANTINE = 1, SNAPSHOT_HELD = 2 };
 
 struct snap_ref {
     struct object_ref ref;

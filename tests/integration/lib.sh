@@ -108,6 +108,15 @@ new_vault() {
 
 policy_add() { expect 0 "$t" policy add "$@"; }
 
+# policy_says NAME LINE…: these lines at the end of the policy, instead of its retention and class.
+policy_says() {
+    python3 -c '
+import re, sys
+text = open(sys.argv[1]).read()
+text = re.sub(r"(?m)^(retention|class):.*\n(?:[ \t]+.*\n)*", "", text)
+open(sys.argv[1], "w").write(text + "".join(line + "\n" for line in sys.argv[2:]))' "$vault/c/policies/$1.yaml" "${@:2}"
+}
+
 # small_tree DIR SEED [FILES]: reproducible files, folders, links; chunks of many kinds.
 small_tree() {
     python3 "$here/make_tree.py" "$1" "$2" "${3:-120}"

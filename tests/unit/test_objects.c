@@ -379,7 +379,9 @@ static void lists_out_of_order_are_refused(void **state)
     assert_refused(OBJECT_LIST, &w);
     list_of_two(&w, 6, 1001, 3, 0);
     assert_refused(OBJECT_LIST, &w);
-    list_of_two(&w, 6, 1001, SNAPSHOT_WHOLE, 2);
+    list_of_two(&w, 6, 1001, SNAPSHOT_WHOLE, SNAPSHOT_HELD | SNAPSHOT_QUARANTINE);
+    assert_accepted(OBJECT_LIST, &w);
+    list_of_two(&w, 6, 1001, SNAPSHOT_WHOLE, 4);
     assert_refused(OBJECT_LIST, &w);
 }
 

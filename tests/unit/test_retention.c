@@ -207,6 +207,14 @@ static void where_backups_stop_retention_stops(void **state)
     assert_int_equal(kept(), 9);
     retention_apply(&r, CLASS_LOGS, at(1980, 1, 5, 2, 0), snaps, n_snaps);
     assert_int_equal(kept(), 10);
+    assert_int_equal(snaps[0].rules, KEPT_FUTURE);
+    /* What comes from the future stays and pushes nothing out. */
+    retention_apply(&(struct retention){ .daily = 2 }, CLASS_DATA, at(2026, 1, 7, 3, 0), snaps,
+                    n_snaps);
+    assert_int_equal(kept(), 5);
+    assert_string_equal(snaps[7].why, "received in the future");
+    assert_string_equal(snaps[6].why, "last good one, daily 2026-01-07");
+    assert_int_equal(snaps[4].rules, 0);
     r.within_s = UINT64_MAX;
     retention_apply(&r, CLASS_DATA, INT64_MAX, snaps, n_snaps);
     assert_int_equal(kept(), 10);
