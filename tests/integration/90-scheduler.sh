@@ -33,8 +33,9 @@ until_true() { # CONDITION [SECONDS]
         sleep 0.05
     done
 }
-begin_daemon() { # its log begins anew
-    "$daemon_program" --lease 4 --grace 10 2>"$log" &
+begin_daemon() { # [LEASE]; its log begins anew
+    : >"$log"
+    "$daemon_program" --lease "${1:-4}" --grace 10 2>"$log" &
     daemon=$!
     until_true 'grep -q "twofoldd: ready" "$log"'
 }
@@ -134,6 +135,8 @@ at_once "$id"
 until_true "in_state $id $done"
 
 # --- twofoldd is killed: its jobs die with it, and come back once ------------------------------------------------------------------------
+end_daemon
+begin_daemon 60 # nobody waits for so long a lease here: the new one knows that the old one is dead
 before_snapshots=$(snapshots p4)
 touch "$gate"
 before=$(started)
