@@ -3,7 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
-#include "orchestrator/copy_trust.h"
+#include "orchestrator/copy_access.h"
 #include "orchestrator/init.h"
 #include "orchestrator/look.h"
 #include "orchestrator/text.h"

@@ -100,3 +100,36 @@ int copy_identity(struct app *app, const char *vault, const char *place, char **
     *ret_public = public;
     return 0;
 }
+
+/* --- a new copy -------------------------------------------------------------------------------------------------------- */
+int copy_prepare(struct app *app, const char *vault, struct copy_conf *c, struct err *e)
+{
+    struct sftp_address a;
+    char *line = NULL;
+    bool is_new;
+    int rc = sftp_address_parse(c->url, &a, e);
+    if (rc <= 0)
+        return rc;
+    sftp_address_done(&a);
+    rc = c->host_key ? 0 : copy_host_key(app, c->url, NULL, &c->host_key, e);
+    if (rc == 0 && !c->identity)
+        rc = copy_identity(app, vault, c->place, &c->identity, &line, &is_new, e);
+    free(line);
+    return rc < 0 ? err_wrap(e, _("copy \"%s\""), c->place) : 0;
+}
+
+int copy_not_let_in(const struct copy_conf *c, struct err *e)
+{
+    char *line = NULL;
+    struct sftp_address a;
+    if (e->code != ERR_REFUSED || !c->identity || sftp_address_parse(c->url, &a, NULL) <= 0)
+        return -(int)e->code;
+    if (ssh_key_public(c->identity, &line, NULL) == 0)
+        err_next(e,
+                 _("put this line into .ssh/authorized_keys of the user on %s, then run the same "
+                   "command again:\n  restrict %s"),
+                 a.host, line);
+    sftp_address_done(&a);
+    free(line);
+    return -(int)e->code;
+}

@@ -2,7 +2,7 @@
  * configuration; whatever fails half-way is taken back, so that nothing is left. */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
-#include "orchestrator/copy_trust.h"
+#include "orchestrator/copy_access.h"
 #include "orchestrator/init.h"
 
 #include <errno.h>

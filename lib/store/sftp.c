@@ -442,27 +442,17 @@ static int split_address(const char *url, char **user, char **host, unsigned *po
     return *user && *host && *path ? 0 : store_out_of_memory(e);
 }
 
-int store_address_parse(const char *url, char **ret_user, char **ret_host, unsigned *ret_port,
-                        char **ret_path, struct err *e)
+static int parse_address(struct remote *r, const char *url, struct err *e)
 {
-    char *user = NULL, *host = NULL, *path = NULL;
-    unsigned port = 0;
-    int rc = split_address(url, &user, &host, &port, &path, e);
-    for (size_t n = path ? strlen(path) : 0; n > 0 && path[n - 1] == '/'; n--)
-        path[n - 1] = '\0';
-    if (rc == 0 && (!host[0] || !user[0] || !path[0] || strlen(path) > MAX_FULL_PATH / 2 ||
-                    strstr(path, "/../") || strchr(user, ':')))
-        rc = bad_address(url, e);
-    if (ret_port)
-        *ret_port = port;
-    char **out[] = { ret_user, ret_host, ret_path }, *parts[] = { user, host, path };
-    for (size_t i = 0; i < 3; i++) {
-        if (out[i])
-            *out[i] = parts[i];
-        else
-            free(parts[i]);
-    }
-    return rc;
+    int rc = split_address(url, &r->user, &r->host, &r->port, &r->root, e);
+    if (rc < 0)
+        return rc;
+    for (size_t n = strlen(r->root); n > 0 && r->root[n - 1] == '/'; n--)
+        r->root[n - 1] = '\0';
+    if (!r->host[0] || !r->user[0] || !r->root[0] || strlen(r->root) > MAX_FULL_PATH / 2 ||
+        strstr(r->root, "/../") || strchr(r->user, ':'))
+        return bad_address(url, e);
+    return 0;
 }
 
 static char *in_home(const char *name)
@@ -650,7 +640,7 @@ int sftp_store_open(const char *url, const struct store_options *o, unsigned fla
     conn_init(&r->writer);
     conn_init(&r->reader);
     r->read_only = flags & STORE_READ_ONLY;
-    int rc = store_address_parse(url, &r->user, &r->host, &r->port, &r->root, e);
+    int rc = parse_address(r, url, e);
     r->where = strdup(url);
     if (rc == 0 && !r->where)
         rc = store_out_of_memory(e);

@@ -54,10 +54,6 @@ struct store_options {
     uint64_t limit_bytes_s;
     const char *limit_file;
 };
-/* The parts of sftp://[user@]host[:port]/path (an IPv6 address in brackets); owned, also on failure; any may be NULL. No user: the
- * one who asks. *ret_port 0: none is named. */
-int store_address_parse(const char *url, char **ret_user, char **ret_host, unsigned *ret_port,
-                        char **ret_path, struct err *e);
 int store_open_with(const char *url, const struct store_options *o, unsigned flags,
                     struct store **ret, struct err *e);
 void store_close(struct store *s); /* NULL-safe; removes nothing */

@@ -58,8 +58,7 @@ init=("$t" init --vault v --copy here="$work/here" --copy far="$url" --passphras
 
 say "--- a host that nobody vouched for, then a key that is not let in"
 expect 5 "${init[@]}"
-said "nobody has vouched for its host key SHA256:"
-said "host-key"
+said "nobody has said that the host key SHA256:"
 expect 5 "${init[@]}" --host-key "$host_key"
 said "does not let \"$user\" in"
 said "authorized_keys"
@@ -107,7 +106,7 @@ start_sshd
 expect 0 "$t" replicate
 diff -rq -x tmp "$work/here" "$work/there/copy" || fail "the copies differ after replicate"
 
-say "--- another host key is refused, and both are named"
+say "--- another host key is refused, and both are named, until it is trusted"
 stop_sshd
 rm -f "$work/sshd/host" "$work/sshd/host.pub"
 ssh-keygen -q -t ed25519 -N '' -f "$work/sshd/host"
@@ -115,6 +114,8 @@ start_sshd
 echo yet again >"$work/src/new"
 expect 3 "$t" backup p
 said "its host key is SHA256:.* but SHA256:.* is pinned"
+expect 0 "$t" copy trust far --host-key "$(cut -d' ' -f1,2 "$work/sshd/host.pub")"
+expect 0 "$t" replicate
 stop_sshd
 
 if [ -n "${SCENARIO_NAMESPACE:-}" ] && mkdir -p "$work/small" &&
