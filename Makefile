@@ -222,7 +222,7 @@ po:
 # --- installation ----------------------------------------------------------------------------------
 .PHONY: install uninstall clean
 INSTALLED = $(DESTDIR)$(PREFIX)
-DOCS     := $(wildcard README.md README.zh_CN.md LICENSE docs/*.md)
+DOCS     := $(wildcard README.md README.zh-CN.md LICENSE docs/*.md)
 install: all
 	install -d $(INSTALLED)/bin $(INSTALLED)/share/doc/twofold
 	install -m 755 $(PROGRAMS) $(INSTALLED)/bin/
