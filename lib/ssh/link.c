@@ -150,9 +150,10 @@ static int check_host(struct link *l, const struct ssh_orders *o, char **ret_key
     ssh_fingerprint(o->host_key, was);
     ssh_fingerprint(*ret_key, is);
     err_set(e, ERR_REFUSED, _("its host key is %s, but %s is pinned"), is, was);
-    return err_next(e, _("was it installed anew? Compare with its console (ssh-keygen -lf "
-                         "/etc/ssh/ssh_host_ed25519_key.pub); if the new key is right, trust it: "
-                         "twofold copy trust PLACE, twofold agent trust NAME"));
+    return err_next(e,
+                    _("was it installed anew? Compare with its console (ssh-keygen -lf "
+                      "/etc/ssh/ssh_host_ed25519_key.pub); if the new key is right: twofold copy "
+                      "trust PLACE, or for an agent: twofold agent enrol NAME"));
 }
 
 /* --- login --------------------------------------------------------------------------------------------------------- */
