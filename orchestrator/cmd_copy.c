@@ -21,8 +21,6 @@ enum {
     OPT_NOT_DELETABLE,
     OPT_LIMIT,
     OPT_FINGERPRINT,
-    OPT_COPY_IDENTITY,
-    OPT_COPY_HOST_KEY,
     OPT_FORCE
 };
 
@@ -80,7 +78,7 @@ static void list_copy(struct app *app, const struct states *s, size_t i)
     free(carried);
 }
 
-static int copy_list(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
+static int verb_list(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
 {
     struct states s = { .conf = conf };
     (void)a;
@@ -186,20 +184,16 @@ static int set(char **to, const char *text, struct err *e)
     return *to ? 0 : err_set(e, ERR_NOMEM, _("no memory"));
 }
 
-/* How the other host is known and entered. */
+/* How the other host is known and entered: what was said, and else what copy_prepare finds out or makes. */
 static int fill_access(struct app *app, const struct args *a, const char *vault,
-                       struct copy_conf *c, char **ret_public, struct err *e)
+                       struct copy_conf *c, struct err *e)
 {
-    bool is_new = false;
-    if (strncmp(c->url, "sftp://", 7) != 0)
-        return 0;
-    int rc = a->host_key ? set(&c->host_key, a->host_key, e)
-                         : copy_host_key(app, c->url, a->fingerprint, &c->host_key, e);
+    int rc = a->host_key ? set(&c->host_key, a->host_key, e) : 0;
+    if (rc == 0 && a->fingerprint && !a->host_key)
+        rc = copy_host_key(app, c->url, a->fingerprint, &c->host_key, e);
     if (rc == 0 && a->identity)
         rc = absolute_url(a->identity, &c->identity, e);
-    else if (rc == 0)
-        rc = copy_identity(app, vault, c->place, &c->identity, ret_public, &is_new, e);
-    return rc;
+    return rc == 0 ? copy_prepare(app, vault, c, e) : rc;
 }
 
 static int check_with(const struct vault_conf *conf, const struct copy_conf *c, struct err *e)
@@ -257,35 +251,25 @@ static int check_mounted(const struct args *a, const struct copy_conf *c, struct
     return err_next(e, _("mount the disk that is to be carried there; or say --force"));
 }
 
-static int copy_add(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
+static int verb_add(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
 {
-    struct copy_conf c;
-    char *public = NULL;
+    struct copy_conf c = { .place = NULL };
     bool was_there = false;
     int rc = copy_argument(a->word, &c, e);
-    if (rc < 0)
-        return rc;
     c.rotating = a->copy.rotating || a->every;
     c.every_s = a->every ? a->copy.every_s : DEFAULT_EVERY_S;
     c.deletable = a->copy.deletable;
     c.limit_bytes_s = a->copy.limit_bytes_s;
-    rc = check_with(conf, &c, e);
+    if (rc == 0)
+        rc = check_with(conf, &c, e);
     if (rc == 0)
         rc = check_mounted(a, &c, e);
     if (rc == 0)
-        rc = fill_access(app, a, conf->name, &c, &public, e);
-    if (rc == 0)
-        rc = add_to(app, conf, &c, &was_there, e);
+        rc = fill_access(app, a, conf->name, &c, e);
+    if (rc == 0 && (rc = add_to(app, conf, &c, &was_there, e)) < 0)
+        rc = copy_not_let_in(&c, e);
     if (rc == 0)
         say_added(app, conf, &c, was_there);
-    else if (public && e && e->code != ERR_EXISTS && e->code != ERR_CONFIG) {
-        ui_line(
-            &app->ui,
-            _("The key to log in with; this line belongs into .ssh/authorized_keys of the user there:"));
-        ui_line(&app->ui, "restrict %s", public);
-        err_next(e, _("put the line above there, then run the same again"));
-    }
-    free(public);
     copy_conf_done(&c);
     return rc;
 }
@@ -334,7 +318,7 @@ static const struct copy_conf *copy_of(const struct vault_conf *conf, const char
     return NULL;
 }
 
-static int copy_remove(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
+static int verb_remove(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
 {
     const struct copy_conf *c = copy_of(conf, a->word, e);
     if (!c)
@@ -354,7 +338,7 @@ static int copy_remove(struct app *app, struct args *a, struct vault_conf *conf,
 }
 
 /* --- trust ------------------------------------------------------------------------------------------------------------------ */
-static int copy_trust(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
+static int verb_trust(struct app *app, struct args *a, struct vault_conf *conf, struct err *e)
 {
     const struct copy_conf *c = copy_of(conf, a->word, e);
     char *key = NULL;
@@ -400,10 +384,10 @@ static int take_option(struct args *a, int c, struct err *e)
     case OPT_FINGERPRINT:
         a->fingerprint = optarg;
         return 0;
-    case OPT_COPY_IDENTITY:
+    case OPT_IDENTITY:
         a->identity = optarg;
         return 0;
-    case OPT_COPY_HOST_KEY:
+    case OPT_HOST_KEY:
         a->host_key = optarg;
         return 0;
     case OPT_FORCE:
@@ -419,10 +403,10 @@ static const struct verb {
     int (*run)(struct app *app, struct args *a, struct vault_conf *conf, struct err *e);
     bool word;
 } verbs[] = {
-    { "list", copy_list, false },
-    { "add", copy_add, true },
-    { "remove", copy_remove, true },
-    { "trust", copy_trust, true },
+    { "list", verb_list, false },
+    { "add", verb_add, true },
+    { "remove", verb_remove, true },
+    { "trust", verb_trust, true },
 };
 
 static int take_args(struct app *app, const struct verb *v, struct args *a, int argc, char **argv,
@@ -434,9 +418,9 @@ static int take_args(struct app *app, const struct verb *v, struct args *a, int 
         { "every", required_argument, NULL, OPT_EVERY },
         { "not-deletable", no_argument, NULL, OPT_NOT_DELETABLE },
         { "limit", required_argument, NULL, OPT_LIMIT },
+        { "identity", required_argument, NULL, OPT_IDENTITY },
+        { "host-key", required_argument, NULL, OPT_HOST_KEY },
         { "fingerprint", required_argument, NULL, OPT_FINGERPRINT },
-        { "identity", required_argument, NULL, OPT_COPY_IDENTITY },
-        { "host-key", required_argument, NULL, OPT_COPY_HOST_KEY },
         { "force", no_argument, NULL, OPT_FORCE },
         OPTIONS_END,
     };

@@ -17,7 +17,16 @@
 
 #define DEFAULT_COMPRESSION 3
 
-enum { OPT_KEEP = OPT_OWN, OPT_NO_KEEP, OPT_OFF_COPY, OPT_KIT };
+enum {
+    OPT_KEEP = OPT_OWN,
+    OPT_NO_KEEP,
+    OPT_OFF_COPY,
+    OPT_KIT,
+    OPT_ROTATING,
+    OPT_EVERY,
+    OPT_NOT_DELETABLE,
+    OPT_LIMIT
+};
 
 /* --- options ----------------------------------------------------------------------------------- */
 int copy_argument(const char *text, struct copy_conf *ret, struct err *e)
@@ -46,16 +55,35 @@ static int take_copy(struct init *in, const char *text, struct err *e)
 static int take_copy_option(struct init *in, int c, struct err *e)
 {
     if (in->conf.n_copies == 0)
-        return err_set(e, ERR_USAGE, _("--identity and --host-key belong behind their --copy"));
+        return err_set(e, ERR_USAGE, _("what says more of a copy belongs behind its --copy"));
     struct copy_conf *last = &in->conf.copies[in->conf.n_copies - 1];
-    if (c == OPT_IDENTITY) {
+    switch (c) {
+    case OPT_IDENTITY:
         free(last->identity);
         last->identity = NULL;
         return absolute_url(optarg, &last->identity, e);
+    case OPT_HOST_KEY:
+        free(last->host_key);
+        last->host_key = strdup(optarg);
+        return last->host_key ? 0 : err_set(e, ERR_NOMEM, _("out of memory"));
+    case OPT_EVERY:
+        last->rotating = true;
+        if (duration_parse(optarg, &last->every_s))
+            return 0;
+        err_set(e, ERR_USAGE, _("\"%s\" is not a length of time"), optarg);
+        return err_next(e, _("write for instance: %s 7d (s, m, h or d)"), "--every");
+    case OPT_LIMIT:
+        if (size_parse(optarg, &last->limit_bytes_s))
+            return 0;
+        err_set(e, ERR_USAGE, _("\"%s\" is not a number of bytes"), optarg);
+        return err_next(e, _("write for instance: --limit 20MiB (KiB, MiB, GiB), per second"));
+    case OPT_NOT_DELETABLE:
+        last->deletable = false;
+        return 0;
+    default:
+        last->rotating = true;
+        return 0;
     }
-    free(last->host_key);
-    last->host_key = strdup(optarg);
-    return last->host_key ? 0 : err_set(e, ERR_NOMEM, _("out of memory"));
 }
 
 static int take_option(struct init *in, int c, struct err *e)
@@ -69,6 +97,10 @@ static int take_option(struct init *in, int c, struct err *e)
         return take_copy(in, optarg, e);
     case OPT_IDENTITY:
     case OPT_HOST_KEY:
+    case OPT_ROTATING:
+    case OPT_EVERY:
+    case OPT_NOT_DELETABLE:
+    case OPT_LIMIT:
         return take_copy_option(in, c, e);
     case OPT_PASSPHRASE_FILE:
         in->passphrase_file = optarg;
@@ -101,6 +133,10 @@ static int take_arguments(struct init *in, int argc, char **argv)
         { "no-keep-recovery-key", no_argument, NULL, OPT_NO_KEEP },
         { "recovery-off-copy", no_argument, NULL, OPT_OFF_COPY },
         { "kit", required_argument, NULL, OPT_KIT },
+        { "rotating", no_argument, NULL, OPT_ROTATING },
+        { "every", required_argument, NULL, OPT_EVERY },
+        { "not-deletable", no_argument, NULL, OPT_NOT_DELETABLE },
+        { "limit", required_argument, NULL, OPT_LIMIT },
         OPTIONS_END,
     };
     struct err e = ERR_INIT;

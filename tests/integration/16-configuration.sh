@@ -1,6 +1,7 @@
 #!/bin/bash
 # Policies by command and by hand: what `policy add` writes reads back as it was asked for and passes lint; lint names file,
 # line and duty, in text and in JSON.
+# shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 
 new_vault "$work/v"

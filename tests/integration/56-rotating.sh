@@ -24,15 +24,9 @@ eject() {
 
 # --- made with its disk in place -------------------------------------------------------------------------------------------------
 insert "$work/disk1" "$work/v/safe"
-new_vault "$work/v" --copy "safe=$work/v/safe"
-conf=$TWOFOLD_CONFIG/vaults/main.yaml
-python3 - "$conf" "$work/v/safe" <<'END'
-import sys
-name, url = sys.argv[1:]
-text = open(name).read()
-text = text.replace(f"    url: {url}\n", f"    url: {url}\n    presence: rotating\n    every: 7d\n    deletable: false\n")
-open(name, "w").write(text)
-END
+new_vault "$work/v" --copy "safe=$work/v/safe" --every 7d --not-deletable
+grep -A4 'place: safe' "$TWOFOLD_CONFIG/vaults/main.yaml" | tr -s '\n ' ' ' |
+    grep -q 'presence: rotating every: 7d deletable: false' || fail "init did not write down that it is carried"
 policy_add tree --files "$src"
 expect 0 "$t" backup tree && said 'copy "safe": complete'
 row 0 current

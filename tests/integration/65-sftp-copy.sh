@@ -85,6 +85,24 @@ expect 0 env TWOFOLD_CONFIG="$work/none" TWOFOLD_STATE="$work/none2" "$t" restor
     --passphrase-file "$work/pw" --to "$work/back"
 diff -r "$work/src" "$work/back$work/src" >/dev/null || fail "the restore from far away differs"
 
+say "--- another copy there, added to the vault that exists, and the key of its host pinned anew"
+add=("$t" copy add more="${url%/copy}/more" --limit 200MiB)
+expect 5 "${add[@]}" --host-key "$host_key" && said "authorized_keys"
+key=$(grep -oE 'restrict ssh-ed25519 [A-Za-z0-9+/=]+' "$work/.err" | head -1)
+echo "$key" >>"$work/sshd/authorized"
+expect 0 "${add[@]}" --host-key "$host_key"
+expect 0 "$t" replicate --copy more && said 'copy "more": complete \([1-9]'
+expect 0 "$t" scrub more --read-data=100%
+for part in keys packs index snapshots lists; do
+    diff -r "$work/here/$part" "$work/there/more/$part" >/dev/null || fail "the added copy differs in $part"
+done
+sed -i "/place: more/,/limit/ { /host-key/d }" "$work/conf/vaults/v.yaml"
+expect 0 "$t" policy lint && said 'host of the copy "more" is not known by its key: twofold copy trust more'
+expect 5 "$t" copy trust more --fingerprint SHA256:0000 && said 'shows the host key SHA256:.*, not SHA256:0000'
+expect 0 "$t" copy trust more --fingerprint "$(ssh-keygen -lf "$work/sshd/host.pub" | cut -d' ' -f2)"
+expect 0 "$t" policy lint && not_said 'is not known by its key'
+expect 0 "$t" copy remove more && said 'Its data are still there: sftp'
+
 say "--- the link is cut again and again while a backup runs"
 head -c 60000000 /dev/urandom >"$work/src/more"
 "$t" backup p >"$work/.out" 2>"$work/.err" </dev/null &
