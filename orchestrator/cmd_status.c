@@ -117,7 +117,9 @@ int cmd_status(struct app *app, int argc, char **argv)
     g.only = argv + optind;
     g.n_only = argc - optind;
     int rc = gather_facts(app, &g, &f, &missing, &e);
-    int status = rc < 0 ? ui_error(&app->ui, &e) : show(app, &g, &f, all);
+    int status = rc < 0                           ? ui_error(&app->ui, &e)
+                 : missing && missing == g.n_only ? 1
+                                                  : show(app, &g, &f, all);
     facts_done(&f);
     return missing ? 1 : status;
 }
