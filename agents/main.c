@@ -8,14 +8,20 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <linux/ioprio.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#define BACKUP_NICE 10
+#define LOWEST_IO 7 /* of the best-effort class */
 #define STATE_DIR_OF_ROOT "/var/lib/twofold/agent"
 #define STATE_DIR_OF_USER ".local/state/twofold/agent"
 
@@ -77,6 +83,19 @@ struct options {
     struct serve_opts serve_opts;
 };
 
+/* A host is there for its own work: a backup comes behind it, on the processors and on the disks, but is never starved. Who started us
+ * with other priorities has decided already. Before any thread is made: they inherit it. */
+static void make_way(void)
+{
+    errno = 0;
+    if (getpriority(PRIO_PROCESS, 0) == 0 && errno == 0)
+        (void)setpriority(PRIO_PROCESS, 0, BACKUP_NICE);
+    long io = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
+    if (io >= 0 && IOPRIO_PRIO_CLASS(io) == IOPRIO_CLASS_NONE)
+        (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+                      IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, LOWEST_IO));
+}
+
 static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
                   const struct rules *rules, struct err *e)
 {
@@ -86,6 +105,7 @@ static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
         return rc;
     if (rules)
         rc = allow_backup(rules, &m, e);
+    make_way();
     if (rc == 0)
         rc = agent_backup(w, &m, env, e);
     msg_backup_done(&m);
@@ -150,6 +170,7 @@ static int serve(const char *dir, const struct options *o)
         return err_info(ERR_NOMEM)->exit_status;
     }
     wire_set_peer(w, _("orchestrator"));
+    wire_let_pause(w);
     int rc = load_rules(o, &file, &rules, &e);
     if (rc == 0)
         rc = run_job(w, &env, rules, &e);

@@ -9,8 +9,10 @@
 #include "orchestrator/have.h"
 #include "orchestrator/idlist.h"
 #include "orchestrator/packer.h"
+#include "orchestrator/pause.h"
 #include "orchestrator/session.h"
 #include "orchestrator/stall.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_NOTES 100000           /* that are shown */
@@ -313,6 +315,10 @@ static int converse(struct backup *b, struct err *e)
     while (rc == 0 && !b->done) {
         enum frame_type type = FRAME_PING;
         struct rbuf r;
+        if ((rc = pause_here(b->app, e)) > 0)
+            stall_begin(&b->stall, session_wire(b->session)); /* it was told to wait */
+        if (rc < 0)
+            break;
         rc = wire_recv(session_wire(b->session), &type, &r, 0, e);
         if (rc == 0)
             rc = handle(b, type, &r, e);
@@ -423,14 +429,24 @@ static void keep_what_came(struct backup *b)
         fanout_flush(b->fanout, NULL);
 }
 
+static int limit_policy(struct backup *b, struct err *e)
+{
+    char name[MAX_NAME + 16];
+    snprintf(name, sizeof name, "policy-%s", b->job->policy->name);
+    return session_limit(b->app, b->session, name, b->job->policy->limit_bytes_s, e);
+}
+
 int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struct err *e)
 {
     struct backup b = { .app = app, .v = v, .job = j };
     source_name(j->policy->name, b.source);
+    pause_catch();
     j->started_ms = b.progress.started_ms = sys_monotonic_ms();
     int rc = prepare(&b, e);
     if (rc == 0)
         rc = session_start(app, j->policy->agent, &b.session, e);
+    if (rc == 0)
+        rc = limit_policy(&b, e);
     if (rc == 0)
         rc = send_job(&b, e);
     if (rc == 0)

@@ -1,9 +1,11 @@
 /* session.c - starts and ends agents; see session.h. */
 #include "orchestrator/session.h"
 #include "lib/base/i18n.h"
+#include "lib/base/rate.h"
 #include "lib/base/sys.h"
 #include "orchestrator/agent_enrol.h"
 #include "orchestrator/agent_link.h"
+#include "orchestrator/pause.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,8 @@ struct session {
     struct agent_conf *conf; /* NULL: local */
     struct agent_link *link;
     struct wire *wire;
+    struct rate *limits[MAX_WIRE_LIMITS];
+    size_t n_limits;
     char host[256];
     pthread_t beat;
     pthread_mutex_t lock;
@@ -52,7 +56,7 @@ static void *beat_main(void *arg)
             continue;
         next = now + WIRE_BEAT_MS;
         pthread_mutex_unlock(&s->lock);
-        wire_send(s->wire, FRAME_PING, NULL, NULL, 0, NULL);
+        wire_send(s->wire, pause_wanted() ? FRAME_PAUSE : FRAME_PING, NULL, NULL, 0, NULL);
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
@@ -87,6 +91,39 @@ static void stop_beat(struct session *s)
     s->beating = false;
 }
 
+/* --- bounds on speed ---------------------------------------------------------------------------------------- */
+int session_limit(struct app *app, struct session *s, const char *name, uint64_t bytes_s,
+                  struct err *e)
+{
+    char *folder = NULL, *file = NULL;
+    int rc = 0;
+    if (bytes_s == 0 || s->n_limits == MAX_WIRE_LIMITS)
+        return 0;
+    if (asprintf(&folder, "%s/limits", app->paths.state_dir) < 0 ||
+        asprintf(&file, "%s/%s", folder, name) < 0)
+        rc = err_set(e, ERR_NOMEM, _("no memory"));
+    /* Without a state folder (a rescue) the bound is for this process alone. */
+    if (rc == 0) {
+        bool shared = sys_mkdir_p(folder, 0700, NULL) == 0 && access(folder, W_OK) == 0;
+        rc = rate_new(bytes_s, shared ? file : NULL, &s->limits[s->n_limits], e);
+    }
+    if (rc == 0)
+        wire_add_limit(s->wire, s->limits[s->n_limits++]);
+    free(folder);
+    free(file);
+    return rc;
+}
+
+static int agent_limit(struct app *app, struct session *s, const struct agent_conf *conf,
+                       struct err *e)
+{
+    char name[MAX_NAME + 16];
+    if (!conf)
+        return 0;
+    snprintf(name, sizeof name, "agent-%s", conf->name);
+    return session_limit(app, s, name, conf->limit_bytes_s, e);
+}
+
 /* --- the beginning ------------------------------------------------------------------------------------- */
 static int start_once(struct app *app, const char *agent, const struct agent_conf *conf,
                       struct session **ret, struct err *e)
@@ -107,6 +144,11 @@ static int start_once(struct app *app, const char *agent, const struct agent_con
         return err_set(e, ERR_NOMEM, _("no memory"));
     }
     wire_set_peer(s->wire, peer);
+    int rc_limit = agent_limit(app, s, conf, e);
+    if (rc_limit < 0) {
+        session_end(s, true, NULL);
+        return rc_limit;
+    }
     /* The connection first has to come about, and what carries it gives up by itself if it does not. */
     wire_set_deadline(s->wire, (link_deadline_s() + (conf ? LINK_CONNECT_S : 0)) * 1000);
     rc = start_beat(s, e);
@@ -284,6 +326,8 @@ int session_end(struct session *s, bool job_failed, struct err *e)
         return 0;
     stop_beat(s);
     wire_free(s->wire);
+    for (size_t i = 0; i < s->n_limits; i++)
+        rate_free(s->limits[i]);
     int rc = agent_link_close(s->link, &status, job_failed ? NULL : e);
     agent_conf_free(s->conf);
     free(s);

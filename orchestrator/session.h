@@ -15,6 +15,10 @@ struct session;
 int session_start(struct app *app, const char *agent, struct session **ret, struct err *e);
 struct wire *session_wire(struct session *s);
 const char *session_host(const struct session *s); /* what the agent calls its host */
+/* No more than so many bytes a second pass between us, over all sessions with the same name ("policy-etc"); 0: no bound. What agents/
+ * NAME.yaml says is heeded already. */
+int session_limit(struct app *app, struct session *s, const char *name, uint64_t bytes_s,
+                  struct err *e);
 bool session_remote(const struct session *s);
 /* How often the agent's deduplication key was changed (config.h); 1 for the local one. -ERR_REFUSED: it was revoked. */
 int session_rotation(struct app *app, const char *agent, unsigned *ret, struct err *e);

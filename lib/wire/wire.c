@@ -2,12 +2,15 @@
  * handshake. docs/protocol.md. */
 #include "lib/wire/wire_impl.h"
 #include "lib/base/i18n.h"
+#include "lib/base/rate.h"
 #include "lib/base/sys.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -20,7 +23,10 @@ struct wire {
     int in, out;
     bool own, out_is_socket;
     char *peer;
-    unsigned deadline_ms;
+    unsigned deadline_ms, send_deadline_ms;
+    bool lets_pause;
+    _Atomic uint64_t paused_ms; /* when the last PAUSE came */
+    struct rate *limits[MAX_WIRE_LIMITS];
     char version[MAX_NAME_BYTES + 1]; /* of the peer's program; from its greeting */
     pthread_mutex_t send_lock;
     bool send_broken; /* a frame was sent in part: nothing can follow it */
@@ -56,6 +62,7 @@ struct wire *wire_new(int in_fd, int out_fd, bool own)
     w->out = out_fd;
     w->own = own;
     w->deadline_ms = WIRE_DEADLINE_MS;
+    w->send_deadline_ms = WIRE_SEND_DEADLINE_MS;
     set_nonblocking(in_fd);
     set_nonblocking(out_fd);
     struct stat st;
@@ -88,6 +95,33 @@ void wire_set_peer(struct wire *w, const char *peer)
 void wire_set_deadline(struct wire *w, unsigned ms)
 {
     w->deadline_ms = ms;
+}
+
+void wire_set_send_deadline(struct wire *w, unsigned ms)
+{
+    w->send_deadline_ms = ms;
+}
+
+void wire_let_pause(struct wire *w)
+{
+    w->lets_pause = true;
+}
+
+void wire_add_limit(struct wire *w, struct rate *r)
+{
+    size_t i = 0;
+    while (i < MAX_WIRE_LIMITS && w->limits[i])
+        i++;
+    assert(i < MAX_WIRE_LIMITS);
+    w->limits[i] = r;
+}
+
+static int pay(struct wire *w, size_t n, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < MAX_WIRE_LIMITS && rc == 0; i++)
+        rc = rate_take(w->limits[i], n, e);
+    return rc;
 }
 
 const char *wire_peer_version(const struct wire *w)
@@ -131,17 +165,24 @@ static ssize_t write_some(struct wire *w, struct iovec *v, int n)
     return sendmsg(w->out, &m, MSG_NOSIGNAL);
 }
 
-static int wait_to_send(struct wire *w, uint64_t deadline, struct err *e)
+/* begun_ms: since when the frame is to be sent. */
+static int wait_to_send(struct wire *w, uint64_t begun_ms, struct err *e)
 {
-    int rc = sys_wait_fd(w->out, POLLOUT, remaining_ms(deadline), e);
-    if (rc == -ERR_TIMEOUT)
-        err_set(e, ERR_TIMEOUT, _("the other side took nothing for %u ms"), WIRE_SEND_DEADLINE_MS);
-    return rc;
+    for (;;) {
+        uint64_t paused = atomic_load(&w->paused_ms), from = paused > begun_ms ? paused : begun_ms;
+        int rc = sys_wait_fd(w->out, POLLOUT, remaining_ms(from + w->send_deadline_ms), e);
+        if (rc != -ERR_TIMEOUT)
+            return rc;
+        if (atomic_load(&w->paused_ms) <= from)
+            return err_set(e, ERR_TIMEOUT, _("the other side took nothing for %u ms"),
+                           w->send_deadline_ms);
+        err_clear(e);
+    }
 }
 
 static int write_all(struct wire *w, struct iovec *v, int n, struct err *e)
 {
-    uint64_t deadline = sys_monotonic_ms() + WIRE_SEND_DEADLINE_MS;
+    uint64_t since = sys_monotonic_ms();
     bool begun = false;
     int rc = 0;
     while (n > 0 && rc == 0) {
@@ -151,7 +192,7 @@ static int write_all(struct wire *w, struct iovec *v, int n, struct err *e)
         }
         ssize_t got = write_some(w, v, n);
         if (got < 0 && errno == EAGAIN)
-            rc = wait_to_send(w, deadline, e);
+            rc = wait_to_send(w, since, e);
         else if (got < 0 && (errno == EPIPE || errno == ECONNRESET))
             rc = closed(e);
         else if (got < 0 && errno != EINTR)
@@ -184,9 +225,12 @@ int wire_send(struct wire *w, enum frame_type type, const struct wbuf *head, con
     struct iovec v[] = { { header, sizeof header },
                          { head ? head->p : NULL, head_len },
                          { (void *)(uintptr_t)body, body_len } };
+    int rc = type == FRAME_PING || type == FRAME_PAUSE ? 0 : pay(w, HEADER_BYTES + len, e);
+    if (rc < 0)
+        return rc;
     pthread_mutex_lock(&w->send_lock);
-    int rc = w->send_broken ? err_set(e, ERR_UNREACHABLE, _("the connection is broken"))
-                            : write_all(w, v, 3, e);
+    rc = w->send_broken ? err_set(e, ERR_UNREACHABLE, _("the connection is broken"))
+                        : write_all(w, v, 3, e);
     pthread_mutex_unlock(&w->send_lock);
     return rc < 0 ? from_peer(w, rc, e) : 0;
 }
@@ -206,7 +250,7 @@ void wire_send_error(struct wire *w, const struct err *e)
 static bool known(unsigned type)
 {
     return (type >= FRAME_HELLO && type <= FRAME_PING) ||
-           (type >= FRAME_BACKUP && type <= FRAME_CANCEL) ||
+           (type >= FRAME_BACKUP && type <= FRAME_PAUSE) ||
            (type >= FRAME_HAVE && type <= FRAME_DONE);
 }
 
@@ -397,12 +441,14 @@ static int receive(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_p
         w->lent = HEADER_BYTES + frame_len(p);
         if (type == FRAME_ERROR)
             return take_error(&payload, e);
-        if (type != FRAME_PING) {
+        if (type != FRAME_PING && type != FRAME_PAUSE) {
             *ret_type = type;
             *ret_payload = payload;
-            return 0;
+            return pay(w, w->lent, e);
         }
-        if (rb_left(&payload) > 0)
+        if (type == FRAME_PAUSE)
+            atomic_store(&w->paused_ms, sys_monotonic_ms());
+        if (rb_left(&payload) > 0 || (type == FRAME_PAUSE && !w->lets_pause))
             return err_set(e, ERR_PROTOCOL, _("what came is not a message of the protocol"));
         if (w->stall_at && sys_monotonic_ms() >= w->stall_at)
             return stalled(w, e);

@@ -33,6 +33,7 @@ enum frame_type {
     FRAME_KEY,
     FRAME_CHUNK,
     FRAME_CANCEL,
+    FRAME_PAUSE, /* empty: a PING of one who takes nothing for as long as somebody wishes */
     /* agent to orchestrator */
     FRAME_HAVE = 32,
     FRAME_PUT,
@@ -55,6 +56,15 @@ void wire_free(struct wire *w);
 void wire_set_peer(struct wire *w, const char *peer);
 /* What a timeout of 0 means from now on, instead of WIRE_DEADLINE_MS. */
 void wire_set_deadline(struct wire *w, unsigned ms);
+/* How long the peer may take nothing, instead of WIRE_SEND_DEADLINE_MS. */
+void wire_set_send_deadline(struct wire *w, unsigned ms);
+/* For an agent: a PAUSE that comes is no error but renews that deadline, as long as another thread receives. */
+void wire_let_pause(struct wire *w);
+/* A bound on bytes a second, in both directions together; at most MAX_WIRE_LIMITS of them, borrowed until wire_free. The thread that
+ * sends or receives waits, so set it on one side only: the one that need not hurry. PINGs pass. */
+#define MAX_WIRE_LIMITS 2
+struct rate;
+void wire_add_limit(struct wire *w, struct rate *r);
 
 /* Sends head and then body (may be NULL) as one frame. -ERR_TIMEOUT, -ERR_UNREACHABLE (peer closed). */
 int wire_send(struct wire *w, enum frame_type type, const struct wbuf *head, const void *body,

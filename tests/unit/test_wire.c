@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "lib/base/rate.h"
 #include "lib/base/sys.h"
 #include "lib/wire/wire.h"
 #include <pthread.h>
@@ -44,6 +45,22 @@ static void raw(struct pair *p, const void *bytes, size_t n)
     assert_int_equal(write(p->peer, bytes, n), n);
 }
 #define RAW(p, bytes) raw(p, bytes, sizeof bytes - 1)
+
+/* rc 1: under way. */
+struct one_send {
+    struct wire *w;
+    const uint8_t *body;
+    size_t len;
+    _Atomic int rc;
+};
+
+static void *send_one(void *arg)
+{
+    struct one_send *o = arg;
+    o->rc = 1;
+    o->rc = wire_send(o->w, FRAME_PUT, NULL, o->body, o->len, NULL);
+    return NULL;
+}
 
 static int recv_one(struct wire *w, enum frame_type *type, struct rbuf *r, struct err *e)
 {
@@ -103,7 +120,7 @@ static void frames_come_however_the_stream_is_cut(void **state)
 static void what_is_no_frame_is_refused(void **state)
 {
     static const char *const bad[] = { "\0\0\0\0\0",   "\0\0\0\0\4",    "\0\0\0\0\x0f",
-                                       "\0\0\0\0\x17", "\0\0\0\0\x1f",  "\0\0\0\0\x2b",
+                                       "\0\0\0\0\x18", "\0\0\0\0\x1f",  "\0\0\0\0\x2b",
                                        "\0\0\0\0\xff", "\1\0\x90\0\40", "\xff\xff\xff\xff\40" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct pair p = open_pair();
@@ -413,6 +430,74 @@ static void a_signal_ends_the_waits(void **state)
     close_pair(&p);
 }
 
+/* --- pauses and bounds --------------------------------------------------------------------------------------- */
+static void *receive_until_closed(void *arg)
+{
+    enum frame_type type;
+    struct rbuf r;
+    while (wire_recv(arg, &type, &r, 20000, NULL) == 0)
+        ;
+    return NULL;
+}
+
+/* The other end takes nothing for a second, and sends `beat` meanwhile; the deadline is a third of that. */
+static int send_to_one_who_waits(const char *beat)
+{
+    struct pair p = open_pair();
+    pthread_t receiver, sender;
+    static uint8_t body[1u << 20];
+    uint8_t sink[65536];
+    struct one_send one = { .w = p.w, .body = body, .len = sizeof body };
+    wire_set_send_deadline(p.w, 350);
+    wire_let_pause(p.w);
+    assert_int_equal(pthread_create(&receiver, NULL, receive_until_closed, p.w), 0);
+    assert_int_equal(pthread_create(&sender, NULL, send_one, &one), 0);
+    for (int i = 0; i < 10; i++) {
+        raw(&p, beat, 5);
+        usleep(100000);
+    }
+    for (size_t left = sizeof body + 5; left > 0;) {
+        ssize_t n = recv(p.peer, sink, sizeof sink, one.rc == 1 ? 0 : MSG_DONTWAIT);
+        if (n <= 0)
+            break;
+        left -= (size_t)n;
+    }
+    pthread_join(sender, NULL);
+    shutdown(p.peer, SHUT_RDWR);
+    pthread_join(receiver, NULL);
+    close_pair(&p);
+    return one.rc;
+}
+
+static void test_a_pause_is_waited_for(void **state)
+{
+    assert_int_equal(send_to_one_who_waits("\0\0\0\0\x17"), 0);
+    assert_int_equal(send_to_one_who_waits("\0\0\0\0\x03"),
+                     -ERR_TIMEOUT); /* PINGs do not do that */
+}
+
+static void test_only_agents_take_a_pause(void **state)
+{
+    struct pair p = open_pair();
+    RAW(&p, "\0\0\0\0\x17");
+    assert_int_equal(fails(&p, 1000), -ERR_PROTOCOL);
+    close_pair(&p);
+}
+
+static void test_a_bound_on_speed(void **state)
+{
+    struct pair p = open_pair();
+    struct rate *r = NULL;
+    static uint8_t body[60000];
+    uint64_t before = sys_monotonic_ms();
+    assert_int_equal(rate_new(100000, NULL, &r, NULL), 0);
+    wire_add_limit(p.w, r);
+    assert_int_equal(wire_send(p.w, FRAME_CHUNK, NULL, body, sizeof body, NULL), 0);
+    assert_true(sys_monotonic_ms() - before >= 300); /* 0.6 s but for the burst */
+    close_pair(&p);
+    rate_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +517,9 @@ int main(void)
         cmocka_unit_test(hello_names_the_host),
         cmocka_unit_test(hello_is_checked),
         cmocka_unit_test(a_signal_ends_the_waits),
+        cmocka_unit_test(test_a_pause_is_waited_for),
+        cmocka_unit_test(test_only_agents_take_a_pause),
+        cmocka_unit_test(test_a_bound_on_speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
