@@ -115,6 +115,15 @@ static void give_down(struct carrier *c, struct pipe_half *h, int fd)
     }
 }
 
+/* Reading one of the two streams takes whatever came off the socket, and leaves the other's share in the queue: the socket
+ * has nothing more to say of that. */
+static bool has_queued(const struct carrier *c)
+{
+    return (is_empty(&c->down) && libssh2_poll_channel_read(c->l->channel, 0) > 0) ||
+           (is_empty(&c->err) &&
+            libssh2_poll_channel_read(c->l->channel, SSH_EXTENDED_DATA_STDERR) > 0);
+}
+
 /* --- the loop --------------------------------------------------------------------------------------------------------- */
 static void wait_for_more(struct carrier *c)
 {
@@ -176,7 +185,7 @@ static void carry(struct carrier *c)
         if (libssh2_channel_eof(c->l->channel) && is_empty(&c->down) && is_empty(&c->err)) {
             wait_closed(c->l);
             c->status = exit_status(c->l);
-        } else if (!c->moved) {
+        } else if (!c->moved && !has_queued(c)) {
             wait_for_more(c);
         }
     }

@@ -290,10 +290,40 @@ static void test_what_was_given_up(void **state)
     assert_int_equal(sys_reap(pid, WAIT_MS, NULL, &f->e), 0);
 }
 
+/* An answer that comes off the socket while the other stream is read must not lie in the child's queue until something else comes:
+ * who asks waits for it. */
+static void test_every_answer_comes_at_once(void **state)
+{
+    enum { QUESTIONS = 30000, ANSWER_MS = 10000 };
+    struct fixture *f = *state;
+    NEEDS_SSHD(f);
+    pid_t pid = 0;
+    int status = -1;
+    f->s.command = "cat";
+    int fd = ssh_start(&f->s, -1, &pid, &f->e);
+    assert_true(fd >= 0);
+    for (unsigned i = 0; i < QUESTIONS; i++) {
+        unsigned answer = 0;
+        assert_int_equal(send(fd, &i, sizeof i, MSG_NOSIGNAL), sizeof i);
+        for (size_t n = 0; n < sizeof answer;) {
+            struct pollfd w = { .fd = fd, .events = POLLIN };
+            if (poll(&w, 1, ANSWER_MS) <= 0)
+                fail_msg("no answer to question %u", i);
+            ssize_t got = recv(fd, (char *)&answer + n, sizeof answer - n, 0);
+            assert_true(got > 0);
+            n += (size_t)got;
+        }
+        assert_int_equal(answer, i);
+    }
+    close(fd);
+    sys_reap(pid, WAIT_MS, &status, NULL);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(test_every_answer_comes_at_once),
         T(test_bytes_both_ways),
         T(test_exit_status),
         T(test_stderr_is_apart),
