@@ -70,7 +70,7 @@ static bool run_failed(const struct run_fact *r)
 static void find_run(const struct policy_fact *p, struct findings *fs)
 {
     const struct run_fact *r = &p->last;
-    if (run_failed(r) && r->ended_s >= p->whole_s && r->ended_s >= p->partial_s) {
+    if (run_failed(r) && r->ended_s > p->whole_s && r->ended_s > p->partial_s) {
         struct finding *g = add(fs, ALARM_WARNING, "", "run/%s", p->name);
         g->policy = p;
         g->roles = p->roles;
