@@ -68,7 +68,10 @@ expect 3 "$t" status && said 'big: NOTHING YET' && not_said 'FORK|fork|behind'
 for ((i = 1; i <= n_policies; i++)); do restore_same "$work/src$i" "p$i" --from "$([ $((i % 2)) = 0 ] && echo a || echo b)"; done
 
 # What it had stored nobody else took, and it is not stored again, though others run meanwhile.
-others=$(for i in $(seq $n_policies); do grep -o '"bytes_stored": *[0-9]*' "$work/out-p$i" | tail -n 1 | tr -dc 0-9; echo; done | paste -sd+ | bc)
+others=0
+for ((i = 1; i <= n_policies; i++)); do
+    others=$((others + $(grep -o '"bytes_stored": *[0-9]*' "$work/out-p$i" | tail -n 1 | tr -dc 0-9)))
+done
 kept=$(($(du -sb "$a/packs" | cut -f1) - others))
 echo more >"$work/src1/more"
 together "big=exec $t --json backup big" "p1=exec $t backup p1" "p2=exec $t backup p2" "r=exec $t replicate" \

@@ -18,7 +18,7 @@ if ! locale -a 2>/dev/null | grep -qix 'zh_CN\.utf-\?8'; then
         exit 77
     }
     # The C library forgets a list that it makes of LOCPATH; that is not our leak.
-    echo 'leak:__argz_add_sep' >"$work/not-ours"
+    echo 'leak:argz_add_sep' >"$work/not-ours"
     zh+=("LOCPATH=$work/locale" "LSAN_OPTIONS=${LSAN_OPTIONS:+$LSAN_OPTIONS:}suppressions=$work/not-ours:print_suppressions=0")
 fi
 z() { "${zh[@]}" "$t" "$@"; }
