@@ -101,7 +101,7 @@ mv "$work/v" "$work/ground"
 cp "$work/shared" "$two/shared"
 fresh ground
 steps_of backup two
-for n in $(points 3 "$steps" 5); do
+for n in $(points 3 "$steps" 4); do
     what="backup stopped at $n of $steps, pruned twice meanwhile"
     fresh ground
     stopped "$n" twofold backup two
@@ -116,7 +116,7 @@ for n in $(points 3 "$steps" 5); do
 done
 fresh ground
 steps_of prune
-for n in $(points 3 "$steps" 6); do
+for n in $(points 3 "$steps" 5); do
     what="prune stopped at $n of $steps, a backup meanwhile"
     fresh ground
     stopped "$n" twofold prune
@@ -132,8 +132,9 @@ done
 
 # --- the base of a backup that runs ----------------------------------------------------------------------------------------------
 what="the base of a running backup"
-has_offered() { # and does not hold the vault's lock
-    [ -n "$(find "$vault"/s/*/sessions -name '*offers*' -size +0)" ] && flock -n "$vault"/s/*/lock true
+has_offered() { # and holds neither the vault's lock nor a transaction
+    [ -n "$(find "$vault"/s/*/sessions -name '*.offers' -size +0)" ] && [ -z "$(find "$vault/s" -name '*-journal' -size +0)" ] &&
+        flock -n "$vault"/s/*/lock true
 }
 for n in $(seq 6 2 40); do
     fresh ground
