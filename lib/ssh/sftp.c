@@ -225,12 +225,10 @@ int sftp_close(struct sftp *s, struct sftp_file *f, struct err *e)
 
 int sftp_close_later(struct sftp *s, struct sftp_file *f, struct err *e)
 {
-    size_t start, slot = 0;
-    while (slot < MAX_UNHEARD && s->unheard[slot] != 0)
-        slot++;
-    if (f->len == 0 || slot == MAX_UNHEARD)
-        return sftp_close(s, f, e);
-    s->unheard[slot] = packet_begin(s, FXP_CLOSE, &start);
+    size_t start;
+    if (f->len == 0)
+        return 0;
+    packet_ignore(s, packet_begin(s, FXP_CLOSE, &start));
     pk_string(&s->out, f->handle, f->len);
     packet_end(s, start, 0);
     f->len = 0;

@@ -52,9 +52,10 @@ int sftp_open(struct sftp *s, const char *path, unsigned flags, struct sftp_file
 int sftp_close(struct sftp *s, struct sftp_file *f, struct err *e); /* not open: 0 */
 /* The same without waiting for the answer, which nobody needs (of files that were only read). */
 int sftp_close_later(struct sftp *s, struct sftp_file *f, struct err *e);
-/* Reads until len bytes or the end; returns how many. */
-ssize_t sftp_read(struct sftp *s, const struct sftp_file *f, uint64_t off, size_t len, void *out,
-                  struct err *e);
+/* Reads until len bytes or the end; returns how many. `ahead`: so many bytes behind them are asked for already (of those that
+ * a window takes), and are the beginning of the next read if that begins there and nothing else is asked for before. */
+ssize_t sftp_read(struct sftp *s, const struct sftp_file *f, uint64_t off, size_t len, size_t ahead,
+                  void *out, struct err *e);
 /* What is written: `len` bytes at p or, when it is NULL, of fd from the same offset as in the file. *ret_source: it is the source that
  * could not be read (the connection stays usable). */
 struct sftp_source {

@@ -7,13 +7,6 @@
 
 /* So much may be under way: a channel's window at both ends is 2 to 8 MiB. */
 #define WINDOW_BYTES (4u << 20)
-#define MAX_SLOTS 128
-
-struct slot {
-    uint32_t id; /* 0: free */
-    size_t off, len;
-};
-
 static struct slot *slot_of(struct slot *slots, uint32_t id)
 {
     for (size_t i = 0; i < MAX_SLOTS; i++)
@@ -36,12 +29,21 @@ struct reading {
     const struct sftp_file *f;
     uint64_t off;
     uint8_t *out;
-    size_t next, end; /* the next to be asked for; where the file ends, as far as is known */
-    size_t under_way;
+    size_t next; /* the next to be asked for */
+    size_t end;  /* of what is wanted, or of the file, as far as is known */
+    size_t ahead_end;
+    size_t under_way, wanted; /* bytes; wanted: of those before `end` */
     struct slot slots[MAX_SLOTS];
     int rc; /* what the server said of one of them */
     struct err *e;
 };
+
+void sftp_forget_ahead(struct sftp *s)
+{
+    for (size_t i = 0; i < s->ahead.n; i++)
+        packet_ignore(s, s->ahead.slots[i].id);
+    s->ahead.n = 0;
+}
 
 static void ask(struct reading *r, struct slot *slot, size_t off, size_t len)
 {
@@ -53,16 +55,83 @@ static void ask(struct reading *r, struct slot *slot, size_t off, size_t len)
     packet_end(r->s, start, 0);
 }
 
+static void count_in(struct reading *r, const struct slot *slot)
+{
+    r->under_way += slot->len;
+    if (slot->off < r->end)
+        r->wanted += slot->len;
+}
+
+static void count_out(struct reading *r, const struct slot *slot, size_t n)
+{
+    r->under_way -= n;
+    if (slot->off < r->end)
+        r->wanted -= n;
+}
+
+/* A request lies before the end or behind it, never across: a slot is one or the other. */
 static void ask_ahead(struct reading *r)
 {
     struct slot *slot;
-    while (r->rc == 0 && r->next < r->end && r->under_way < WINDOW_BYTES &&
+    while (r->rc == 0 && r->next < r->ahead_end && r->under_way < WINDOW_BYTES &&
            (slot = free_slot(r->slots))) {
-        size_t left = r->end - r->next, n = left < r->s->max_read ? left : r->s->max_read;
+        size_t left = (r->next < r->end ? r->end : r->ahead_end) - r->next;
+        size_t n = left < r->s->max_read ? left : r->s->max_read;
         ask(r, slot, r->next, n);
         r->next += n;
-        r->under_way += n;
+        count_in(r, slot);
     }
+}
+
+/* Goes on with what was asked for before, if it is just what comes now. */
+static void take_over(struct reading *r)
+{
+    struct ahead *a = &r->s->ahead;
+    bool same = a->n > 0 && a->off == r->off && a->file.len == r->f->len &&
+                memcmp(a->file.handle, r->f->handle, r->f->len) == 0;
+    for (size_t i = 0; i < a->n && same; i++) {
+        const struct slot *s = &a->slots[i];
+        bool across = s->off < r->end && s->len > r->end - s->off;
+        same = s->off == r->next && !across && s->off + s->len <= r->ahead_end;
+        if (same) {
+            r->slots[i] = *s;
+            r->next += s->len;
+            count_in(r, s);
+        } else {
+            for (; i < a->n; i++)
+                packet_ignore(r->s, a->slots[i].id);
+            a->n = 0;
+        }
+    }
+    if (same)
+        a->n = 0;
+    else
+        sftp_forget_ahead(r->s);
+}
+
+/* In order of their offsets, and without a gap; what comes after one is of no use. */
+static void leave_for_next(struct reading *r)
+{
+    struct ahead *a = &r->s->ahead;
+    size_t next = r->end;
+    a->n = 0;
+    a->off = r->off + r->end;
+    a->file = *r->f;
+    for (bool found = r->rc == 0 && r->ahead_end > r->end; found;) {
+        found = false;
+        for (size_t i = 0; i < MAX_SLOTS && !found; i++) {
+            struct slot *s = &r->slots[i];
+            if (s->id == 0 || s->off != next)
+                continue;
+            a->slots[a->n++] = (struct slot){ s->id, s->off - r->end, s->len };
+            next += s->len;
+            s->id = 0;
+            found = true;
+        }
+    }
+    for (size_t i = 0; i < MAX_SLOTS; i++)
+        if (r->slots[i].id != 0)
+            packet_ignore(r->s, r->slots[i].id);
 }
 
 static int take_data(struct reading *r, struct slot *slot, struct packet *p)
@@ -71,13 +140,30 @@ static int take_data(struct reading *r, struct slot *slot, struct packet *p)
     const uint8_t *data = pk_take_string(&p->body, slot->len, &n);
     if (!data || n == 0)
         return packet_bad(r->s, r->e);
+    count_out(r, slot, n);
+    int rc = rate_take(r->s->rate, n, r->e);
+    if (slot->off >= r->end) { /* out of turn: it will be asked for again */
+        r->under_way -= slot->len - n;
+        slot->id = 0;
+        return rc;
+    }
     memcpy(r->out + slot->off, data, n);
-    r->under_way -= n;
     if (n < slot->len)
         ask(r, slot, slot->off + n, slot->len - n);
     else
         slot->id = 0;
-    return rate_take(r->s->rate, n, r->e);
+    return rc;
+}
+
+/* The file ends before `at`. */
+static void ends_at(struct reading *r, size_t at)
+{
+    r->end = at < r->end ? at : r->end;
+    r->ahead_end = r->next = r->end;
+    r->wanted = 0;
+    for (size_t i = 0; i < MAX_SLOTS; i++)
+        if (r->slots[i].id != 0 && r->slots[i].off < r->end)
+            r->wanted += r->slots[i].len;
 }
 
 static int take_status(struct reading *r, struct slot *slot, struct packet *p)
@@ -85,7 +171,7 @@ static int take_status(struct reading *r, struct slot *slot, struct packet *p)
     bool eof = false;
     struct err said = ERR_INIT;
     int rc = packet_status(r->s, p, &eof, &said);
-    r->under_way -= slot->len;
+    count_out(r, slot, slot->len);
     slot->id = 0;
     if (r->s->broken || rc == 0) {
         if (rc == 0)
@@ -95,8 +181,8 @@ static int take_status(struct reading *r, struct slot *slot, struct packet *p)
         return rc;
     }
     if (eof) {
-        r->end = slot->off < r->end ? slot->off : r->end;
-    } else if (r->rc == 0) {
+        ends_at(r, slot->off);
+    } else if (slot->off < r->end && r->rc == 0) {
         r->rc = rc;
         if (r->e)
             *r->e = said;
@@ -104,16 +190,21 @@ static int take_status(struct reading *r, struct slot *slot, struct packet *p)
     return 0;
 }
 
-ssize_t sftp_read(struct sftp *s, const struct sftp_file *f, uint64_t off, size_t len, void *out,
-                  struct err *e)
+ssize_t sftp_read(struct sftp *s, const struct sftp_file *f, uint64_t off, size_t len, size_t ahead,
+                  void *out, struct err *e)
 {
-    struct reading r = { .s = s, .f = f, .off = off, .out = out, .end = len, .e = e };
+    if (ahead > SIZE_MAX - len)
+        ahead = 0;
+    struct reading r = {
+        .s = s, .f = f, .off = off, .out = out, .end = len, .ahead_end = len + ahead, .e = e
+    };
     struct packet p;
+    take_over(&r);
     for (;;) {
         ask_ahead(&r);
-        if (r.under_way == 0)
-            break;
         int rc = s->out.len > 0 ? packet_send(s, NULL, 0, e) : 0;
+        if (rc == 0 && r.wanted == 0)
+            break;
         if (rc == 0)
             rc = packet_receive(s, &p, e);
         struct slot *slot = rc == 0 ? slot_of(r.slots, p.id) : NULL;
@@ -128,6 +219,7 @@ ssize_t sftp_read(struct sftp *s, const struct sftp_file *f, uint64_t off, size_
             return rc;
         }
     }
+    leave_for_next(&r);
     return r.rc < 0 ? r.rc : (ssize_t)r.end;
 }
 

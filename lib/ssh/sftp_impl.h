@@ -35,7 +35,22 @@ enum packet_type {
 #define DEFAULT_DATA_BYTES 32768
 #define MAX_PACKET_BYTES (MAX_DATA_BYTES + (64u << 10))
 
-#define MAX_UNHEARD 16
+#define MAX_SLOTS 128
+#define MAX_UNHEARD (MAX_SLOTS + 16)
+
+/* A request of sftp_read under way. id 0: free. */
+struct slot {
+    uint32_t id;
+    size_t off, len; /* off: from where the read began */
+};
+
+/* What was asked for behind the end of the last read, for the next one: one stretch of a file, in order. */
+struct ahead {
+    struct slot slots[MAX_SLOTS]; /* off: from `off` */
+    size_t n;
+    uint64_t off;
+    struct sftp_file file;
+};
 
 struct sftp {
     int fd;
@@ -45,6 +60,7 @@ struct sftp {
     uint32_t last_id;
     size_t max_read, max_write;
     struct wbuf out;
+    struct ahead ahead;
     uint32_t unheard[MAX_UNHEARD]; /* requests whose answers nobody waits for; 0: free */
     uint8_t *in;                   /* received: [at, end) is still to be taken */
     size_t at, end, cap;
@@ -57,6 +73,9 @@ struct packet {
     struct rbuf body; /* borrowed until the next one is received */
 };
 
+/* The answer to this request is thrown away when it comes. */
+void packet_ignore(struct sftp *s, uint32_t id);
+void sftp_forget_ahead(struct sftp *s);
 /* Begins a request in s->out behind what is there; returns its id. packet_end sets its length; `extra` bytes will follow that do
  * not lie in the buffer. */
 uint32_t packet_begin(struct sftp *s, unsigned type, size_t *ret_start);

@@ -39,6 +39,8 @@ static int wait_for(struct sftp *s, short events, struct err *e)
 /* --- requests ----------------------------------------------------------------------------------------- */
 uint32_t packet_begin(struct sftp *s, unsigned type, size_t *ret_start)
 {
+    if (type != FXP_READ)
+        sftp_forget_ahead(s);
     *ret_start = s->out.len;
     pk_u32(&s->out, 0);
     wb_u8(&s->out, (uint8_t)type);
@@ -126,6 +128,16 @@ static int fill(struct sftp *s, size_t want, struct err *e)
             return rc;
     }
     return 0;
+}
+
+void packet_ignore(struct sftp *s, uint32_t id)
+{
+    for (size_t i = 0; i < MAX_UNHEARD; i++)
+        if (s->unheard[i] == 0) {
+            s->unheard[i] = id;
+            return;
+        }
+    s->broken = true; /* a server that answers nothing */
 }
 
 static bool nobody_waits_for(struct sftp *s, uint32_t id)

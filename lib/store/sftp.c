@@ -61,6 +61,7 @@ static int open_object(struct remote *r, struct sftp *s, const char *name, struc
         return rc;
     strcpy(l->name, name);
     l->size = a.size;
+    l->end = 0;
     l->changes = changes;
     l->opened_ms = sys_monotonic_ms();
     return 0;
@@ -74,7 +75,12 @@ static int get_once(struct remote *r, struct sftp *s, void *ctx, struct err *e)
     if (rc == 0 && (g->off > size || g->len > size - g->off)) {
         rc = err_set(e, ERR_DAMAGED, _("it has only %llu bytes"), (unsigned long long)size);
     } else if (rc == 0) {
-        ssize_t got = sftp_read(s, &r->last.f, g->off, g->len, g->out, e);
+        /* Who reads on where the last one ended will go on so. */
+        uint64_t behind = size - g->off - g->len;
+        size_t ahead = g->off == r->last.end ? g->len : 0;
+        ahead = ahead < behind ? ahead : (size_t)behind;
+        r->last.end = g->off + g->len;
+        ssize_t got = sftp_read(s, &r->last.f, g->off, g->len, ahead, g->out, e);
         rc = got < 0 ? (int)got : 0;
         if (rc == 0 && (size_t)got < g->len)
             rc = err_set(e, ERR_DAMAGED, _("it has only %llu bytes"),

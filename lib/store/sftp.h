@@ -33,6 +33,7 @@ struct last_read {
     struct sftp_file f;
     char name[MAX_STORE_NAME + 1];
     uint64_t size, opened_ms;
+    uint64_t end; /* of what was read last */
     unsigned changes;
 };
 

@@ -66,7 +66,7 @@ static int kept_part(struct sftp *s, const struct sftp_file *f, const struct dra
     while (rc == 0 && buf && at < there) {
         size_t n = there - at < COMPARE_BYTES ? (size_t)(there - at) : COMPARE_BYTES;
         const uint8_t *want = NULL;
-        ssize_t got = sftp_read(s, f, at, n, buf, e);
+        ssize_t got = sftp_read(s, f, at, n, 0, buf, e);
         if (got < 0) {
             rc = (int)got;
             break;

@@ -30,8 +30,11 @@ static void files(struct sftp *s, uint8_t *buf)
         return;
     if (f.len == 0 || f.len > MAX_SFTP_HANDLE)
         abort();
-    ssize_t n = sftp_read(s, &f, 7, READ_BYTES, buf, NULL);
-    if (n > READ_BYTES)
+    ssize_t n = sftp_read(s, &f, 7, READ_BYTES / 2, READ_BYTES / 2, buf, NULL);
+    if (n > READ_BYTES / 2)
+        abort();
+    n = sftp_read(s, &f, 7 + READ_BYTES / 2, READ_BYTES / 2, 0, buf, NULL);
+    if (n > READ_BYTES / 2)
         abort();
     sftp_write(s, &f, 0, &from, READ_BYTES, &source, NULL);
     sftp_fsync(s, &f, NULL);
