@@ -35,6 +35,7 @@ lab_begin() {
     [ -x /usr/sbin/sshd ] || lab_skip "sshd is not installed"
     [ -n "${SCENARIO_NAMESPACE:-}" ] || lab_skip "no mount namespaces"
     unshare -n -p -m -u -i --fork true 2>/dev/null || lab_skip "namespaces are forbidden"
+    [ "$(nsenter -t $$ -m -- stat -c %d:%i /)" = "$(stat -c %d:%i /)" ] || lab_skip "this is a chroot, which namespaces do not know of"
     mkdir -p "$lab"
     mount -t tmpfs -o mode=755 lab "$lab" 2>/dev/null || lab_skip "no tmpfs"
     mkdir "$lab/try.up" "$lab/try.work" "$lab/try"
