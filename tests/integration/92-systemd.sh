@@ -124,12 +124,34 @@ wait_for '[ "$(prop twofoldd.service MainPID)" != "$before" ] && [ "$(prop twofo
 n=$(jobs_in "done")
 wait_for '[ "$(jobs_in done)" -gt $n ]'
 
+# --- somebody is told: by twofoldd, from outside of its sandbox ---------------------------------------------------------------------------------
+on sh -c 'cat >/usr/local/bin/say-it; chmod 755 /usr/local/bin/say-it' <<'END'
+#!/bin/sh
+{ cat; echo; grep NoNewPrivs /proc/self/status; } >>/var/lib/twofold/told
+END
+on sh -c 'printf "notify: { command: [/usr/local/bin/say-it] }\n" >>/etc/twofold/twofold.yaml
+    printf "roles: { operator: { a: { name: Somebody, phone: \"112\" } } }\n" >/etc/twofold/contacts.yaml'
+expect 0 on twofold policy add late --files /srv/data
+on sed -i '/^schedule:/d; /^rpo:/d' /etc/twofold/policies/late.yaml
+on sh -c 'echo "rpo: 1s" >>/etc/twofold/policies/late.yaml'
+wait_for 'grep -q "policy late" "$root/var/lib/twofold/told"' 150 # it judges once a minute, and at first only notes the policy
+grep -q 'NoNewPrivs:.0' "$root/var/lib/twofold/told" || fail "the site's command runs in the sandbox of twofoldd"
+expect 0 on twofold alarms ack all --who Somebody
+
 # --- without twofoldd ------------------------------------------------------------------------------------------------------------------------
 on systemctl stop twofoldd.service
 [ "$(prop twofoldd.service Result)" = success ] || fail "it did not stop well: $(prop twofoldd.service Result)"
 n=$(jobs_in "done")
 wait_for '[ "$(jobs_in done)" -gt $n ]'
 [ "$(prop twofold-backup@data.service Result)" = success ] || fail "the timer's service: $(prop twofold-backup@data.service Result)"
+# It is dead for long: another timer's service notices, and says so.
+on rm -f /var/lib/twofold/told
+on python3 -c 'import sqlite3
+c = sqlite3.connect("/var/lib/twofold/catalog.db", timeout=20)
+c.execute("UPDATE facts SET value = value - 4000 WHERE key = ?", ("heartbeat",))
+c.commit()' || fail "the heartbeat cannot be made old"
+expect 0 on systemctl start twofold-check.service
+grep -q 'twofoldd' "$root/var/lib/twofold/told" || { fail "nobody was told that twofoldd is dead"; on journalctl --no-pager -u twofold-check -n 20; }
 
 # --- a policy that is gone ------------------------------------------------------------------------------------------------------------------------
 on rm /etc/twofold/policies/data.yaml
