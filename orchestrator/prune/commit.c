@@ -350,6 +350,72 @@ static int change_index(struct prune *p, struct err *e)
     return rc;
 }
 
+/* --- does everything that is needed have a place? -------------------------------------------------------------------- */
+/* The packs were weighed and moved without the lock, by a cache that others bring in step with what *they* see: for one who
+ * misses a copy that holds the newest head, packs go out of it for a while, and one that is not in it looks empty. Now, with
+ * the lock, the cache agrees with the head, and each pack that is to go is looked at once more. */
+static int know_own(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
+{
+    struct prune *p = ctx;
+    struct pack_table t;
+    (void)pending;
+    int rc = chunkdb_pack_table(p->v->db, &pack->id, &t, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc >= 0 && i < t.n; i++)
+        rc = marks_add_moved(p->marks, &t.chunks[i].id, e);
+    pack_table_done(&t);
+    return rc < 0 ? rc : 0;
+}
+
+/* In a new pack, or in one that stays: 1 or 0. */
+static int has_place(struct prune *p, const struct id *chunk, struct err *e)
+{
+    struct chunk_place at[MAX_CHUNK_PLACES];
+    int rc = marks_is_moved(p->marks, chunk, e);
+    if (rc != 0)
+        return rc;
+    int n = chunkdb_find(p->v->db, chunk, at, e);
+    for (int i = 0; i < n; i++) {
+        const struct prune_pack *pk = prune_find_pack(p, &at[i].pack);
+        if (!pk || !prune_gone(pk))
+            return 1;
+    }
+    return n < 0 ? n : 0;
+}
+
+/* 1: the cache knows what is in the pack, and all of it that is needed is elsewhere. */
+static int may_go(struct prune *p, const struct prune_pack *pk, struct err *e)
+{
+    struct pack_table t;
+    int rc = chunkdb_pack_table(p->v->db, &pk->ref.id, &t, e), safe = rc < 0 ? rc : t.n > 0;
+    for (size_t i = 0; rc >= 0 && safe > 0 && i < t.n; i++) {
+        int live = marks_is_live(p->marks, &t.chunks[i].id, e);
+        if (live != 0)
+            safe = live < 0 ? live : has_place(p, &t.chunks[i].id, e);
+    }
+    if (rc >= 0)
+        pack_table_done(&t);
+    return safe;
+}
+
+static int check_gone(struct prune *p, struct err *e)
+{
+    marks_forget_moved(p->marks);
+    int rc = chunkdb_each_own(p->v->db, know_own, p, e);
+    for (size_t i = 0; rc == 0 && i < p->n_packs; i++) {
+        int safe = prune_gone(&p->packs[i]) ? may_go(p, &p->packs[i], e) : 1;
+        if (safe < 0)
+            return safe;
+        if (safe == 0) {
+            err_set(e, ERR_BUSY,
+                    _("another job saw fewer copies meanwhile; nothing was taken away"));
+            rc = err_next(e, _("run it again; if it comes again: twofold status"));
+        }
+    }
+    return rc;
+}
+
 /* --- the whole -------------------------------------------------------------------------------------------------------------- */
 static int any_own(void *ctx, const struct object_ref *pack, bool pending, struct err *e)
 {
@@ -423,7 +489,10 @@ static int commit_locked(struct prune *p, struct err *e)
         rc = look_again(p, now, e);
     if (rc == 0)
         rc = is_due(p, now, e);
-    if (rc > 0)
+    bool due = rc > 0;
+    if (due)
+        rc = check_gone(p, e);
+    if (due && rc == 0)
         rc = change_all(p, now, e);
     plan_free(now);
     return rc;

@@ -39,6 +39,14 @@ until_so() {
 }
 is_stopped() { grep -q '^State:.*T' "/proc/$1/status" 2>/dev/null || [ ! -e "/proc/$1" ]; }
 
+is_free() { # DATABASE: no transaction, not even one that only reads
+    python3 -c '
+import sqlite3, sys
+try:
+    sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).executescript("BEGIN EXCLUSIVE; ROLLBACK")
+except sqlite3.OperationalError:
+    sys.exit(1)' "$1"
+}
 # stopped N PROGRAM COMMAND…: starts it, waits until it stops before step N; sets `pid`. Output: .bg.
 stopped() {
     TWOFOLD_FAULT=stop@$1 TWOFOLD_FAULT_PROGRAM=$2 "$t" "${@:3}" >"$work/.bg" 2>&1 </dev/null &
@@ -130,10 +138,48 @@ for n in $(points 3 "$steps" 5); do
     newest_everywhere "$src" tree
 done
 
+# --- while prune weighs and moves, another job sees fewer copies, and the shared cache with it ---------------------------------
+rm -rf "$work/v"
+new_vault "$work/v"
+mkdir "$work/many"
+policy_add many --files "$work/many"
+policy_says many 'retention: { last: 1 }'
+echo first >"$work/many/first"
+expect 0 "$t" backup many
+mv "$b" "$b.away"
+python3 -c '
+import random, sys
+r = random.Random(46)
+for i in range(24):
+    open("%s/%02d" % (sys.argv[1], i), "wb").write(r.randbytes(1200000))' "$work/many"
+expect 3 "$t" backup many
+rm "$work"/many/0[89] "$work"/many/[12]*
+expect 3 "$t" backup many
+mv "$b.away" "$b" # it is behind
+mv "$work/v" "$work/flaps"
+fresh flaps
+steps_of prune
+refused=0
+for n in $(points 6 "$steps" 16); do
+    what="prune stopped at $n of $steps, meanwhile a job that sees only the older copy"
+    fresh flaps
+    stopped "$n" twofold prune
+    flock -n "$vault"/s/*/lock true && is_free "$vault"/s/*/index.db && {
+        mv "$a" "$a.away"
+        expect 0,3,5 timeout 30 "$fast" replicate
+        mv "$a.away" "$a"
+    }
+    goes_on 0,5
+    grep -q 'saw fewer copies' "$work/.bg" && refused=$((refused + 1))
+    expect 0,3 "$t" replicate
+    newest_everywhere "$work/many" many
+done
+[ "$refused" -gt 0 ] || fail "no prune met a cache that had changed"
+
 # --- the base of a backup that runs ----------------------------------------------------------------------------------------------
 what="the base of a running backup"
 has_offered() { # and holds neither the vault's lock nor a transaction
-    [ -n "$(find "$vault"/s/*/sessions -name '*.offers' -size +0)" ] && [ -z "$(find "$vault/s" -name '*-journal' -size +0)" ] &&
+    [ -n "$(find "$vault"/s/*/sessions -name '*.offers' -size +0)" ] && is_free "$vault"/s/*/index.db && is_free "$vault"/s/*/facts.db &&
         flock -n "$vault"/s/*/lock true
 }
 for n in $(seq 6 2 40); do
