@@ -6,6 +6,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/wire/wire.h"
+#include "orchestrator/checks.h"
 #include "orchestrator/have.h"
 #include "orchestrator/idlist.h"
 #include "orchestrator/packer.h"
@@ -269,7 +270,11 @@ static int on_snapshot(struct backup *b, struct rbuf *r, struct err *e)
     if (rc < 0)
         return rc;
     make_snapshot(b, &m, &s);
-    rc = commit(b, &s, e);
+    if (!b->job->as_it_is && !b->job->quarantine)
+        rc = checks_doubt(b->v, b->job->policy, &s, b->job->doubt, e);
+    s.flags |= rc > 0 ? SNAPSHOT_QUARANTINE : 0;
+    if (rc >= 0)
+        rc = commit(b, &s, e);
     if (rc < 0)
         return rc;
     keep_results(b, &s);

@@ -9,9 +9,12 @@ struct backup_job {
     const struct policy *policy;
     const struct vault_conf *conf;
     bool quarantine, full, take_over;
+    bool as_it_is; /* the policy's checks are not asked */
     /* results */
     struct id snapshot;
     uint8_t state; /* of the snapshot */
+    char doubt
+        [ERR_TEXT_BYTES]; /* why the policy's checks put it into quarantine; empty: they did not */
     uint64_t files, dirs, others, bytes, bytes_read, bytes_stored, problems;
     uint64_t started_ms, ended_ms;
     struct published published;

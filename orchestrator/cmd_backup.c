@@ -11,7 +11,7 @@
 #define LINK_TRIES 4 /* after a link that died */
 
 struct options {
-    bool quarantine, full, take_over;
+    bool quarantine, full, take_over, as_it_is;
 };
 struct tries {
     unsigned n;
@@ -47,7 +47,9 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
     char hex[ID_HEX_BYTES], a[32], b[32], c[32];
     uint64_t ms = j->ended_ms - j->started_ms;
     ui_line(&app->ui, _("%s: snapshot %.8s, %s"), j->policy->name, id_hex(&j->snapshot, hex),
-            j->state == SNAPSHOT_WHOLE ? _("whole") : _("PARTIAL"));
+            j->doubt[0]                  ? _("in QUARANTINE")
+            : j->state == SNAPSHOT_WHOLE ? _("whole")
+                                         : _("PARTIAL"));
     ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s in each copy, %llu.%llu s"),
             (unsigned long long)j->files, ui_bytes(j->bytes, a), ui_bytes(j->bytes_read, b),
             ui_bytes(j->bytes_stored, c), (unsigned long long)(ms / 1000),
@@ -77,7 +79,16 @@ static int verdict(struct app *app, const struct vault *v, const struct backup_j
     size_t i = 0;
     while (i < v->n_copies && (j->published.current[i] || vault_copy_carried(&v->copies[i])))
         i++;
-    if (i < v->n_copies) {
+    if (j->doubt[0]) {
+        err_set(
+            &e, ERR_FAILED,
+            _("the backup does not look right: %s; it is kept in quarantine, and no restore takes it by itself"),
+            j->doubt);
+        err_next(
+            &e,
+            _("see whether all is mounted and there, then run it again; if it is right as it is: twofold backup %s --as-it-is"),
+            j->policy->name);
+    } else if (i < v->n_copies) {
         const struct err *why = &j->published.problem[i];
         err_set(&e, ERR_PARTIAL, _("the backup is good, but copy \"%s\" lacks it: %s"),
                 v->copies[i].place, why->why[0] ? why->why : why->what);
@@ -101,6 +112,7 @@ static int run(struct app *app, struct policy *p, struct vault_conf *conf, struc
                                 .conf = conf,
                                 .quarantine = o->quarantine,
                                 .full = full,
+                                .as_it_is = o->as_it_is,
                                 .take_over = o->take_over };
     return backup_job_run(app, v, ret, e);
 }
@@ -211,10 +223,11 @@ static int worse(int a, int b)
 
 int cmd_backup(struct app *app, int argc, char **argv)
 {
-    enum { OPT_QUARANTINE = OPT_OWN, OPT_FULL, OPT_TAKE_OVER };
+    enum { OPT_QUARANTINE = OPT_OWN, OPT_FULL, OPT_TAKE_OVER, OPT_AS_IT_IS };
     static const struct option options[] = { { "quarantine", no_argument, NULL, OPT_QUARANTINE },
                                              { "full", no_argument, NULL, OPT_FULL },
                                              { "take-over", no_argument, NULL, OPT_TAKE_OVER },
+                                             { "as-it-is", no_argument, NULL, OPT_AS_IT_IS },
                                              OPTIONS_END };
     struct options o = { 0 };
     int c, status = 0;
@@ -226,6 +239,8 @@ int cmd_backup(struct app *app, int argc, char **argv)
             o.full = true;
         else if (c == OPT_TAKE_OVER)
             o.take_over = true;
+        else if (c == OPT_AS_IT_IS)
+            o.as_it_is = true;
         else
             return args_bad(app, c, argv);
     }

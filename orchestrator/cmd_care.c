@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/care.h"
+#include "orchestrator/care_needs.h"
 #include "orchestrator/care_open.h"
 #include "orchestrator/record.h"
 #include <stdio.h>
@@ -97,10 +98,17 @@ static size_t not_looked(const struct vault *v, int only, const struct care_resu
 
 /* --- scrub -------------------------------------------------------------------------------------------------------------- */
 static int scrub_verdict(struct app *app, const struct care *c, int only,
-                         const struct care_result *r, const struct opened_result *opened)
+                         const struct care_result *r, const struct opened_result *opened,
+                         const struct needs_result *needs)
 {
     struct err e = ERR_INIT;
-    if (r->findings || opened->bad) {
+    if (needs->bad) {
+        err_set(&e, ERR_DAMAGED, _("%llu backups are not whole; each is named above"),
+                (unsigned long long)needs->bad);
+        err_next(
+            &e,
+            _("bring a copy that is away back (twofold status), mend: twofold repair; then back up anew: twofold backup POLICY"));
+    } else if (r->findings || opened->bad) {
         err_set(&e, ERR_DAMAGED, _("%llu objects are damaged or missing; each is named above"),
                 (unsigned long long)r->findings + opened->bad);
         err_next(&e, _("mend them from another copy: twofold repair"));
@@ -116,22 +124,27 @@ static int scrub_verdict(struct app *app, const struct care *c, int only,
 }
 
 static void print_scrub(struct app *app, const struct care_result *r, const struct opened_result *o,
-                        bool open)
+                        const struct needs_result *needs, bool open)
 {
     char size[32];
     ui_line(&app->ui,
             _("checked %llu objects; of %llu packs %llu were read and hashed (%s read in all)"),
             (unsigned long long)r->objects, (unsigned long long)r->packs,
             (unsigned long long)r->packs_read, ui_bytes(r->bytes_read, size));
+    if (needs->bad == 0)
+        ui_line(&app->ui, _("all that %llu backups need is in the index"),
+                (unsigned long long)needs->snapshots);
     if (open)
         ui_line(&app->ui, _("opened %llu snapshots and %llu of their chunks"),
                 (unsigned long long)o->snapshots, (unsigned long long)o->chunks);
-    ui_json(&app->ui, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "scrub",
-                                "objects", (json_int_t)r->objects, "packs", (json_int_t)r->packs,
-                                "packs_read", (json_int_t)r->packs_read, "bytes_read",
-                                (json_int_t)r->bytes_read, "findings", (json_int_t)r->findings,
-                                "snapshots_opened", (json_int_t)o->snapshots, "chunks_opened",
-                                (json_int_t)o->chunks, "open_problems", (json_int_t)o->bad));
+    ui_json(&app->ui,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "scrub",
+                      "objects", (json_int_t)r->objects, "packs", (json_int_t)r->packs,
+                      "packs_read", (json_int_t)r->packs_read, "bytes_read",
+                      (json_int_t)r->bytes_read, "findings", (json_int_t)r->findings,
+                      "snapshots_opened", (json_int_t)o->snapshots, "chunks_opened",
+                      (json_int_t)o->chunks, "open_problems", (json_int_t)o->bad, "not_whole",
+                      (json_int_t)needs->bad));
 }
 
 static int scrub(struct app *app, const struct vault_choice *choice, const char *place,
@@ -140,18 +153,21 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
     struct care c = { .app = app };
     struct care_result r;
     struct opened_result opened = { 0 };
+    struct needs_result needs = { 0 };
     int only = -1;
     int rc = app_open_vault(app, choice, false, open, &c.v, e); /* beside a backup, if need be */
     if (rc == 0 && place)
         rc = find_copy(c.v, place, &only, e);
     if (rc == 0)
         rc = check(&c, only, percent, &r, e);
+    if (rc == 0)
+        rc = care_needs(app, c.v, &needs, e);
     if (rc == 0 && open)
         rc = care_open(app, c.v, only, percent, &opened, e);
     if (rc == 0) {
-        print_scrub(app, &r, &opened, open);
-        *ret_status = scrub_verdict(app, &c, only, &r, &opened);
-        record->run.problems = r.findings + opened.bad;
+        print_scrub(app, &r, &opened, &needs, open);
+        *ret_status = scrub_verdict(app, &c, only, &r, &opened, &needs);
+        record->run.problems = r.findings + opened.bad + needs.bad;
         record->run.bytes_read = r.bytes_read;
         record->run.files = r.objects;
     }

@@ -87,6 +87,7 @@ static const struct {
     { "backup",
       N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"
          "  --full                  read every file, also those that look unchanged\n"
+         "  --as-it-is              the policy's checks are not asked: what is there is right\n"
          "  --take-over             write on, though the newest state is another orchestrator's\n"),
       false, false },
     { "status",

@@ -136,6 +136,13 @@ enum policy_class { CLASS_DATA, CLASS_SYSTEM, CLASS_LOGS, CLASS_SECRET };
 #define LOGS_FLOOR_S ((uint64_t)92 * 86400)    /* JZ-5.4: three months or longer */
 #define LOGS_DEFAULT_S ((uint64_t)184 * 86400) /* GB/T 22239: six months */
 
+/* What a right backup has; one that has less goes to quarantine. 0: not asked. */
+struct policy_checks {
+    unsigned min_files;
+    uint64_t min_bytes;
+    unsigned max_shrink_percent; /* fewer files, or fewer bytes, than the newest good backup */
+};
+
 struct policy {
     char *name, *vault, *agent; /* vault: "" where the file names none */
     char **paths;               /* absolute, normalised: no //, no ., no .., no trailing / */
@@ -151,12 +158,14 @@ struct policy {
     unsigned priority, retries; /* 50, 3 */
     uint64_t limit_bytes_s;
     struct retention retention;
+    struct policy_checks checks;
     char **notify; /* roles */
     size_t n_notify;
 };
 #define DEFAULT_PRIORITY 50
 #define MAX_PRIORITY 100
 #define MAX_KEPT 100000 /* by one rule of retention */
+#define MAX_CHECKED_FILES 4000000000u
 #define DEFAULT_RETRIES 3
 #define MAX_RETRIES 100
 struct policy *policy_new(

@@ -18,10 +18,15 @@ struct raw_retention {
     char *last, *hourly, *daily, *weekly, *monthly, *yearly, *within;
 };
 
+struct raw_checks {
+    char *min_files, *min_bytes, *max_shrink;
+};
+
 struct raw_policy {
     char *vault, *agent, *class, *schedule, *window, *priority, *retries, *limit, *rpo, *rto;
     struct raw_files *files;
     struct raw_retention *retention;
+    struct raw_checks *checks;
     char **notify;
     unsigned n_notify;
 };
@@ -49,6 +54,12 @@ static const cyaml_schema_field_t retention_fields[] = {
     YAML_TEXT_OPT("within", struct raw_retention, within),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t checks_fields[] = {
+    YAML_TEXT_OPT("min-files", struct raw_checks, min_files),
+    YAML_TEXT_OPT("min-bytes", struct raw_checks, min_bytes),
+    YAML_TEXT_OPT("max-shrink", struct raw_checks, max_shrink),
+    CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t policy_fields[] = {
     YAML_TEXT_OPT("vault", struct raw_policy, vault),
     YAML_TEXT_OPT("agent", struct raw_policy, agent),
@@ -62,6 +73,8 @@ static const cyaml_schema_field_t policy_fields[] = {
     YAML_TEXT_OPT("limit", struct raw_policy, limit),
     CYAML_FIELD_MAPPING_PTR("retention", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                             struct raw_policy, retention, retention_fields),
+    CYAML_FIELD_MAPPING_PTR("checks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
+                            checks, checks_fields),
     YAML_TEXT_OPT("rpo", struct raw_policy, rpo),
     YAML_TEXT_OPT("rto", struct raw_policy, rto),
     CYAML_FIELD_SEQUENCE_COUNT("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
@@ -288,6 +301,36 @@ static int take_retention(struct yaml_doc *d, const struct raw_retention *raw,
     return yaml_duration(d, "retention.within", raw->within, &ret->within_s, e);
 }
 
+static int take_percent(struct yaml_doc *d, const char *path, const char *text, unsigned *ret,
+                        struct err *e)
+{
+    char *end = NULL;
+    unsigned long n = text ? strtoul(text, &end, 10) : 0;
+    if (!text)
+        return 0;
+    if (text[0] >= '0' && text[0] <= '9' && strcmp(end, "%") == 0 && n >= 1 && n <= 99) {
+        *ret = (unsigned)n;
+        return 0;
+    }
+    err_set(e, ERR_CONFIG, _("\"%s\" is not a share"), text);
+    err_next(e, _("write a share from 1%% to 99%%"));
+    return yaml_mistake(d, path, e);
+}
+
+static int take_checks(struct yaml_doc *d, const struct raw_checks *raw, struct policy_checks *ret,
+                       struct err *e)
+{
+    if (!raw)
+        return 0;
+    int r = yaml_number(d, "checks.min-files", raw->min_files, 0, MAX_CHECKED_FILES,
+                        &ret->min_files, e);
+    if (r == 0)
+        r = yaml_size(d, "checks.min-bytes", raw->min_bytes, &ret->min_bytes, e);
+    return r == 0
+               ? take_percent(d, "checks.max-shrink", raw->max_shrink, &ret->max_shrink_percent, e)
+               : r;
+}
+
 static int take_words(struct yaml_doc *d, const struct raw_policy *raw, struct policy *pol,
                       struct err *e)
 {
@@ -328,6 +371,8 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
         r = yaml_size(d, "limit", raw->limit, &pol->limit_bytes_s, e);
     if (r == 0)
         r = take_retention(d, raw->retention, &pol->retention, e);
+    if (r == 0)
+        r = take_checks(d, raw->checks, &pol->checks, e);
     if (r == 0)
         r = yaml_duration(d, "rpo", raw->rpo, &pol->rpo_s, e);
     if (r == 0)

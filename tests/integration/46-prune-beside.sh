@@ -341,6 +341,20 @@ expect 4 "$t" prune && said 'stays as it is' && said 'damaged in every copy'
 [ "$(snapshots_of d)" -eq 1 ] || fail "the backup did not go"
 expect 0,3,4 "$t" prune --dry-run
 
+# --- a head that names too little: scrub starts from what the backups need, too ------------------------------------------------------
+what="a pack that no index names"
+fresh whole
+expect 0 "$t" --json scrub --read-data=100%
+[ "$(json not_whole scrub)" = 0 ] || fail "not whole: $(json not_whole scrub)"
+expect 0 "$TEST_PROGRAMS/integration/prog_forget_pack"
+expect 4 "$t" scrub --read-data=100% && said 'NOT WHOLE: [0-9]+ of the [0-9]+ chunks' && said 'back up anew'
+expect 4 "$t" --json scrub
+[ "$(json not_whole scrub)" -ge 1 ] || fail "not whole: $(json not_whole scrub)"
+expect 0,1 "$t" backup d # the first one may find that what it builds on is gone; the next reads everything
+expect 0 "$t" backup d
+clean "$work/out"
+expect 0 "$t" restore d --to "$work/out" && same_tree "$work/d" "$work/out$work/d"
+
 # --- what repairs set aside -----------------------------------------------------------------------------------------------------------
 what="aside"
 fresh whole

@@ -113,7 +113,7 @@ policy_says() {
     python3 -c '
 import re, sys
 text = open(sys.argv[1]).read()
-text = re.sub(r"(?m)^(retention|class):.*\n(?:[ \t]+.*\n)*", "", text)
+text = re.sub(r"(?m)^(retention|class|checks):.*\n(?:[ \t]+.*\n)*", "", text)
 open(sys.argv[1], "w").write(text + "".join(line + "\n" for line in sys.argv[2:]))' "$vault/c/policies/$1.yaml" "${@:2}"
 }
 
