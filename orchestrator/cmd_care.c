@@ -103,11 +103,8 @@ static int scrub_verdict(struct app *app, const struct care *c, int only,
 {
     struct err e = ERR_INIT;
     if (needs->bad) {
-        err_set(&e, ERR_DAMAGED, _("%llu backups are not whole; each is named above"),
+        err_set(&e, ERR_NOT_WHOLE, _("%llu backups are not whole; each is named above"),
                 (unsigned long long)needs->bad);
-        err_next(
-            &e,
-            _("bring a copy that is away back (twofold status), mend: twofold repair; then back up anew: twofold backup POLICY"));
     } else if (r->findings || opened->bad) {
         err_set(&e, ERR_DAMAGED, _("%llu objects are damaged or missing; each is named above"),
                 (unsigned long long)r->findings + opened->bad);

@@ -68,6 +68,9 @@ static const struct err_info table[ERR_CODES] = {
     [ERR_ROLLBACK] = { "rollback", EXIT_DAMAGE, false,
                        N_("do not use this copy until it is known who put the older state there; "
                           "another copy is still good: twofold restore --from PLACE") },
+    [ERR_NOT_WHOLE] = { "not-whole", EXIT_DAMAGE, false,
+                        N_("bring a copy that is away back (twofold status), mend: twofold repair; "
+                           "then back up anew: twofold backup POLICY") },
     [ERR_INTERRUPTED] = { "interrupted", EXIT_INTERRUPT, true,
                           N_("run the same command again; it goes on where it stopped") },
     [ERR_ESCALATED] = { "escalated", EXIT_ESCALATE, false,

@@ -45,6 +45,7 @@ enum err_code {
     ERR_ROLLBACK,    /* a copy shows an older state than was seen before */
     ERR_INTERRUPTED, /* by a signal */
     ERR_ESCALATED,   /* no copy could restore it */
+    ERR_NOT_WHOLE,   /* a backup needs something that no copy has */
     ERR_CODES        /* how many */
 };
 

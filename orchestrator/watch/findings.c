@@ -62,9 +62,16 @@ static void find_rpo(const struct facts *f, const struct policy_fact *p, struct 
     say(g->next, "twofold backup %s", p->name);
 }
 
+static bool has_code(const struct run_fact *r, const char *code)
+{
+    return r->code && strcmp(r->code, code) == 0;
+}
+
+/* One that found another at the same work did not fail: that one, or the RPO, says how it went. */
 static bool run_failed(const struct run_fact *r)
 {
-    return r->ended_s && r->exit_status != 0 && r->exit_status != 3 && r->exit_status != 130;
+    return r->ended_s && r->exit_status != 0 && r->exit_status != 3 && r->exit_status != 130 &&
+           !has_code(r, "busy");
 }
 
 static void find_run(const struct policy_fact *p, struct findings *fs)
@@ -128,8 +135,7 @@ static void find_clock(const struct facts *f, const struct policy_fact *p, struc
 /* --- agents ---------------------------------------------------------------------------------------------- */
 static bool out_of_reach(const struct run_fact *r)
 {
-    return run_failed(r) && r->code &&
-           (strcmp(r->code, "unreachable") == 0 || strcmp(r->code, "timeout") == 0);
+    return run_failed(r) && (has_code(r, "unreachable") || has_code(r, "timeout"));
 }
 
 /* No policy of it has been able to begin a session, and the last time that one could is long ago. */
@@ -320,13 +326,15 @@ static void find_care(const struct facts *f, const struct vault_fact *v, bool sc
     const char *kind = scrub ? "scrub" : "prune";
     int64_t well = scrub ? v->scrub_s : v->prune_s;
     int64_t since = well ? well : v->created_s, due = scrub ? SCRUB_DUE_S : PRUNE_DUE_S;
-    bool failed = run_failed(last) && last->exit_status != 4;
+    /* Damage is told for each copy, until it is mended; what no copy has is told here. */
+    bool failed = run_failed(last) && (last->exit_status != 4 || has_code(last, "not-whole"));
     bool late = since && f->now_s - since > due;
     char age[64];
     if (v->n_policies == 0 || (!scrub && !v->prunes) || (!failed && !late))
         return;
     struct finding *g = of_vault(
-        v, add(fs, ALARM_WARNING, scrub ? "PY-DB-5" : "PY-SW-1", "%s/%s", kind, v->name));
+        v, add(fs, failed && has_code(last, "not-whole") ? ALARM_CRITICAL : ALARM_WARNING,
+               scrub ? "PY-DB-5" : "PY-SW-1", "%s/%s", kind, v->name));
     if (failed && scrub)
         say(g->text, _("vault %s: the last scrub failed: %s"), v->name,
             last->error ? last->error : _("it said no reason"));

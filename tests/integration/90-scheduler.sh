@@ -263,6 +263,42 @@ sleep 2.2 # more than two beats
 kill -CONT "$daemon"
 until_true '[ "$(stat -c %Y.%Z "$heartbeat")" != "$stamp" ]'
 
+# The same by an address: it is asked for, its secret stands in no arguments, and one that does not answer is said once.
+python3 -c '
+import http.server, sys
+class Beats(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        open(sys.argv[1] + "/beats", "a").write(self.path + "\n")
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+web = http.server.HTTPServer(("127.0.0.1", 0), Beats)
+open(sys.argv[1] + "/port", "w").write(str(web.server_port))
+web.serve_forever()' "$work" &
+web=$!
+until_true '[ -s "$work/port" ]'
+printf 'jobs: 2\nheartbeat: { every: 1s, file: %s, url: "http://127.0.0.1:%s/beat?secret-4711" }\n' "$heartbeat" "$(cat "$work/port")" \
+    >"$TWOFOLD_CONFIG/twofold.yaml"
+end_daemon
+begin_daemon
+until_true '[ "$(grep -c "^/beat?secret-4711$" "$work/beats")" -ge 2 ]'
+for _ in $(seq 20); do
+    tr '\0' ' ' </proc/"$daemon"/cmdline | grep -q secret && fail "the address is in the arguments"
+    for child in $(pgrep -P "$daemon"); do
+        tr '\0' ' ' 2>/dev/null <"/proc/$child/cmdline" | grep -q secret && fail "the address is in a child's arguments"
+    done
+    sleep 0.05
+done
+kill "$web"
+wait "$web" 2>/dev/null
+until_true 'grep -q "does not answer" "$log"'
+sleep 2.2
+[ "$(grep -c 'does not answer' "$log")" -eq 1 ] || fail "said $(grep -c 'does not answer' "$log") times that nobody answers"
+settings 2
+end_daemon
+begin_daemon
+
 # --- a carried copy has come ----------------------------------------------------------------------------------------------------------------------------------
 end_daemon
 sed -i 's|^\( *\)- place: b$|&\n\1  presence: rotating|' "$TWOFOLD_CONFIG/vaults/main.yaml"

@@ -280,6 +280,20 @@ static void scrub_found(struct site *t)
 {
     t->v[0].scrub = (struct run_fact){ .started_s = NOW, .ended_s = NOW, .exit_status = 4 };
 }
+static void scrub_lacks(struct site *t)
+{
+    scrub_found(t);
+    t->v[0].scrub.code = (char *)"not-whole";
+}
+static void scrub_busy(struct site *t)
+{
+    scrub_failed(t);
+    t->v[0].scrub.code = (char *)"busy";
+}
+static void run_busy(struct site *t)
+{
+    run(t, 5, "busy");
+}
 static void prune_late(struct site *t)
 {
     t->v[0].prune_s = NOW - 15 * DAY;
@@ -356,7 +370,7 @@ static const struct {
     { "only the carried copy was missed", only_carried_missed, "" },
     { "an agent away for a day", agent_day, "1:run/db 1:run/files" },
     { "and longer", agent_long, "2:agent/db1 1:run/db 1:run/files" },
-    { "one of its policies reaches it", agent_answers, "1:run/db 1:run/files" },
+    { "one of its policies reaches it, and found it busy", agent_answers, "1:run/db" },
     { "a copy behind for the RPO", lag_near, "" },
     { "a second more", lag_over, "1:copy/main/b" },
     { "away for twice the RPO", away_twice, "2:copy/main/b" },
@@ -379,6 +393,9 @@ static const struct {
     { "never a scrub of a new vault", scrub_new, "" },
     { "a failed scrub", scrub_failed, "1:scrub/main" },
     { "a scrub that found damage is no failed one", scrub_found, "" },
+    { "a backup needs what is in no copy", scrub_lacks, "2:scrub/main" },
+    { "a scrub beside another", scrub_busy, "" },
+    { "a run beside another", run_busy, "" },
     { "no prune for long", prune_late, "1:prune/main" },
     { "nothing to prune", prune_nothing, "" },
     { "prune stopped by the clock", prune_clock, "1:prune/main" },
