@@ -48,20 +48,24 @@ measure() { # local|openssh|libssh2: seconds of a first backup to two copies
     cat "$data"/* >/dev/null
     lab_on db1 cat "$data/random" "$data/compresses" >/dev/null
     lab_on db1 rm -rf /var/lib/twofold/agent
+    sync # what the one before wrote is not this one's to wait for
     used=$(used_ms)
     began=${EPOCHREALTIME/./}
     on --quiet backup data >&2 || { echo "the backup over $1 failed" >&2; exit 1; }
     echo $(((${EPOCHREALTIME/./} - began) / 1000)) $(($(used_ms) - used))
 }
 
+before=$(cut -d' ' -f1 /proc/loadavg)
 for transport in local openssh libssh2; do : >"$work/$transport.ms"; done
-for _ in $(seq "$rounds"); do
-    for transport in local openssh libssh2; do measure $transport >>"$work/$transport.ms"; done
+orders=("local openssh libssh2" "openssh libssh2 local" "libssh2 local openssh")
+for round in $(seq "$rounds"); do
+    for transport in ${orders[round % 3]}; do measure "$transport" >>"$work/$transport.ms"; done
 done
 median() { cut -d' ' -f"${2:-1}" "$work/$1.ms" | sort -n | sed -n "$(((rounds + 1) / 2))p"; }
 l=$(median local) o=$(median openssh) s=$(median libssh2)
 ratio() { awk -v a="$1" -v b="${2:-$l}" 'BEGIN { printf "%.2f", a / (b ? b : 1) }'; }
 seconds() { awk -v a="$1" 'BEGIN { printf "%.2f", a / 1000 }'; }
+each() { paste -d' ' "$work/$1.ms" "$work/local.ms" | awk '{ printf "%s%.2f", (NR > 1 ? ", " : ""), $1 / $3 }'; }
 row() { # NAME, transport, ms
     local cpu
     cpu=$(median "$2" 2)
@@ -75,7 +79,8 @@ out <<END
 
 By tests/bench/ssh.sh: the first backup of ${mib} MiB that compress and ${mib} MiB that do not, to two copies in folders, with an agent on
 this host and with one on a host in a network namespace beside it, so that both ends of the connection share the same
-processors. Medians of $rounds round(s), $(nproc) processors, $(date +%F), load before and after $(cut -d' ' -f1 /proc/loadavg).
+processors. Medians of $rounds round(s), $(nproc) processors, $(date +%F), load of the machine before and after: $before,
+$(cut -d' ' -f1 /proc/loadavg).
 
 | agent | seconds | MB/s | to the local agent | processor time, both ends, s | to the local agent | bar |
 |---|---|---|---|---|---|---|
@@ -83,7 +88,9 @@ $(row local local "$l" "")
 $(row OpenSSH openssh "$o" "≤ $bar: $(verdict "$(ratio "$o")")")
 $(row libssh2 libssh2 "$s" "≤ $bar: $(verdict "$(ratio "$s")")")
 
-**The default is OpenSSH**, and not for speed alone: it has ciphers that authenticate as they encrypt (AES-GCM, ChaCha20-Poly1305), so that it reaches a
+Round by round, to the local agent of the same round: OpenSSH $(each openssh); libssh2 $(each libssh2).
+
+**The default is OpenSSH**: it is the faster one. And it has ciphers that authenticate as they encrypt (AES-GCM, ChaCha20-Poly1305), so that it reaches a
 server that was hardened to them, while libssh2 as Debian 12 has it knows AES-CTR with a separate MAC and no more; it gets its security fixes
 from the distribution, at once. libssh2 runs in a child that can do nothing but carry bytes
 (twofold-ssh), and is for hosts where no OpenSSH client can be installed, or where what parses a
