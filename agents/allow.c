@@ -1,5 +1,6 @@
 /* allow.c - whether what an orchestrator asks for is allowed on this host; the manual is allow.h. */
 #include "agents/allow.h"
+#include "agents/source.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/vault/manifest.h"
@@ -129,11 +130,71 @@ static int check_read(const struct rules *r, const char *path, struct err *e)
     return rc;
 }
 
+/* --- sources ------------------------------------------------------------------------------------------ */
+static bool is_listed(char *const *list, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], text) == 0)
+            return true;
+    return false;
+}
+
+static int check_named(const struct rules *r, const char *kind, const char *value, struct err *e)
+{
+    char *text = NULL;
+    if (asprintf(&text, "%s %s", kind, value) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = is_listed(r->sources, r->n_sources, text)
+                 ? 0
+                 : not_allowed(r, "allow: sources:", text, text, e);
+    free(text);
+    return rc;
+}
+
+static int check_program(const struct rules *r, const char *path, struct err *e)
+{
+    return is_listed(r->commands, r->n_commands, path)
+               ? 0
+               : not_allowed(r, "allow: commands:", path, path, e);
+}
+
+static int check_setting(const struct rules *r, const char *kind, enum setting_rule rule,
+                         const char *value, struct err *e)
+{
+    switch (rule) {
+    case SETTING_NAMES:
+        return check_named(r, kind, value, e);
+    case SETTING_READS:
+        return check_read(r, value, e);
+    case SETTING_RUNS:
+        return check_program(r, value, e);
+    case SETTING_PLAIN:
+        break;
+    }
+    return 0;
+}
+
+/* What a setting may say depends on what its driver does with it. */
+static int check_source(const struct rules *r, const struct source_spec *s, bool restore,
+                        struct err *e)
+{
+    const struct source_driver *d = source_driver(s->kind);
+    int rc = source_specs_check(s, 1, restore, e);
+    for (size_t i = 0; rc == 0 && i < s->n; i++)
+        for (const struct source_setting *k = restore ? d->restore_settings : d->settings;
+             rc == 0 && k && k->key; k++)
+            if (strcmp(k->key, s->v[i].key) == 0)
+                rc = check_setting(r, s->kind, k->rule, s->v[i].value, e);
+    return rc;
+}
+
 int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *e)
 {
     int rc = check_pin(r, &m->vault_id, m->recovery_pk, e);
     for (size_t i = 0; rc == 0 && i < m->n_roots; i++)
         rc = check_read(r, m->roots[i], e);
+    for (size_t i = 0; rc == 0 && i < m->n_sources; i++)
+        rc = check_source(r, &m->sources[i], false, e);
     return rc;
 }
 
@@ -160,14 +221,17 @@ static int check_target(const struct rules *r, struct msg_restore *m, struct err
 static int restrict_to_roots(struct msg_restore *m, struct err *e)
 {
     struct snapshot_body *b = NULL;
+    size_t none = 0;
     int rc = snapshot_body_read(m->body, m->body_len, &b, e);
     if (rc < 0)
         return rc;
     m->paths = calloc(b->n_roots + 1, sizeof *m->paths);
     for (size_t i = 0; m->paths && i < b->n_roots; i++)
-        if ((m->paths[i] = strdup(b->roots[i])))
+        if (body_root_is_virtual(b->roots[i]))
+            none++;
+        else if ((m->paths[m->n_paths] = strdup(b->roots[i])))
             m->n_paths++;
-    if (!m->paths || m->n_paths < b->n_roots)
+    if (!m->paths || m->n_paths + none < b->n_roots)
         rc = err_set(e, ERR_NOMEM, _("no memory"));
     else if (m->n_paths == 0)
         rc = err_set(e, ERR_REFUSED, _("the snapshot names no folder"));
@@ -195,6 +259,10 @@ static int check_compared(const struct rules *r, struct msg_restore *m, struct e
 int allow_restore(const struct rules *r, struct msg_restore *m, struct err *e)
 {
     int rc = check_pin(r, &m->vault_id, NULL, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < m->n_sources; i++)
+        rc = check_source(r, &m->sources[i], true, e);
     if (rc < 0)
         return rc;
     return m->mode == RESTORE_COMPARE ? check_compared(r, m, e) : check_target(r, m, e);

@@ -11,7 +11,8 @@
  *         allow:
  *           backup: [/etc, /srv]          # these and what is below; also for `diff … live`
  *           restore: [/srv/restored]      # targets of restores: these and what is below
- *           commands: []                  # programs that may be run for a backup (no kind of source runs any yet)
+ *           commands: []                  # programs that may be run for a source
+ *           sources: [postgresql host=/run/postgresql user=postgres]   # KIND and what it is called in the policy, word for word
  *
  * Only its owner (root, or the agent's user) may be able to write the file: else it is refused.
  */
@@ -34,8 +35,8 @@ struct rules { /* for one orchestrator */
     char *name;
     struct pin pins[MAX_PINS];
     size_t n_pins;
-    char **backup, **restore, **commands; /* backup, restore: absolute, normalised */
-    size_t n_backup, n_restore, n_commands;
+    char **backup, **restore, **commands, **sources; /* backup, restore: absolute, normalised */
+    size_t n_backup, n_restore, n_commands, n_sources;
 };
 struct agent_file {
     char *path;

@@ -14,8 +14,8 @@ struct raw_pin {
     char *vault, *key;
 };
 struct raw_allow {
-    char **backup, **restore, **commands;
-    unsigned n_backup, n_restore, n_commands;
+    char **backup, **restore, **commands, **sources;
+    unsigned n_backup, n_restore, n_commands, n_sources;
 };
 struct raw_rules {
     char *name;
@@ -46,10 +46,8 @@ static const cyaml_schema_value_t pin_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_pin, pin_fields),
 };
 static const cyaml_schema_field_t allow_fields[] = {
-    LIST("backup", backup),
-    LIST("restore", restore),
-    LIST("commands", commands),
-    CYAML_FIELD_END,
+    LIST("backup", backup),   LIST("restore", restore), LIST("commands", commands),
+    LIST("sources", sources), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t rules_fields[] = {
     NEEDED("name", struct raw_rules, name),
@@ -108,6 +106,7 @@ static void rules_free(struct rules *r)
     rules_clear(&r->backup, &r->n_backup);
     rules_clear(&r->restore, &r->n_restore);
     rules_clear(&r->commands, &r->n_commands);
+    rules_clear(&r->sources, &r->n_sources);
     free(r->name);
     free(r);
 }
@@ -201,6 +200,8 @@ static int take_rules(struct agent_file *f, const struct raw_rules *raw, struct 
         rc = take_paths(&r->restore, &r->n_restore, a->restore, a->n_restore, e);
     for (unsigned i = 0; rc == 0 && a && i < a->n_commands; i++)
         rc = rules_add(&r->commands, &r->n_commands, a->commands[i], e);
+    for (unsigned i = 0; rc == 0 && a && i < a->n_sources; i++)
+        rc = rules_add(&r->sources, &r->n_sources, a->sources[i], e);
     return rc;
 }
 
@@ -290,6 +291,8 @@ static int put_rules(struct wbuf *w, const struct rules *r, struct err *e)
         rc = put_list(w, "restore", r->restore, r->n_restore, e);
     if (rc == 0)
         rc = put_list(w, "commands", r->commands, r->n_commands, e);
+    if (rc == 0 && r->n_sources > 0)
+        rc = put_list(w, "sources", r->sources, r->n_sources, e);
     return rc;
 }
 
@@ -304,7 +307,8 @@ int agent_file_write(const struct agent_file *f, struct err *e)
         "# \"twofold agent enrol\" there; change the lists below \"allow\" here as you see fit:\n"
         "#   backup   folders that may be read: these and what is below\n"
         "#   restore  folders that may be restored to: these and what is below\n"
-        "#   commands programs that may be run for a backup\n"
+        "#   commands programs that may be run for a source\n"
+        "#   sources  databases: the kind, a space, and what names it in the policy\n"
         "# The pins say which vaults may be written for, and whose recovery key opens what is sent.\n");
     conf_line(&w, f->n ? "orchestrators:\n" : "orchestrators: []\n");
     for (size_t i = 0; rc == 0 && i < f->n; i++)

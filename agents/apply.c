@@ -4,10 +4,12 @@
 #include "agents/compare.h"
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
+#include "agents/source.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -226,23 +228,35 @@ static int finish(struct run *r, struct err *e)
     return rc;
 }
 
-/* The one root must be a folder; its path is what goes from the front of every other. */
-static int prepare_strip(struct run *r, struct err *e)
+/* The folder whose path goes from the front of all others: the one that was named, or the snapshot's only root. */
+static int folder_to_strip(struct run *r, char **ret, struct err *e)
 {
-    const char *root = r->body->n_roots == 1 ? r->body->roots[0] : NULL;
-    if (!root)
+    const char *root = r->m->strip ? r->m->strip : r->body->roots[0];
+    if (!r->m->strip && r->body->n_roots != 1)
         return err_set(e, ERR_USAGE,
                        _("--strip-source needs a snapshot of a single folder; this one has %zu"),
                        r->body->n_roots);
+    if (asprintf(ret, "%s%s", root[0] == '/' ? "" : "/", root) < 0)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    return 0;
+}
+
+/* It must be a folder. */
+static int prepare_strip(struct run *r, struct err *e)
+{
     struct pathset *only;
     struct entry en;
     size_t len;
-    int rc = pathset_new(&r->body->roots[0], 1, &only, e);
+    char *root = NULL;
+    int rc = folder_to_strip(r, &root, e);
     if (rc < 0)
         return rc;
-    if (pathset_all(only)) {
-        pathset_free(only);
-        return 0;
+    rc = pathset_new(&root, 1, &only, e);
+    if (rc < 0 || pathset_all(only)) {
+        if (rc == 0)
+            pathset_free(only);
+        free(root);
+        return rc;
     }
     const char *path = pathset_at(only, 0, &len);
     rc = entries_find(r->links_walk, path, len, &en, e);
@@ -253,6 +267,7 @@ static int prepare_strip(struct run *r, struct err *e)
                      root);
     r->strip_len = len;
     pathset_free(only);
+    free(root);
     return rc;
 }
 
@@ -260,7 +275,7 @@ static int apply_run(struct run *r, struct err *e)
 {
     int rc = 0;
     (void)umask(0);
-    if (r->m->strip_source)
+    if (r->m->strip_source || r->m->strip)
         rc = prepare_strip(r, e);
     if (rc == 0)
         rc = target_open(r, e);
@@ -331,6 +346,28 @@ static void close_all(struct run *r)
     snapshot_body_free(r->body);
 }
 
+/* What a source's driver has to do once its files are there (agents/source.h). */
+static int source_steps(struct run *r, const char *state_dir, struct err *e)
+{
+    int rc = source_specs_check(r->m->sources, r->m->n_sources, true, e);
+    for (size_t i = 0; rc == 0 && i < r->m->n_sources; i++) {
+        const struct source_spec *spec = &r->m->sources[i];
+        const struct source_driver *d = source_driver(spec->kind);
+        char *folder = NULL;
+        if (asprintf(&folder, "%s%s%s", r->m->target, r->strip_len ? "" : "/",
+                     r->strip_len ? "" : spec->kind) < 0)
+            return err_set(e, ERR_NOMEM, _("out of memory"));
+        struct source_restore x = {
+            .folder = folder, .spec = spec, .report = &r->rep, .state_dir = state_dir
+        };
+        rc = d->restore ? d->restore(&x, e) : 0;
+        free(folder);
+        if (rc < 0)
+            err_wrap(e, "%s", spec->kind);
+    }
+    return rc;
+}
+
 int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e)
 {
     struct run r = { .w = w,
@@ -344,6 +381,8 @@ int agent_restore(struct wire *w, const struct msg_restore *m, const char *state
         rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);
     if (rc == 0)
         rc = fetch_drain(r.fetch, e);
+    if (rc == 0 && r.rep.n.failed == 0)
+        rc = source_steps(&r, state_dir, e);
     if (rc == 0)
         rc = report_done(&r.rep, e);
     close_all(&r);

@@ -4,6 +4,7 @@
 #include "agents/estimate.h"
 #include "agents/reach.h"
 #include "agents/scan_roots.h"
+#include "agents/sources.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -33,6 +34,7 @@ struct job {
     struct capture *capture;
     struct spool *reach;
     struct estimate *estimate;
+    struct sources *sources; /* NULL: there are none */
     int64_t started_ns, ended_ns;
 };
 
@@ -76,6 +78,14 @@ static int on_entry(void *ctx, const struct scan_item *it, struct err *e)
         say(j, 0, it->path, it->path_len);
     int rc = check(j, e);
     return rc < 0 ? rc : capture_entry(j->capture, it, e);
+}
+
+/* An entry of the trees of files: sources whose names come before it are captured first. */
+static int on_file_entry(void *ctx, const struct scan_item *it, struct err *e)
+{
+    struct job *j = ctx;
+    int rc = j->sources ? sources_before(j->sources, it->path, it->path_len, e) : 0;
+    return rc < 0 ? rc : on_entry(ctx, it, e);
 }
 
 static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text,
@@ -188,6 +198,16 @@ static int make_parts(struct job *j, struct err *e)
     return capture_new(&co, &j->capture, e);
 }
 
+/* The snapshot's: paths, and the virtual roots of sources. Borrowed, but for the array. */
+static char **body_roots(const struct job *j, size_t *ret_n)
+{
+    char **v = calloc(j->n_roots + j->m->n_sources + 1, sizeof *v);
+    *ret_n = v ? j->n_roots + j->m->n_sources : 0;
+    for (size_t i = 0; v && i < *ret_n; i++)
+        v[i] = i < j->n_roots ? j->roots[i] : j->m->sources[i - j->n_roots].kind;
+    return v;
+}
+
 static int clean_roots(struct job *j, struct err *e)
 {
     struct roots r;
@@ -216,6 +236,23 @@ static int prepare(struct job *j, struct err *ret_state_err, struct err *e)
     return make_parts(j, e);
 }
 
+static int begin_sources(struct job *j, struct err *e)
+{
+    if (j->m->n_sources == 0)
+        return 0;
+    struct sources_opts o = { .specs = j->m->sources,
+                              .n_specs = j->m->n_sources,
+                              .roots = j->roots,
+                              .n_roots = j->n_roots,
+                              .state_dir = j->env->state_dir,
+                              .state_fd = j->state_fd,
+                              .capture = j->capture,
+                              .on_entry = on_entry,
+                              .on_note = on_note,
+                              .ctx = j };
+    return sources_begin(&o, &j->sources, e);
+}
+
 /* --- the run ------------------------------------------------------------------------------------- */
 static int walk(struct job *j, struct err *e)
 {
@@ -226,12 +263,13 @@ static int walk(struct job *j, struct err *e)
                            .skip_cache_dirs = j->m->skip_cache_dirs,
                            .skip_dev = j->state_st.dev,
                            .skip_ino = j->state_st.ino,
-                           .on_entry = on_entry,
+                           .on_entry = on_file_entry,
                            .on_note = on_note,
                            .ctx = j };
-    if (j->m->want_estimate && !j->state)
+    if (j->m->want_estimate && !j->state && !j->sources)
         j->estimate = estimate_start(&o);
-    return scan_run(&o, e);
+    int rc = j->n_roots > 0 ? scan_run(&o, e) : 0;
+    return rc == 0 && j->sources ? sources_before(j->sources, NULL, 0, e) : rc;
 }
 
 static int seal_body(struct job *j, const struct snapshot_body *b, struct wbuf *out, struct err *e)
@@ -307,25 +345,34 @@ static int commit(struct job *j, const struct err *state_err, struct err *e)
     return 0;
 }
 
-static int finish(struct job *j, const struct err *state_err, struct err *e)
+/* What is stored is complete: the index of its leaves, what it reaches, and the snapshot itself. */
+static int finish_body(struct job *j, struct snapshot_body *b, struct err *e)
 {
-    struct snapshot_body b = { .roots = j->roots, .n_roots = j->n_roots };
     const struct body_index *index;
-    say(j, 1, NULL, 0);
     if (feed_cut(j->feed, e) < 0 ||
-        inventory_finish(j->inventory, &index, &b.n_index, &b.entries, e) < 0 ||
+        inventory_finish(j->inventory, &index, &b->n_index, &b->entries, e) < 0 ||
         pipeline_finish(j->pipeline, e) < 0)
         return -e->code;
-    b.index = (struct body_index *)(uintptr_t)index; /* only read there */
-    problems_kept(j->problems, &b);
-    if (reach_send(j->reach, j->w, e) < 0 || send_snapshot(j, &b, e) < 0)
-        return -e->code;
-    return commit(j, state_err, e);
+    b->index = (struct body_index *)(uintptr_t)index; /* only read there */
+    problems_kept(j->problems, b);
+    return reach_send(j->reach, j->w, e) < 0 ? -(int)e->code : send_snapshot(j, b, e);
+}
+
+static int finish(struct job *j, const struct err *state_err, struct err *e)
+{
+    struct snapshot_body b = { 0 };
+    say(j, 1, NULL, 0);
+    if (!(b.roots = body_roots(j, &b.n_roots)))
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = finish_body(j, &b, e);
+    free(b.roots);
+    return rc < 0 ? rc : commit(j, state_err, e);
 }
 
 static void done(struct job *j)
 {
     estimate_stop(j->estimate);
+    sources_free(j->sources);
     capture_free(j->capture);
     if (j->feed)
         feed_free(j->feed);
@@ -353,6 +400,8 @@ int agent_backup(struct wire *w, const struct msg_backup *m, const struct agent_
                                 .source = m->source };
     j.started_ns = sys_realtime_ns();
     int rc = prepare(&j, &state_err, e);
+    if (rc == 0)
+        rc = begin_sources(&j, e);
     if (rc == 0)
         rc = walk(&j, e);
     if (rc == 0)

@@ -11,6 +11,7 @@
 
 struct capture {
     struct capture_opts o;
+    const struct source_root *root; /* NULL: a tree of files */
     struct capture_counts counts;
     struct meta *meta;
     struct scan_stat limit; /* only its times: from there on, those of the state are not trusted */
@@ -53,6 +54,16 @@ const struct capture_counts *capture_counts(const struct capture *c)
     return &c->counts;
 }
 
+void capture_set_root(struct capture *c, const struct source_root *root)
+{
+    c->root = root;
+}
+
+static bool may_change(const struct capture *c)
+{
+    return c->root && c->root->may_change;
+}
+
 static int problem(struct capture *c, const struct scan_item *it, const char *text, struct err *e)
 {
     return problems_add(c->o.problems, true, it->path, it->path_len, text, e);
@@ -60,6 +71,8 @@ static int problem(struct capture *c, const struct scan_item *it, const char *te
 
 static int problem_sys(struct capture *c, const struct scan_item *it, int sys, struct err *e)
 {
+    if (sys == ENOENT && may_change(c))
+        return 0;
     const char *text = sys == ENOENT ? _("vanished while it was being captured") : strerror(sys);
     return problem(c, it, text, e);
 }
@@ -209,7 +222,8 @@ static int read_open_file(struct capture *c, const struct scan_item *it, int fd,
     struct feed_result r;
     if (scan_stat_fd(fd, &st) < 0)
         return problem_sys(c, it, errno, e);
-    if (st.ino != it->st->ino || st.dev != it->st->dev || !S_ISREG(st.mode))
+    bool same = st.ino == it->st->ino && st.dev == it->st->dev;
+    if ((!same && !may_change(c)) || !S_ISREG(st.mode))
         return problem(c, it, _("was replaced while it was being captured"), e);
     struct entry en = entry_of(it, &st, ENTRY_FILE);
     if (add_xattrs(c, it, fd, &en, e) < 0)
@@ -217,15 +231,24 @@ static int read_open_file(struct capture *c, const struct scan_item *it, int fd,
     en.fflags = meta_fflags(c->meta, fd, st.dev);
     if (c->o.hook)
         c->o.hook(c->o.ctx, it->path);
+    const struct page_check *check = NULL;
+    if (c->root && c->root->check_of)
+        check = c->root->check_of(c->root->ctx, it->path, it->path_len);
+    feed_set_check(c->o.feed, check, it->path, it->path_len);
+    uint64_t problems = problems_count(c->o.problems);
     if (feed_read(c->o.feed, fd, &st, &r, e) < 0)
         return -e->code;
     if (r.sys)
         return problem_sys(c, it, r.sys, e);
+    if (problems_count(c->o.problems) > problems)
+        en.ino =
+            0; /* what is wrong with its content is to be found, and said, again the next time */
     en.size = r.size;
     en.hash = r.hash;
     en.flags |= r.sparse ? ENTRY_SPARSE : 0;
     c->counts.bytes += r.size;
-    if ((r.size != st.size || scan_stat_fd(fd, &after) < 0 || !same_times(&st, &after)) &&
+    if (!may_change(c) &&
+        (r.size != st.size || scan_stat_fd(fd, &after) < 0 || !same_times(&st, &after)) &&
         problem(c, it, _("changed while it was being read"), e) < 0)
         return -e->code;
     return add_parts(c, &en, &r, e) < 0 ? -(int)e->code : 1;

@@ -14,6 +14,7 @@
 #include "agents/linktable.h"
 #include "agents/meta.h"
 #include "agents/problems.h"
+#include "agents/source.h"
 
 struct capture_counts {
     uint64_t files, dirs, others; /* names; a hard link counts as what it leads to */
@@ -35,6 +36,8 @@ struct capture_opts { /* all borrowed */
 struct capture;
 int capture_new(const struct capture_opts *o, struct capture **ret, struct err *e);
 void capture_free(struct capture *c); /* NULL-safe */
+/* What comes from now on belongs to this root of a source (borrowed until the next call); NULL: to a tree of files. */
+void capture_set_root(struct capture *c, const struct source_root *root);
 int capture_entry(struct capture *c, const struct scan_item *it, struct err *e);
 const struct capture_counts *capture_counts(const struct capture *c);
 

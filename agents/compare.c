@@ -23,6 +23,7 @@ struct compare {
     int base;          /* the target */
     struct entry en;   /* the snapshot's entry that is next */
     bool have, gap;    /* there is one; before it something is not known */
+    bool virtual_seen; /* the snapshot has something that is no file of this host */
     char *skip;        /* nothing below this live folder was captured */
     size_t skip_len;
 };
@@ -47,6 +48,10 @@ static int advance(struct compare *c, struct err *e)
         if (rc <= 0)
             return rc;
         entries_pump(c->r->walk);
+        if (body_virtual_root(c->r->body, c->en.path, c->en.path_len)) {
+            c->virtual_seen = true;
+            continue;
+        }
         if (c->en.type == ENTRY_MORE || !pathset_holds(c->asked, c->en.path, c->en.path_len))
             continue;
         pathset_hit(c->r->set, c->en.path, c->en.path_len);
@@ -413,12 +418,29 @@ static void report_missed(struct run *r)
         report_note(&r->rep, path, len, _("not in the snapshot"));
 }
 
+/* Those roots that are places on a disk. */
+static int live_set(struct run *r, struct pathset **ret, struct err *e)
+{
+    char **real = calloc(r->body->n_roots + 1, sizeof *real);
+    size_t n = 0;
+    if (!real)
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    for (size_t i = 0; i < r->body->n_roots; i++)
+        if (!body_root_is_virtual(r->body->roots[i]))
+            real[n++] = r->body->roots[i];
+    int rc = n > 0 ? pathset_new(real, n, ret, e)
+                   : err_set(e, ERR_ABSENT,
+                             _("this backup holds a database and no files that could be compared"));
+    free(real);
+    return rc;
+}
+
 int compare_run(struct run *r, struct err *e)
 {
     struct compare c = { .r = r, .base = -1 };
     int rc = open_base(&c, e);
     if (rc == 0)
-        rc = pathset_new(r->body->roots, r->body->n_roots, &c.roots, e);
+        rc = live_set(r, &c.roots, e);
     if (rc == 0)
         rc = pathset_meet(c.roots, r->set, &c.asked, e);
     if (rc == 0 && pathset_none(c.asked))
@@ -431,6 +453,8 @@ int compare_run(struct run *r, struct err *e)
         rc = walk_live(&c, e);
     if (rc == 0)
         report_missed(r);
+    if (rc == 0 && c.virtual_seen)
+        report_note(&r->rep, NULL, 0, _("databases in the backup were not compared"));
     pathset_free(c.roots);
     pathset_free(c.asked);
     exclude_free(c.exclude);

@@ -19,7 +19,8 @@
     (8u << 20) /* what we alone brought into the page cache is dropped in such steps */
 #define SPARSE_TRIES 2
 
-_Static_assert(PIPELINE_BUFFER_BYTES >= CDC_MAX_BYTES, "a chunk fits");
+_Static_assert(PIPELINE_BUFFER_BYTES >= CDC_MAX_BYTES + MAX_CHECKED_PAGE_BYTES,
+               "a chunk fits, and a whole page behind any that is not cut yet");
 _Static_assert(READ_BYTES / CDC_MIN_BYTES + 3 <= PIECES_PER_READ, "pieces of one read");
 
 struct feed {
@@ -31,6 +32,9 @@ struct feed {
     int (*on_chunk)(void *ctx, struct err *e);
     void *ctx;
     uint64_t bytes_read;
+    const struct page_check *check;
+    const char *check_path;
+    size_t check_path_len;
     /* the file being read: */
     struct spool *spilled;
     uint64_t n_spilled;
@@ -79,6 +83,13 @@ bool feed_is_open(const struct feed *f, uint64_t seq)
 uint64_t feed_bytes_read(const struct feed *f)
 {
     return f->bytes_read;
+}
+
+void feed_set_check(struct feed *f, const struct page_check *check, const char *path, size_t len)
+{
+    f->check = check;
+    f->check_path = path;
+    f->check_path_len = len;
 }
 
 /* --- chunks ------------------------------------------------------------------------------------ */
@@ -204,6 +215,25 @@ static void drop_behind(struct feed *f, int fd, uint64_t pos, bool last)
     f->dropped = pos;
 }
 
+/* At most `want` bytes to p, as whole pages where the file is checked and does not end before. As pread. */
+static ssize_t read_part(struct feed *f, int fd, uint8_t *p, size_t want, uint64_t pos)
+{
+    size_t page = f->check ? f->check->page_bytes : 1, got = 0;
+    if (want > page)
+        want -= want % page;
+    do {
+        ssize_t n = pread(fd, p + got, want - got, (off_t)(pos + got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return n;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    } while (got % page != 0 || got == 0);
+    return (ssize_t)got;
+}
+
 /* Reads [*pos, end) as far as it is there. *pos is how far it came; *ret_sys an errno or 0. */
 static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *ret_sys,
                     struct err *e)
@@ -215,13 +245,15 @@ static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *re
         size_t want = f->buf->cap - f->buf->len;
         want = want < READ_BYTES ? want : READ_BYTES;
         want = want < end - *pos ? want : (size_t)(end - *pos);
-        ssize_t n = pread(fd, f->buf->p + f->buf->len, want, (off_t)*pos);
-        if (n < 0 && errno == EINTR)
-            continue;
+        uint8_t *p = f->buf->p + f->buf->len;
+        ssize_t n = read_part(f, fd, p, want, *pos);
         if (n <= 0) {
             *ret_sys = n < 0 ? errno : 0;
             return 0;
         }
+        if (f->check && f->check->check(f->check->ctx, f->check_path, f->check_path_len, fd, *pos,
+                                        p, (size_t)n, e) < 0)
+            return -e->code;
         if (take(f, (size_t)n, e) < 0)
             return -e->code;
         *pos += (uint64_t)n;

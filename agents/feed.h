@@ -8,6 +8,7 @@
 
 #include "agents/pipeline.h"
 #include "agents/scan.h"
+#include "agents/source.h"
 #include "agents/spool.h"
 #include "lib/vault/manifest.h"
 
@@ -43,6 +44,8 @@ struct feed_opts {
 struct feed;
 int feed_new(const struct feed_opts *o, struct feed **ret, struct err *e);
 void feed_free(struct feed *f); /* NULL-safe */
+/* What the next file is checked with while it is read, and its path; NULL: nothing. Borrowed until the next call. */
+void feed_set_check(struct feed *f, const struct page_check *check, const char *path, size_t len);
 /* Reads the regular file behind fd, st->size bytes of it (less when it turns out to be shorter). Negative
  * only when the run cannot go on. */
 int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret,

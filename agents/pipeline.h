@@ -20,7 +20,8 @@
 #include "lib/vault/chunk.h"
 #include "lib/wire/wire.h"
 
-#define PIPELINE_BUFFER_BYTES (2u << 20)
+#define PIPELINE_BUFFER_BYTES \
+    ((2u << 20) + (64u << 10)) /* the longest chunk; behind the start of any, room for a page */
 #define PIPELINE_BUFFERS 11
 #define PIPELINE_WINDOW 16384u
 #define PIPELINE_MAX_WORKERS 8

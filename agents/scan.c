@@ -136,6 +136,8 @@ static int folder(struct walk *w, struct child *c, bool above, struct err *e)
         int sys = errno;
         if (above)
             return roots_lost(w, c, sys, e);
+        if (sys == ENOENT && w->o->may_vanish)
+            return 0;
         if (emit(w, c, above, e) < 0)
             return -e->code;
         return note_here(w, true, strerror(sys), e);
@@ -165,8 +167,13 @@ static int visit(struct walk *w, struct child *c, struct err *e)
             return 0;
         above = true; /* a root within it was asked for by name */
     }
+    if (w->o->leave_out &&
+        w->o->leave_out(w->o->leave_ctx, parent->fd, c->name, w->dirs.path, w->dirs.path_len))
+        return 0;
     if (scan_stat_at(parent->fd, c->name, above && parent->above, &c->st) < 0) {
         int sys = errno;
+        if (sys == ENOENT && w->o->may_vanish)
+            return 0;
         if (above || c->root)
             return roots_lost(w, c, sys, e);
         return note_here(
@@ -285,5 +292,57 @@ int scan_run(const struct scan_opts *o, struct err *e)
 out:
     dir_stack_done(&w.dirs);
     roots_done(&w.roots);
+    return rc;
+}
+
+/* --- one place under another name --------------------------------------------------------------- */
+static int enter_place(struct walk *w, const char *place, struct err *e)
+{
+    struct child c = { .fd = -1 };
+    if (scan_stat_at(AT_FDCWD, place, true, &c.st) < 0)
+        return err_sys(e, "%s", place);
+    if (S_ISDIR(c.st.mode)) {
+        c.fd = dir_open(AT_FDCWD, place, true, false);
+        if (c.fd < 0 || scan_stat_fd(c.fd, &c.st) < 0) {
+            err_sys(e, "%s", place);
+            close_child(&c);
+            return -e->code;
+        }
+    }
+    struct scan_item it = { .path = w->dirs.path,
+                            .path_len = w->dirs.path_len,
+                            .dir_fd = AT_FDCWD,
+                            .name = place,
+                            .fd = c.fd,
+                            .st = &c.st };
+    int rc = w->o->on_entry(w->o->ctx, &it, e);
+    if (rc < 0 || c.fd < 0) {
+        close_child(&c);
+        return rc;
+    }
+    return enter(w, &c, false, e);
+}
+
+int scan_place(const struct scan_opts *o, const char *place, const char *name, struct err *e)
+{
+    struct err own = ERR_INIT;
+    struct walk w = { .o = o };
+    char *real = realpath(place, NULL);
+    e = e ? e : &own;
+    if (!real)
+        return err_sys(e, "%s", place);
+    int rc = dir_stack_init(&w.dirs, o->max_open ? o->max_open : SCAN_MAX_OPEN, e);
+    if (rc == 0)
+        rc = dir_stack_begin(&w.dirs, name, e);
+    if (rc == 0)
+        rc = enter_place(&w, real, e);
+    while (rc == 0 && w.dirs.depth > 0) {
+        struct child c;
+        int got = next_child(&w, &c, e);
+        rc = got < 0 ? got : got ? visit(&w, &c, e) : leave(&w, e);
+        close_child(&c);
+    }
+    dir_stack_done(&w.dirs);
+    free(real);
     return rc;
 }

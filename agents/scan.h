@@ -49,6 +49,10 @@ struct scan_opts {
     dev_t skip_dev;
     uint64_t skip_ino; /* 0: none */
     size_t max_open;   /* 0: SCAN_MAX_OPEN */
+    /* True: this entry, and what is below it, is left out. May be NULL. */
+    bool (*leave_out)(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
+    void *leave_ctx;
+    bool may_vanish; /* what is listed and then not there is not worth a word */
     /* Negative ends the walk with that code; they fill e. on_note may be NULL. */
     int (*on_entry)(void *ctx, const struct scan_item *it, struct err *e);
     int (*on_note)(void *ctx, bool problem, const char *path, size_t len, const char *text,
@@ -59,6 +63,9 @@ struct scan_opts {
 
 /* -ERR_ABSENT: not one root could be reached. -ERR_CONFIG: a root is not an absolute path. */
 int scan_run(const struct scan_opts *o, struct err *e);
+/* The same for one place (a folder or a file; links on the way and itself are followed) that is called `name` in the manifest: nothing above
+ * it is given, the roots of the options are not looked at. -ERR_ABSENT and the like: the place cannot be opened. */
+int scan_place(const struct scan_opts *o, const char *place, const char *name, struct err *e);
 
 /* The metadata behind a descriptor or of a name, as the walk reads it. 0 or -1 with errno. `follow` as
  * usual; automatic mounts are not triggered. */

@@ -46,6 +46,16 @@ int dir_stack_init(struct dir_stack *d, size_t max_open, struct err *e)
     return reserve(&d->path, &d->path_cap, 4096, 1, e);
 }
 
+int dir_stack_begin(struct dir_stack *d, const char *path, struct err *e)
+{
+    size_t len = strlen(path);
+    if (reserve(&d->path, &d->path_cap, len + 1, 1, e) < 0)
+        return -ERR_NOMEM;
+    memcpy(d->path, path, len + 1);
+    d->path_len = len;
+    return 0;
+}
+
 void dir_stack_done(struct dir_stack *d)
 {
     for (size_t i = 0; i < d->depth; i++)

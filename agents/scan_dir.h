@@ -34,6 +34,8 @@ struct dir_stack {
 };
 
 int dir_stack_init(struct dir_stack *d, size_t max_open, struct err *e);
+/* What the folder that is pushed first is called, instead of "". */
+int dir_stack_begin(struct dir_stack *d, const char *path, struct err *e);
 void dir_stack_done(struct dir_stack *d); /* closes what is open */
 struct level *dir_stack_top(const struct dir_stack *d);
 /* Takes l->fd, also when it fails. The current path becomes the level's. */

@@ -147,7 +147,7 @@ static int make_snapshot(struct backup *b, const struct msg_snapshot *m, struct 
         .policy = (char *)b->job->policy->name,
         .source = b->source,
         .host = (char *)session_host(b->session),
-        .kind = "files",
+        .kind = (char *)policy_kind(b->job->policy),
         .base = m->base,
         .started_ns = m->started_ns,
         .ended_ns = m->ended_ns,
@@ -350,7 +350,9 @@ static int send_job(struct backup *b, struct err *e)
                             .roots = p->paths,
                             .n_roots = p->n_paths,
                             .exclude = p->exclude,
-                            .n_exclude = p->n_exclude };
+                            .n_exclude = p->n_exclude,
+                            .sources = p->sources,
+                            .n_sources = p->n_sources };
     const struct source_list *l = vault_list(b->v, b->source);
     struct wbuf w = WBUF_INIT;
     memcpy(m.recovery_pk, b->v->keys.recovery_pk, PUBLIC_KEY_BYTES);

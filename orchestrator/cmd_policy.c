@@ -354,6 +354,23 @@ static json_t *retention_json(const struct retention *k)
                      (json_int_t)k->within_s);
 }
 
+static json_t *sources_json(const struct policy *pol)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < pol->n_sources; i++) {
+        json_t *o = json_object(), *settings = json_array();
+        json_object_set_new(o, "kind", json_string(pol->sources[i].kind));
+        for (size_t k = 0; k < pol->sources[i].n; k++) {
+            const struct setting *x = &pol->sources[i].v[k];
+            json_array_append_new(settings, json_pack("{s:s, s:o}", "key", x->key, "value",
+                                                      ui_json_text(x->value, strlen(x->value))));
+        }
+        json_object_set_new(o, "settings", settings);
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
 static json_t *policy_json(const struct policy *pol)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:I}", "type", "policy",
@@ -370,6 +387,7 @@ static json_t *policy_json(const struct policy *pol)
         texts_json(pol->notify, pol->n_notify));
     json_object_update(o, more);
     json_decref(more);
+    json_object_set_new(o, "sources", sources_json(pol));
     return o;
 }
 
@@ -390,10 +408,12 @@ static int list_one(void *ctx, const char *name)
         l->status = ui_error(&l->app->ui, &e);
         return 0;
     }
-    char *first = ui_path(pol->paths[0], strlen(pol->paths[0]));
+    const char *what = pol->n_sources > 0 ? pol->sources[0].kind : pol->paths[0];
+    size_t others = pol->n_sources + pol->n_paths - 1;
+    char *first = ui_path(what, strlen(what));
     char more[48] = "";
-    if (pol->n_paths > 1)
-        snprintf(more, sizeof more, _(" and %zu more"), pol->n_paths - 1);
+    if (others > 0)
+        snprintf(more, sizeof more, _(" and %zu more"), others);
     ui_line(&l->app->ui, _("%s: %s%s on %s (%s, RPO %s)"), name, first, more, pol->agent,
             pol->schedule ? pol->schedule : _("by hand"), ui_age((int64_t)pol->rpo_s, age));
     if (l->app->ui.json)
@@ -461,6 +481,19 @@ static void show_retention(struct ui *ui, const struct retention *k, enum policy
     ui_line(ui, _("  retention:       %s"), text);
 }
 
+static void show_sources(struct ui *ui, const struct policy *pol)
+{
+    for (size_t i = 0; i < pol->n_sources; i++) {
+        const struct source_spec *s = &pol->sources[i];
+        ui_line(ui, "  %s:", s->kind);
+        for (size_t k = 0; k < s->n; k++) {
+            char *value = text_clean(s->v[k].value, strlen(s->v[k].value), false);
+            ui_line(ui, "    %s: %s", s->v[k].key, value);
+            free(value);
+        }
+    }
+}
+
 static int policy_show(struct app *app, int argc, char **argv)
 {
     struct policy *pol = NULL;
@@ -481,6 +514,7 @@ static int policy_show(struct app *app, int argc, char **argv)
         show_retention(ui, &pol->retention, pol->class);
         ui_line(ui, _("  one file system: %s"), pol->one_file_system ? _("yes") : _("no"));
         ui_line(ui, _("  cache folders:   %s"), pol->skip_cache_dirs ? _("left out") : _("kept"));
+        show_sources(ui, pol);
         show_list(ui, _("  paths:"), pol->paths, pol->n_paths);
         show_list(ui, _("  exclude:"), pol->exclude, pol->n_exclude);
         show_list(ui, _("  notify:"), pol->notify, pol->n_notify);

@@ -52,6 +52,7 @@
 #define TWOFOLD_POLICIES_CONFIG_H
 
 #include "lib/base/err.h"
+#include "lib/wire/source_spec.h"
 #include "lib/base/id.h"
 #include "lib/crypto/crypto.h"
 #include <stdbool.h>
@@ -150,6 +151,9 @@ struct policy {
     char **exclude;
     size_t n_exclude;
     bool one_file_system, skip_cache_dirs;
+    struct source_spec
+        *sources; /* what is no tree of files (policies/sources.h); paths may be empty then */
+    size_t n_sources;
     uint64_t rpo_s; /* default 26 h */
     uint64_t rto_s; /* 0: none is set */
     enum policy_class class;
@@ -170,6 +174,8 @@ struct policy {
 #define MAX_RETRIES 100
 struct policy *policy_new(
     const char *name); /* with all defaults and no paths; NULL without memory */
+/* "files", the kind of its one source, or "set": what a snapshot of it is called. */
+const char *policy_kind(const struct policy *pol);
 const char *policy_class_name(enum policy_class c);
 bool policy_class_parse(const char *name, enum policy_class *ret);
 /* "HH:MM-HH:MM" in minutes of the day; the second may be less than the first (over midnight). */

@@ -1,6 +1,7 @@
 /* policy.c - policies/NAME.yaml: what is backed up, when, and how long it is kept; read. Writing is in policy_write.c. The
  * manual is policies/config.h. */
 #include "policies/inner.h"
+#include "policies/sources.h"
 #include "lib/base/i18n.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct raw_checks {
 struct raw_policy {
     char *vault, *agent, *class, *schedule, *window, *priority, *retries, *limit, *rpo, *rto;
     struct raw_files *files;
+    struct raw_source *sources[SOURCE_KINDS];
     struct raw_retention *retention;
     struct raw_checks *checks;
     char **notify;
@@ -65,6 +67,7 @@ static const cyaml_schema_field_t policy_fields[] = {
     YAML_TEXT_OPT("agent", struct raw_policy, agent),
     CYAML_FIELD_MAPPING_PTR("files", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
                             files, files_fields),
+    SOURCE_FIELDS(struct raw_policy, sources),
     YAML_TEXT_OPT("class", struct raw_policy, class),
     YAML_TEXT_OPT("schedule", struct raw_policy, schedule),
     YAML_TEXT_OPT("window", struct raw_policy, window),
@@ -102,6 +105,7 @@ void policy_free(struct policy *pol)
     free_list(pol->paths, pol->n_paths);
     free_list(pol->exclude, pol->n_exclude);
     free_list(pol->notify, pol->n_notify);
+    source_specs_free(pol->sources, pol->n_sources);
     free(pol->name);
     free(pol->vault);
     free(pol->agent);
@@ -129,6 +133,13 @@ struct policy *policy_new(const char *name)
 }
 
 /* --- words --------------------------------------------------------------------------------------------------------- */
+const char *policy_kind(const struct policy *pol)
+{
+    if (pol->n_sources == 0)
+        return "files";
+    return pol->n_sources == 1 && pol->n_paths == 0 ? pol->sources[0].kind : "set";
+}
+
 const char *policy_class_name(enum policy_class c)
 {
     return policy_classes[c];
@@ -259,6 +270,8 @@ static int take_list(struct yaml_doc *d, const struct list *l, char ***ret, size
 static int take_files(struct yaml_doc *d, const struct raw_files *raw, struct policy *pol,
                       struct err *e)
 {
+    if ((!raw || raw->n_paths == 0) && pol->n_sources > 0)
+        return 0;
     if (!raw || raw->n_paths == 0) {
         err_set(e, ERR_CONFIG, _("the policy names nothing to back up"));
         err_next(e,
@@ -361,6 +374,8 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
 {
     struct list notify = { "notify", policy_check_role, raw->notify, raw->n_notify };
     int r = take_words(d, raw, pol, e);
+    if (r == 0)
+        r = sources_take(d, raw->sources, &pol->sources, &pol->n_sources, e);
     if (r == 0)
         r = take_files(d, raw->files, pol, e);
     if (r == 0)

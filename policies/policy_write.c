@@ -1,5 +1,6 @@
 /* policy_write.c - policies/NAME.yaml, written as a file that explains itself (policies/config.h). */
 #include "policies/inner.h"
+#include "policies/sources.h"
 #include "lib/base/i18n.h"
 
 #include <stdio.h>
@@ -166,7 +167,7 @@ static int check_for_writing(const struct policy *pol, struct err *e)
         err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a policy"), pol->name);
         return conf_name_advice(e);
     }
-    if (pol->n_paths == 0) {
+    if (pol->n_paths == 0 && pol->n_sources == 0) {
         err_set(e, ERR_CONFIG, _("the policy names nothing to back up"));
         return err_next(e, _("name at least one folder or file: --files PATH"));
     }
@@ -192,7 +193,9 @@ int policy_write(const struct config_paths *p, const struct policy *pol, struct 
               "\n# Which host it is on: local is this one; others are files in agents/, made by\n"
               "# twofold agent enrol HOST.\nagent: %s\n",
               pol->agent);
-    r = put_files(&w, pol, e);
+    r = pol->n_paths > 0 ? put_files(&w, pol, e) : 0;
+    if (r == 0)
+        r = sources_put(&w, pol->sources, pol->n_sources, e);
     conf_line(
         &w,
         "\n# data; system; logs (kept for 92 days at least, JZ-5.4); secret (never over a network).\n"

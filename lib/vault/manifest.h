@@ -135,7 +135,8 @@ struct body_index {
     size_t first_len;
 };
 struct snapshot_body {
-    char **roots; /* owned, absolute */
+    char **
+        roots; /* owned: absolute paths; without a '/' in front, the virtual root of a source (body_virtual_root) */
     size_t n_roots;
     struct body_index *index;
     size_t n_index;
@@ -146,5 +147,10 @@ struct snapshot_body {
 void snapshot_body_write(struct wbuf *w, const struct snapshot_body *b);
 int snapshot_body_read(const void *p, size_t n, struct snapshot_body **ret, struct err *e);
 void snapshot_body_free(struct snapshot_body *b);
+/* Is this root the folder of a source that is no tree of files? It is one component, and what lies below it in the manifest was never at
+ * that place on a disk. No other root of the same snapshot has it or lies in it, nor is anything of that name stored below "/". */
+bool body_root_is_virtual(const char *root);
+/* The virtual root that an entry of the manifest (no '/' in front) is or lies below, or NULL. */
+const char *body_virtual_root(const struct snapshot_body *b, const char *path, size_t len);
 
 #endif

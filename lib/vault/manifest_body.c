@@ -59,9 +59,39 @@ static void *read_array(struct rbuf *r, size_t max, size_t min_bytes, size_t siz
     return p;
 }
 
+bool body_root_is_virtual(const char *root)
+{
+    return root[0] != '/';
+}
+
+const char *body_virtual_root(const struct snapshot_body *b, const char *path, size_t len)
+{
+    for (size_t i = 0; i < b->n_roots; i++)
+        if (body_root_is_virtual(b->roots[i]) &&
+            path_within(path, len, b->roots[i], strlen(b->roots[i])))
+            return b->roots[i];
+    return NULL;
+}
+
 static bool root_ok(const char *root)
 {
-    return root[0] == '/' && (root[1] == '\0' || path_ok(root + 1, strlen(root + 1)));
+    if (body_root_is_virtual(root))
+        return !strchr(root, '/') && path_ok(root, strlen(root));
+    return root[1] == '\0' || path_ok(root + 1, strlen(root + 1));
+}
+
+/* A virtual root is where nothing else is. */
+static bool roots_apart(const struct snapshot_body *b)
+{
+    for (size_t i = 0; i < b->n_roots; i++) {
+        const char *v = b->roots[i];
+        for (size_t k = 0; body_root_is_virtual(v) && k < b->n_roots; k++) {
+            const char *other = b->roots[k] + (b->roots[k][0] == '/');
+            if (k != i && path_within(other, strlen(other), v, strlen(v)))
+                return false;
+        }
+    }
+    return true;
 }
 
 static void read_roots(struct rbuf *r, struct snapshot_body *b)
@@ -72,6 +102,8 @@ static void read_roots(struct rbuf *r, struct snapshot_body *b)
         if (b->roots[i] && !root_ok(b->roots[i]))
             rb_fail(r);
     }
+    if (!r->bad && !roots_apart(b))
+        rb_fail(r);
 }
 
 static void read_index(struct rbuf *r, struct snapshot_body *b)

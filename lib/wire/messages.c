@@ -103,15 +103,17 @@ void msg_backup_write(struct wbuf *w, const struct msg_backup *m)
     wb_str(w, m->policy);
     wb_str(w, m->source);
     wb_varint(w, m->compression);
-    put_bits(
-        w,
-        (const bool[]){ m->one_file_system, m->skip_cache_dirs, m->want_estimate, m->force_full },
-        4);
+    put_bits(w,
+             (const bool[]){ m->one_file_system, m->skip_cache_dirs, m->want_estimate,
+                             m->force_full, m->n_sources > 0 },
+             5);
     put_strings(w, m->roots, m->n_roots);
     put_strings(w, m->exclude, m->n_exclude);
     wb_varint(w, m->n_live);
     for (size_t i = 0; i < m->n_live; i++)
         wb_id(w, &m->live[i]);
+    if (m->n_sources > 0)
+        source_specs_write(w, m->sources, m->n_sources);
 }
 
 void msg_backup_done(struct msg_backup *m)
@@ -123,6 +125,7 @@ void msg_backup_done(struct msg_backup *m)
     free_strings(m->roots, m->n_roots);
     free_strings(m->exclude, m->n_exclude);
     free(m->live);
+    source_specs_free(m->sources, m->n_sources);
     secret_wipe(m, sizeof *m); /* the deduplication key, and no pointer is left */
 }
 
@@ -144,14 +147,14 @@ static void get_live(struct rbuf *r, struct msg_backup *m)
 int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
 {
     struct msg_backup m = { 0 };
-    bool bits[4];
+    bool bits[5];
     rb_id(r, &m.vault_id);
     get_key(r, m.recovery_pk);
     get_key(r, m.dedup_key);
     m.policy = get_name(r);
     m.source = get_name(r);
     m.compression = (unsigned)rb_varint_max(r, MAX_LEVEL);
-    get_bits(r, bits, 4);
+    get_bits(r, bits, 5);
     m.one_file_system = bits[0];
     m.skip_cache_dirs = bits[1];
     m.want_estimate = bits[2];
@@ -159,7 +162,9 @@ int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
     m.roots = get_strings(r, MAX_MESSAGE_ROOTS, true, &m.n_roots);
     m.exclude = get_strings(r, MAX_PATTERNS, false, &m.n_exclude);
     get_live(r, &m);
-    if (!rb_done(r) || m.n_roots == 0) {
+    if (bits[4] && !r->bad)
+        source_specs_read(r, &m.sources, &m.n_sources);
+    if (!rb_done(r) || (m.n_roots == 0 && m.n_sources == 0)) {
         msg_backup_done(&m);
         return malformed(e, "BACKUP");
     }
@@ -251,11 +256,16 @@ void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
     wb_id(w, &m->vault_id);
     wb_id(w, &m->snapshot_id);
     wb_u8(w, (uint8_t)m->mode);
-    put_bits(w, (const bool[]){ m->overwrite, m->strip_source }, 2);
+    put_bits(w, (const bool[]){ m->overwrite, m->strip_source, m->strip != NULL, m->n_sources > 0 },
+             4);
     wb_str(w, m->target);
     put_strings(w, m->paths, m->n_paths);
     put_strings(w, m->exclude, m->n_exclude);
     wb_blob(w, m->body, m->body_len);
+    if (m->strip)
+        wb_str(w, m->strip);
+    if (m->n_sources > 0)
+        source_specs_write(w, m->sources, m->n_sources);
 }
 
 void msg_restore_done(struct msg_restore *m)
@@ -266,6 +276,8 @@ void msg_restore_done(struct msg_restore *m)
     free_strings(m->paths, m->n_paths);
     free_strings(m->exclude, m->n_exclude);
     free(m->body);
+    free(m->strip);
+    source_specs_free(m->sources, m->n_sources);
     *m = (struct msg_restore){ 0 };
 }
 
@@ -285,18 +297,23 @@ static void get_body(struct rbuf *r, struct msg_restore *m)
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
 {
     struct msg_restore m = { 0 };
-    bool bits[2];
+    bool bits[4];
     rb_id(r, &m.vault_id);
     rb_id(r, &m.snapshot_id);
     unsigned mode = rb_u8(r);
-    get_bits(r, bits, 2);
+    get_bits(r, bits, 4);
     m.overwrite = bits[0];
     m.strip_source = bits[1];
     m.target = rb_strdup(r, MAX_MESSAGE_PATH);
     m.paths = get_strings(r, MAX_PATTERNS, true, &m.n_paths);
     m.exclude = get_strings(r, MAX_PATTERNS, false, &m.n_exclude);
     get_body(r, &m);
-    if (!rb_done(r) || mode > RESTORE_COMPARE || m.target[0] != '/') {
+    if (bits[2])
+        m.strip = rb_strdup(r, MAX_MESSAGE_PATH);
+    if (bits[3] && !r->bad)
+        source_specs_read(r, &m.sources, &m.n_sources);
+    if (!rb_done(r) || mode > RESTORE_COMPARE || m.target[0] != '/' ||
+        (m.strip && m.strip[0] != '/')) {
         msg_restore_done(&m);
         return malformed(e, "RESTORE");
     }

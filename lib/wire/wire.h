@@ -10,6 +10,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
+#include "lib/wire/source_spec.h"
 
 #define WIRE_VERSION_MIN 1
 #define WIRE_VERSION_MAX 1
@@ -100,6 +101,9 @@ struct msg_backup { /* FRAME_BACKUP */
     struct id
         *live; /* snapshots of this source that the vault still has, newest first: valid bases */
     size_t n_live;
+    struct source_spec
+        *sources; /* owned; what is no tree of files. Without roots there must be one */
+    size_t n_sources;
 };
 void msg_backup_write(struct wbuf *w, const struct msg_backup *m);
 int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e);
@@ -155,6 +159,11 @@ struct msg_restore { /* FRAME_RESTORE */
     size_t n_exclude;
     uint8_t *body; /* the snapshot's body, opened; owned */
     size_t body_len;
+    char *
+        strip; /* absolute: what is at or below this path of the snapshot comes right below the target; NULL: nothing is taken off */
+    struct source_spec
+        *sources; /* owned; whose drivers have steps of their own once the files are there */
+    size_t n_sources;
 };
 void msg_restore_write(struct wbuf *w, const struct msg_restore *m);
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e);

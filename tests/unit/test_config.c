@@ -110,9 +110,9 @@ static const struct {
     { "# nothing\n\n", 0, "empty", "" },
     { "- a\n", 1, "key: value", "own" },
     { "files:\n  paths: [/etc]\nrpo: 26h\nretension: 1\n", 4, "retension",
-      "vault, agent, files, class, schedule" },
+      "vault, agent, files, postgresql, class, schedule" },
     { "retension: 1\nfiles:\n  paths: [/etc]\n", 1, "retension",
-      "vault, agent, files, class, schedule" },
+      "vault, agent, files, postgresql, class, schedule" },
     { "files:\n  paths: [/etc]\n  excludes: [a]\n", 3, "excludes",
       "paths, exclude, one-file-system" },
     { "files:\n  paths:\n    - /etc\n\n  vault: x\n", 5, "vault", "skip-cache-dirs" },
@@ -528,6 +528,57 @@ static void test_copies_that_exist(void **state)
     assert_int_equal(copies_check(fine, 0, NULL), -ERR_CONFIG);
 }
 
+/* --- sources ------------------------------------------------------------------------------------ */
+static void test_policy_of_a_database(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *pol = NULL;
+    policy_file(
+        f, "db.yaml",
+        "postgresql:\n  conninfo: \"host=/run/postgresql user=postgres\"\n  data: /srv//pg/\n"
+        "  checkpoint: spread\n");
+    assert_int_equal(policy_load(&f->p, "db", &pol, &f->e), 0);
+    assert_int_equal(pol->n_paths, 0);
+    assert_int_equal(pol->n_sources, 1);
+    assert_string_equal(policy_kind(pol), "postgresql");
+    assert_string_equal(source_spec_get(&pol->sources[0], "conninfo"),
+                        "host=/run/postgresql user=postgres");
+    assert_string_equal(source_spec_get(&pol->sources[0], "data"), "/srv/pg");
+    assert_null(source_spec_get(&pol->sources[0], "os-user"));
+    free(pol->name);
+    pol->name = strdup("written");
+    assert_int_equal(policy_write(&f->p, pol, &f->e), 0);
+    policy_free(pol);
+    assert_int_equal(policy_load(&f->p, "written", &pol, &f->e), 0);
+    assert_int_equal(pol->sources[0].n, 3);
+    assert_string_equal(source_spec_get(&pol->sources[0], "checkpoint"), "spread");
+    policy_free(pol);
+    policy_file(f, "set.yaml",
+                "files: { paths: [/srv/app] }\npostgresql: { conninfo: dbname=x }\n");
+    assert_int_equal(policy_load(&f->p, "set", &pol, &f->e), 0);
+    assert_string_equal(policy_kind(pol), "set");
+    policy_free(pol);
+}
+
+static void test_policy_of_a_database_mistakes(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const wrong[] = {
+        "postgresql: { data: /srv/pg }\n",
+        "postgresql: { conninfo: \"\" }\n",
+        "postgresql: { conninfo: x=y, data: srv/pg }\n",
+        "postgresql: { conninfo: x=y, checkpoint: soon }\n",
+        "postgresql: { conninfo: x=y, pasword: secret }\n",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct policy *pol = NULL;
+        policy_file(f, "wrong.yaml", wrong[i]);
+        f->e = ERR_INIT;
+        assert_int_equal(policy_load(&f->p, "wrong", &pol, &f->e), -ERR_CONFIG);
+        assert_non_null(strstr(f->e.what, "wrong.yaml, line 1"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +589,8 @@ int main(void)
         TEST(test_policy_mistakes),
         TEST(test_policy_absent),
         TEST(test_policy_written_and_read_back),
+        TEST(test_policy_of_a_database),
+        TEST(test_policy_of_a_database_mistakes),
         TEST(test_policy_minimal_written),
         TEST(test_policy_that_cannot_be_written),
         TEST(test_each),

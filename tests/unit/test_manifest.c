@@ -706,6 +706,16 @@ static void forged_bodies(void **state)
     snapshot_body_free(got);
     assert_int_equal(BODY("\2\0\0\0\0"), -ERR_DAMAGED);
     assert_int_equal(BODY("\1\1\3a/b\0\0\0"), -ERR_DAMAGED);
+    assert_int_equal(BODY("\1\1\2..\0\0\0"), -ERR_DAMAGED);
+    assert_int_equal(BODY("\1\2\1a\2/a\0\0\0"), -ERR_DAMAGED); /* one place for two things */
+    assert_int_equal(BODY("\1\2\4/a/b\1a\0\0\0"), -ERR_DAMAGED);
+    assert_int_equal(BODY("\1\2\1a\1a\0\0\0"), -ERR_DAMAGED);
+    assert_int_equal(BODY("\1\3\1/\1a\2/b\0\0\0"), 0);
+    assert_true(!body_root_is_virtual(got->roots[0]) && body_root_is_virtual(got->roots[1]));
+    assert_ptr_equal(body_virtual_root(got, "a/x", 3), got->roots[1]);
+    assert_null(body_virtual_root(got, "ab", 2));
+    assert_null(body_virtual_root(got, "b", 1));
+    snapshot_body_free(got);
     assert_int_equal(BODY("\1\1\3/..\0\0\0"), -ERR_DAMAGED);
     assert_int_equal(BODY("\1\1\0\0\0\0"), -ERR_DAMAGED);
     assert_int_equal(BODY("\1\x80\x20\2/a\0\0\0"), -ERR_DAMAGED); /* roots that are not there */

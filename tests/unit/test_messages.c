@@ -157,6 +157,69 @@ static void backups_have_bounds(void **state)
     free(many);
 }
 
+static struct setting settings[] = { { (char *)"conninfo", (char *)"host=/run" },
+                                     { (char *)"data", (char *)"" } };
+static struct source_spec specs[] = { { (char *)"postgresql", settings, 2 },
+                                      { (char *)"sqlite", NULL, 0 } };
+
+static void sources_come_back(void **state)
+{
+    struct msg_backup m = a_backup(), got;
+    struct wbuf w = WBUF_INIT;
+    m.n_roots = 0;
+    m.sources = specs;
+    m.n_sources = 2;
+    msg_backup_write(&w, &m);
+    struct rbuf r = rbuf_of(w.p, w.len);
+    assert_int_equal(msg_backup_read(&r, &got, NULL), 0);
+    assert_true(got.n_roots == 0 && got.n_sources == 2 && got.sources[0].n == 2);
+    assert_string_equal(got.sources[0].kind, "postgresql");
+    assert_string_equal(source_spec_get(&got.sources[0], "conninfo"), "host=/run");
+    assert_string_equal(source_spec_get(&got.sources[0], "data"), "");
+    assert_null(source_spec_get(&got.sources[1], "data"));
+    msg_backup_done(&got);
+    cut_and_stretch(read_backup, &w, false);
+    wbuf_free(&w);
+}
+
+static int sources_are(struct source_spec *s, size_t n)
+{
+    struct msg_backup m = a_backup();
+    m.sources = s;
+    m.n_sources = n;
+    return backup_is(&m);
+}
+
+static void sources_have_bounds(void **state)
+{
+    static const char *const no_words[] = {
+        "", "Post", "9p", "a b", "a/b", "..", "a23456789-123456789-123456789-123"
+    };
+    struct source_spec one = specs[0], many[MAX_SOURCES + 1];
+    struct setting wrong = { NULL, (char *)"x" };
+    for (size_t i = 0; i < sizeof no_words / sizeof *no_words; i++) {
+        one.kind = (char *)no_words[i];
+        assert_int_equal(sources_are(&one, 1), -ERR_PROTOCOL);
+        one = specs[0];
+        wrong.key = (char *)no_words[i];
+        one.v = &wrong;
+        one.n = 1;
+        assert_int_equal(sources_are(&one, 1), -ERR_PROTOCOL);
+    }
+    for (size_t i = 0; i <= MAX_SOURCES; i++)
+        many[i] = specs[0];
+    assert_int_equal(sources_are(many, MAX_SOURCES), 0);
+    assert_int_equal(sources_are(many, MAX_SOURCES + 1), -ERR_PROTOCOL);
+    struct setting *v = calloc(MAX_SOURCE_SETTINGS + 1, sizeof *v);
+    for (size_t i = 0; i <= MAX_SOURCE_SETTINGS; i++)
+        v[i] = settings[0];
+    one = (struct source_spec){ (char *)"x", v, MAX_SOURCE_SETTINGS };
+    assert_int_equal(sources_are(&one, 1), 0);
+    one.n++;
+    assert_int_equal(sources_are(&one, 1), -ERR_PROTOCOL);
+    free(v);
+}
+
 static struct msg_restore a_restore(void)
 {
     return (struct msg_restore){ .vault_id = { { 7 } },
@@ -196,6 +259,20 @@ static void restores_come_back(void **state)
     assert_memory_equal(got.body, "body", 4);
     msg_restore_done(&got);
     cut_and_stretch(read_restore, &w, false);
+    wbuf_reset(&w);
+    m.strip = (char *)"/postgresql/data";
+    m.sources = specs;
+    m.n_sources = 2;
+    msg_restore_write(&w, &m);
+    r = rbuf_of(w.p, w.len);
+    assert_int_equal(msg_restore_read(&r, &got, NULL), 0);
+    assert_string_equal(got.strip, "/postgresql/data");
+    assert_string_equal(got.sources[1].kind, "sqlite");
+    msg_restore_done(&got);
+    cut_and_stretch(read_restore, &w, false);
+    m.strip = (char *)"relative";
+    assert_int_equal(restore_is(&m), -ERR_PROTOCOL);
+    m = a_restore();
     wbuf_free(&w);
     m.n_paths = 0;
     m.n_exclude = 0;
@@ -353,6 +430,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backups_come_back),
         cmocka_unit_test(backups_have_bounds),
+        cmocka_unit_test(sources_come_back),
+        cmocka_unit_test(sources_have_bounds),
         cmocka_unit_test(restores_come_back),
         cmocka_unit_test(snapshots_come_back),
         cmocka_unit_test(progress_comes_back),

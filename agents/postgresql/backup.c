@@ -1,0 +1,432 @@
+/* backup.c - a physical backup of a running PostgreSQL server: backup mode in one session, the files of its folders, and the log from
+ * the start of the backup to its end, which a temporary replication slot keeps there meanwhile. When the session ends, for whatever
+ * reason, the server leaves backup mode and drops the slot by itself. The map of the files is in inner.h. */
+#include "agents/postgresql/inner.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LABEL "twofold"
+#define MAX_CONTROL_ID 8 /* bytes: pg_control begins with the system identifier */
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static void driver_free(void *s)
+{
+    struct pg *p = s;
+    if (!p)
+        return;
+    PQfinish(p->c);
+    for (size_t i = 0; i < p->n_spaces; i++) {
+        free(p->spaces[i].name);
+        free(p->spaces[i].place);
+        free(p->spaces[i].root);
+    }
+    for (size_t i = 0; i < p->n_paths; i++)
+        free(p->paths[i]);
+    for (size_t i = 0; i < p->n_torn; i++)
+        free(p->torn[i].path);
+    free(p->spaces);
+    free(p->early);
+    free(p->late);
+    free(p->version_text);
+    free(p->system_id);
+    free(p->data);
+    free(p->catalog);
+    free(p->label);
+    free(p->map);
+    free(p->facts);
+    free(p->again);
+    free(p);
+}
+
+/* --- what the server is ------------------------------------------------------------------------- */
+static int ask_server(struct pg *p, struct err *e)
+{
+    static const char sql[] =
+        "SELECT current_setting('server_version'), "
+        "(SELECT system_identifier FROM pg_control_system())::text, "
+        "current_setting('data_directory'), current_setting('data_checksums'), "
+        "pg_is_in_recovery(), current_setting('block_size'), "
+        "(SELECT setting FROM pg_settings WHERE name = 'segment_size'), "
+        "(SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'), "
+        "(SELECT catalog_version_no FROM pg_control_system())::text";
+    PGresult *r = NULL;
+    if (server_query(p->c, sql, 0, NULL, &r, e) < 0) {
+        if (e->code == ERR_REFUSED)
+            err_next(e, _("as a superuser of the server: GRANT pg_read_all_settings TO %s"),
+                     PQuser(p->c));
+        return -e->code;
+    }
+    p->version = PQserverVersion(p->c);
+    p->version_text = strdup(PQgetvalue(r, 0, 0));
+    p->system_id = strdup(PQgetvalue(r, 0, 1));
+    p->data = strdup(PQgetvalue(r, 0, 2));
+    p->checksums = strcmp(PQgetvalue(r, 0, 3), "on") == 0;
+    p->standby = PQgetvalue(r, 0, 4)[0] == 't';
+    p->page_bytes = (uint32_t)strtoul(PQgetvalue(r, 0, 5), NULL, 10);
+    p->segment_pages = (uint32_t)strtoul(PQgetvalue(r, 0, 6), NULL, 10);
+    p->wal_segment_bytes = strtoull(PQgetvalue(r, 0, 7), NULL, 10);
+    p->catalog = strdup(PQgetvalue(r, 0, 8));
+    PQclear(r);
+    if (!p->version_text || !p->system_id || !p->data || !p->catalog)
+        return no_memory(e);
+    if (p->page_bytes < 1024 || p->page_bytes > MAX_CHECKED_PAGE_BYTES || p->page_bytes % 1024 ||
+        p->segment_pages == 0 || p->wal_segment_bytes < (1u << 20) ||
+        (p->wal_segment_bytes & (p->wal_segment_bytes - 1)))
+        return err_set(e, ERR_VERSION, _("the server has pages or segments of an unknown size"));
+    snprintf(p->version_folder, sizeof p->version_folder, "PG_%d_%s", p->version / 10000,
+             p->catalog);
+    p->again = malloc(p->page_bytes);
+    p->check = (struct page_check){ .page_bytes = p->page_bytes,
+                                    .check = pg_check_pages,
+                                    .ctx = p };
+    return p->again ? 0 : no_memory(e);
+}
+
+/* The folder is another one from where we are (a container, another mount): then the policy says so. Either way it must be the server's. */
+static int check_data(struct pg *p, struct err *e)
+{
+    const char *data = source_spec_get(p->spec, "data");
+    char path[PATH_MAX];
+    uint64_t id;
+    if (data) {
+        free(p->data);
+        if (!(p->data = strdup(data)))
+            return no_memory(e);
+    }
+    snprintf(path, sizeof path, "%s/global/pg_control", p->data);
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0, e);
+    if (fd < 0) {
+        err_next(
+            e,
+            _("the agent must be able to read the server's data folder: run it as root or as "
+              "the user that owns %s; where the folder is elsewhere for the agent, write data: "
+              "below postgresql: in the policy"),
+            p->data);
+        return err_wrap(e, "%s", path);
+    }
+    ssize_t n = sys_read(fd, &id, sizeof id, e);
+    sys_close_quiet(fd);
+    if (n != (ssize_t)sizeof id)
+        return n < 0 ? (int)n : err_set(e, ERR_DAMAGED, _("%s is too short"), path);
+    if (strtoull(p->system_id, NULL, 10) == id)
+        return 0;
+    err_set(e, ERR_CONFIG,
+            _("%s is the folder of another server than the one that \"conninfo\" leads to"),
+            p->data);
+    return err_next(e, _("correct data: or conninfo: below postgresql: in the policy"));
+}
+
+/* --- tablespaces -------------------------------------------------------------------------------- */
+static int by_root(const void *a, const void *b)
+{
+    const struct pg_space *x = a, *y = b;
+    return strcmp(x->root, y->root);
+}
+
+static int add_space(struct pg *p, const char *oid, const char *name, const char *place,
+                     struct err *e)
+{
+    struct pg_space *s = &p->spaces[p->n_spaces];
+    *s = (struct pg_space){ .name = strdup(name), .place = strdup(place) };
+    snprintf(s->oid, sizeof s->oid, "%s", oid);
+    if (asprintf(&s->root, PG_SPACES "/%s", s->oid) < 0)
+        s->root = NULL;
+    p->n_spaces++;
+    return s->name && s->place && s->root ? 0 : no_memory(e);
+}
+
+/* Those that lie outside of the data folder; one that is a plain folder below pg_tblspc is captured with that. */
+static int ask_spaces(struct pg *p, struct err *e)
+{
+    PGresult *r = NULL;
+    if (server_query(p->c,
+                     "SELECT oid::text, spcname, pg_tablespace_location(oid) FROM pg_tablespace "
+                     "WHERE pg_tablespace_location(oid) <> '' ORDER BY oid",
+                     0, NULL, &r, e) < 0)
+        return -e->code;
+    int n = PQntuples(r), rc = 0;
+    if (n > MAX_TABLESPACES)
+        rc = err_set(e, ERR_LIMIT, _("the server has more than %d tablespaces"), MAX_TABLESPACES);
+    p->spaces = calloc((size_t)n + 1, sizeof *p->spaces);
+    if (!p->spaces)
+        rc = no_memory(e);
+    for (int i = 0; rc == 0 && i < n; i++)
+        if (PQgetvalue(r, i, 2)[0] == '/')
+            rc = add_space(p, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2), e);
+    PQclear(r);
+    if (rc == 0 && p->n_spaces > 1)
+        qsort(p->spaces, p->n_spaces, sizeof *p->spaces, by_root);
+    return rc;
+}
+
+/* --- backup mode -------------------------------------------------------------------------------- */
+/* Without a slot the server may take the log away before it is read; then the end of the backup finds it missing. */
+static int take_slot(struct pg *p, struct err *e)
+{
+    struct err why = ERR_INIT;
+    char *name = NULL, text[2 * ERR_TEXT_BYTES];
+    uint32_t any;
+    sys_random(&any, sizeof any);
+    if (asprintf(&name, "twofold_backup_%08x", any) < 0)
+        return no_memory(e);
+    const char *const params[] = { name };
+    PGresult *r = NULL;
+    int rc = server_query(p->c, "SELECT pg_create_physical_replication_slot($1, true, true)", 1,
+                          params, &r, &why);
+    free(name);
+    if (rc == 0) {
+        p->has_slot = true;
+        PQclear(r);
+        return 0;
+    }
+    if (why.code == ERR_UNREACHABLE) {
+        *e = why;
+        return rc;
+    }
+    snprintf(text, sizeof text,
+             _("no replication slot keeps the log during the backup (%s); set wal_keep_size, or: "
+               "ALTER ROLE %s REPLICATION"),
+             why.why, PQuser(p->c));
+    return p->env.note(p->env.ctx, false, PG_ROOT, strlen(PG_ROOT), text, e);
+}
+
+static int start(struct pg *p, struct err *e)
+{
+    const char *spread = source_spec_get(p->spec, "checkpoint");
+    const char *const params[] = { LABEL, spread && strcmp(spread, "spread") == 0 ? "f" : "t" };
+    const char *sql = p->version >= 150000 ? "SELECT pg_backup_start($1, $2::boolean)"
+                                           : "SELECT pg_start_backup($1, $2::boolean, false)";
+    PGresult *r = NULL;
+    p->started_s = sys_realtime_s();
+    if (server_query(p->c, sql, 2, params, &r, e) < 0) {
+        if (e->code == ERR_REFUSED)
+            err_next(
+                e,
+                p->version >= 150000
+                    ? _("as a superuser, in the database that conninfo names: GRANT EXECUTE ON FUNCTION "
+                        "pg_backup_start(text, boolean), pg_backup_stop(boolean) TO %s")
+                    : _("as a superuser, in the database that conninfo names: GRANT EXECUTE ON FUNCTION "
+                        "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean) TO %s"),
+                PQuser(p->c));
+        return err_wrap(e, _("begin backup mode"));
+    }
+    bool ok = lsn_parse(PQgetvalue(r, 0, 0), &p->start_lsn);
+    PQclear(r);
+    p->in_backup = true;
+    return ok ? 0 : err_set(e, ERR_PROTOCOL, _("the server gave no position in its log"));
+}
+
+/* --- roots -------------------------------------------------------------------------------------- */
+/* A file of the configuration that lies elsewhere (Debian keeps all in /etc). */
+static int add_config(struct pg *p, const char *setting, const char *name, struct err *e)
+{
+    char sql[96], *path = NULL;
+    size_t n = strlen(p->data);
+    snprintf(sql, sizeof sql, "SELECT current_setting('%s')", setting);
+    int rc = server_text(p->c, sql, &path, e);
+    if (rc < 0)
+        return rc;
+    if (!path || path[0] != '/' || (strncmp(path, p->data, n) == 0 && path[n] == '/')) {
+        free(path);
+        return 0;
+    }
+    p->paths[p->n_paths++] = path;
+    if (access(path, R_OK) < 0)
+        return p->env.note(p->env.ctx, false, name, strlen(name), _("cannot be read, not stored"),
+                           e);
+    p->early[p->n_early++] = (struct source_root){ .name = name,
+                                                   .place = path,
+                                                   .may_change = true };
+    return 0;
+}
+
+static int make_early(struct pg *p, struct err *e)
+{
+    p->early = calloc(p->n_spaces + 4, sizeof *p->early);
+    if (!p->early)
+        return no_memory(e);
+    if (add_config(p, "hba_file", PG_ROOT "/config/pg_hba.conf", e) < 0 ||
+        add_config(p, "ident_file", PG_ROOT "/config/pg_ident.conf", e) < 0 ||
+        add_config(p, "config_file", PG_ROOT "/config/postgresql.conf", e) < 0)
+        return -e->code;
+    struct source_root common = { .may_change = true,
+                                  .delta = DELTA_PAGES,
+                                  .page_bytes = p->page_bytes,
+                                  .check_of = pg_check_of,
+                                  .ctx = p };
+    struct source_root *r = &p->early[p->n_early++];
+    *r = common;
+    r->name = PG_DATA;
+    r->place = p->data;
+    r->leave_out = pg_leave_out_data;
+    for (size_t i = 0; i < p->n_spaces; i++) {
+        r = &p->early[p->n_early++];
+        *r = common;
+        r->name = p->spaces[i].root;
+        r->place = p->spaces[i].place;
+        r->leave_out = pg_leave_out_space;
+    }
+    return 0;
+}
+
+static int make_late(struct pg *p, struct err *e)
+{
+    char *wal = NULL;
+    p->late = calloc(4, sizeof *p->late);
+    if (!p->late || asprintf(&wal, "%s/pg_wal", p->data) < 0)
+        return no_memory(e);
+    p->paths[p->n_paths++] = wal;
+    p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/facts.json",
+                                                 .bytes = p->facts,
+                                                 .bytes_len = strlen(p->facts) };
+    p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/label/backup_label",
+                                                 .bytes = p->label,
+                                                 .bytes_len = strlen(p->label) };
+    if (p->map)
+        p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/label/tablespace_map",
+                                                     .bytes = p->map,
+                                                     .bytes_len = strlen(p->map) };
+    p->late[p->n_late++] = (struct source_root){
+        .name = PG_WAL, .place = wal, .may_change = true, .leave_out = pg_leave_out_wal, .ctx = p
+    };
+    return 0;
+}
+
+/* --- the interface -------------------------------------------------------------------------------- */
+static int prepare(struct pg *p, struct err *e)
+{
+    int rc = server_connect(source_spec_get(p->spec, "conninfo"),
+                            source_spec_get(p->spec, "os-user"), &p->c, e);
+    if (rc == 0)
+        rc = ask_server(p, e);
+    if (rc == 0)
+        rc = check_data(p, e);
+    if (rc == 0)
+        rc = take_slot(p, e);
+    if (rc == 0)
+        rc = start(p, e);
+    if (rc == 0)
+        rc = ask_spaces(p, e);
+    return rc == 0 ? make_early(p, e) : rc;
+}
+
+static int driver_begin(const struct source_spec *spec, const struct source_env *env, void **ret,
+                        struct err *e)
+{
+    struct pg *p = calloc(1, sizeof *p);
+    if (!p)
+        return no_memory(e);
+    p->spec = spec;
+    p->env = *env;
+    int rc = prepare(p, e);
+    if (rc < 0)
+        driver_free(p);
+    else
+        *ret = p;
+    return rc;
+}
+
+static int driver_roots(void *s, bool late, const struct source_root **ret, size_t *ret_n,
+                        struct err *e)
+{
+    struct pg *p = s;
+    (void)e;
+    *ret = late ? p->late : p->early;
+    *ret_n = late ? p->n_late : p->n_early;
+    return 0;
+}
+
+/* "START TIMELINE: 3" */
+static int read_timeline(struct pg *p, struct err *e)
+{
+    const char *at = strstr(p->label, "START TIMELINE: ");
+    p->timeline = at ? (uint32_t)strtoul(at + strlen("START TIMELINE: "), NULL, 10) : 0;
+    return p->timeline ? 0 : err_set(e, ERR_PROTOCOL, _("the backup's label names no timeline"));
+}
+
+static int stop(struct pg *p, struct err *e)
+{
+    const char *sql = p->version >= 150000
+                          ? "SELECT lsn, labelfile, spcmapfile FROM pg_backup_stop(false)"
+                          : "SELECT lsn, labelfile, spcmapfile FROM pg_stop_backup(false, false)";
+    PGresult *r = NULL;
+    if (server_query(p->c, sql, 0, NULL, &r, e) < 0)
+        return err_wrap(e, _("end backup mode"));
+    p->in_backup = false;
+    p->stopped_s = sys_realtime_s();
+    bool ok = PQntuples(r) == 1 && lsn_parse(PQgetvalue(r, 0, 0), &p->stop_lsn);
+    if (ok) {
+        p->label = strdup(PQgetvalue(r, 0, 1));
+        p->map = PQgetvalue(r, 0, 2)[0] ? strdup(PQgetvalue(r, 0, 2)) : NULL;
+    }
+    PQclear(r);
+    if (!ok || p->stop_lsn <= p->start_lsn)
+        return err_set(e, ERR_PROTOCOL, _("the server gave no position in its log"));
+    return p->label ? read_timeline(p, e) : no_memory(e);
+}
+
+static int driver_end(void *s, struct err *e)
+{
+    struct pg *p = s;
+    int rc = stop(p, e);
+    if (rc < 0)
+        return rc;
+    p->first_segment = p->start_lsn / p->wal_segment_bytes;
+    p->last_segment = (p->stop_lsn - 1) / p->wal_segment_bytes;
+    rc = pg_judge_torn(p, e);
+    if (rc == 0)
+        rc = pg_make_facts(p, e);
+    return rc == 0 ? make_late(p, e) : rc;
+}
+
+/* Without all of the log between start and end the files are worth nothing. */
+static int driver_check(void *s, struct err *e)
+{
+    struct pg *p = s;
+    uint64_t wanted = p->last_segment - p->first_segment + 1;
+    if (p->segments_seen == wanted)
+        return 0;
+    err_set(e, ERR_ABSENT,
+            _("of %llu segments of the log that the backup needs %llu are not in pg_wal any more"),
+            (unsigned long long)wanted, (unsigned long long)(wanted - p->segments_seen));
+    return err_next(
+        e,
+        _("let a replication slot keep them (ALTER ROLE %s REPLICATION; "
+          "max_replication_slots above what is in use), or raise wal_keep_size; then run it again"),
+        PQuser(p->c));
+}
+
+static const struct source_setting settings[] = {
+    { "conninfo", SETTING_NAMES, true }, { "data", SETTING_READS, false },
+    { "os-user", SETTING_NAMES, false }, { "checkpoint", SETTING_PLAIN, false },
+    { NULL, SETTING_PLAIN, false },
+};
+static const struct source_setting restore_settings[] = {
+    { "verify", SETTING_PLAIN, false },
+    { "bin", SETTING_RUNS, false },
+    { "tablespace", SETTING_PLAIN, false },
+    { NULL, SETTING_PLAIN, false },
+};
+
+const struct source_driver source_postgresql = {
+    .kind = PG_ROOT,
+    .settings = settings,
+    .restore_settings = restore_settings,
+    .begin = driver_begin,
+    .roots = driver_roots,
+    .end = driver_end,
+    .check = driver_check,
+    .free = driver_free,
+    .restore = pg_restore,
+};

@@ -1,0 +1,95 @@
+/*
+ * inner.h - what the files of the PostgreSQL driver share (agents/source.h is its interface):
+ *
+ *     backup.c   begin, roots, end: backup mode in one session
+ *     files.c    which files of a cluster belong into a snapshot, and the check of their pages
+ *     facts.c    facts.json: what the server was like then
+ *     rights.c   what may be missing, and the statements that grant it
+ *     restore.c  the steps at a restore
+ *     scratch.c  a server started for a moment on restored files
+ *     page.h, server.h
+ *
+ * In the manifest: postgresql/config/… (its files outside of the data folder) · data/… · data-spaces/OID/… (tablespaces) ·
+ * facts.json · label/backup_label, label/tablespace_map · wal/… (from the start of the backup to its end).
+ */
+#ifndef TWOFOLD_AGENTS_POSTGRESQL_INNER_H
+#define TWOFOLD_AGENTS_POSTGRESQL_INNER_H
+
+#include "agents/postgresql/server.h"
+#include "agents/source.h"
+
+#include <limits.h>
+
+#define PG_ROOT "postgresql"
+#define PG_DATA PG_ROOT "/data"
+#define PG_SPACES PG_ROOT "/data-spaces"
+#define PG_WAL PG_ROOT "/wal"
+#define MAX_TABLESPACES 1024
+#define MAX_TORN 256 /* pages that were still torn after reading them again */
+#define WAL_NAME_DIGITS 24
+
+struct pg_space {
+    char oid[16];
+    char *name, *place; /* owned; the tablespace's own name; its folder */
+    char *root;         /* owned; name in the manifest */
+};
+
+struct pg_torn {
+    char *path; /* owned */
+    uint32_t block;
+    uint64_t lsn;
+};
+
+struct pg {
+    const struct source_spec *spec;
+    struct source_env env;
+    PGconn *c;
+    bool in_backup, has_slot;
+    /* the server */
+    int version; /* 150018 */
+    char *version_text, *system_id, *data, *catalog;
+    bool checksums, standby;
+    uint32_t page_bytes, segment_pages; /* pages in one file of a relation */
+    uint64_t wal_segment_bytes;
+    struct pg_space *spaces;
+    size_t n_spaces;
+    /* the backup */
+    uint64_t start_lsn, stop_lsn;
+    uint32_t timeline;
+    int64_t started_s, stopped_s;
+    char *label, *map, *facts; /* owned; map: NULL where there are no tablespaces */
+    uint64_t first_segment, last_segment, segments_seen;
+    char version_folder[64]; /* in a tablespace: PG_15_202209061 */
+    /* roots */
+    struct source_root *early, *late;
+    size_t n_early, n_late;
+    char *paths[4]; /* owned: places of the files in config/, of the WAL */
+    size_t n_paths;
+    /* pages */
+    struct page_check check;
+    uint8_t *again; /* a page read once more */
+    uint64_t pages_checked, pages_wrong;
+    struct pg_torn torn[MAX_TORN];
+    size_t n_torn;
+};
+
+/* --- files.c */
+bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
+bool pg_leave_out_space(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
+bool pg_leave_out_wal(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
+const struct page_check *pg_check_of(void *ctx, const char *path, size_t len);
+int pg_check_pages(void *ctx, const char *path, size_t path_len, int fd, uint64_t off, uint8_t *p,
+                   size_t n, struct err *e);
+/* Pages that stayed torn are all right when the log has them: when they are not newer than the end of the backup. */
+int pg_judge_torn(struct pg *p, struct err *e);
+/* "000000010000000000000002" */
+bool wal_name_parse(const char *name, uint64_t segment_bytes, uint32_t *ret_timeline,
+                    uint64_t *ret_segment);
+
+/* --- facts.c: p->facts */
+int pg_make_facts(struct pg *p, struct err *e);
+
+/* --- restore.c */
+int pg_restore(const struct source_restore *r, struct err *e);
+
+#endif

@@ -1,0 +1,132 @@
+/* source.c - which drivers there are, and what is the same for all of them. The manual is agents/source.h. */
+#include "agents/source.h"
+#include "lib/base/i18n.h"
+#include "lib/vault/manifest.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct source {
+    const struct source_driver *driver;
+    void *s;
+    const char *last; /* the greatest name so far */
+};
+
+static const struct source_driver *const drivers[] = {
+    &source_postgresql,
+};
+
+const struct source_driver *source_driver(const char *kind)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+        if (strcmp(drivers[i]->kind, kind) == 0)
+            return drivers[i];
+    return NULL;
+}
+
+/* --- settings --------------------------------------------------------------------------------- */
+static int unknown(struct err *e)
+{
+    return err_next(e, _("install the same version of Twofold on both hosts"));
+}
+
+static int check_settings(const struct source_driver *d, const struct source_spec *spec,
+                          bool restore, struct err *e)
+{
+    const struct source_setting *known = restore ? d->restore_settings : d->settings;
+    for (size_t i = 0; i < spec->n; i++) {
+        const struct source_setting *k = known;
+        while (k && k->key && strcmp(k->key, spec->v[i].key) != 0)
+            k++;
+        if (!k || !k->key) {
+            err_set(e, ERR_VERSION, _("this host's agent knows no setting \"%s\" of \"%s\""),
+                    spec->v[i].key, spec->kind);
+            return unknown(e);
+        }
+    }
+    for (const struct source_setting *k = known; k && k->key; k++) {
+        const char *v = source_spec_get(spec, k->key);
+        if (k->needed && (!v || !v[0]))
+            return err_set(e, ERR_CONFIG, _("\"%s\" has no \"%s\""), spec->kind, k->key);
+    }
+    return 0;
+}
+
+int source_specs_check(const struct source_spec *all, size_t n, bool restore, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct source_driver *d = source_driver(all[i].kind);
+        if (!d) {
+            err_set(e, ERR_VERSION, _("this host's agent knows no source of the kind \"%s\""),
+                    all[i].kind);
+            return unknown(e);
+        }
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(all[k].kind, all[i].kind) == 0)
+                return err_set(e, ERR_CONFIG, _("the source \"%s\" is there twice"), all[i].kind);
+        int rc = check_settings(d, &all[i], restore, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- one source ------------------------------------------------------------------------------- */
+int source_begin(const struct source_spec *spec, const struct source_env *env, struct source **ret,
+                 struct err *e)
+{
+    struct source *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    s->driver = source_driver(spec->kind);
+    int rc = s->driver->begin(spec, env, &s->s, e);
+    if (rc < 0) {
+        free(s);
+        return err_wrap(e, "%s", spec->kind);
+    }
+    *ret = s;
+    return 0;
+}
+
+const char *source_kind(const struct source *s)
+{
+    return s->driver->kind;
+}
+
+int source_roots(struct source *s, bool late, const struct source_root **ret, size_t *ret_n,
+                 struct err *e)
+{
+    int rc = s->driver->roots(s->s, late, ret, ret_n, e);
+    size_t kind = strlen(s->driver->kind);
+    for (size_t i = 0; rc == 0 && i < *ret_n; i++) {
+        const char *name = (*ret)[i].name;
+        size_t len = strlen(name);
+        assert(len > kind + 1 && name[kind] == '/' && strncmp(name, s->driver->kind, kind) == 0);
+        assert(path_ok(name, len));
+        assert(!s->last || (path_cmp(s->last, strlen(s->last), name, len) < 0 &&
+                            !path_within(name, len, s->last, strlen(s->last))));
+        s->last = name;
+    }
+    return rc < 0 ? err_wrap(e, "%s", s->driver->kind) : 0;
+}
+
+int source_end(struct source *s, struct err *e)
+{
+    int rc = s->driver->end(s->s, e);
+    return rc < 0 ? err_wrap(e, "%s", s->driver->kind) : 0;
+}
+
+int source_check(struct source *s, struct err *e)
+{
+    int rc = s->driver->check ? s->driver->check(s->s, e) : 0;
+    return rc < 0 ? err_wrap(e, "%s", s->driver->kind) : 0;
+}
+
+void source_free(struct source *s)
+{
+    if (!s)
+        return;
+    s->driver->free(s->s);
+    free(s);
+}

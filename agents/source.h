@@ -1,0 +1,127 @@
+/*
+ * source.h - the sources of a policy that are no trees of files: databases, dumps of a program. A *driver* knows one kind; it says which
+ * places on disk belong into the snapshot under which names, and what has to be done before and after they are read. The capture engine
+ * reads them as it reads files: unchanged ones are not opened, content is cut, deduplicated, sealed.
+ *
+ *     source_begin(spec, env, &s, e)      connect, freeze, start of backup mode; what the source is
+ *     source_roots(s, false, &r, &n, e)   what to read first, ascending by name
+ *       … the engine captures each root …
+ *     source_end(s, e)                    thaw, end of backup mode
+ *     source_roots(s, true, &r, &n, e)    what is known or there only now: labels, logs, facts
+ *       … captured, too: every name is behind (path_cmp) all names of the first list …
+ *     source_check(s, e)                  was everything there that had to be?
+ *     source_free(s)                      also after a failure at any point: leaves backup mode, thaws
+ *
+ * All is one thread's. A source's names lie below its *virtual root*, one component named as its kind ("postgresql/data/base/1/1249"). The
+ * snapshot says that this is no real folder (lib/vault/manifest.h, body_root_is_virtual); a policy of which a real path
+ * has the same name is refused. Sources of one policy are begun in the order of their kinds and all before anything is read; each
+ * is ended as soon as its own first list is captured.
+ *
+ * Restore: the engine puts the files below the target first (TARGET/postgresql/…), then the driver takes its own steps there.
+ */
+#ifndef TWOFOLD_AGENTS_SOURCE_H
+#define TWOFOLD_AGENTS_SOURCE_H
+
+#include "lib/base/err.h"
+#include "lib/wire/source_spec.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct report;
+
+/* What is checked while a file is read. `check` is called with parts that begin and end at whole pages (the last one of a file may end
+ * early), in order; it may read a page again into p, should it have been torn by a writer. It tells of what is wrong by itself
+ * (env->problem); negative only when the run cannot go on. */
+struct page_check {
+    size_t page_bytes; /* a power of two, at most 64 KiB */
+    int (*check)(void *ctx, const char *path, size_t path_len, int fd, uint64_t off, uint8_t *p,
+                 size_t n, struct err *e);
+    void *ctx;
+};
+#define MAX_CHECKED_PAGE_BYTES (64u << 10)
+
+/* How a file's content is cut (docs/format.md: extents). */
+enum source_delta { DELTA_AUTO, DELTA_CONTENT, DELTA_PAGES };
+
+struct source_root {  /* all borrowed from the source until it is freed */
+    const char *name; /* in the manifest, below the virtual root */
+    const char *
+        place; /* on disk, absolute: a folder or a file; links on the way and itself are followed */
+    const void *bytes; /* or, where place is NULL, what its content is */
+    size_t bytes_len;
+    bool
+        may_change; /* files may grow, shrink, change and vanish while they are read: that is no problem */
+    enum source_delta delta;
+    size_t page_bytes; /* for DELTA_PAGES; 0: the engine's default */
+    /* True: this entry (and what is below it) is left out. `name` is its name in dir_fd, path that of the manifest. May be NULL. */
+    bool (*leave_out)(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
+    /* The check for this file, or NULL. May be NULL. */
+    const struct page_check *(*check_of)(void *ctx, const char *path, size_t len);
+    void *ctx;
+};
+
+struct source_env { /* borrowed until the source is freed */
+    const char *state_dir;
+    /* For people, translated; path in the manifest's form. problem: the snapshot is partial. */
+    int (*note)(void *ctx, bool problem, const char *path, size_t len, const char *text,
+                struct err *e);
+    void *ctx;
+};
+
+/* What an orchestrator may set from afar, and by which list of the agent's own file (agents/allow.h) it is allowed. */
+enum setting_rule {
+    SETTING_PLAIN, /* harmless: a word, a number */
+    SETTING_NAMES, /* names what is read: "KIND VALUE" must stand in `sources` */
+    SETTING_READS, /* a path that is read: in `backup` */
+    SETTING_RUNS,  /* a program, or a folder of programs: in `commands` */
+};
+struct source_setting {
+    const char *key; /* NULL ends the list */
+    enum setting_rule rule;
+    bool needed;
+};
+
+struct source_restore { /* for the steps after the files are in place */
+    const char *folder; /* absolute: where the virtual root's content lies (TARGET/postgresql) */
+    const struct source_spec *spec;
+    struct report *report;
+    const char *state_dir;
+};
+
+struct source_driver {
+    const char *kind;                              /* and the name of the virtual root */
+    const struct source_setting *settings;         /* of a backup */
+    const struct source_setting *restore_settings; /* of a restore */
+    int (*begin)(const struct source_spec *spec, const struct source_env *env, void **ret,
+                 struct err *e);
+    int (*roots)(void *s, bool late, const struct source_root **ret, size_t *ret_n, struct err *e);
+    int (*end)(void *s, struct err *e);
+    int (*check)(void *s, struct err *e); /* may be NULL */
+    void (*free)(void *s);                /* NULL-safe */
+    /* May be NULL: then the files are all. Negative: the restore has failed. */
+    int (*restore)(const struct source_restore *r, struct err *e);
+};
+
+/* The driver of a kind, or NULL. */
+const struct source_driver *source_driver(const char *kind);
+/* -ERR_CONFIG, -ERR_VERSION: a kind or a setting that this agent does not know, a setting that is missing, a kind that is there twice. */
+int source_specs_check(const struct source_spec *all, size_t n, bool restore, struct err *e);
+
+/* --- one source of a run ------------------------------------------------------------------------ */
+struct source;
+int source_begin(const struct source_spec *spec, const struct source_env *env, struct source **ret,
+                 struct err *e);
+const char *source_kind(const struct source *s);
+/* Names out of order, or outside of the virtual root, are a mistake of the driver: asserted. */
+int source_roots(struct source *s, bool late, const struct source_root **ret, size_t *ret_n,
+                 struct err *e);
+int source_end(struct source *s, struct err *e);
+int source_check(struct source *s, struct err *e);
+void source_free(struct source *s); /* NULL-safe */
+
+/* The drivers. */
+extern const struct source_driver source_postgresql;
+
+#endif

@@ -1,0 +1,133 @@
+/* sources.c - see policies/sources.h. */
+#include "policies/sources.h"
+#include "lib/base/i18n.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT(name, i)                                                                         \
+    CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, \
+                           text[i], 0, CYAML_UNLIMITED)
+
+const cyaml_schema_field_t postgresql_fields[] = {
+    TEXT("conninfo", 0),   TEXT("data", 1), TEXT("os-user", 2),
+    TEXT("checkpoint", 3), CYAML_FIELD_END,
+};
+
+/* --- keys --------------------------------------------------------------------------------------- */
+enum key_type {
+    KEY_WORDS, /* any text that is not empty */
+    KEY_PATH,  /* a whole path */
+    KEY_CHOICE,
+};
+struct source_key {
+    const char *name; /* in the order of the fields; NULL ends the table */
+    enum key_type type;
+    bool needed;
+    const char *const *choices;
+    const char *example; /* of a line that is not set */
+    const char *comment; /* of the line in the file */
+};
+static const char *const checkpoints[] = { "fast", "spread", NULL };
+static const struct source_key postgresql_keys[] = {
+    { "conninfo", KEY_WORDS, true, NULL, NULL,
+      "How to connect, as libpq takes it; the password, if any, belongs into ~/.pgpass." },
+    { "data", KEY_PATH, false, NULL, "/var/lib/postgresql/15/main",
+      "Its data folder, where the agent sees it at another place than the server says." },
+    { "os-user", KEY_WORDS, false, NULL, "postgres",
+      "As which user of the system the agent connects, if it runs as root; else as the one named\n"
+      "  # like the user of the connection." },
+    { "checkpoint", KEY_CHOICE, false, checkpoints, "spread",
+      "fast: the backup begins at once; spread: with the next checkpoint, without its load." },
+    { NULL, KEY_WORDS, false, NULL, NULL, NULL },
+};
+
+static const struct {
+    const char *kind, *title;
+    const struct source_key *keys;
+} kinds[SOURCE_KINDS] = {
+    [SOURCE_POSTGRESQL] = { "postgresql",
+                            "The PostgreSQL server: its whole cluster, while it works.",
+                            postgresql_keys },
+};
+
+/* --- reading ------------------------------------------------------------------------------------ */
+static int check_choice(const struct source_key *k, const char *text, struct err *e)
+{
+    for (const char *const *c = k->choices; *c; c++)
+        if (strcmp(*c, text) == 0)
+            return 0;
+    err_set(e, ERR_CONFIG, _("\"%s\" is not one of its values"), text);
+    return err_next(e, _("write \"%s\" or \"%s\""), k->choices[0], k->choices[1]);
+}
+
+static int take_text(struct source_spec *s, const struct source_key *k, const char *text,
+                     struct err *e)
+{
+    char *path = NULL;
+    int rc = 0;
+    if (!text && k->needed)
+        return err_set(e, ERR_CONFIG, _("\"%s\" has no \"%s\""), s->kind, k->name);
+    if (!text)
+        return 0;
+    if (!text[0])
+        rc = err_set(e, ERR_CONFIG, _("\"%s\" is empty"), k->name);
+    else if (k->type == KEY_PATH)
+        rc = conf_path_normalise(text, &path, e);
+    else if (k->type == KEY_CHOICE)
+        rc = check_choice(k, text, e);
+    if (rc == 0)
+        rc = source_spec_add(s, k->name, path ? path : text, e);
+    free(path);
+    return rc;
+}
+
+int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
+                 struct source_spec **ret, size_t *ret_n, struct err *e)
+{
+    struct source_spec *s = NULL;
+    char path[64];
+    int rc = 0;
+    for (int kind = 0; rc == 0 && kind < SOURCE_KINDS; kind++) {
+        if (!raw[kind])
+            continue;
+        rc = source_specs_add(ret, ret_n, kinds[kind].kind, &s, e);
+        for (const struct source_key *k = kinds[kind].keys; rc == 0 && k->name; k++) {
+            rc = take_text(s, k, raw[kind]->text[k - kinds[kind].keys], e);
+            snprintf(path, sizeof path, "%s.%s", kinds[kind].kind, k->name);
+            if (rc == -ERR_CONFIG)
+                rc = yaml_mistake(d, path, e);
+        }
+    }
+    return rc;
+}
+
+/* --- writing ------------------------------------------------------------------------------------ */
+static int put_source(struct wbuf *w, const struct source_spec *s, int kind, struct err *e)
+{
+    int rc = 0;
+    conf_line(w, "\n# %s\n%s:\n", kinds[kind].title, s->kind);
+    for (const struct source_key *k = kinds[kind].keys; rc == 0 && k->name; k++) {
+        const char *v = source_spec_get(s, k->name);
+        conf_line(w, "  # %s\n", k->comment);
+        if (!v) {
+            conf_line(w, "  # %s: %s\n", k->name, k->example);
+            continue;
+        }
+        conf_line(w, "  %s: ", k->name);
+        rc = yaml_put(w, v, e);
+        conf_line(w, "\n");
+    }
+    return rc;
+}
+
+int sources_put(struct wbuf *w, const struct source_spec *all, size_t n, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        for (int kind = 0; rc == 0 && kind < SOURCE_KINDS; kind++)
+            if (strcmp(kinds[kind].kind, all[i].kind) == 0)
+                rc = put_source(w, &all[i], kind, e);
+    return rc;
+}
