@@ -158,6 +158,20 @@ static int check_program(const struct rules *r, const char *path, struct err *e)
                : not_allowed(r, "allow: commands:", path, path, e);
 }
 
+static int check_written(const struct rules *r, const char *value, struct err *e)
+{
+    char *leads = NULL;
+    const char *path = strchr(value, '/');
+    int rc = path ? resolve(path, true, &leads, e)
+                  : err_set(e, ERR_REFUSED, _("\"%s\" is not an absolute path"), value);
+    if (rc == 0) {
+        rc = is_in(leads, r->restore, r->n_restore, e);
+        rc = rc == 0 ? not_allowed(r, "allow: restore:", path, leads, e) : rc < 0 ? rc : 0;
+    }
+    free(leads);
+    return rc;
+}
+
 static int check_setting(const struct rules *r, const char *kind, enum setting_rule rule,
                          const char *value, struct err *e)
 {
@@ -166,6 +180,8 @@ static int check_setting(const struct rules *r, const char *kind, enum setting_r
         return check_named(r, kind, value, e);
     case SETTING_READS:
         return check_read(r, value, e);
+    case SETTING_WRITES:
+        return check_written(r, value, e);
     case SETTING_RUNS:
         return check_program(r, value, e);
     case SETTING_PLAIN:

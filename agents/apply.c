@@ -203,6 +203,32 @@ static int sync_all(struct run *r, struct err *e)
     return rc < 0 ? err_wrap(e, "%s", r->m->target) : 0;
 }
 
+/* What a source's driver has to do before anything is there, or once its files are (agents/source.h). */
+static int source_steps(struct run *r, bool before, struct err *e)
+{
+    if (r->rep.n.failed > 0) /* what is not whole does not start */
+        return 0;
+    int rc = source_specs_check(r->m->sources, r->m->n_sources, true, e);
+    for (size_t i = 0; rc == 0 && i < r->m->n_sources; i++) {
+        const struct source_spec *spec = &r->m->sources[i];
+        const struct source_driver *d = source_driver(spec->kind);
+        char *folder = NULL;
+        if (asprintf(&folder, "%s%s%s", r->m->target, r->strip_len ? "" : "/",
+                     r->strip_len ? "" : spec->kind) < 0)
+            return err_set(e, ERR_NOMEM, _("out of memory"));
+        struct source_restore x = {
+            .folder = folder, .spec = spec, .report = &r->rep, .state_dir = r->state_dir
+        };
+        int (*step)(const struct source_restore *, struct err *) = before ? d->restore_check
+                                                                          : d->restore;
+        rc = step ? step(&x, e) : 0;
+        free(folder);
+        if (rc < 0)
+            err_wrap(e, "%s", spec->kind);
+    }
+    return rc;
+}
+
 /* The marker goes when everything is on disk; since that changes the target's time, its metadata
  * comes once more after it. */
 static int finish(struct run *r, struct err *e)
@@ -216,6 +242,8 @@ static int finish(struct run *r, struct err *e)
         dirs_finish_root(r, false);
         rc = sync_all(r, e);
     }
+    if (rc == 0)
+        rc = source_steps(r, false, e);
     if (rc == 0)
         rc = target_finish(r, e);
     if (rc == 0) {
@@ -277,6 +305,8 @@ static int apply_run(struct run *r, struct err *e)
     (void)umask(0);
     if (r->m->strip_source || r->m->strip)
         rc = prepare_strip(r, e);
+    if (rc == 0)
+        rc = source_steps(r, true, e);
     if (rc == 0)
         rc = target_open(r, e);
     if (rc == 0)
@@ -346,33 +376,12 @@ static void close_all(struct run *r)
     snapshot_body_free(r->body);
 }
 
-/* What a source's driver has to do once its files are there (agents/source.h). */
-static int source_steps(struct run *r, const char *state_dir, struct err *e)
-{
-    int rc = source_specs_check(r->m->sources, r->m->n_sources, true, e);
-    for (size_t i = 0; rc == 0 && i < r->m->n_sources; i++) {
-        const struct source_spec *spec = &r->m->sources[i];
-        const struct source_driver *d = source_driver(spec->kind);
-        char *folder = NULL;
-        if (asprintf(&folder, "%s%s%s", r->m->target, r->strip_len ? "" : "/",
-                     r->strip_len ? "" : spec->kind) < 0)
-            return err_set(e, ERR_NOMEM, _("out of memory"));
-        struct source_restore x = {
-            .folder = folder, .spec = spec, .report = &r->rep, .state_dir = state_dir
-        };
-        rc = d->restore ? d->restore(&x, e) : 0;
-        free(folder);
-        if (rc < 0)
-            err_wrap(e, "%s", spec->kind);
-    }
-    return rc;
-}
-
 int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e)
 {
     struct run r = { .w = w,
                      .m = m,
                      .state_fd = -1,
+                     .state_dir = state_dir,
                      .t = { .fd = -1, .aside_fd = -1 },
                      .uid = geteuid(),
                      .gid = getegid() };
@@ -381,8 +390,6 @@ int agent_restore(struct wire *w, const struct msg_restore *m, const char *state
         rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);
     if (rc == 0)
         rc = fetch_drain(r.fetch, e);
-    if (rc == 0 && r.rep.n.failed == 0)
-        rc = source_steps(&r, state_dir, e);
     if (rc == 0)
         rc = report_done(&r.rep, e);
     close_all(&r);

@@ -77,6 +77,7 @@ struct run {
     struct target t;
     struct dirs dirs;
     int state_fd;
+    const char *state_dir; /* borrowed */
     struct linktable *links;
     struct spool *late_flags;
     dev_t other_dev[MAX_OTHER_FS]; /* file systems below the target, to be synced, too */

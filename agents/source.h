@@ -72,10 +72,11 @@ struct source_env { /* borrowed until the source is freed */
 
 /* What an orchestrator may set from afar, and by which list of the agent's own file (agents/allow.h) it is allowed. */
 enum setting_rule {
-    SETTING_PLAIN, /* harmless: a word, a number */
-    SETTING_NAMES, /* names what is read: "KIND VALUE" must stand in `sources` */
-    SETTING_READS, /* a path that is read: in `backup` */
-    SETTING_RUNS,  /* a program, or a folder of programs: in `commands` */
+    SETTING_PLAIN,  /* harmless: a word, a number */
+    SETTING_NAMES,  /* names what is read: "KIND VALUE" must stand in `sources` */
+    SETTING_READS,  /* a path that is read: in `backup` */
+    SETTING_WRITES, /* a path that is written to, perhaps behind a word and "=": in `restore` */
+    SETTING_RUNS,   /* a program, or a folder of programs: in `commands` */
 };
 struct source_setting {
     const char *key; /* NULL ends the list */
@@ -100,6 +101,8 @@ struct source_driver {
     int (*end)(void *s, struct err *e);
     int (*check)(void *s, struct err *e); /* may be NULL */
     void (*free)(void *s);                /* NULL-safe */
+    /* Before anything is restored: can it be done at all? May be NULL. */
+    int (*restore_check)(const struct source_restore *r, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
     int (*restore)(const struct source_restore *r, struct err *e);
 };

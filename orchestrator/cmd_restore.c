@@ -4,6 +4,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/look.h"
 #include "orchestrator/record.h"
+#include "orchestrator/restore_db.h"
 #include "orchestrator/restore_job.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct options {
     struct vault_choice choice;
     const char *policy, *to, *snapshot, *at, *from, *on; /* on: another agent's host */
     bool overwrite, strip;
+    struct db_options db;
     char **paths;
     size_t n_paths;
 };
@@ -135,6 +137,101 @@ static void keep_record(struct record *r, const struct vault *v, const struct re
                                  v->copies[i].state == COPY_BEHIND;
 }
 
+static void add_counts(struct restore_job *sum, const struct restore_job *j)
+{
+    sum->done.files += j->done.files;
+    sum->done.dirs += j->done.dirs;
+    sum->done.bytes += j->done.bytes;
+    sum->done.already += j->done.already;
+    sum->done.failed += j->done.failed;
+    sum->done.set_aside += j->done.set_aside;
+    sum->problems += j->problems;
+    for (size_t k = 0; k < MAX_COPIES; k++) {
+        sum->served[k] += j->served[k];
+        sum->bad[k] += j->bad[k];
+    }
+}
+
+/* Tablespaces that go to places of their own, each a job; their counts are added to those of the whole. */
+static int restore_spaces(struct app *app, const struct restore_job *like, const struct db_plan *p,
+                          struct restore_job *sum, struct err *e)
+{
+    for (size_t i = 0; i < p->n_spaces; i++) {
+        struct restore_job j = { .v = like->v, .snap = like->snap, .agent = like->agent };
+        j.from = like->from;
+        j.msg.overwrite = like->msg.overwrite || p->overwrite;
+        j.msg.target = p->spaces[i].target;
+        j.msg.strip = p->spaces[i].path;
+        j.msg.paths = (char **)(uintptr_t)&p->spaces[i].path;
+        j.msg.n_paths = 1;
+        if (restore_job_run(app, &j, e) < 0)
+            return err_wrap(e, "%s", p->spaces[i].target);
+        add_counts(sum, &j);
+    }
+    return 0;
+}
+
+/* A driver is asked whether its folder may be replaced before its tablespaces are brought: by a job that brings one small file. */
+static int ask_first(struct app *app, const struct restore_job *like, const struct db_plan *p,
+                     struct err *e)
+{
+    char *only = (char *)DB_FACTS;
+    struct restore_job j = { .v = like->v, .snap = like->snap, .agent = like->agent };
+    struct source_spec ask = { .kind = p->sources[0].kind };
+    const char *data = source_spec_get(&p->sources[0], "data");
+    int rc = source_spec_add(&ask, "stage", "ask", e);
+    if (rc == 0 && data)
+        rc = source_spec_add(&ask, "data", data, e);
+    j.from = like->from;
+    j.msg.target = p->target;
+    j.msg.overwrite = true;
+    j.msg.paths = &only;
+    j.msg.n_paths = 1;
+    j.msg.sources = &ask;
+    j.msg.n_sources = 1;
+    if (rc == 0)
+        rc = restore_job_run(app, &j, e);
+    for (size_t i = 0; i < ask.n; i++) {
+        free(ask.v[i].key);
+        free(ask.v[i].value);
+    }
+    free(ask.v);
+    return rc;
+}
+
+/* All jobs of a restore. Files that are asked for by name are only files, also those of a database. */
+static int run_jobs(struct app *app, struct restore_job *j, const struct options *o, char **to,
+                    struct err *e)
+{
+    struct db_plan plan = { 0 };
+    struct restore_job sum = { .from = -1 };
+    int rc = o->n_paths == 0 ? db_plan_make(j->v, j->snap, j->from, &o->db, &plan, e) : 0;
+    if (rc == 0 && plan.target && plan.n_spaces > 0)
+        rc = ask_first(app, j, &plan, e);
+    if (rc == 0)
+        rc = restore_spaces(app, j, &plan, &sum, e);
+    if (rc == 0 && sum.done.failed > 0)
+        rc = err_set(e, ERR_DAMAGED, _("a tablespace is not whole; each file is named above"));
+    if (rc == 0) {
+        if (plan.target && !(*to = strdup(plan.target)))
+            rc = err_set(e, ERR_NOMEM, _("no memory"));
+        j->msg.target = *to;
+        j->msg.overwrite |= plan.overwrite;
+        j->msg.sources = plan.sources;
+        j->msg.n_sources = plan.n_sources;
+        if (plan.n_paths > 0) {
+            j->msg.paths = plan.paths;
+            j->msg.n_paths = plan.n_paths;
+        }
+    }
+    if (rc == 0)
+        rc = restore_job_run(app, j, e);
+    if (rc == 0)
+        add_counts(j, &sum);
+    db_plan_done(&plan);
+    return rc;
+}
+
 static int restore(struct app *app, struct options *o, struct record *record, struct err *e,
                    int *ret_status)
 {
@@ -143,7 +240,7 @@ static int restore(struct app *app, struct options *o, struct record *record, st
     struct vault *v = NULL;
     char *to = NULL;
     uint64_t start = sys_monotonic_ms();
-    int rc = absolute(o->to, &to, e);
+    int rc = o->to ? absolute(o->to, &to, e) : 0;
     if (rc == 0)
         rc = app_open_policy(app, o->policy, &o->choice, false, true, &p, &v, e);
     if (rc == 0 && o->from)
@@ -154,12 +251,11 @@ static int restore(struct app *app, struct options *o, struct record *record, st
         say_unchecked(app, v, o);
         j.v = v;
         j.agent = o->on ? o->on : "local";
-        j.msg.target = to;
         j.msg.overwrite = o->overwrite;
         j.msg.strip_source = o->strip;
         j.msg.paths = o->paths;
         j.msg.n_paths = o->n_paths;
-        rc = restore_job_run(app, &j, e);
+        rc = run_jobs(app, &j, o, &to, e);
         if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0])
             err_next(
                 e,
@@ -187,6 +283,15 @@ static int paths_ok(struct app *app, const struct options *o)
     return 0;
 }
 
+static bool take_space(struct db_options *o, const char *text)
+{
+    const char *equals = strrchr(text, '=');
+    if (!equals || equals == text || !equals[1] || o->n_spaces == MAX_SPACE_OPTIONS)
+        return false;
+    o->spaces[o->n_spaces++] = text;
+    return true;
+}
+
 int cmd_restore(struct app *app, int argc, char **argv)
 {
     enum {
@@ -197,7 +302,10 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_OVERWRITE,
         OPT_STRIP,
         OPT_POLICY,
-        OPT_ON
+        OPT_ON,
+        OPT_IN_PLACE,
+        OPT_VERIFY,
+        OPT_TABLESPACE
     };
     static const struct option options[] = { { "to", required_argument, NULL, OPT_TO },
                                              { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
@@ -207,6 +315,10 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "strip-source", no_argument, NULL, OPT_STRIP },
                                              { "policy", required_argument, NULL, OPT_POLICY },
                                              { "on", required_argument, NULL, OPT_ON },
+                                             { "in-place", no_argument, NULL, OPT_IN_PLACE },
+                                             { "verify", optional_argument, NULL, OPT_VERIFY },
+                                             { "tablespace", required_argument, NULL,
+                                               OPT_TABLESPACE },
                                              CHOICE_OPTIONS,
                                              OPTIONS_END };
     struct options o = { 0 };
@@ -240,6 +352,16 @@ int cmd_restore(struct app *app, int argc, char **argv)
         case OPT_ON:
             o.on = optarg;
             break;
+        case OPT_IN_PLACE:
+            o.db.in_place = true;
+            break;
+        case OPT_VERIFY:
+            o.db.verify = optarg ? optarg : "postgres";
+            break;
+        case OPT_TABLESPACE:
+            if (!take_space(&o.db, optarg))
+                return app_usage(app, _("--tablespace takes OLD=NEW, up to 64 times"));
+            break;
         default:
             if (!choice_option(c, &o.choice))
                 return args_bad(app, c, argv);
@@ -249,8 +371,9 @@ int cmd_restore(struct app *app, int argc, char **argv)
         o.policy = argv[optind++];
     if (!o.policy)
         return app_usage(app, _("which policy?"));
-    if (!o.to)
-        return app_usage(app, _("where to? Give --to TARGET"));
+    if (!o.to == !o.db.in_place)
+        return app_usage(app, o.to ? _("--to and --in-place exclude each other")
+                                   : _("where to? Give --to TARGET"));
     if (o.snapshot && o.at)
         return app_usage(app, _("--snapshot and --at say the same thing; give one"));
     o.paths = argv + optind;

@@ -173,7 +173,12 @@ static const struct {
          "  --policy NAME           with --copy URL: whose backup\n"
          "  --on AGENT              TARGET is on that agent's host, which must allow it; else on this one\n"
          "  --overwrite             write over what is in TARGET; what was there is set aside\n"
-         "  --strip-source          the content of a single source folder straight into TARGET\n"),
+         "  --strip-source          the content of a single source folder straight into TARGET\n"
+         "A database comes as a data folder that starts, TARGET/postgresql/data; and\n"
+         "  --verify[=FOLDER]       start a server on it for a moment (its programs are in FOLDER), let it\n"
+         "                          recover, look into every database, check all page sums\n"
+         "  --tablespace OLD=NEW    where that tablespace is to be; several times\n"
+         "  --in-place              (instead of --to) where the data folder was; what is there is set aside\n"),
       true, true },
     { "export",
       N_("A plain pax archive on standard output, which must not be a terminal. Exit status 4: files\n"

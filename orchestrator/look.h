@@ -30,6 +30,10 @@ int view_open(struct vault *v, const struct snap_ref *ref, int from, struct view
               struct err *e);
 void view_close(struct view *v); /* also after a failed view_open */
 
+/* The content of one file of a backup (path absolute), owned, with a NUL behind it. -ERR_ABSENT; -ERR_LIMIT: more than max. */
+int look_read_file(struct view *view, const char *path, size_t max, char **ret, size_t *ret_len,
+                   struct err *e);
+
 /* What of a backup could not be read: lost for certain, or perhaps in a copy that is away. */
 struct gaps {
     struct app *app;

@@ -413,9 +413,11 @@ static const struct source_setting settings[] = {
     { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
-    { "verify", SETTING_PLAIN, false },
-    { "bin", SETTING_RUNS, false },
-    { "tablespace", SETTING_PLAIN, false },
+    { "verify", SETTING_RUNS,
+      false }, /* "postgres": the server as its package installs it; or the folder of its programs */
+    { "tablespace", SETTING_WRITES, false },
+    { "stage", SETTING_PLAIN, false }, /* "ask": only whether it can be done */
+    { "data", SETTING_WRITES, false },
     { NULL, SETTING_PLAIN, false },
 };
 
@@ -428,5 +430,6 @@ const struct source_driver source_postgresql = {
     .end = driver_end,
     .check = driver_check,
     .free = driver_free,
+    .restore_check = pg_restore_check,
     .restore = pg_restore,
 };

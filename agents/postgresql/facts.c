@@ -63,6 +63,9 @@ int pg_make_facts(struct pg *p, struct err *e)
         (json_int_t)p->started_s, "stopped_at", (json_int_t)p->stopped_s, "pages_checked",
         (json_int_t)p->pages_checked, "pages_wrong", (json_int_t)p->pages_wrong);
     json_object_set_new(o, "tablespaces", spaces_json(p));
+    json_t *owner = rows_json(p, "SELECT rolname AS name FROM pg_roles WHERE oid = 10");
+    json_object_set(o, "superuser", json_object_get(json_array_get(owner, 0), "name"));
+    json_decref(owner);
     json_object_set_new(o, "settings", settings_json(p));
     json_object_set_new(
         o, "databases",

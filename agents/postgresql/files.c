@@ -68,7 +68,8 @@ bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path
     if (is_passing(name))
         return true;
     if (!slash)
-        return strcmp(below, "pg_wal") == 0 || is_one_of(below, files);
+        return strcmp(below, "pg_wal") == 0 || is_one_of(below, files) ||
+               starts_with(below, ".twofold-"); /* what a restore set aside */
     char top[32] = "";
     if ((size_t)(slash - below) < sizeof top)
         memcpy(top, below, (size_t)(slash - below));

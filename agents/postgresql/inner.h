@@ -90,6 +90,7 @@ bool wal_name_parse(const char *name, uint64_t segment_bytes, uint32_t *ret_time
 int pg_make_facts(struct pg *p, struct err *e);
 
 /* --- restore.c */
+int pg_restore_check(const struct source_restore *r, struct err *e);
 int pg_restore(const struct source_restore *r, struct err *e);
 
 #endif

@@ -1,10 +1,304 @@
-/* restore.c - the steps that make a restored cluster one that starts. */
-#include "agents/postgresql/inner.h"
+/* restore.c - the steps that make restored files a cluster that starts: label and log to where the server looks for them, tablespaces,
+ * recovery. The server then replays the log from the start of the backup to its end, and what lies behind that in pg_wal.
+ *
+ * Settings: data (in place: where the folder is to be in the end; what is there is set aside), tablespace ("OID=/FOLDER", where it is
+ * now), verify ("postgres", or a folder of programs). */
+#include "agents/postgresql/cluster.h"
+#include "agents/report.h"
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_FACTS_BYTES (4u << 20)
+#define MAX_AUTO_CONF (1u << 20)
+#define RECOVERY_LINES                                               \
+    "# Added by twofold restore: recovery ends where pg_wal ends.\n" \
+    "restore_command = 'false'\n"
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+/* --- what was restored -------------------------------------------------------------------------- */
+static int read_facts(struct pg_cluster *c, struct err *e)
+{
+    uint8_t *text = NULL;
+    size_t n = 0;
+    json_error_t why;
+    int rc = sys_read_file(c->folder_fd, "facts.json", MAX_FACTS_BYTES, &text, &n, e);
+    if (rc < 0)
+        return err_wrap(e, "facts.json");
+    c->facts = json_loadb((const char *)text, n, 0, &why);
+    free(text);
+    const char *lsn = json_string_value(json_object_get(c->facts, "stop_lsn"));
+    if (!c->facts || !lsn || !lsn_parse(lsn, &c->stop_lsn))
+        return err_set(e, ERR_DAMAGED, _("facts.json of the backup cannot be read"));
+    return 0;
+}
+
+static int open_cluster(struct pg_cluster *c, const struct source_restore *r, struct err *e)
+{
+    c->r = r;
+    c->data_fd = -1;
+    c->folder_fd = sys_openat(AT_FDCWD, r->folder, O_RDONLY | O_DIRECTORY, 0, e);
+    if (c->folder_fd < 0)
+        return err_wrap(e, "%s", r->folder);
+    int rc = read_facts(c, e);
+    if (rc == 0 && asprintf(&c->data, "%s/data", r->folder) < 0) {
+        c->data = NULL;
+        rc = no_memory(e);
+    }
+    if (rc == 0)
+        c->data_fd = rc = sys_openat(AT_FDCWD, c->data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    if (rc >= 0)
+        rc = fstat(c->data_fd, &c->owner) < 0 ? err_sys(e, "%s", c->data) : 0;
+    return rc;
+}
+
+static void close_cluster(struct pg_cluster *c)
+{
+    sys_close_quiet(c->data_fd);
+    sys_close_quiet(c->folder_fd);
+    json_decref(c->facts);
+    free(c->data);
+}
+
+/* --- label and log ------------------------------------------------------------------------------ */
+static int give(struct pg_cluster *c, int dir_fd, const char *name, struct err *e)
+{
+    if (geteuid() != 0)
+        return 0;
+    return fchownat(dir_fd, name, c->owner.st_uid, c->owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0
+               ? err_sys(e, "%s", name)
+               : 0;
+}
+
+static int make_folder(struct pg_cluster *c, const char *name, struct err *e)
+{
+    int rc = sys_mkdirat(c->data_fd, name, 0700, e);
+    if (rc == -ERR_EXISTS) {
+        err_clear(e);
+        rc = 0;
+    }
+    return rc < 0 ? rc : give(c, c->data_fd, name, e);
+}
+
+/* What is there is not of the backup, which has none of pg_wal: an earlier try's, or what a server made that was started on it. */
+static int empty_wal(struct pg_cluster *c, const char *name, struct err *e)
+{
+    int fd = sys_openat(c->data_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e), rc = 0;
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        sys_close_quiet(fd);
+        return fd < 0 ? fd : err_sys(e, "%s", name);
+    }
+    struct dirent *de;
+    struct stat st;
+    while (rc == 0 && (de = readdir(d)) != NULL)
+        if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+            rc = sys_unlinkat(dirfd(d), de->d_name, 0, e);
+    closedir(d);
+    return rc;
+}
+
+/* Everything in `from` (below the folder) to `to` (below the data folder). */
+static int move_all(struct pg_cluster *c, const char *from, const char *to, struct err *e)
+{
+    int from_fd = sys_openat(c->folder_fd, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e), rc = 0;
+    if (from_fd < 0)
+        return err_wrap(e, "%s", from);
+    int to_fd = sys_openat(c->data_fd, to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    DIR *d = to_fd < 0 ? NULL : fdopendir(from_fd);
+    if (!d) {
+        rc = to_fd < 0 ? to_fd : err_sys(e, "%s", from);
+        sys_close_quiet(from_fd);
+        sys_close_quiet(to_fd);
+        return rc;
+    }
+    struct dirent *de;
+    while (rc == 0 && (de = readdir(d)) != NULL) {
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+            continue;
+        rc = sys_renameat(dirfd(d), de->d_name, to_fd, de->d_name, true, e);
+        if (rc == 0)
+            rc = give(c, to_fd, de->d_name, e);
+    }
+    closedir(d);
+    sys_close_quiet(to_fd);
+    if (rc == 0)
+        rc = sys_unlinkat(c->folder_fd, from, AT_REMOVEDIR, e);
+    return rc < 0 ? err_wrap(e, "%s", from) : 0;
+}
+
+static int write_owned(struct pg_cluster *c, const char *name, const void *text, size_t n,
+                       struct err *e)
+{
+    int rc = sys_write_file(c->data_fd, name, text, n, 0600, e);
+    return rc < 0 ? rc : give(c, c->data_fd, name, e);
+}
+
+/* --- tablespaces -------------------------------------------------------------------------------- */
+/* Where the tablespace lies now: as the restore was told, or below the folder. */
+static int space_place(struct pg_cluster *c, const char *oid, char out[PATH_MAX], struct err *e)
+{
+    size_t n = strlen(oid);
+    int len = snprintf(out, PATH_MAX, "%s/data-spaces/%s", c->r->folder, oid);
+    for (size_t i = 0; i < c->r->spec->n; i++) {
+        const struct setting *s = &c->r->spec->v[i];
+        if (strcmp(s->key, "tablespace") == 0 && strncmp(s->value, oid, n) == 0 &&
+            s->value[n] == '=')
+            len = snprintf(out, PATH_MAX, "%s", s->value + n + 1);
+    }
+    return len >= 0 && len < PATH_MAX ? 0 : err_set(e, ERR_LIMIT, _("the path is too long"));
+}
+
+/* In tablespace_map a backslash stands before itself and before the end of a line. */
+static void map_line(struct wbuf *map, const char *oid, const char *place)
+{
+    wb_bytes(map, oid, strlen(oid));
+    wb_u8(map, ' ');
+    for (; *place; place++) {
+        if (*place == '\n' || *place == '\r' || *place == '\\')
+            wb_u8(map, '\\');
+        wb_u8(map, (uint8_t)*place);
+    }
+    wb_u8(map, '\n');
+}
+
+static int link_space(struct pg_cluster *c, json_t *space, struct wbuf *map, struct err *e)
+{
+    const char *oid = json_string_value(json_object_get(space, "oid"));
+    char link[64], place[PATH_MAX];
+    if (!oid || strspn(oid, "0123456789") != strlen(oid) || strlen(oid) > 10)
+        return err_set(e, ERR_DAMAGED, _("facts.json of the backup cannot be read"));
+    int rc = space_place(c, oid, place, e);
+    if (rc < 0)
+        return rc;
+    snprintf(link, sizeof link, "pg_tblspc/%s", oid);
+    if (unlinkat(c->data_fd, link, 0) < 0 && errno != ENOENT)
+        return err_sys(e, "%s", link);
+    if (symlinkat(place, c->data_fd, link) < 0)
+        return err_sys(e, "%s", link);
+    map_line(map, oid, place);
+    report_note(c->r->report, NULL, 0, _("tablespace %s lies in %s"),
+                json_string_value(json_object_get(space, "name")), place);
+    return give(c, c->data_fd, link, e);
+}
+
+static int link_spaces(struct pg_cluster *c, struct err *e)
+{
+    json_t *all = json_object_get(c->facts, "tablespaces"), *space;
+    struct wbuf map = WBUF_INIT;
+    size_t i;
+    int rc = 0;
+    json_array_foreach(all, i, space)
+    {
+        if (rc == 0)
+            rc = link_space(c, space, &map, e);
+    }
+    if (rc == 0 && map.failed)
+        rc = no_memory(e);
+    if (rc == 0 && map.len > 0)
+        rc = write_owned(c, "tablespace_map", map.p, map.len, e);
+    wbuf_free(&map);
+    return rc;
+}
+
+/* --- recovery ----------------------------------------------------------------------------------- */
+/* recovery.signal makes the server begin a timeline of its own when it is through: what it writes then is never taken for what the
+ * original wrote. */
+static int set_recovery(struct pg_cluster *c, struct err *e)
+{
+    struct wbuf conf = WBUF_INIT;
+    uint8_t *old = NULL;
+    size_t n = 0;
+    int rc = sys_read_file(c->data_fd, "postgresql.auto.conf", MAX_AUTO_CONF, &old, &n, e);
+    if (rc == -ERR_ABSENT) {
+        err_clear(e);
+        rc = 0;
+    }
+    if (rc < 0)
+        return rc;
+    if (n > 0)
+        wb_bytes(&conf, old, n);
+    free(old);
+    if (n < strlen(RECOVERY_LINES) ||
+        memcmp(conf.p + n - strlen(RECOVERY_LINES), RECOVERY_LINES, strlen(RECOVERY_LINES)) != 0)
+        wb_bytes(&conf, RECOVERY_LINES, strlen(RECOVERY_LINES));
+    rc = conf.failed ? no_memory(e) : write_owned(c, "postgresql.auto.conf", conf.p, conf.len, e);
+    wbuf_free(&conf);
+    return rc < 0 ? rc : write_owned(c, "recovery.signal", "", 0, e);
+}
+
+/* --- the whole ---------------------------------------------------------------------------------- */
+static int assemble(struct pg_cluster *c, struct err *e)
+{
+    int rc = make_folder(c, "pg_wal", e);
+    if (rc == 0)
+        rc = make_folder(c, "pg_wal/archive_status", e);
+    if (rc == 0)
+        rc = empty_wal(c, "pg_wal", e);
+    if (rc == 0)
+        rc = empty_wal(c, "pg_wal/archive_status", e);
+    if (rc == 0)
+        rc = move_all(c, "wal", "pg_wal", e);
+    if (rc == 0)
+        rc = move_all(c, "label", ".", e);
+    if (rc == 0)
+        rc = link_spaces(c, e);
+    if (rc == 0)
+        rc = set_recovery(c, e);
+    return rc == 0 ? sys_syncfs(c->data_fd, e) : rc;
+}
+
+static void say_expected(struct pg_cluster *c)
+{
+    char when[32] = "?", lsn[LSN_TEXT_BYTES];
+    time_t t = (time_t)json_integer_value(json_object_get(c->facts, "stopped_at"));
+    struct tm tm;
+    if (gmtime_r(&t, &tm))
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    report_note(c->r->report, NULL, 0,
+                _("PostgreSQL %s, system %s: the backup ends at %s (%s), timeline %lld"),
+                json_string_value(json_object_get(c->facts, "server_version")),
+                json_string_value(json_object_get(c->facts, "system_identifier")),
+                lsn_print(c->stop_lsn, lsn), when,
+                (long long)json_integer_value(json_object_get(c->facts, "timeline")));
+}
+
+int pg_restore_check(const struct source_restore *r, struct err *e)
+{
+    const char *in = source_spec_get(r->spec, "data");
+    return in ? pg_check_stopped(in, e) : 0;
+}
 
 int pg_restore(const struct source_restore *r, struct err *e)
 {
-    (void)r;
-    (void)e;
-    return 0;
+    struct pg_cluster c = { .folder_fd = -1, .data_fd = -1 };
+    const char *verify = source_spec_get(r->spec, "verify"), *in = source_spec_get(r->spec, "data");
+    if (source_spec_get(r->spec, "stage"))
+        return 0;
+    int rc = open_cluster(&c, r, e);
+    if (rc == 0)
+        rc = assemble(&c, e);
+    if (rc == 0)
+        say_expected(&c);
+    if (rc == 0 && verify)
+        rc = pg_verify(&c, verify, e);
+    if (rc == 0 && in)
+        rc = pg_put_in_place(&c, in, e);
+    if (rc == 0)
+        report_note(r->report, NULL, 0, _("the data folder: %s"), in ? in : c.data);
+    close_cluster(&c);
+    return rc;
 }

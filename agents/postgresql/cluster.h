@@ -1,0 +1,28 @@
+/* cluster.h - a restored cluster, for the files that take the driver's steps at a restore: restore.c, in_place.c, verify.c. */
+#ifndef TWOFOLD_AGENTS_POSTGRESQL_CLUSTER_H
+#define TWOFOLD_AGENTS_POSTGRESQL_CLUSTER_H
+
+#include "agents/postgresql/inner.h"
+
+#include <jansson.h>
+#include <sys/stat.h>
+
+struct pg_cluster {
+    const struct source_restore *r;
+    int folder_fd, data_fd;
+    char *data; /* owned; FOLDER/data */
+    json_t *facts;
+    uint64_t stop_lsn; /* without this part of the log it is no whole backup */
+    struct stat owner; /* of the data folder */
+};
+
+/* Starts a server on it, with a configuration of ours and a socket that only its owner can reach, lets it recover, compares how far it
+ * came with what the backup has, looks into each database, stops it, and has all page checksums looked at. -ERR_DAMAGED: it is not right. */
+int pg_verify(struct pg_cluster *c, const char *programs, struct err *e);
+/* The whole data folder becomes `data`; what is there is set aside beside it. Tablespaces the same, where they were restored beside
+ * (a folder of the same name in theirs). -ERR_BUSY: a server runs there. */
+/* The same question, asked before. */
+int pg_check_stopped(const char *data, struct err *e);
+int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e);
+
+#endif

@@ -1,0 +1,189 @@
+/* in_place.c - a restored data folder takes the place of the one that is there. All moves are renames within one file system: what is
+ * there goes into a folder of its own first, pg_control before all else, and comes last of what is new; so whatever a kill
+ * leaves, a server either has a whole cluster or refuses to start. */
+#include "agents/postgresql/cluster.h"
+#include "agents/report.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OURS ".twofold-" /* how the names of what a restore makes here begin */
+#define BEFORE ".twofold-before-"
+#define LAST "global" /* pg_control is in it: nothing starts without */
+
+/* A server that runs would go on writing into the files that are moved under it. */
+static int check_stopped(int data_fd, const char *data, struct err *e)
+{
+    uint8_t *text = NULL;
+    size_t n = 0;
+    int rc = sys_read_file(data_fd, "postmaster.pid", 4096, &text, &n, e);
+    if (rc == -ERR_ABSENT) {
+        err_clear(e);
+        return 0;
+    }
+    if (rc < 0)
+        return err_wrap(e, "%s/postmaster.pid", data);
+    char first[16] = "";
+    memcpy(first, text, n < sizeof first - 1 ? n : sizeof first - 1);
+    free(text);
+    long pid = strtol(first, NULL, 10);
+    if (pid <= 0 || (kill((pid_t)pid, 0) < 0 && errno == ESRCH))
+        return 0;
+    err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), pid, data);
+    return err_next(e, _("stop it first: pg_ctl stop -D %s"), data);
+}
+
+int pg_check_stopped(const char *data, struct err *e)
+{
+    int fd = sys_openat(AT_FDCWD, data, O_RDONLY | O_DIRECTORY, 0, e);
+    if (fd < 0) {
+        err_next(e, _("make the folder, empty, or restore to another place: --to DIR"));
+        return err_wrap(e, "%s", data);
+    }
+    int rc = check_stopped(fd, data, e);
+    sys_close_quiet(fd);
+    return rc;
+}
+
+/* Everything but what is ours from one folder to the other, LAST first or last. */
+static int move_entries(int from_fd, int to_fd, bool last_first, struct err *e)
+{
+    int fd = sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rc = 0;
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+    bool has_last = faccessat(from_fd, LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!d) {
+        sys_close_quiet(fd);
+        return fd < 0 ? fd : err_sys(e, "%s", _("list the folder"));
+    }
+    if (has_last && last_first)
+        rc = sys_renameat(from_fd, LAST, to_fd, LAST, false, e);
+    while (rc == 0 && (de = readdir(d)) != NULL) {
+        const char *n = de->d_name;
+        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, LAST) == 0 ||
+            strncmp(n, OURS, strlen(OURS)) == 0 || strcmp(n, "lost+found") == 0)
+            continue;
+        rc = sys_renameat(from_fd, n, to_fd, n, false, e);
+    }
+    closedir(d);
+    if (rc == 0)
+        rc = sys_fsync_dir(to_fd, ".", e);
+    if (rc == 0 && has_last && !last_first)
+        rc = sys_renameat(from_fd, LAST, to_fd, LAST, false, e);
+    return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
+}
+
+/* What is in `place` into a folder within it, and what is in new_fd in its stead. *ret: the name of that folder. */
+static int swap(struct pg_cluster *c, const char *place, int place_fd, int new_fd, char ret[48],
+                struct err *e)
+{
+    struct tm tm;
+    time_t now = time(NULL);
+    gmtime_r(&now, &tm);
+    strftime(ret, 48, BEFORE "%Y%m%dT%H%M%SZ", &tm);
+    int rc = sys_mkdirat(place_fd, ret, 0700, e), before = -1;
+    if (rc == 0)
+        before = rc = sys_openat(place_fd, ret, O_RDONLY | O_DIRECTORY, 0, e);
+    if (rc >= 0 && geteuid() == 0 && fchown(before, c->owner.st_uid, c->owner.st_gid) < 0)
+        rc = err_sys(e, "%s", ret); /* the server's own tools walk through everything */
+    if (rc >= 0)
+        rc = move_entries(place_fd, before, true, e);
+    if (rc == 0)
+        rc = move_entries(new_fd, place_fd, false, e);
+    sys_close_quiet(before);
+    return rc < 0 ? err_wrap(e, "%s", place) : 0;
+}
+
+/* Facts, configuration and what else the restore brought lies with what was set aside. */
+static int put_staging_away(int fd, const char *staging, const char *before, struct err *e)
+{
+    char to[96];
+    snprintf(to, sizeof to, "%s/restored", before);
+    int rc = sys_renameat(fd, staging, fd, to, false, e);
+    if (rc == -ERR_ABSENT) {
+        err_clear(e);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* The folder in the place that is to be replaced which the restore went to. */
+static int staging_name(const struct pg_cluster *c, char out[NAME_MAX + 1], struct err *e)
+{
+    const char *end = strrchr(c->r->folder, '/'), *from = end;
+    while (from && from > c->r->folder && from[-1] != '/')
+        from--;
+    size_t n = from ? (size_t)(end - from) : 0;
+    if (n <= strlen(OURS) || n > NAME_MAX || strncmp(from, OURS, strlen(OURS)) != 0)
+        return err_set(e, ERR_USAGE, _("\"%s\" does not lie in a folder of a restore in place"),
+                       c->r->folder);
+    memcpy(out, from, n);
+    out[n] = '\0';
+    return 0;
+}
+
+static int swap_space(struct pg_cluster *c, const char *place, const char *staging, struct err *e)
+{
+    char before[48];
+    int fd = sys_openat(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0, e), new_fd, rc;
+    if (fd < 0)
+        return err_wrap(e, "%s", place);
+    rc = new_fd = sys_openat(fd, staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    if (rc >= 0)
+        rc = swap(c, place, fd, new_fd, before, e);
+    if (rc == 0)
+        rc = put_staging_away(fd, staging, before, e);
+    if (rc == 0)
+        report_note(c->r->report, NULL, 0, _("what was in %s is in %s/%s"), place, place, before);
+    sys_close_quiet(new_fd);
+    sys_close_quiet(fd);
+    return rc;
+}
+
+static int swap_spaces(struct pg_cluster *c, const char *staging, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->r->spec->n; i++) {
+        const struct setting *s = &c->r->spec->v[i];
+        const char *equals = strchr(s->value, '=');
+        if (strcmp(s->key, "tablespace") == 0 && equals)
+            rc = swap_space(c, equals + 1, staging, e);
+    }
+    return rc;
+}
+
+int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
+{
+    char before[48], staging[NAME_MAX + 1];
+    int fd = sys_openat(AT_FDCWD, data, O_RDONLY | O_DIRECTORY, 0, e);
+    if (fd < 0)
+        return err_wrap(e, "%s", data);
+    int rc = check_stopped(fd, data, e);
+    if (rc == 0)
+        rc = staging_name(c, staging, e);
+    if (rc == 0)
+        rc = swap_spaces(c, staging, e);
+    if (rc == 0)
+        rc = swap(c, data, fd, c->data_fd, before, e);
+    if (rc == 0)
+        rc = put_staging_away(fd, staging, before, e);
+    /* The server wants it as the owner has it; the emptied folder of the restore is the owner's to look at no more. */
+    if (rc == 0 && (fchown(fd, c->owner.st_uid, c->owner.st_gid) < 0 ||
+                    fchmod(fd, c->owner.st_mode & 07777) < 0))
+        rc = err_sys(e, "%s", data);
+    if (rc == 0)
+        report_note(c->r->report, NULL, 0,
+                    _("what was in %s is in %s/%s; delete it when it is not needed any more"), data,
+                    data, before);
+    sys_close_quiet(fd);
+    return rc;
+}

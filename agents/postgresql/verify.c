@@ -1,0 +1,422 @@
+/* verify.c - a server started for a moment on restored files: as the user that owns them, with a configuration of ours (the restored one may
+ * name other hosts, archives, libraries), on a socket in a folder that only that user can enter. */
+#include "agents/postgresql/cluster.h"
+#include "agents/report.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SETPRIV "/usr/bin/setpriv"
+#define MAX_ARGS 48
+#define POLL_MS 200
+#define RECOVERY_HOURS 24
+#define STOP_MS 300000
+#define LOG_TAIL 400
+
+struct scratch {
+    struct pg_cluster *c;
+    char dir[32]; /* /tmp/twofold-XXXXXX */
+    char bin[PATH_MAX];
+    char uid[16], gid[16];
+    char *texts[16]; /* owned: arguments that were made up */
+    size_t n_texts;
+    const char *argv[MAX_ARGS];
+    size_t argc;
+    int in_fd, log_fd;
+    pid_t pid;
+    PGconn *conn;
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+/* --- the programs --------------------------------------------------------------------------------- */
+static bool has_server(const char *dir)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/postgres", dir);
+    return n > 0 && n < (int)sizeof path && access(path, X_OK) == 0;
+}
+
+static int find_bin(struct scratch *s, const char *programs, struct err *e)
+{
+    static const char *const usual[] = { "/usr/lib/postgresql/%d/bin", "/usr/pgsql-%d/bin",
+                                         "/opt/postgresql/%d/bin" };
+    int version = (int)json_integer_value(json_object_get(s->c->facts, "server_version_num")) /
+                  10000;
+    if (programs[0] == '/') {
+        snprintf(s->bin, sizeof s->bin, "%s", programs);
+        if (has_server(s->bin))
+            return 0;
+    }
+    for (size_t i = 0; programs[0] != '/' && i < sizeof usual / sizeof *usual; i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(s->bin, sizeof s->bin, usual[i], version);
+#pragma GCC diagnostic pop
+        if (has_server(s->bin))
+            return 0;
+    }
+    err_set(e, ERR_ABSENT, _("there is no server of version %d on this host to look at it with"),
+            version);
+    return err_next(e,
+                    _("install it (Debian: postgresql-%d), or name the folder of its programs: "
+                      "--verify=/usr/lib/postgresql/%d/bin"),
+                    version, version);
+}
+
+/* --- arguments -------------------------------------------------------------------------------------- */
+static void arg(struct scratch *s, const char *text)
+{
+    if (s->argc < MAX_ARGS - 1)
+        s->argv[s->argc++] = text;
+}
+
+static __attribute__((format(printf, 2, 3))) void arg_made(struct scratch *s, const char *fmt, ...)
+{
+    va_list ap;
+    char *text = NULL;
+    va_start(ap, fmt);
+    if (s->n_texts < sizeof s->texts / sizeof *s->texts && vasprintf(&text, fmt, ap) >= 0)
+        arg(s, s->texts[s->n_texts++] = text);
+    va_end(ap);
+}
+
+static void begin_args(struct scratch *s, const char *program)
+{
+    for (size_t i = 0; i < s->n_texts; i++)
+        free(s->texts[i]);
+    s->n_texts = s->argc = 0;
+    memset(s->argv, 0, sizeof s->argv);
+    if (geteuid() == 0) {
+        arg(s, SETPRIV);
+        arg(s, "--reuid");
+        arg(s, s->uid);
+        arg(s, "--regid");
+        arg(s, s->gid);
+        arg(s, "--clear-groups");
+        arg(s, "--pdeathsig");
+        arg(s, "QUIT"); /* at once, and no files are left open */
+        arg(s, "--");
+    }
+    arg_made(s, "%s/%s", s->bin, program);
+}
+
+static int spawn(struct scratch *s, struct err *e)
+{
+    s->in_fd = sys_spawn_heard(s->argv, -1, s->log_fd, &s->pid, e);
+    return s->in_fd < 0 ? err_wrap(e, "%s", s->argv[s->argc - 1]) : 0;
+}
+
+/* --- the configuration ------------------------------------------------------------------------------ */
+/* A standby in recovery refuses to have room for less than the original had. */
+static void put_settings(const struct scratch *s, struct wbuf *w)
+{
+    static const char *const as_it_was[] = { "max_connections", "max_worker_processes",
+                                             "max_wal_senders", "max_prepared_transactions",
+                                             "max_locks_per_transaction" };
+    char line[128];
+    json_t *settings = json_object_get(s->c->facts, "settings");
+    for (size_t i = 0; i < sizeof as_it_was / sizeof *as_it_was; i++) {
+        const char *v = json_string_value(json_object_get(settings, as_it_was[i]));
+        if (v && v[0] && strspn(v, "0123456789") == strlen(v) && strlen(v) < 10) {
+            snprintf(line, sizeof line, "%s = %s\n", as_it_was[i], v);
+            wb_bytes(w, line, strlen(line));
+        }
+    }
+}
+
+static int put_file(struct scratch *s, const char *name, const void *text, size_t n, struct err *e)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", s->dir, name);
+    return sys_write_file(AT_FDCWD, path, text, n, 0644, e);
+}
+
+static int make_dir(struct scratch *s, struct err *e)
+{
+    static const char hba[] = "local all all trust\n";
+    struct wbuf conf = WBUF_INIT;
+    char log[64];
+    snprintf(s->dir, sizeof s->dir, "/tmp/twofold-XXXXXX");
+    if (!mkdtemp(s->dir)) {
+        s->dir[0] = '\0';
+        return err_sys(e, "/tmp");
+    }
+    put_settings(s, &conf);
+    int rc = conf.failed ? no_memory(e) : put_file(s, "postgresql.conf", conf.p, conf.len, e);
+    wbuf_free(&conf);
+    if (rc == 0)
+        rc = put_file(s, "pg_hba.conf", hba, strlen(hba), e);
+    if (rc == 0)
+        rc = put_file(s, "pg_ident.conf", "", 0, e);
+    snprintf(log, sizeof log, "%s/log", s->dir);
+    if (rc == 0)
+        rc = s->log_fd = sys_openat(AT_FDCWD, log, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600, e);
+    if (rc >= 0)
+        rc = geteuid() == 0 && chown(s->dir, s->c->owner.st_uid, s->c->owner.st_gid) < 0
+                 ? err_sys(e, "%s", s->dir)
+                 : 0;
+    return rc;
+}
+
+static void remove_dir(struct scratch *s)
+{
+    static const char *const names[] = { "postgresql.conf", "pg_hba.conf", "pg_ident.conf", "log" };
+    char path[64];
+    for (size_t i = 0; s->dir[0] && i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", s->dir, names[i]);
+        (void)unlink(path);
+    }
+    if (s->dir[0])
+        (void)rmdir(s->dir);
+}
+
+/* --- the server ------------------------------------------------------------------------------------- */
+static int start_server(struct scratch *s, struct err *e)
+{
+    begin_args(s, "postgres");
+    arg(s, "-D");
+    arg(s, s->c->data);
+    static const char *const fixed[] = { "listen_addresses=",
+                                         "port=5432",
+                                         "archive_mode=off",
+                                         "shared_preload_libraries=",
+                                         "logging_collector=off",
+                                         "ssl=off",
+                                         "primary_conninfo=",
+                                         "autovacuum=off",
+                                         "unix_socket_permissions=0700",
+                                         "hot_standby=on",
+                                         "log_destination=stderr",
+                                         "shared_buffers=32MB" };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        arg(s, "-c");
+        arg(s, fixed[i]);
+    }
+    static const char *const files[] = { "config_file", "hba_file", "ident_file" };
+    static const char *const names[] = { "postgresql", "pg_hba", "pg_ident" };
+    for (size_t i = 0; i < 3; i++) {
+        arg(s, "-c");
+        arg_made(s, "%s=%s/%s.conf", files[i], s->dir, names[i]);
+    }
+    arg(s, "-k");
+    arg(s, s->dir);
+    return spawn(s, e);
+}
+
+/* The last thing that the server said: why it does not start. */
+static int server_died(struct scratch *s, struct err *e)
+{
+    char text[LOG_TAIL + 1];
+    off_t end = lseek(s->log_fd, 0, SEEK_END), from = end > LOG_TAIL ? end - LOG_TAIL : 0;
+    ssize_t n = pread(s->log_fd, text, LOG_TAIL, from);
+    text[n > 0 ? n : 0] = '\0';
+    for (char *p = text; *p; p++)
+        *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+    return err_set(e, ERR_DAMAGED, _("the server does not start on what was restored: …%s"), text);
+}
+
+static bool is_alive(struct scratch *s)
+{
+    siginfo_t info = { 0 };
+    return waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
+static int connect_to(struct scratch *s, const char *database, PGconn **ret, struct err *e)
+{
+    const char *user = json_string_value(json_object_get(s->c->facts, "superuser"));
+    const char *const keys[] = { "host", "port", "user", "dbname", "connect_timeout", NULL },
+                      *const values[] = { s->dir,   "5432", user ? user : "postgres",
+                                          database, "10",   NULL };
+    PGconn *c = PQconnectdbParams(keys, values, 0);
+    if (c && PQstatus(c) == CONNECTION_OK) {
+        *ret = c;
+        return 0;
+    }
+    err_set(e, ERR_UNREACHABLE, "%s", c ? PQerrorMessage(c) : "");
+    PQfinish(c);
+    return -ERR_UNREACHABLE;
+}
+
+/* Until it is through with the log. */
+static int wait_recovered(struct scratch *s, struct err *e)
+{
+    uint64_t until = sys_monotonic_ms() + (uint64_t)RECOVERY_HOURS * 3600 * 1000;
+    for (;; usleep(POLL_MS * 1000)) {
+        struct err ignored = ERR_INIT;
+        char *in_recovery = NULL;
+        if (sys_interrupted())
+            return err_set(e, ERR_INTERRUPTED, _("interrupted"));
+        if (!is_alive(s))
+            return server_died(s, e);
+        s->c->r->report->n.bytes_read++; /* it gets on: the orchestrator need not doubt it */
+        if (sys_monotonic_ms() > until)
+            return err_set(e, ERR_TIMEOUT, _("the server has not recovered within %d hours"),
+                           RECOVERY_HOURS);
+        if (!s->conn && connect_to(s, "postgres", &s->conn, &ignored) < 0)
+            continue;
+        if (server_text(s->conn, "SELECT pg_is_in_recovery()", &in_recovery, &ignored) < 0) {
+            PQfinish(s->conn); /* sessions may end when it is promoted */
+            s->conn = NULL;
+            continue;
+        }
+        bool done = in_recovery && in_recovery[0] == 'f';
+        free(in_recovery);
+        if (done)
+            return 0;
+    }
+}
+
+/* --- what it says ------------------------------------------------------------------------------------ */
+static int check_reached(struct scratch *s, struct err *e)
+{
+    char *lsn = NULL, *when = NULL, wanted[LSN_TEXT_BYTES];
+    uint64_t reached = 0;
+    int rc = server_text(s->conn, "SELECT pg_last_wal_replay_lsn()", &lsn, e);
+    if (rc == 0)
+        rc = server_text(s->conn,
+                         "SELECT to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', "
+                         "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+                         &when, e);
+    if (rc == 0 && (!lsn || !lsn_parse(lsn, &reached) || reached < s->c->stop_lsn))
+        rc = err_set(e, ERR_DAMAGED, _("recovery came to %s, but the backup ends at %s"),
+                     lsn ? lsn : "?", lsn_print(s->c->stop_lsn, wanted));
+    if (rc == 0)
+        report_note(
+            s->c->r->report, NULL, 0,
+            _("verified: a server recovered to %s (expected: at least %s); last transaction: %s"),
+            lsn, lsn_print(s->c->stop_lsn, wanted), when ? when : _("none in this log"));
+    free(lsn);
+    free(when);
+    return rc;
+}
+
+/* Every database that was there is there and can be entered; its catalog can be read. */
+static int check_databases(struct scratch *s, struct err *e)
+{
+    json_t *all = json_object_get(s->c->facts, "databases"), *db;
+    size_t i;
+    int rc = 0;
+    json_array_foreach(all, i, db)
+    {
+        const char *name = json_string_value(json_object_get(db, "name"));
+        char *n = NULL;
+        PGconn *c = NULL;
+        if (!name || rc < 0)
+            continue;
+        rc = connect_to(s, name, &c, e);
+        if (rc == 0)
+            rc = server_text(
+                c, "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid", &n,
+                e);
+        PQfinish(c);
+        free(n);
+        if (rc < 0)
+            err_wrap(e, _("database \"%s\""), name);
+    }
+    if (rc == 0)
+        report_note(s->c->r->report, NULL, 0,
+                    P_("verified: %zu database can be entered",
+                       "verified: %zu databases can be entered", json_array_size(all)),
+                    json_array_size(all));
+    return rc;
+}
+
+static int stop_server(struct scratch *s, struct err *e)
+{
+    int status = 0;
+    PQfinish(s->conn);
+    s->conn = NULL;
+    if (s->pid <= 0)
+        return 0;
+    if (is_alive(s))
+        (void)kill(s->pid, SIGINT); /* fast: sessions end, a checkpoint is made */
+    int rc = sys_reap(s->pid, STOP_MS, &status, e);
+    s->pid = 0;
+    sys_close_quiet(s->in_fd);
+    s->in_fd = -1;
+    if (rc == 0 && status != 0)
+        rc = server_died(s, e);
+    return rc;
+}
+
+static int check_sums(struct scratch *s, struct err *e)
+{
+    int status = 0;
+    if (!json_is_true(json_object_get(s->c->facts, "data_checksums")))
+        return 0;
+    if (ftruncate(s->log_fd, 0) < 0)
+        return err_sys(e, "log");
+    begin_args(s, "pg_checksums");
+    arg(s, "--check");
+    arg(s, "-D");
+    arg(s, s->c->data);
+    int rc = spawn(s, e);
+    if (rc == 0) {
+        char part[4096]; /* what it says of success goes to its stdout */
+        for (int ready = -ERR_TIMEOUT;
+             ready == -ERR_TIMEOUT || (ready == 0 && read(s->in_fd, part, sizeof part) > 0);) {
+            s->c->r->report->n.bytes_read++;
+            ready = sys_wait_fd(s->in_fd, POLLIN, 1000, NULL);
+        }
+        rc = sys_reap(s->pid, STOP_MS, &status, e);
+    }
+    s->pid = 0;
+    sys_close_quiet(s->in_fd);
+    s->in_fd = -1;
+    if (rc == 0 && status != 0) {
+        struct err why = ERR_INIT;
+        server_died(s, &why);
+        report_problem(s->c->r->report, NULL, 0, _("checksums of pages are wrong: %s"), why.why);
+        return 0; /* said, and counted; the cluster is as the backup is */
+    }
+    if (rc == 0)
+        report_note(s->c->r->report, NULL, 0, _("verified: all page checksums are right"));
+    return rc;
+}
+
+int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
+{
+    struct scratch s = { .c = c, .in_fd = -1, .log_fd = -1 };
+    struct err ignored = ERR_INIT;
+    snprintf(s.uid, sizeof s.uid, "%u", (unsigned)c->owner.st_uid);
+    snprintf(s.gid, sizeof s.gid, "%u", (unsigned)c->owner.st_gid);
+    if (c->owner.st_uid == 0)
+        return err_set(e, ERR_REFUSED,
+                       _("the data folder belongs to root, as whom no server starts"));
+    report_phase(c->r->report, 3);
+    int rc = find_bin(&s, programs, e);
+    if (rc == 0)
+        rc = make_dir(&s, e);
+    if (rc == 0)
+        rc = start_server(&s, e);
+    if (rc == 0)
+        rc = wait_recovered(&s, e);
+    if (rc == 0)
+        rc = check_reached(&s, e);
+    if (rc == 0)
+        rc = check_databases(&s, e);
+    if (rc == 0)
+        rc = stop_server(&s, e);
+    if (rc == 0)
+        rc = check_sums(&s, e);
+    stop_server(&s, &ignored); /* after a failure */
+    begin_args(&s, "");
+    for (size_t i = 0; i < s.n_texts; i++)
+        free(s.texts[i]);
+    sys_close_quiet(s.log_fd);
+    remove_dir(&s);
+    return rc < 0 ? err_wrap(e, _("verification")) : 0;
+}

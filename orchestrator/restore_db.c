@@ -1,0 +1,227 @@
+/* restore_db.c - see restore_db.h. */
+#include "orchestrator/restore_db.h"
+#include "lib/base/i18n.h"
+#include "orchestrator/look.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIND "postgresql"
+#define MAX_FACTS_BYTES (4u << 20)
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+void db_plan_done(struct db_plan *p)
+{
+    for (size_t i = 0; i < p->n_spaces; i++) {
+        free(p->spaces[i].path);
+        free(p->spaces[i].target);
+    }
+    for (size_t i = 0; i < p->n_paths; i++)
+        free(p->paths[i]);
+    free(p->paths);
+    free(p->target);
+    source_specs_free(p->sources, p->n_sources);
+    *p = (struct db_plan){ 0 };
+}
+
+/* --- what the backup has --------------------------------------------------------------------------- */
+static bool has_root(const struct snapshot_body *b, const char *root)
+{
+    for (size_t i = 0; i < b->n_roots; i++)
+        if (strcmp(b->roots[i], root) == 0)
+            return true;
+    return false;
+}
+
+static int read_facts(struct view *view, json_t **ret, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    json_error_t why;
+    int rc = look_read_file(view, DB_FACTS, MAX_FACTS_BYTES, &text, &n, e);
+    if (rc < 0)
+        return err_wrap(e, DB_FACTS);
+    *ret = json_loadb(text, n, 0, &why);
+    free(text);
+    return *ret ? 0 : err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), DB_FACTS);
+}
+
+/* --- tablespaces --------------------------------------------------------------------------------------- */
+static const char *text_of(json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static bool oid_ok(const char *oid)
+{
+    size_t n = strlen(oid);
+    return n > 0 && n <= 10 && strspn(oid, "0123456789") == n;
+}
+
+/* The new folder that an option gives to this tablespace, or NULL. */
+static const char *new_place(const struct db_options *o, json_t *space, bool used[])
+{
+    const char *keys[] = { "oid", "name", "location" };
+    for (size_t i = 0; i < o->n_spaces; i++) {
+        const char *equals = strrchr(o->spaces[i], '=');
+        for (size_t k = 0; equals && k < sizeof keys / sizeof *keys; k++) {
+            const char *v = text_of(space, keys[k]);
+            if (strlen(v) == (size_t)(equals - o->spaces[i]) &&
+                strncmp(v, o->spaces[i], strlen(v)) == 0) {
+                used[i] = true;
+                return equals + 1;
+            }
+        }
+    }
+    return NULL;
+}
+
+static int add_space(struct db_plan *p, const char *oid, const char *place, const char *staging,
+                     struct err *e)
+{
+    char *setting = NULL;
+    if (p->n_spaces == MAX_SPACE_OPTIONS)
+        return err_set(e, ERR_LIMIT, _("more than %d tablespaces"), MAX_SPACE_OPTIONS);
+    struct db_space *s = &p->spaces[p->n_spaces++];
+    if (asprintf(&s->path, "/" KIND "/data-spaces/%s", oid) < 0)
+        s->path = NULL;
+    if (asprintf(&s->target, "%s%s%s", place, staging ? "/" : "", staging ? staging : "") < 0)
+        s->target = NULL;
+    int rc = s->path && s->target && asprintf(&setting, "%s=%s", oid, place) >= 0
+                 ? source_spec_add(p->sources, "tablespace", setting, e)
+                 : no_memory(e);
+    free(setting);
+    return rc;
+}
+
+static int add_path(struct db_plan *p, const char *slash, const char *path, struct err *e)
+{
+    char **grown = realloc(p->paths, (p->n_paths + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(e);
+    p->paths = grown;
+    if (asprintf(&grown[p->n_paths], "%s%s", slash, path) < 0)
+        return no_memory(e);
+    p->n_paths++;
+    return 0;
+}
+
+static int plan_spaces(struct db_plan *p, json_t *facts, const struct db_options *o,
+                       const char *staging, struct err *e)
+{
+    json_t *all = json_object_get(facts, "tablespaces"), *space;
+    bool used[MAX_SPACE_OPTIONS] = { false };
+    size_t i;
+    int rc = 0;
+    json_array_foreach(all, i, space)
+    {
+        const char *place = new_place(o, space, used), *oid = text_of(space, "oid");
+        char path[64];
+        if (rc == 0 && !oid_ok(oid))
+            rc = err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), DB_FACTS);
+        if (!place && o->in_place)
+            place = text_of(space, "location");
+        snprintf(path, sizeof path, KIND "/data-spaces/%.10s", oid);
+        if (rc == 0 && place && place[0] != '/')
+            rc = err_set(e, ERR_USAGE, _("\"%s\" is not an absolute path"), place);
+        else if (rc == 0)
+            rc = place ? add_space(p, oid, place, o->in_place ? staging : NULL, e)
+                       : add_path(p, "/", path, e);
+    }
+    for (i = 0; rc == 0 && i < o->n_spaces; i++)
+        if (!used[i])
+            rc = err_set(e, ERR_USAGE, _("the backup has no tablespace as in --tablespace %s"),
+                         o->spaces[i]);
+    return rc;
+}
+
+/* --- the main job ---------------------------------------------------------------------------------------- */
+static int has_config(void *ctx, const struct entry *en)
+{
+    *(bool *)ctx = true;
+    (void)en;
+    return 1;
+}
+
+/* What is left of the database, and, unless it goes in place, the files of the set. */
+static int plan_paths(struct db_plan *p, struct view *view, bool in_place, struct err *e)
+{
+    static const char *const parts[] = { "data", "facts.json", "label", "wal" };
+    char *config = (char *)"/" KIND "/config";
+    struct select sel = { .paths = &config, .n_paths = 1 };
+    struct err ignored = ERR_INIT;
+    uint64_t gaps = 0;
+    bool there = false;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof *parts; i++)
+        rc = add_path(p, "/" KIND "/", parts[i], e);
+    (void)reader_each(&view->src, view->body, &sel, has_config, NULL, &there, &gaps, &ignored);
+    if (rc == 0 && there)
+        rc = add_path(p, "", config, e);
+    for (size_t i = 0; rc == 0 && !in_place && i < view->body->n_roots; i++)
+        if (strcmp(view->body->roots[i], KIND) != 0)
+            rc = add_path(p, view->body->roots[i][0] == '/' ? "" : "/", view->body->roots[i], e);
+    return rc;
+}
+
+static int plan_in_place(struct db_plan *p, json_t *facts, const char *staging, struct err *e)
+{
+    const char *data = text_of(facts, "data_directory");
+    if (data[0] != '/')
+        return err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), DB_FACTS);
+    if (asprintf(&p->target, "%s/%s", data, staging) < 0) {
+        p->target = NULL;
+        return no_memory(e);
+    }
+    p->overwrite = true;
+    return source_spec_add(p->sources, "data", data, e);
+}
+
+static int make(struct view *view, const struct snap_ref *snap, const struct db_options *o,
+                struct db_plan *p, struct err *e)
+{
+    struct source_spec *spec;
+    char id[SHORT_ID_DIGITS + 1], staging[sizeof IN_PLACE_FOLDER + SHORT_ID_DIGITS];
+    snprintf(staging, sizeof staging, IN_PLACE_FOLDER "%s", short_id(&snap->ref.id, id));
+    json_t *facts = NULL;
+    int rc = read_facts(view, &facts, e);
+    if (rc == 0)
+        rc = source_specs_add(&p->sources, &p->n_sources, KIND, &spec, e);
+    if (rc == 0 && o->verify)
+        rc = source_spec_add(spec, "verify", o->verify, e);
+    if (rc == 0 && o->in_place)
+        rc = plan_in_place(p, facts, staging, e);
+    if (rc == 0 && (o->in_place || o->n_spaces > 0))
+        rc = plan_spaces(p, facts, o, staging, e);
+    if (rc == 0 && (o->in_place || o->n_spaces > 0))
+        rc = plan_paths(p, view, o->in_place, e);
+    json_decref(facts);
+    return rc;
+}
+
+int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,
+                 struct db_plan *ret, struct err *e)
+{
+    struct view view;
+    struct db_plan p = { 0 };
+    int rc = view_open(v, snap, from, &view, e);
+    bool database = rc == 0 && has_root(view.body, KIND);
+    if (database)
+        rc = make(&view, snap, o, &p, e);
+    else if (rc == 0 && (o->in_place || o->verify || o->n_spaces > 0))
+        rc = err_set(
+            e, ERR_USAGE,
+            _("this backup has no database: --in-place, --verify and --tablespace are for those"));
+    view_close(&view);
+    if (rc < 0)
+        db_plan_done(&p);
+    else
+        *ret = p;
+    return rc;
+}

@@ -1,0 +1,44 @@
+/*
+ * restore_db.h - a restore of a backup that has a database in it: which jobs it takes, and what the driver on the target's host is told
+ * (agents/source.h). A tablespace that goes to a place of its own is a job of its own, before the one that brings the rest and takes the
+ * driver's steps.
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_RESTORE_DB_H
+#define TWOFOLD_ORCHESTRATOR_RESTORE_DB_H
+
+#include "lib/wire/wire.h"
+#include "orchestrator/app.h"
+
+#define DB_FACTS "/postgresql/facts.json"
+#define MAX_SPACE_OPTIONS 64
+#define IN_PLACE_FOLDER \
+    ".twofold-restore-" /* and the snapshot: in the folder that is to be replaced */
+
+struct db_options {
+    bool in_place;      /* to where it was; what is there is set aside */
+    const char *verify; /* "postgres", a folder of programs, or NULL */
+    const char *spaces
+        [MAX_SPACE_OPTIONS]; /* OLD=NEW: the tablespace's name, number or old folder; its new one */
+    size_t n_spaces;
+};
+
+struct db_space { /* a job of its own */
+    char *path;   /* in the backup, absolute */
+    char *target;
+};
+struct db_plan {
+    struct db_space spaces[MAX_SPACE_OPTIONS];
+    size_t n_spaces;
+    char **paths; /* of the main job; none: everything */
+    size_t n_paths;
+    char *target;   /* of the main job, when it is in place; else NULL */
+    bool overwrite; /* in place: what an earlier run of the same brought is gone over again */
+    struct source_spec *sources;
+    size_t n_sources;
+};
+/* An empty plan where the backup has no database; -ERR_USAGE when options then ask for one. */
+int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,
+                 struct db_plan *ret, struct err *e);
+void db_plan_done(struct db_plan *p);
+
+#endif
