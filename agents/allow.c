@@ -88,7 +88,7 @@ static int is_in(const char *path, char *const *allowed, size_t n, struct err *e
 static int not_allowed(const struct rules *r, const char *list, const char *asked,
                        const char *leads, struct err *e)
 {
-    if (strcmp(asked, leads) == 0)
+    if (!leads || strcmp(asked, leads) == 0)
         err_set(e, ERR_REFUSED, _("\"%s\" is not on the allow-list of this host's agent"), asked);
     else
         err_set(e, ERR_REFUSED,

@@ -5,6 +5,7 @@
 #include "agents/backup.h"
 #include "agents/beat.h"
 #include "agents/enrol.h"
+#include "agents/source.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -107,7 +108,8 @@ static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
         rc = allow_backup(rules, &m, e);
     make_way();
     if (rc == 0)
-        rc = agent_backup(w, &m, env, e);
+        rc = m.probe ? source_probe(w, m.sources, m.n_sources, env->state_dir, e)
+                     : agent_backup(w, &m, env, e);
     msg_backup_done(&m);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* source.c - which drivers there are, and what is the same for all of them. The manual is agents/source.h. */
 #include "agents/source.h"
+#include "agents/problems.h"
 #include "lib/base/i18n.h"
 #include "lib/vault/manifest.h"
 
@@ -15,13 +16,14 @@ struct source {
 
 static const struct source_driver *const drivers[] = {
     &source_postgresql,
+    NULL,
 };
 
 const struct source_driver *source_driver(const char *kind)
 {
-    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
-        if (strcmp(drivers[i]->kind, kind) == 0)
-            return drivers[i];
+    for (const struct source_driver *const *d = drivers; *d; d++)
+        if (strcmp((*d)->kind, kind) == 0)
+            return *d;
     return NULL;
 }
 
@@ -70,6 +72,35 @@ int source_specs_check(const struct source_spec *all, size_t n, bool restore, st
             return rc;
     }
     return 0;
+}
+
+/* --- probes ----------------------------------------------------------------------------------- */
+static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text,
+                   struct err *e)
+{
+    return problems_add(ctx, problem, path, len, text, e);
+}
+
+int source_probe(struct wire *w, const struct source_spec *all, size_t n, const char *state_dir,
+                 struct err *e)
+{
+    struct problems *p = problems_new(w);
+    struct source_env env = { .state_dir = state_dir, .note = on_note, .ctx = p };
+    struct wbuf done = WBUF_INIT;
+    int rc = p ? source_specs_check(all, n, false, e) : err_set(e, ERR_NOMEM, _("no memory"));
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct source_driver *d = source_driver(all[i].kind);
+        rc = d->probe ? d->probe(&all[i], &env, e) : 0;
+        if (rc < 0)
+            err_wrap(e, "%s", all[i].kind);
+    }
+    if (rc == 0) {
+        msg_done_write(&done, &(struct msg_done){ .failed = problems_count(p) });
+        rc = wire_send(w, FRAME_DONE, &done, NULL, 0, e);
+    }
+    wbuf_free(&done);
+    problems_free(p);
+    return rc;
 }
 
 /* --- one source ------------------------------------------------------------------------------- */

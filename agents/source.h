@@ -97,6 +97,9 @@ struct source_driver {
     const struct source_setting *restore_settings; /* of a restore */
     int (*begin)(const struct source_spec *spec, const struct source_env *env, void **ret,
                  struct err *e);
+    /* What there is, and what is missing (env->note; a problem: a backup would fail, or have less), with the statement that grants it.
+     * May be NULL. Negative: not even that can be told. */
+    int (*probe)(const struct source_spec *spec, const struct source_env *env, struct err *e);
     int (*roots)(void *s, bool late, const struct source_root **ret, size_t *ret_n, struct err *e);
     int (*end)(void *s, struct err *e);
     int (*check)(void *s, struct err *e); /* may be NULL */
@@ -111,6 +114,11 @@ struct source_driver {
 const struct source_driver *source_driver(const char *kind);
 /* -ERR_CONFIG, -ERR_VERSION: a kind or a setting that this agent does not know, a setting that is missing, a kind that is there twice. */
 int source_specs_check(const struct source_spec *all, size_t n, bool restore, struct err *e);
+
+/* Probes each, for an orchestrator that waits for DONE. */
+struct wire;
+int source_probe(struct wire *w, const struct source_spec *all, size_t n, const char *state_dir,
+                 struct err *e);
 
 /* --- one source of a run ------------------------------------------------------------------------ */
 struct source;

@@ -58,7 +58,7 @@ static int begin_all(struct sources *s, struct err *e)
     }
     if (rc < 0)
         return rc;
-    qsort(order, s->o.n_specs, sizeof *order, by_kind);
+    qsort(order, s->o.n_specs, sizeof(void *), by_kind);
     for (size_t i = 0; rc == 0 && i < s->o.n_specs; i++) {
         rc = source_begin(order[i], &env, &s->all[s->n], e);
         s->n += rc == 0;

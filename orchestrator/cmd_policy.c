@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "orchestrator/args.h"
 #include "orchestrator/look.h"
+#include "orchestrator/probe.h"
 #include "orchestrator/text.h"
 
 #include <inttypes.h>
@@ -12,6 +13,8 @@
 
 enum {
     OPT_FILES = OPT_OWN,
+    OPT_POSTGRESQL,
+    OPT_DATA,
     OPT_EXCLUDE,
     OPT_ONE_FS,
     OPT_AGENT,
@@ -128,12 +131,40 @@ static int take_keep(struct adding *a, int c, struct err *e)
     return set_number(counts[c - OPT_KEEP], MAX_KEPT, optarg, e);
 }
 
+/* A source, with what names it. */
+static int add_source(struct policy *pol, const char *kind, const char *key, const char *value,
+                      struct err *e)
+{
+    struct source_spec *s;
+    for (size_t i = 0; i < pol->n_sources; i++)
+        if (strcmp(pol->sources[i].kind, kind) == 0) {
+            err_set(e, ERR_USAGE, _("--%s is there twice"), kind);
+            return err_next(e, _("make a policy for each"));
+        }
+    int rc = source_specs_add(&pol->sources, &pol->n_sources, kind, &s, e);
+    return rc == 0 ? source_spec_add(s, key, value, e) : rc;
+}
+
+/* A setting of the source that was named last. */
+static int add_to_source(struct policy *pol, const char *key, const char *value, struct err *e)
+{
+    if (pol->n_sources > 0)
+        return source_spec_add(&pol->sources[pol->n_sources - 1], key, value, e);
+    err_set(e, ERR_USAGE, _("--%s belongs to a database"), key);
+    return err_next(
+        e, _("name the database before it: --postgresql \"host=/run/postgresql user=postgres\""));
+}
+
 static int take_add_option(struct adding *a, int c, struct err *e)
 {
     struct policy *pol = a->pol;
     switch (c) {
     case OPT_FILES:
         return append_path(a, optarg, e);
+    case OPT_POSTGRESQL:
+        return add_source(pol, "postgresql", "conninfo", optarg, e);
+    case OPT_DATA:
+        return add_to_source(pol, "data", optarg, e);
     case OPT_EXCLUDE:
         return append(&pol->exclude, &pol->n_exclude, optarg, e);
     case OPT_ONE_FS:
@@ -187,6 +218,8 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
 {
     static const struct option options[] = {
         { "files", required_argument, NULL, OPT_FILES },
+        { "postgresql", required_argument, NULL, OPT_POSTGRESQL },
+        { "data", required_argument, NULL, OPT_DATA },
         { "exclude", required_argument, NULL, OPT_EXCLUDE },
         { "one-file-system", no_argument, NULL, OPT_ONE_FS },
         { "vault", required_argument, NULL, OPT_VAULT },
@@ -217,7 +250,7 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
             return args_bad(app, c, argv);
     if (rc == 0 && optind == argc)
         return app_usage(app, _("the policy has no name"));
-    if (rc == 0 && a->pol->n_paths == 0)
+    if (rc == 0 && a->pol->n_paths == 0 && a->pol->n_sources == 0)
         return app_usage(app, _("the policy names nothing to back up: --files PATH"));
     if (rc == 0)
         rc = set_text(&a->pol->name, argv[optind++], &e);
@@ -240,18 +273,34 @@ static void warn_missing_paths(struct app *app, const struct policy *pol)
             ui_warn(&app->ui, _("%s is not there now"), pol->paths[i]);
 }
 
+/* The policy is right as a file; what is missing on the other side is said, and can be mended there. */
+static void probe(struct app *app, const struct policy *pol, const struct vault_conf *conf)
+{
+    struct err why = ERR_INIT;
+    uint64_t missing = 0;
+    if (probe_sources(app, pol, conf, &missing, &why) < 0) {
+        ui_warn(&app->ui, _("it cannot be backed up as it is: %s: %s"), why.what, why.why);
+        if (why.next[0])
+            ui_warn(&app->ui, "%s", why.next);
+    } else if (missing > 0) {
+        ui_warn(&app->ui, _("it cannot be backed up before what is named above is there"));
+    }
+}
+
 static int write_policy(struct app *app, const struct policy *pol, struct err *e)
 {
     struct vault_conf *conf = NULL;
     struct agent_conf *agent = NULL;
     /* A mistake in the name of the vault or agent is better heard now than at night. */
     int rc = vault_conf_load(&app->paths, pol->vault[0] ? pol->vault : NULL, &conf, e);
-    vault_conf_free(conf);
     if (rc == 0 && strcmp(pol->agent, "local") != 0)
         rc = agent_conf_load(&app->paths, pol->agent, &agent, e);
     agent_conf_free(agent);
     if (rc == 0)
         rc = policy_write(&app->paths, pol, e);
+    if (rc == 0)
+        probe(app, pol, conf);
+    vault_conf_free(conf);
     return rc < 0 ? err_wrap(e, _("policy \"%s\""), pol->name) : 0;
 }
 

@@ -285,7 +285,7 @@ static int paths_ok(struct app *app, const struct options *o)
 
 static bool take_space(struct db_options *o, const char *text)
 {
-    const char *equals = strrchr(text, '=');
+    const char *equals = text ? strrchr(text, '=') : NULL;
     if (!equals || equals == text || !equals[1] || o->n_spaces == MAX_SPACE_OPTIONS)
         return false;
     o->spaces[o->n_spaces++] = text;

@@ -21,9 +21,11 @@ struct raw_source { /* in the order of the kind's table of keys */
 };
 
 extern const cyaml_schema_field_t postgresql_fields[];
-#define SOURCE_FIELD(type, member, kind, name, fields)                                          \
-    CYAML_FIELD_MAPPING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member[kind], \
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and members cannot stand in them */
+#define SOURCE_FIELD(type, member, kind, name, fields)                                            \
+    CYAML_FIELD_MAPPING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member[(kind)], \
                             fields)
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define SOURCE_FIELDS(type, member) \
     SOURCE_FIELD(type, member, SOURCE_POSTGRESQL, "postgresql", postgresql_fields)
 

@@ -426,6 +426,7 @@ const struct source_driver source_postgresql = {
     .settings = settings,
     .restore_settings = restore_settings,
     .begin = driver_begin,
+    .probe = pg_probe,
     .roots = driver_roots,
     .end = driver_end,
     .check = driver_check,

@@ -96,13 +96,19 @@ bool pg_leave_out_space(void *ctx, int dir_fd, const char *name, const char *pat
 bool wal_name_parse(const char *name, uint64_t segment_bytes, uint32_t *ret_timeline,
                     uint64_t *ret_segment)
 {
-    unsigned timeline, high, low;
+    char part[9] = "";
+    unsigned long n[3]; /* timeline, log, segment */
     uint64_t per_log = UINT64_C(0x100000000) / segment_bytes;
-    if (strlen(name) != WAL_NAME_DIGITS || strspn(name, "0123456789ABCDEF") != WAL_NAME_DIGITS ||
-        sscanf(name, "%8X%8X%8X", &timeline, &high, &low) != 3 || low >= per_log)
+    if (strlen(name) != WAL_NAME_DIGITS || strspn(name, "0123456789ABCDEF") != WAL_NAME_DIGITS)
         return false;
-    *ret_timeline = timeline;
-    *ret_segment = high * per_log + low;
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(part, name + 8 * i, 8);
+        n[i] = strtoul(part, NULL, 16);
+    }
+    if (n[2] >= per_log)
+        return false;
+    *ret_timeline = (uint32_t)n[0];
+    *ret_segment = n[1] * per_log + n[2];
     return true;
 }
 

@@ -89,6 +89,9 @@ bool wal_name_parse(const char *name, uint64_t segment_bytes, uint32_t *ret_time
 /* --- facts.c: p->facts */
 int pg_make_facts(struct pg *p, struct err *e);
 
+/* --- rights.c */
+int pg_probe(const struct source_spec *spec, const struct source_env *env, struct err *e);
+
 /* --- restore.c */
 int pg_restore_check(const struct source_restore *r, struct err *e);
 int pg_restore(const struct source_restore *r, struct err *e);

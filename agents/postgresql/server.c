@@ -188,11 +188,14 @@ int server_text(PGconn *c, const char *sql, char **ret, struct err *e)
 /* --- positions -------------------------------------------------------------------------------- */
 bool lsn_parse(const char *text, uint64_t *ret)
 {
-    unsigned high, low;
-    int n = 0;
-    if (strlen(text) > 17 || sscanf(text, "%8X/%8X%n", &high, &low, &n) != 2 || text[n] != '\0')
+    size_t high = strspn(text, "0123456789ABCDEFabcdef");
+    if (high == 0 || high > 8 || text[high] != '/')
         return false;
-    *ret = (uint64_t)high << 32 | low;
+    const char *second = text + high + 1;
+    size_t low = strspn(second, "0123456789ABCDEFabcdef");
+    if (low == 0 || low > 8 || second[low] != '\0')
+        return false;
+    *ret = (uint64_t)strtoul(text, NULL, 16) << 32 | strtoul(second, NULL, 16);
     return true;
 }
 

@@ -83,9 +83,11 @@ static bool root_ok(const char *root)
 /* A virtual root is where nothing else is. */
 static bool roots_apart(const struct snapshot_body *b)
 {
+    if (!b->roots)
+        return true;
     for (size_t i = 0; i < b->n_roots; i++) {
         const char *v = b->roots[i];
-        for (size_t k = 0; body_root_is_virtual(v) && k < b->n_roots; k++) {
+        for (size_t k = 0; v && body_root_is_virtual(v) && k < b->n_roots; k++) {
             const char *other = b->roots[k] + (b->roots[k][0] == '/');
             if (k != i && path_within(other, strlen(other), v, strlen(v)))
                 return false;
@@ -99,7 +101,7 @@ static void read_roots(struct rbuf *r, struct snapshot_body *b)
     b->roots = read_array(r, MAX_ROOTS, 2, sizeof *b->roots, &b->n_roots);
     for (size_t i = 0; i < b->n_roots && !r->bad; i++) {
         b->roots[i] = rb_strdup(r, MAX_PATH_BYTES + 1);
-        if (b->roots[i] && !root_ok(b->roots[i]))
+        if (!b->roots[i] || !root_ok(b->roots[i]))
             rb_fail(r);
     }
     if (!r->bad && !roots_apart(b))

@@ -105,8 +105,8 @@ void msg_backup_write(struct wbuf *w, const struct msg_backup *m)
     wb_varint(w, m->compression);
     put_bits(w,
              (const bool[]){ m->one_file_system, m->skip_cache_dirs, m->want_estimate,
-                             m->force_full, m->n_sources > 0 },
-             5);
+                             m->force_full, m->n_sources > 0, m->probe },
+             6);
     put_strings(w, m->roots, m->n_roots);
     put_strings(w, m->exclude, m->n_exclude);
     wb_varint(w, m->n_live);
@@ -147,14 +147,14 @@ static void get_live(struct rbuf *r, struct msg_backup *m)
 int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
 {
     struct msg_backup m = { 0 };
-    bool bits[5];
+    bool bits[6];
     rb_id(r, &m.vault_id);
     get_key(r, m.recovery_pk);
     get_key(r, m.dedup_key);
     m.policy = get_name(r);
     m.source = get_name(r);
     m.compression = (unsigned)rb_varint_max(r, MAX_LEVEL);
-    get_bits(r, bits, 5);
+    get_bits(r, bits, 6);
     m.one_file_system = bits[0];
     m.skip_cache_dirs = bits[1];
     m.want_estimate = bits[2];
@@ -162,6 +162,7 @@ int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
     m.roots = get_strings(r, MAX_MESSAGE_ROOTS, true, &m.n_roots);
     m.exclude = get_strings(r, MAX_PATTERNS, false, &m.n_exclude);
     get_live(r, &m);
+    m.probe = bits[5];
     if (bits[4] && !r->bad)
         source_specs_read(r, &m.sources, &m.n_sources);
     if (!rb_done(r) || (m.n_roots == 0 && m.n_sources == 0)) {

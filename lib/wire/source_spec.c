@@ -115,7 +115,7 @@ void source_specs_read(struct rbuf *r, struct source_spec **ret, size_t *ret_n)
     *ret_n = 0;
     if (n == 0)
         rb_fail(r);
-    if (r->bad)
+    if (r->bad || n == 0)
         return;
     *ret = calloc(n, sizeof **ret);
     if (!*ret) {

@@ -104,6 +104,8 @@ struct msg_backup { /* FRAME_BACKUP */
     struct source_spec
         *sources; /* owned; what is no tree of files. Without roots there must be one */
     size_t n_sources;
+    bool
+        probe; /* back nothing up: say of each source (NOTE) what there is and what is missing; answered by DONE */
 };
 void msg_backup_write(struct wbuf *w, const struct msg_backup *m);
 int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e);

@@ -1,0 +1,158 @@
+/* rights.c - what a backup of this server needs, whether it is there, and the statement that grants it. */
+#include "agents/postgresql/inner.h"
+#include "lib/base/i18n.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct probe {
+    const struct source_spec *spec;
+    const struct source_env *env;
+    PGconn *c;
+    char *role; /* quoted for a statement */
+    char *data;
+};
+
+static __attribute__((format(printf, 3, 4))) int tell(struct probe *p, bool problem,
+                                                      const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return p->env->note(p->env->ctx, problem, "", 0, text, NULL);
+}
+
+/* *ret: the answer is true. */
+static int ask(struct probe *p, const char *sql, bool *ret, struct err *e)
+{
+    char *answer = NULL;
+    int rc = server_text(p->c, sql, &answer, e);
+    *ret = answer && answer[0] == 't';
+    free(answer);
+    return rc;
+}
+
+static int check_rights(struct probe *p, struct err *e)
+{
+    bool may = false, settings = false, slots = false, stats = false;
+    bool new = PQserverVersion(p->c) >= 150000;
+    int rc = ask(
+        p,
+        new ? "SELECT has_function_privilege('pg_backup_start(text, boolean)', 'execute') AND "
+              "has_function_privilege('pg_backup_stop(boolean)', 'execute')"
+            : "SELECT has_function_privilege('pg_start_backup(text, boolean, boolean)', 'execute') AND "
+              "has_function_privilege('pg_stop_backup(boolean, boolean)', 'execute')",
+        &may, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT pg_has_role('pg_read_all_settings', 'usage')", &settings, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT pg_has_role('pg_read_all_stats', 'usage')", &stats, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user",
+                 &slots, e);
+    if (rc < 0)
+        return rc;
+    if (!may)
+        tell(
+            p, true,
+            new ? _("it may not begin a backup. As a superuser, in database \"%s\": GRANT EXECUTE ON FUNCTION "
+                    "pg_backup_start(text, boolean), pg_backup_stop(boolean) TO %s;")
+                : _("it may not begin a backup. As a superuser, in database \"%s\": GRANT EXECUTE ON FUNCTION "
+                    "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean) TO %s;"),
+            PQdb(p->c), p->role);
+    if (!settings)
+        tell(
+            p, true,
+            _("it may not see where the data are. As a superuser: GRANT pg_read_all_settings TO %s;"),
+            p->role);
+    if (!slots)
+        tell(
+            p, true,
+            _("it may not keep the log during a backup. As a superuser: ALTER ROLE %s REPLICATION;"),
+            p->role);
+    if (!stats)
+        tell(
+            p, false,
+            _("it may not see the sizes of all databases. As a superuser: GRANT pg_read_all_stats TO %s;"),
+            p->role);
+    return settings ? server_text(p->c, "SELECT current_setting('data_directory')", &p->data, e)
+                    : 0;
+}
+
+static int check_settings(struct probe *p, struct err *e)
+{
+    bool level = false, room = false, sums = false;
+    int rc = ask(p, "SELECT current_setting('wal_level') <> 'minimal'", &level, e);
+    if (rc == 0)
+        rc = ask(
+            p,
+            "SELECT current_setting('max_replication_slots')::int > (SELECT count(*) FROM pg_replication_slots)",
+            &room, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT current_setting('data_checksums') = 'on'", &sums, e);
+    if (rc < 0)
+        return rc;
+    if (!level)
+        tell(
+            p, true,
+            _("wal_level is minimal: ALTER SYSTEM SET wal_level = 'replica'; then restart the server"));
+    if (!room)
+        tell(
+            p, true,
+            _("all replication slots are in use: ALTER SYSTEM SET max_replication_slots = 10; then restart the server"));
+    if (!sums)
+        tell(
+            p, false,
+            _("the server keeps no checksums of pages, so damaged ones cannot be found; while it is stopped: pg_checksums --enable"));
+    return 0;
+}
+
+static void check_folder(struct probe *p)
+{
+    const char *given = source_spec_get(p->spec, "data"), *data = given ? given : p->data;
+    char path[PATH_MAX];
+    if (!data || snprintf(path, sizeof path, "%s/global/pg_control", data) >= (int)sizeof path)
+        return;
+    if (access(path, R_OK) < 0)
+        tell(
+            p, true,
+            _("the agent (user %u) cannot read %s: run it as root or as the user that owns the folder; where it is elsewhere for "
+              "the agent, write data: below postgresql: in the policy"),
+            (unsigned)geteuid(), data);
+}
+
+static int say_server(struct probe *p, struct err *e)
+{
+    char *version = NULL;
+    int rc = server_text(p->c, "SELECT current_setting('server_version')", &version, e);
+    if (rc == 0)
+        tell(p, false, _("PostgreSQL %s, connected as %s"), version, p->role);
+    free(version);
+    return rc;
+}
+
+int pg_probe(const struct source_spec *spec, const struct source_env *env, struct err *e)
+{
+    struct probe p = { .spec = spec, .env = env };
+    int rc = server_connect(source_spec_get(spec, "conninfo"), source_spec_get(spec, "os-user"),
+                            &p.c, e);
+    if (rc < 0)
+        return rc;
+    p.role = PQescapeIdentifier(p.c, PQuser(p.c), strlen(PQuser(p.c)));
+    rc = p.role ? say_server(&p, e) : err_set(e, ERR_NOMEM, _("no memory"));
+    if (rc == 0)
+        rc = check_rights(&p, e);
+    if (rc == 0)
+        rc = check_settings(&p, e);
+    if (rc == 0)
+        check_folder(&p);
+    PQfreemem(p.role);
+    free(p.data);
+    PQfinish(p.c);
+    return rc;
+}

@@ -1,0 +1,124 @@
+#!/bin/bash
+# 62-postgresql-trouble.sh - what befalls a backup of a PostgreSQL server: missing rights, another folder, damaged pages, tables that go
+# while they are read, a server or an agent that is killed, a target that is full.
+# shellcheck disable=SC2154
+. "$TWOFOLD_SRC/tests/integration/lib.sh"
+. "$TWOFOLD_SRC/tests/integration/pg.sh"
+
+one=$work/one
+pg_new one
+pg_start "$one" || finish
+pg_sql "$one" "CREATE TABLE big AS SELECT i, md5(i::text) AS x FROM generate_series(1, 200000) i"
+pg_sql "$one" "CREATE TABLE gone AS SELECT i, md5((i + 7)::text) AS x FROM generate_series(1, 300000) i"
+pg_sql "$one" "CREATE ROLE backup LOGIN"
+new_vault "$work/v"
+
+# --- rights: each that is missing is named with its statement, and these statements are enough ------------------------
+expect 0 "$t" policy add small --postgresql "host=$one user=backup" --schedule none
+for right in 'GRANT EXECUTE ON FUNCTION pg_backup_start' 'GRANT pg_read_all_settings TO "backup"' 'ALTER ROLE "backup" REPLICATION'; do
+    said "$right"
+done
+said "cannot be backed up before"
+expect 1,5 "$t" backup small && said "GRANT pg_read_all_settings"
+grep -ohE '(GRANT|ALTER ROLE) [^;]*;' "$work/.err" "$work/.out" >/dev/null
+expect 2,0 "$t" policy add again --postgresql "host=$one user=backup" --schedule none
+grep -ohE '(GRANT|ALTER ROLE) [^;]*;' "$work/.err" "$work/.out" | sort -u >"$work/grants.sql"
+[ "$(wc -l <"$work/grants.sql")" -ge 3 ] || fail "fewer statements than rights"
+as_pg psql -X -q -v ON_ERROR_STOP=1 -h "$one" -U postgres -d postgres -f "$work/grants.sql" >/dev/null 2>"$work/psql" || fail "the statements: $(cat "$work/psql")"
+expect 0 "$t" policy add full --postgresql "host=$one user=backup" --schedule none && not_said "cannot be backed up"
+expect 0 "$t" --json backup full && [ "$(json state)" = whole ] || fail "the granted rights are not enough"
+expect 0 "$t" policy show full && said "conninfo: host=$one user=backup"
+expect 0 "$t" policy list && said "full: postgresql"
+expect 0 "$t" policy lint
+
+# --- a place that is not the server's -----------------------------------------------------------------------------------
+pg_new other
+printf 'postgresql: { conninfo: "host=%s user=postgres", data: %s }\n' "$one" "$work/other/data" >"$work/v/c/policies/wrong.yaml"
+expect 2 "$t" backup wrong && said "the folder of another server"
+printf 'postgresql: { conninfo: "host=%s/nowhere user=postgres" }\n' "$one" >"$work/v/c/policies/away.yaml"
+expect 1 "$t" backup away && said "is the server running"
+printf 'postgresql: { conninfo: "host=%s user=nobody" }\n' "$one" >"$work/v/c/policies/who.yaml"
+expect 1,5 "$t" backup who && said 'role "nobody" does not exist'
+
+# --- a page that is damaged: found, named, the backup kept and marked, each time --------------------------------------------
+printf 'postgresql: { conninfo: "host=%s user=postgres" }\n' "$one" >"$work/v/c/policies/db.yaml"
+file=$(pg_sql "$one" "SELECT pg_relation_filepath('big')")
+pg_stop "$one"
+cp -p "$one/data/$file" "$work/sound"
+printf 'damage' | dd of="$one/data/$file" bs=1 seek=$((5 * 8192 + 4000)) conv=notrunc status=none
+pg_start "$one"
+for run in first second; do
+    expect 3 "$t" --json backup db && said "page 5 is damaged in the database itself" && said "$file"
+    [ "$(json state)" = partial ] || fail "$run: the backup of a damaged page is not marked"
+done
+expect 0,3 "$t" restore db --snapshot "$("$t" snapshots db 2>/dev/null | awk '$2 == "db" { id = $1 } END { print id }')" --to "$work/damaged" --verify
+said "checksums of pages are wrong" || said "page sums"
+cmp -s "$one/data/$file" "$work/damaged/postgresql/data/$file" || fail "the damaged file is not as it was"
+pg_stop "$one"
+cp -p "$work/sound" "$one/data/$file"
+pg_start "$one"
+expect 0 "$t" --json backup db && [ "$(json state)" = whole ] || fail "the mended table still counts as damaged"
+
+# --- under way: slowly, so that there is time ----------------------------------------------------------------------------------
+slow() {
+    pg_sql "$one" "UPDATE big SET x = md5(x || random()::text)"
+    pg_sql "$one" "CHECKPOINT"
+    printf 'limit: 8MiB\npostgresql: { conninfo: "host=%s user=postgres" }\n' "$one" >"$work/v/c/policies/slow$1.yaml"
+    "$t" backup "slow$1" >"$work/slow.out" 2>&1 </dev/null &
+    slow=$!
+    for _ in $(seq 600); do
+        [ "$(pg_sql "$one" "SELECT count(*) FROM pg_replication_slots WHERE temporary")" = 1 ] && sleep 0.2 && return
+        sleep 0.02
+    done
+    fail "no backup is under way"
+}
+sessions() { pg_sql "$one" "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'twofold'"; }
+alone() {
+    for _ in $(seq 200); do
+        [ "$(sessions)" = 0 ] && [ "$(pg_sql "$one" "SELECT count(*) FROM pg_replication_slots")" = 0 ] && return
+        sleep 0.05
+    done
+    fail "$1: a session or a slot stayed"
+}
+
+slow 1 # tables come and go
+pg_sql "$one" "DROP TABLE gone; CREATE TABLE fresh AS SELECT generate_series(1, 1000) i; TRUNCATE big"
+pg_sql "$one" "VACUUM FULL pg_class"
+wait "$slow" || fail "a table that went: $(tail -n 4 "$work/slow.out")"
+expect 0 "$t" restore slow1 --to "$work/moved" --verify && said "all page checksums are right"
+mkdir "$work/m" && chown postgres "$work/m" && ln -s "$work/moved/postgresql/data" "$work/m/data"
+pg_start "$work/m" && [ "$(pg_sql "$work/m" "SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM big), to_regclass('gone') IS NULL")" = "1000|0|t" ] ||
+    fail "what was done while it was read is not restored"
+pg_sql "$one" "INSERT INTO big SELECT i, md5(i::text) FROM generate_series(1, 200000) i"
+
+slow 2 # the agent dies
+agent=$(pgrep -P "$slow" -f twofold-agent | head -n 1)
+kill -9 "$agent"
+wait "$slow" && fail "a backup without its agent succeeded"
+alone "agent killed"
+expect 1,2,3 "$t" restore slow2 --to "$work/none"
+expect 0 "$t" backup slow2
+
+slow 3 # the server dies
+kill -9 "$(head -n 1 "$one/data/postmaster.pid")"
+wait "$slow" && fail "a backup of a server that died succeeded"
+grep -qE "why:|server" "$work/slow.out" || fail "it is not said why"
+for _ in $(seq 100); do as_pg pg_isready -q -h "$one" || break; done
+sleep 0.5
+rm -f "$one/data/postmaster.pid"
+pg_start "$one"
+expect 0 "$t" --json backup slow3 && [ "$(json state)" = whole ]
+
+# --- without slots, the log may go; without room, the restore stops --------------------------------------------------------------
+pg_stop "$one"
+pg_start "$one" "-c max_replication_slots=0"
+expect 0 "$t" backup db && said "no replication slot keeps the log"
+if [ -n "${SCENARIO_NAMESPACE:-}" ]; then
+    mkdir "$work/small" && mount -t tmpfs -o size=20m small "$work/small"
+    expect 1 "$t" restore db --to "$work/small/x" && said "[Nn]o space"
+    mount -o remount,size=400m "$work/small"
+    expect 0 "$t" restore db --to "$work/small/x" --verify && said "were there already"
+else
+    skip_part "a full target"
+fi
+finish
