@@ -1,5 +1,5 @@
 # pg.sh - PostgreSQL servers of a scenario's own: on sockets in its folder, as the user postgres, never one of the system's. After lib.sh.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 pgbin=${PGBIN:-$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)}
 if [ "$(id -u)" -ne 0 ] || [ ! -x "$pgbin/postgres" ] || ! id postgres >/dev/null 2>&1; then
     say "not tested here: it takes root and a PostgreSQL server (Debian: postgresql-15)"
