@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define LABEL "twofold"
-#define MAX_CONTROL_ID 8 /* bytes: pg_control begins with the system identifier */
+#define MAX_CONTROL_BYTES 65536
+#define CONTROL_TRIES 1000
 
 static int no_memory(struct err *e)
 {
@@ -45,6 +46,7 @@ static void driver_free(void *s)
     free(p->label);
     free(p->map);
     free(p->facts);
+    free(p->control);
     free(p->again);
     free(p);
 }
@@ -283,7 +285,7 @@ static int make_early(struct pg *p, struct err *e)
 static int make_late(struct pg *p, struct err *e)
 {
     char *wal = NULL;
-    p->late = calloc(4, sizeof *p->late);
+    p->late = calloc(5, sizeof *p->late);
     if (!p->late || asprintf(&wal, "%s/pg_wal", p->data) < 0)
         return no_memory(e);
     p->paths[p->n_paths++] = wal;
@@ -293,6 +295,9 @@ static int make_late(struct pg *p, struct err *e)
     p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/label/backup_label",
                                                  .bytes = p->label,
                                                  .bytes_len = strlen(p->label) };
+    p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/label/pg_control",
+                                                 .bytes = p->control,
+                                                 .bytes_len = p->control_len };
     if (p->map)
         p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/label/tablespace_map",
                                                      .bytes = p->map,
@@ -376,10 +381,33 @@ static int stop(struct pg *p, struct err *e)
     return p->label ? read_timeline(p, e) : no_memory(e);
 }
 
+/* After all data, and before the end: of a standby's backup it says how far the log must be replayed. The server writes it at once, but
+ * we may read while it does: what is the same twice is whole. */
+static int read_control(struct pg *p, struct err *e)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/global/pg_control", p->data);
+    for (unsigned i = 0; i < CONTROL_TRIES; i++) {
+        uint8_t *text = NULL;
+        size_t n = 0;
+        if (sys_read_file(AT_FDCWD, path, MAX_CONTROL_BYTES, &text, &n, e) < 0)
+            return err_wrap(e, "%s", path);
+        bool same = p->control && n == p->control_len && memcmp(text, p->control, n) == 0;
+        free(p->control);
+        p->control = text;
+        p->control_len = n;
+        if (same)
+            return 0;
+    }
+    return err_set(e, ERR_BUSY, _("%s changes all the time"), path);
+}
+
 static int driver_end(void *s, struct err *e)
 {
     struct pg *p = s;
-    int rc = stop(p, e);
+    int rc = read_control(p, e);
+    if (rc == 0)
+        rc = stop(p, e);
     if (rc < 0)
         return rc;
     p->first_segment = p->start_lsn / p->wal_segment_bytes;

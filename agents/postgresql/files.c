@@ -73,7 +73,7 @@ bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path
     char top[32] = "";
     if ((size_t)(slash - below) < sizeof top)
         memcpy(top, below, (size_t)(slash - below));
-    if (is_one_of(top, emptied))
+    if (is_one_of(top, emptied) || strcmp(below, "global/pg_control") == 0)
         return true;
     bool relations = strcmp(top, "base") == 0 || strcmp(top, "global") == 0 ||
                      strcmp(top, "pg_tblspc") == 0;

@@ -10,7 +10,7 @@
  *     page.h, server.h
  *
  * In the manifest: postgresql/config/… (its files outside of the data folder) · data/… · data-spaces/OID/… (tablespaces) ·
- * facts.json · label/backup_label, label/tablespace_map · wal/… (from the start of the backup to its end).
+ * facts.json · label/backup_label, label/pg_control, label/tablespace_map · wal/… (from the start of the backup to its end).
  */
 #ifndef TWOFOLD_AGENTS_POSTGRESQL_INNER_H
 #define TWOFOLD_AGENTS_POSTGRESQL_INNER_H
@@ -58,6 +58,8 @@ struct pg {
     uint32_t timeline;
     int64_t started_s, stopped_s;
     char *label, *map, *facts; /* owned; map: NULL where there are no tablespaces */
+    uint8_t *control;          /* global/pg_control as it is when all else has been read */
+    size_t control_len;
     uint64_t first_segment, last_segment, segments_seen;
     char version_folder[64]; /* in a tablespace: PG_15_202209061 */
     /* roots */

@@ -253,12 +253,21 @@ static int assemble(struct pg_cluster *c, struct err *e)
     if (rc == 0)
         rc = move_all(c, "wal", "pg_wal", e);
     if (rc == 0)
+        rc = sys_renameat(c->folder_fd, "label/pg_control", c->folder_fd, "pg_control", true, e);
+    if (rc == 0)
         rc = move_all(c, "label", ".", e);
     if (rc == 0)
         rc = link_spaces(c, e);
     if (rc == 0)
         rc = set_recovery(c, e);
-    return rc == 0 ? sys_syncfs(c->data_fd, e) : rc;
+    if (rc == 0)
+        rc = sys_syncfs(c->data_fd, e);
+    /* The last of all: before, no server starts on what is not whole. */
+    if (rc == 0)
+        rc = sys_renameat(c->folder_fd, "pg_control", c->data_fd, "global/pg_control", true, e);
+    if (rc == 0)
+        rc = give(c, c->data_fd, "global/pg_control", e);
+    return rc == 0 ? sys_fsync_dir(c->data_fd, "global", e) : rc;
 }
 
 static void say_expected(struct pg_cluster *c)

@@ -65,7 +65,7 @@ expect 0 "$t" snapshots
 
 # --- what is in it, and what is not ------------------------------------------------------------------------------
 expect 0 "$t" ls latest
-for name in data/global/pg_control config/pg_ident.conf facts.json label/backup_label label/tablespace_map wal/0000; do
+for name in label/pg_control config/pg_ident.conf facts.json label/backup_label label/tablespace_map wal/0000; do
     grep -q "^/postgresql/$name" "$work/.out" || fail "$name is not in the backup"
 done
 for name in data/pg_wal data/postmaster.pid data/pg_stat_tmp/. data/pg_replslot/. "data/$unlogged\$" 'data/.*pgsql_tmp' pg_internal.init; do

@@ -59,6 +59,30 @@ cp -p "$work/sound" "$one/data/$file"
 pg_start "$one"
 expect 0 "$t" --json backup db && [ "$(json state)" = whole ] || fail "the mended table still counts as damaged"
 
+# --- a standby ----------------------------------------------------------------------------------------------------------
+install -d -o postgres "$work/two"
+as_pg pg_basebackup -h "$one" -U postgres -D "$work/two/data" -R -c fast >/dev/null 2>"$work/base" || fail "pg_basebackup: $(cat "$work/base")"
+pg_start "$work/two" "-c unix_socket_directories=$work/two" && {
+    as_pg pgbench -h "$one" -U postgres -i -s 1 -q postgres >/dev/null 2>&1
+    as_pg pgbench -h "$one" -U postgres -n -T 60 -c 2 postgres >/dev/null 2>&1 &
+    writer=$!
+    rows=$(pg_sql "$one" "SELECT count(*) FROM big")
+    for _ in $(seq 100); do
+        [ "$(pg_sql "$work/two" "SELECT to_regclass('pgbench_history') IS NOT NULL")" = t ] && break
+        sleep 0.1
+    done
+    printf 'postgresql: { conninfo: "host=%s user=postgres" }\n' "$work/two" >"$work/v/c/policies/standby.yaml"
+    expect 0 "$t" --json backup standby && [ "$(json state)" = whole ] || fail "a standby cannot be backed up"
+    kill "$writer"
+    wait "$writer" 2>/dev/null
+    expect 0 "$t" restore standby --to "$work/from-standby" --verify && said "verified: a server recovered"
+    install -d -o postgres "$work/fs" && ln -s "$work/from-standby/postgresql/data" "$work/fs/data"
+    pg_start "$work/fs" && [ "$(pg_sql "$work/fs" "SELECT (SELECT count(*) FROM big), (SELECT sum(abalance) FROM pgbench_accounts) -
+        (SELECT coalesce(sum(delta), 0) FROM pgbench_history), pg_is_in_recovery()")" = "$rows|0|f" ] || fail "what came from the standby differs"
+    pg_stop "$work/fs"
+    pg_stop "$work/two"
+}
+
 # --- under way: slowly, so that there is time ----------------------------------------------------------------------------------
 slow() {
     pg_sql "$one" "UPDATE big SET x = md5(x || random()::text)"

@@ -166,6 +166,53 @@ static void test_paths(void **state)
     assert_int_equal(allow_backup(&other, &m, &e), -ERR_REFUSED);
 }
 
+static int source_is(struct rules *r, const char *kind, const char *key, const char *value,
+                     bool restore)
+{
+    struct setting v[] = { { (char *)"conninfo", (char *)"host=/run user=backup" },
+                           { (char *)(uintptr_t)key, (char *)(uintptr_t)value } };
+    struct source_spec s = { (char *)(uintptr_t)kind, restore ? v + 1 : v, restore ? 1 : 2 };
+    struct msg_backup b = { .vault_id = r->pins[0].vault, .sources = &s, .n_sources = 1 };
+    struct msg_restore m = { .vault_id = r->pins[0].vault, .sources = &s, .n_sources = 1 };
+    struct err e = ERR_INIT;
+    m.target = strdup("/srv/back");
+    int rc = restore ? allow_restore(r, &m, &e) : allow_backup(r, &b, &e);
+    free(m.target);
+    return rc;
+}
+
+static void sources_are_held_to_the_list(void **state)
+{
+    char *sources[] = { (char *)"postgresql host=/run user=backup", (char *)"postgresql postgres" };
+    char *reads[] = { (char *)"/srv/pg" }, *writes[] = { (char *)"/srv/back" };
+    char *commands[] = { (char *)"/opt/pg/bin" };
+    struct rules r = { .name = (char *)"o", .n_pins = 1, .backup = reads, .n_backup = 1 };
+    r.restore = writes;
+    r.n_restore = 1;
+    assert_int_equal(source_is(&r, "postgresql", "checkpoint", "fast", false), -ERR_REFUSED);
+    r.sources = sources;
+    r.n_sources = 2;
+    assert_int_equal(source_is(&r, "postgresql", "checkpoint", "fast", false), 0);
+    assert_int_equal(source_is(&r, "postgresql", "conninfo", "host=/evil", false), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "postgresql", "os-user", "postgres", false), 0);
+    assert_int_equal(source_is(&r, "postgresql", "os-user", "root", false), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "postgresql", "data", "/srv/pg/main", false), 0);
+    assert_int_equal(source_is(&r, "postgresql", "data", "/etc", false), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "postgresql", "unheard-of", "x", false), -ERR_VERSION);
+    assert_int_equal(source_is(&r, "oracle", "checkpoint", "fast", false), -ERR_VERSION);
+    /* restores */
+    assert_int_equal(source_is(&r, "postgresql", "data", "/srv/back/pg", true), 0);
+    assert_int_equal(source_is(&r, "postgresql", "data", "/srv/pg", true), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "postgresql", "tablespace", "1663=/srv/back/ts", true), 0);
+    assert_int_equal(source_is(&r, "postgresql", "tablespace", "1663=/etc", true), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "postgresql", "tablespace", "1663", true), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "postgresql", "verify", "postgres", true), -ERR_REFUSED);
+    r.commands = commands;
+    r.n_commands = 1;
+    assert_int_equal(source_is(&r, "postgresql", "verify", "/opt/pg/bin", true), 0);
+    assert_int_equal(source_is(&r, "postgresql", "verify", "/tmp/bin", true), -ERR_REFUSED);
+}
+
 #define KEY_A "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 #define KEY_B "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 #define KEY_C "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"
@@ -220,9 +267,8 @@ static void test_key_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_file),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_file),      cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_paths),     cmocka_unit_test(sources_are_held_to_the_list),
         cmocka_unit_test(test_key_lines),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
