@@ -82,15 +82,28 @@ static int move_entries(int from_fd, int to_fd, bool last_first, struct err *e)
     return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
 }
 
+/* A folder for what is there, with the time in its name. */
+static int make_before(int place_fd, char ret[48], struct err *e)
+{
+    struct tm tm;
+    time_t now = time(NULL);
+    int rc = -ERR_EXISTS;
+    gmtime_r(&now, &tm);
+    size_t n = strftime(ret, 48, BEFORE "%Y%m%dT%H%M%SZ", &tm);
+    for (unsigned i = 2; i < 100 && rc == -ERR_EXISTS; i++) {
+        err_clear(e);
+        rc = sys_mkdirat(place_fd, ret, 0700, e);
+        if (rc == -ERR_EXISTS)
+            snprintf(ret + n, 48 - n, "-%u", i);
+    }
+    return rc;
+}
+
 /* What is in `place` into a folder within it, and what is in new_fd in its stead. *ret: the name of that folder. */
 static int swap(struct pg_cluster *c, const char *place, int place_fd, int new_fd, char ret[48],
                 struct err *e)
 {
-    struct tm tm;
-    time_t now = time(NULL);
-    gmtime_r(&now, &tm);
-    strftime(ret, 48, BEFORE "%Y%m%dT%H%M%SZ", &tm);
-    int rc = sys_mkdirat(place_fd, ret, 0700, e), before = -1;
+    int rc = make_before(place_fd, ret, e), before = -1;
     if (rc == 0)
         before = rc = sys_openat(place_fd, ret, O_RDONLY | O_DIRECTORY, 0, e);
     if (rc >= 0 && geteuid() == 0 && fchown(before, c->owner.st_uid, c->owner.st_gid) < 0)

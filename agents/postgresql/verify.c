@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define SETPRIV "/usr/bin/setpriv"
-#define MAX_ARGS 48
+#define MAX_ARGS 64
 #define POLL_MS 200
 #define RECOVERY_HOURS 24
 #define STOP_MS 300000
@@ -201,10 +201,19 @@ static int start_server(struct scratch *s, struct err *e)
                                          "unix_socket_permissions=0700",
                                          "hot_standby=on",
                                          "log_destination=stderr",
-                                         "shared_buffers=32MB" };
+                                         "shared_buffers=32MB",
+                                         "session_preload_libraries=",
+                                         "local_preload_libraries=",
+                                         "recovery_end_command=",
+                                         "archive_cleanup_command=",
+                                         "jit=off" };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         arg(s, "-c");
         arg(s, fixed[i]);
+    }
+    if (json_integer_value(json_object_get(s->c->facts, "server_version_num")) >= 170000) {
+        arg(s, "-c");
+        arg(s, "event_triggers=off"); /* one could run at each login */
     }
     static const char *const files[] = { "config_file", "hba_file", "ident_file" };
     static const char *const names[] = { "postgresql", "pg_hba", "pg_ident" };
