@@ -1,6 +1,7 @@
 /* apply.c - a restore from its first entry to its last: what is asked for, in which order, and how
  * it ends. Manual: agents/apply.h; its parts: agents/restore_run.h. */
 #include "agents/apply.h"
+#include "agents/beside.h"
 #include "agents/compare.h"
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
@@ -339,7 +340,8 @@ static int open_all(struct run *r, const char *state_dir, struct err *e)
     r->sm = setmeta_new(&r->rep);
     r->sha = sha256_new();
     r->io = malloc(IO_BYTES);
-    if (!r->links || !r->late_flags || !r->sm || !r->sha || !r->io)
+    r->beside = beside_new();
+    if (!r->links || !r->late_flags || !r->sm || !r->sha || !r->io || !r->beside)
         return err_set(e, ERR_NOMEM, _("out of memory"));
     uint64_t total = pathset_all(r->set) ? r->body->entries : 0;
     rc = report_begin(&r->rep, r->w, m->mode == RESTORE_COMPARE ? 3 : 2, total, e);
@@ -368,6 +370,7 @@ static void close_all(struct run *r)
     linktable_free(r->links);
     spool_free(r->late_flags);
     setmeta_free(r->sm);
+    beside_free(r->beside);
     sha256_free(r->sha);
     free(r->io);
     sys_close_quiet(r->state_fd);

@@ -114,6 +114,14 @@ static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
     return rc;
 }
 
+/* Chunks come and go all the time, in buffers of their size, within a bound (agents/fetch_remote.h): asking the system anew for each costs
+ * as much as opening it. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
 static int restore(struct wire *w, struct rbuf *r, const struct agent_env *env,
                    const struct rules *rules, struct err *e)
 {
@@ -123,6 +131,7 @@ static int restore(struct wire *w, struct rbuf *r, const struct agent_env *env,
         return rc;
     if (rules)
         rc = allow_restore(rules, &m, e);
+    keep_memory();
     if (rc == 0)
         rc = agent_restore(w, &m, env->state_dir, e);
     msg_restore_done(&m);

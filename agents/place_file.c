@@ -1,5 +1,6 @@
 /* place_file.c - regular files: written beside under a temporary name, checked against the
  * snapshot's hash, given their metadata, and only then renamed to where they belong. */
+#include "agents/beside.h"
 #include "agents/content.h"
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
@@ -7,11 +8,44 @@
 #include "lib/base/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#define WRITE_AHEAD_BYTES (8u << 20)
+#define BESIDE_BYTES (128u << 10) /* from here on another thread is worth its while */
+
 /* --- content ---------------------------------------------------------------------------------- */
+struct to_hash {
+    struct content_hash *h;
+    uint64_t off;
+    const uint8_t *p;
+    size_t n;
+};
+
+static int hash_it(void *ctx, struct err *e)
+{
+    struct to_hash *t = ctx;
+    return content_hash_data(t->h, t->off, t->p, t->n, e);
+}
+
+/* Hashed by one thread while it is written by the other. */
+static int hash_and_write(struct run *r, int fd, struct to_hash *t, struct err *e)
+{
+    if (t->n < BESIDE_BYTES) {
+        int rc = hash_it(t, e);
+        return rc == 0 ? run_judge(sys_pwrite(fd, t->p, t->n, t->off, e)) : rc;
+    }
+    beside_run(r->beside, hash_it, t);
+    struct err why = ERR_INIT;
+    int written = run_judge(sys_pwrite(fd, t->p, t->n, t->off, &why));
+    int rc = beside_wait(r->beside, e);
+    if (rc == 0 && written != 0 && e)
+        *e = why;
+    return rc ? rc : written;
+}
+
 static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t off,
                         struct content_hash *h, struct err *e)
 {
@@ -23,13 +57,20 @@ static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t 
         err_set(e, ERR_DAMAGED, _("a piece of its content is shorter than the snapshot says"));
         rc = FAILED_HERE;
     } else {
-        const uint8_t *p = piece_bytes(piece) + x->off;
-        rc = content_hash_data(h, off, p, (size_t)x->len, e);
-        if (rc == 0)
-            rc = run_judge(sys_pwrite(fd, p, (size_t)x->len, off, e));
+        struct to_hash t = { h, off, piece_bytes(piece) + x->off, (size_t)x->len };
+        rc = hash_and_write(r, fd, &t, e);
     }
     fetch_put(r->fetch, piece);
     return rc;
+}
+
+/* The disk begins to write while we go on, so that little is left to be synced at the end. What cannot be begun is done then. */
+static void begin_writing(int fd, uint64_t *begun, uint64_t end, bool all)
+{
+    if (end - *begun >= WRITE_AHEAD_BYTES || (all && end - *begun >= WRITE_AHEAD_BYTES / 8)) {
+        (void)sync_file_range(fd, (off_t)*begun, (off_t)(end - *begun), SYNC_FILE_RANGE_WRITE);
+        *begun = end;
+    }
 }
 
 /* Holes are what is not written. */
@@ -37,7 +78,7 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
                          struct err *e)
 {
     struct content_hash h;
-    uint64_t size = en->size, off = 0, end = 0;
+    uint64_t size = en->size, off = 0, end = 0, begun = 0;
     struct id want = en->hash, have;
     struct parts parts = parts_of(walk, en);
     struct extent x;
@@ -55,6 +96,7 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
             rc = write_extent(r, fd, &x, off, &h, e);
         if (!hole && rc == 0)
             r->rep.n.bytes += x.len;
+        begin_writing(fd, &begun, end, false);
         entries_pump(r->walk);
         if (rc == 0)
             rc = run_check(r, e);
@@ -68,6 +110,7 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
     }
     if (rc != 0)
         return rc;
+    begin_writing(fd, &begun, end, true);
     sha256_final(r->sha, &have);
     if (end == size && id_eq(&have, &want))
         return 0;
