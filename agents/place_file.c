@@ -17,11 +17,13 @@
 #define BESIDE_BYTES (128u << 10) /* from here on another thread is worth its while */
 
 /* --- content ---------------------------------------------------------------------------------- */
+/* What another thread hashes while this one writes it and waits for the next piece. */
 struct to_hash {
     struct content_hash *h;
     uint64_t off;
     const uint8_t *p;
     size_t n;
+    struct piece *piece; /* NULL: nothing is being hashed */
 };
 
 static int hash_it(void *ctx, struct err *e)
@@ -30,36 +32,46 @@ static int hash_it(void *ctx, struct err *e)
     return content_hash_data(t->h, t->off, t->p, t->n, e);
 }
 
-/* Hashed by one thread while it is written by the other. */
-static int hash_and_write(struct run *r, int fd, struct to_hash *t, struct err *e)
+/* Nothing is being hashed any more, and its piece is given back. */
+static int settle(struct run *r, struct to_hash *t, struct err *e)
 {
-    if (t->n < BESIDE_BYTES) {
-        int rc = hash_it(t, e);
-        return rc == 0 ? run_judge(sys_pwrite(fd, t->p, t->n, t->off, e)) : rc;
-    }
-    beside_run(r->beside, hash_it, t);
-    struct err why = ERR_INIT;
-    int written = run_judge(sys_pwrite(fd, t->p, t->n, t->off, &why));
+    if (!t->piece)
+        return 0;
     int rc = beside_wait(r->beside, e);
-    if (rc == 0 && written != 0 && e)
-        *e = why;
-    return rc ? rc : written;
+    fetch_put(r->fetch, t->piece);
+    t->piece = NULL;
+    return rc;
 }
 
+/* t: what is being hashed; this piece comes after it. */
 static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t off,
-                        struct content_hash *h, struct err *e)
+                        struct to_hash *t, struct err *e)
 {
     struct piece *piece;
     int rc = fetch_get(r->fetch, &x->chunk, &piece, e);
     if (rc != 0)
         return rc == FETCH_GONE ? FAILED_HERE : rc;
-    if (x->off > piece_len(piece) || x->len > piece_len(piece) - x->off) {
+    rc = settle(r, t, e);
+    if (rc == 0 && (x->off > piece_len(piece) || x->len > piece_len(piece) - x->off)) {
         err_set(e, ERR_DAMAGED, _("a piece of its content is shorter than the snapshot says"));
         rc = FAILED_HERE;
-    } else {
-        struct to_hash t = { h, off, piece_bytes(piece) + x->off, (size_t)x->len };
-        rc = hash_and_write(r, fd, &t, e);
     }
+    if (rc != 0) {
+        fetch_put(r->fetch, piece);
+        return rc;
+    }
+    t->off = off;
+    t->p = piece_bytes(piece) + x->off;
+    t->n = (size_t)x->len;
+    t->piece = piece;
+    if (t->n >= BESIDE_BYTES) {
+        beside_run(r->beside, hash_it, t);
+        return run_judge(sys_pwrite(fd, t->p, t->n, off, e));
+    }
+    rc = hash_it(t, e);
+    if (rc == 0)
+        rc = run_judge(sys_pwrite(fd, t->p, t->n, off, e));
+    t->piece = NULL;
     fetch_put(r->fetch, piece);
     return rc;
 }
@@ -73,30 +85,28 @@ static void begin_writing(int fd, uint64_t *begun, uint64_t end, bool all)
     }
 }
 
-/* Holes are what is not written. */
-static int write_content(struct run *r, struct entries *walk, struct entry *en, int fd,
-                         struct err *e)
+/* Holes are what is not written. *ret_end: how far the content goes. */
+static int write_parts(struct run *r, struct entries *walk, struct entry *en, int fd,
+                       struct to_hash *t, uint64_t *ret_end, struct err *e)
 {
-    struct content_hash h;
-    uint64_t size = en->size, off = 0, end = 0, begun = 0;
-    struct id want = en->hash, have;
+    uint64_t size = en->size, off = 0, begun = 0;
     struct parts parts = parts_of(walk, en);
-    struct extent x;
-    int rc = content_hash_begin(&h, r->sha, r->runs_walk, en, e);
+    struct extent x = { 0 };
     bool hole = false;
+    int rc = 0;
     while (rc == 0) {
         rc = parts_next(&parts, &x, &off, e);
         if (rc != 0 || x.len == 0)
             break;
         hole = x.hole;
-        end = off + x.len;
-        if (hole)
-            content_hash_hole(&h, x.len);
-        else
-            rc = write_extent(r, fd, &x, off, &h, e);
+        *ret_end = off + x.len;
+        if (!hole)
+            rc = write_extent(r, fd, &x, off, t, e);
+        else if ((rc = settle(r, t, e)) == 0)
+            content_hash_hole(t->h, x.len);
         if (!hole && rc == 0)
             r->rep.n.bytes += x.len;
-        begin_writing(fd, &begun, end, false);
+        begin_writing(fd, &begun, *ret_end, false);
         entries_pump(r->walk);
         if (rc == 0)
             rc = run_check(r, e);
@@ -108,9 +118,27 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
         if (rc < 0)
             rc = run_judge(err_sys(e, _("write")));
     }
+    begin_writing(fd, &begun, *ret_end, true);
+    return rc;
+}
+
+static int write_content(struct run *r, struct entries *walk, struct entry *en, int fd,
+                         struct err *e)
+{
+    struct content_hash h;
+    uint64_t size = en->size, end = 0;
+    struct id want = en->hash, have;
+    struct to_hash t = { .h = &h };
+    struct err late = ERR_INIT;
+    int rc = content_hash_begin(&h, r->sha, r->runs_walk, en, e);
+    if (rc == 0)
+        rc = write_parts(r, walk, en, fd, &t, &end, e);
+    int hashed = settle(r, &t, &late);
+    if (rc == 0 && hashed != 0 && e)
+        *e = late;
+    rc = rc ? rc : hashed;
     if (rc != 0)
         return rc;
-    begin_writing(fd, &begun, end, true);
     sha256_final(r->sha, &have);
     if (end == size && id_eq(&have, &want))
         return 0;
