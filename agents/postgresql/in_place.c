@@ -54,8 +54,8 @@ int pg_check_stopped(const char *data, struct err *e)
     return rc;
 }
 
-/* Everything but what is ours from one folder to the other, LAST first or last. */
-static int move_entries(int from_fd, int to_fd, bool last_first, struct err *e)
+/* Everything but what is ours from one folder to the other; LAST, if it is there, at the end. */
+static int move_entries(int from_fd, int to_fd, struct err *e)
 {
     int fd = sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rc = 0;
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -65,8 +65,6 @@ static int move_entries(int from_fd, int to_fd, bool last_first, struct err *e)
         sys_close_quiet(fd);
         return fd < 0 ? fd : err_sys(e, "%s", _("list the folder"));
     }
-    if (has_last && last_first)
-        rc = sys_renameat(from_fd, LAST, to_fd, LAST, false, e);
     while (rc == 0 && (de = readdir(d)) != NULL) {
         const char *n = de->d_name;
         if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, LAST) == 0 ||
@@ -77,7 +75,7 @@ static int move_entries(int from_fd, int to_fd, bool last_first, struct err *e)
     closedir(d);
     if (rc == 0)
         rc = sys_fsync_dir(to_fd, ".", e);
-    if (rc == 0 && has_last && !last_first)
+    if (rc == 0 && has_last)
         rc = sys_renameat(from_fd, LAST, to_fd, LAST, false, e);
     return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
 }
@@ -99,21 +97,49 @@ static int make_before(int place_fd, char ret[48], struct err *e)
     return rc;
 }
 
-/* What is in `place` into a folder within it, and what is in new_fd in its stead. *ret: the name of that folder. */
-static int swap(struct pg_cluster *c, const char *place, int place_fd, int new_fd, char ret[48],
-                struct err *e)
+/* A place whose content goes into a folder within it, and is replaced by what is in another one. */
+struct swap {
+    const char *place;
+    int fd, before_fd;
+    char before[48]; /* the name of that folder */
+};
+
+static int swap_begin(struct swap *s, struct pg_cluster *c, const char *place, struct err *e)
 {
-    int rc = make_before(place_fd, ret, e), before = -1;
-    if (rc == 0)
-        before = rc = sys_openat(place_fd, ret, O_RDONLY | O_DIRECTORY, 0, e);
-    if (rc >= 0 && geteuid() == 0 && fchown(before, c->owner.st_uid, c->owner.st_gid) < 0)
-        rc = err_sys(e, "%s", ret); /* the server's own tools walk through everything */
+    *s = (struct swap){ .place = place, .before_fd = -1 };
+    int rc = s->fd = sys_openat(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0, e);
     if (rc >= 0)
-        rc = move_entries(place_fd, before, true, e);
+        rc = make_before(s->fd, s->before, e);
     if (rc == 0)
-        rc = move_entries(new_fd, place_fd, false, e);
-    sys_close_quiet(before);
+        s->before_fd = rc = sys_openat(s->fd, s->before, O_RDONLY | O_DIRECTORY, 0, e);
+    if (rc >= 0 && geteuid() == 0 && fchown(s->before_fd, c->owner.st_uid, c->owner.st_gid) < 0)
+        rc = err_sys(e, "%s", s->before); /* the server's own tools walk through everything */
     return rc < 0 ? err_wrap(e, "%s", place) : 0;
+}
+
+/* From now on no server starts there. */
+static int swap_disable(struct swap *s, struct err *e)
+{
+    int rc = 0;
+    if (faccessat(s->fd, LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = sys_renameat(s->fd, LAST, s->before_fd, LAST, false, e);
+    if (rc == 0)
+        rc = sys_fsync_dir(s->fd, ".", e);
+    return rc < 0 ? err_wrap(e, "%s", s->place) : 0;
+}
+
+static int swap_do(struct swap *s, int new_fd, struct err *e)
+{
+    int rc = move_entries(s->fd, s->before_fd, e);
+    if (rc == 0)
+        rc = move_entries(new_fd, s->fd, e);
+    return rc < 0 ? err_wrap(e, "%s", s->place) : 0;
+}
+
+static void swap_done(struct swap *s)
+{
+    sys_close_quiet(s->before_fd);
+    sys_close_quiet(s->fd);
 }
 
 /* Facts, configuration and what else the restore brought lies with what was set aside. */
@@ -146,19 +172,18 @@ static int staging_name(const struct pg_cluster *c, char out[NAME_MAX + 1], stru
 
 static int swap_space(struct pg_cluster *c, const char *place, const char *staging, struct err *e)
 {
-    char before[48];
-    int fd = sys_openat(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0, e), new_fd, rc;
-    if (fd < 0)
-        return err_wrap(e, "%s", place);
-    rc = new_fd = sys_openat(fd, staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    struct swap s;
+    int new_fd = -1, rc = swap_begin(&s, c, place, e);
+    if (rc == 0)
+        rc = new_fd = sys_openat(s.fd, staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
     if (rc >= 0)
-        rc = swap(c, place, fd, new_fd, before, e);
+        rc = swap_do(&s, new_fd, e);
     if (rc == 0)
-        rc = put_staging_away(fd, staging, before, e);
+        rc = put_staging_away(s.fd, staging, s.before, e);
     if (rc == 0)
-        report_note(c->r->report, NULL, 0, _("what was in %s is in %s/%s"), place, place, before);
+        report_note(c->r->report, NULL, 0, _("what was in %s is in %s/%s"), place, place, s.before);
     sys_close_quiet(new_fd);
-    sys_close_quiet(fd);
+    swap_done(&s);
     return rc;
 }
 
@@ -176,27 +201,30 @@ static int swap_spaces(struct pg_cluster *c, const char *staging, struct err *e)
 
 int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
 {
-    char before[48], staging[NAME_MAX + 1];
-    int fd = sys_openat(AT_FDCWD, data, O_RDONLY | O_DIRECTORY, 0, e);
-    if (fd < 0)
-        return err_wrap(e, "%s", data);
-    int rc = check_stopped(fd, data, e);
+    char staging[NAME_MAX + 1];
+    struct swap s;
+    int rc = staging_name(c, staging, e);
     if (rc == 0)
-        rc = staging_name(c, staging, e);
+        rc = pg_check_stopped(data, e);
+    if (rc < 0)
+        return rc;
+    rc = swap_begin(&s, c, data, e);
+    /* The old cluster must not start with the new one's tablespaces, so it goes first, and the new one comes last. */
+    if (rc == 0)
+        rc = swap_disable(&s, e);
     if (rc == 0)
         rc = swap_spaces(c, staging, e);
-    if (rc == 0)
-        rc = swap(c, data, fd, c->data_fd, before, e);
-    if (rc == 0)
-        rc = put_staging_away(fd, staging, before, e);
-    /* The server wants it as the owner has it; the emptied folder of the restore is the owner's to look at no more. */
-    if (rc == 0 && (fchown(fd, c->owner.st_uid, c->owner.st_gid) < 0 ||
-                    fchmod(fd, c->owner.st_mode & 07777) < 0))
+    if (rc == 0 && (fchown(s.fd, c->owner.st_uid, c->owner.st_gid) < 0 ||
+                    fchmod(s.fd, c->owner.st_mode & 07777) < 0))
         rc = err_sys(e, "%s", data);
+    if (rc == 0)
+        rc = swap_do(&s, c->data_fd, e);
+    if (rc == 0)
+        rc = put_staging_away(s.fd, staging, s.before, e);
     if (rc == 0)
         report_note(c->r->report, NULL, 0,
                     _("what was in %s is in %s/%s; delete it when it is not needed any more"), data,
-                    data, before);
-    sys_close_quiet(fd);
+                    data, s.before);
+    swap_done(&s);
     return rc;
 }
