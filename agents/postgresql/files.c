@@ -112,20 +112,35 @@ bool wal_name_parse(const char *name, uint64_t segment_bytes, uint32_t *ret_time
     return true;
 }
 
+/* Each page of the log says where it belongs (access/xlog_internal.h: u16 magic, u16 info, u32 timeline, u64 address): a file that was
+ * recycled or made anew under the name has something else there. */
+static bool is_segment(const struct pg *p, int dir_fd, const char *name, uint64_t segment)
+{
+    uint8_t head[16];
+    uint64_t address;
+    int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : sys_pread(fd, head, sizeof head, 0, NULL);
+    sys_close_quiet(fd);
+    if (n != (ssize_t)sizeof head)
+        return false;
+    memcpy(&address, head + 8, sizeof address);
+    return address == segment * p->wal_segment_bytes;
+}
+
 bool pg_leave_out_wal(void *ctx, int dir_fd, const char *name, const char *path, size_t len)
 {
     struct pg *p = ctx;
     uint32_t timeline;
     uint64_t segment;
     char history[32];
-    (void)dir_fd;
     (void)path;
     (void)len;
     snprintf(history, sizeof history, "%08X.history", p->timeline);
     if (strcmp(name, history) == 0)
         return false;
     if (!wal_name_parse(name, p->wal_segment_bytes, &timeline, &segment) ||
-        timeline != p->timeline || segment < p->first_segment || segment > p->last_segment)
+        timeline != p->timeline || segment < p->first_segment || segment > p->last_segment ||
+        !is_segment(p, dir_fd, name, segment))
         return true;
     p->segments_seen++;
     return false;

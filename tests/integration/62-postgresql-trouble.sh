@@ -87,7 +87,7 @@ pg_start "$work/two" "-c unix_socket_directories=$work/two" && {
 slow() {
     pg_sql "$one" "UPDATE big SET x = md5(x || random()::text)"
     pg_sql "$one" "CHECKPOINT"
-    printf 'limit: 8MiB\npostgresql: { conninfo: "host=%s user=postgres" }\n' "$one" >"$work/v/c/policies/slow$1.yaml"
+    printf 'limit: 10MiB\npostgresql: { conninfo: "host=%s user=postgres" }\n' "$one" >"$work/v/c/policies/slow$1.yaml"
     "$t" backup "slow$1" >"$work/slow.out" 2>&1 </dev/null &
     slow=$!
     for _ in $(seq 600); do
@@ -127,10 +127,11 @@ slow 3 # the server dies
 kill -9 "$(head -n 1 "$one/data/postmaster.pid")"
 wait "$slow" && fail "a backup of a server that died succeeded"
 grep -qE "why:|server" "$work/slow.out" || fail "it is not said why"
-for _ in $(seq 100); do as_pg pg_isready -q -h "$one" || break; done
-sleep 0.5
-rm -f "$one/data/postmaster.pid"
-pg_start "$one"
+for _ in $(seq 40); do # its children notice by themselves
+    rm -f "$one/data/postmaster.pid" "$one/.s.PGSQL.5432.lock"
+    as_pg pg_ctl -D "$one/data" -l "$one/log" -w -t 60 -o "-k $one" start >"$one/ctl.log" 2>&1 && break
+    sleep 0.5
+done
 expect 0 "$t" --json backup slow3 && [ "$(json state)" = whole ]
 
 # --- without slots, the log may go; without room, the restore stops --------------------------------------------------------------
@@ -145,4 +146,15 @@ if [ -n "${SCENARIO_NAMESPACE:-}" ]; then
 else
     skip_part "a full target"
 fi
+pg_stop "$one"
+pg_start "$one"
+
+# --- the log has a hole: no backup, rather than one that cannot recover -----------------------------------------------------------
+slow 4
+segment=$(pg_sql "$one" "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+pg_sql "$one" "CREATE TABLE more AS SELECT 1 AS i; SELECT pg_switch_wal()" >/dev/null
+head -c 16777216 /dev/zero | tee "$one/data/pg_wal/$segment" >/dev/null
+wait "$slow" && fail "a backup without its log succeeded"
+grep -q "segments of the log that the backup needs" "$work/slow.out" || fail "the hole is not named: $(tail -n 3 "$work/slow.out")"
+expect 1,2,3 "$t" restore slow4 --to "$work/hole"
 finish
