@@ -28,8 +28,8 @@ struct settings {
     size_t n_old;
     struct pin pins[MAX_PINS];
     size_t n_pins;
-    char **backup, **restore;
-    size_t n_backup, n_restore;
+    char **backup, **restore, **sources, **commands;
+    size_t n_backup, n_restore, n_sources, n_commands;
     bool sudo, ended;
     /* whose account it becomes */
     struct account {
@@ -43,6 +43,8 @@ static void settings_done(struct settings *s)
 {
     rules_clear(&s->backup, &s->n_backup);
     rules_clear(&s->restore, &s->n_restore);
+    rules_clear(&s->sources, &s->n_sources);
+    rules_clear(&s->commands, &s->n_commands);
     free(s->account.name);
     free(s->account.home);
     free(s->text);
@@ -108,6 +110,10 @@ static bool take_setting(struct settings *s, const char *word, char *value, stru
         return value[0] == '/' && rules_add(&s->backup, &s->n_backup, value, e) == 0;
     if (strcmp(word, "restore") == 0)
         return value[0] == '/' && rules_add(&s->restore, &s->n_restore, value, e) == 0;
+    if (strcmp(word, "source") == 0)
+        return value[0] && rules_add(&s->sources, &s->n_sources, value, e) == 0;
+    if (strcmp(word, "command") == 0)
+        return value[0] && rules_add(&s->commands, &s->n_commands, value, e) == 0;
     if (strcmp(word, "sudo") == 0)
         return s->sudo = true;
     if (strcmp(word, "end") == 0)
@@ -210,6 +216,10 @@ static int write_rules(struct settings *s, const char *config, struct err *e)
         rc = replace_list(&r->restore, &r->n_restore, s->restore, s->n_restore, e);
     else if (rc == 0 && !r->n_restore)
         rc = replace_list(&r->restore, &r->n_restore, &folder, 1, e);
+    if (rc == 0 && s->n_sources)
+        rc = replace_list(&r->sources, &r->n_sources, s->sources, s->n_sources, e);
+    if (rc == 0 && s->n_commands)
+        rc = replace_list(&r->commands, &r->n_commands, s->commands, s->n_commands, e);
     for (size_t i = 0; rc == 0 && i < s->n_pins; i++)
         add_pin(r, &s->pins[i]);
     for (size_t i = 0; rc == 0 && i < r->n_restore; i++)
@@ -221,6 +231,8 @@ static int write_rules(struct settings *s, const char *config, struct err *e)
         printf("backup %s\n", r->backup[i]);
     for (size_t i = 0; rc == 0 && i < r->n_restore; i++)
         printf("restore %s\n", r->restore[i]);
+    for (size_t i = 0; rc == 0 && i < r->n_sources; i++)
+        printf("source %s\n", r->sources[i]);
     agent_file_free(f);
     free(folder);
     return rc;
@@ -377,6 +389,8 @@ int serve_status(const struct serve_opts *o, struct err *e)
         printf("restore %s\n", r->restore[i]);
     for (size_t i = 0; rc == 0 && i < r->n_commands; i++)
         printf("command %s\n", r->commands[i]);
+    for (size_t i = 0; rc == 0 && i < r->n_sources; i++)
+        printf("source %s\n", r->sources[i]);
     if (rc == 0)
         puts("done");
     agent_file_free(f);

@@ -250,6 +250,17 @@ static int put_paths(struct wbuf *w, const char *word, const char *const *v, siz
     return 0;
 }
 
+static int put_texts(struct wbuf *w, const char *word, const char *const *v, size_t n,
+                     struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i][0] || strchr(v[i], '\n'))
+            return err_set(e, ERR_USAGE, _("what is to be allowed is empty, or has several lines"));
+        put(w, "%s %s\n", word, v[i]);
+    }
+    return 0;
+}
+
 static int make_settings(struct enrolment *x, struct wbuf *w, struct err *e)
 {
     const struct enrol_opts *o = x->o;
@@ -264,6 +275,10 @@ static int make_settings(struct enrolment *x, struct wbuf *w, struct err *e)
     int rc = put_paths(w, "backup", o->backup, o->n_backup, e);
     if (rc == 0)
         rc = put_paths(w, "restore", o->restore, o->n_restore, e);
+    if (rc == 0)
+        rc = put_texts(w, "source", o->sources, o->n_sources, e);
+    if (rc == 0)
+        rc = put_texts(w, "command", o->commands, o->n_commands, e);
     if (rc == 0)
         rc = vault_conf_each(&x->app->paths, add_pin, &pins, e);
     put(w, "end\n");

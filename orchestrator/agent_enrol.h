@@ -19,7 +19,8 @@ struct enrol_opts {
         *from;     /* NULL: as before, else the default */
     unsigned port; /* 0: likewise */
     const char *backup[MAX_ENROL_PATHS], *restore[MAX_ENROL_PATHS];
-    size_t n_backup, n_restore;
+    const char *sources[MAX_ENROL_PATHS], *commands[MAX_ENROL_PATHS];
+    size_t n_backup, n_restore, n_sources, n_commands;
     bool sudo;
 };
 struct enrolled {

@@ -59,6 +59,7 @@ static void print_enrolled(struct app *app, const struct enrolled *x)
             address);
     print_list(app, _("may be backed up"), x->answer, "backup");
     print_list(app, _("may be restored to"), x->answer, "restore");
+    print_list(app, _("databases"), x->answer, "source");
     if (x->again)
         ui_line(&app->ui,
                 _("  deduplication key %u: the next backup stores what has changed and, of "
@@ -87,6 +88,8 @@ enum {
     OPT_FROM_ADDRESS,
     OPT_ALLOW,
     OPT_ALLOW_RESTORE,
+    OPT_ALLOW_SOURCE,
+    OPT_ALLOW_COMMAND,
     OPT_SUDO
 };
 
@@ -127,6 +130,10 @@ static bool take_option(int c, struct enrol_opts *o)
         return take_path(o->backup, &o->n_backup);
     case OPT_ALLOW_RESTORE:
         return take_path(o->restore, &o->n_restore);
+    case OPT_ALLOW_SOURCE:
+        return take_path(o->sources, &o->n_sources);
+    case OPT_ALLOW_COMMAND:
+        return take_path(o->commands, &o->n_commands);
     case OPT_SUDO:
         return o->sudo = true;
     default:
@@ -146,6 +153,8 @@ static int enrol(struct app *app, int argc, char **argv)
         { "from", required_argument, NULL, OPT_FROM_ADDRESS },
         { "allow", required_argument, NULL, OPT_ALLOW },
         { "allow-restore", required_argument, NULL, OPT_ALLOW_RESTORE },
+        { "allow-source", required_argument, NULL, OPT_ALLOW_SOURCE },
+        { "allow-command", required_argument, NULL, OPT_ALLOW_COMMAND },
         { "sudo", no_argument, NULL, OPT_SUDO },
         OPTIONS_END,
     };
@@ -277,6 +286,8 @@ static void print_checked(struct app *app, const struct agent_conf *c, const cha
             user);
     print_list(app, _("may be backed up"), answer, "backup");
     print_list(app, _("may be restored to"), answer, "restore");
+    print_list(app, _("databases"), answer, "source");
+    print_list(app, _("may be run"), answer, "command");
     ui_json(&app->ui,
             json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:o, s:o, s:o}", "type", "agent",
                       "agent", c->name, "host", c->host, "version", version, "runs_as", user,

@@ -79,6 +79,8 @@ static const struct {
          "    --fingerprint SHA256:…  the host key that its console shows; else you are asked\n"
          "    --allow PATH          may be backed up, with what is below; several times (/)\n"
          "    --allow-restore PATH  may be restored to; several times (/var/lib/twofold/restore)\n"
+         "    --allow-source S      a database: \"postgresql CONNINFO\"; several times (none)\n"
+         "    --allow-command C     may be run: postgres, for restore --verify; several times (none)\n"
          "    --from ADDRESS        from where the key is let in (where the host sees you now)\n"
          "    --transport T         openssh or libssh2\n"
          "    --sudo                USER may run the agent, and nothing else, as root\n"
