@@ -51,8 +51,9 @@ struct source_root {  /* all borrowed from the source until it is freed */
         place; /* on disk, absolute: a folder or a file; links on the way and itself are followed */
     const void *bytes; /* or, where place is NULL, what its content is */
     size_t bytes_len;
-    bool
-        may_change; /* files may grow, shrink, change and vanish while they are read: that is no problem */
+    /* Files may grow, shrink, change and vanish while they are read: that is no problem. */
+    bool may_change;
+    bool may_be_absent; /* the place itself may be gone when its turn comes */
     enum source_delta delta;
     size_t page_bytes; /* for DELTA_PAGES; 0: the engine's default */
     /* True: this entry (and what is below it) is left out. `name` is its name in dir_fd, path that of the manifest. May be NULL. */

@@ -278,6 +278,7 @@ static int make_early(struct pg *p, struct err *e)
         r->name = p->spaces[i].root;
         r->place = p->spaces[i].place;
         r->leave_out = pg_leave_out_space;
+        r->may_be_absent = true; /* dropped meanwhile, which the log says, too */
     }
     return 0;
 }
@@ -402,12 +403,43 @@ static int read_control(struct pg *p, struct err *e)
     return err_set(e, ERR_BUSY, _("%s changes all the time"), path);
 }
 
+static bool has_space(const struct pg *p, const char *oid)
+{
+    for (size_t i = 0; i < p->n_spaces; i++)
+        if (strcmp(p->spaces[i].oid, oid) == 0)
+            return true;
+    return false;
+}
+
+/* The log of this backup would make a tablespace that came meanwhile at its own place again, wherever it is replayed, and first delete what
+ * is there: on this host, the original. */
+static int check_spaces(struct pg *p, struct err *e)
+{
+    PGresult *r = NULL;
+    if (server_query(
+            p->c,
+            "SELECT oid::text, spcname FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'",
+            0, NULL, &r, e) < 0)
+        return -e->code;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < PQntuples(r); i++)
+        if (!has_space(p, PQgetvalue(r, i, 0))) {
+            err_set(e, ERR_BUSY, _("the tablespace \"%s\" was made while the backup ran"),
+                    PQgetvalue(r, i, 1));
+            rc = err_next(e, _("run the backup again"));
+        }
+    PQclear(r);
+    return rc;
+}
+
 static int driver_end(void *s, struct err *e)
 {
     struct pg *p = s;
     int rc = read_control(p, e);
     if (rc == 0)
         rc = stop(p, e);
+    if (rc == 0)
+        rc = check_spaces(p, e);
     if (rc < 0)
         return rc;
     p->first_segment = p->start_lsn / p->wal_segment_bytes;

@@ -134,6 +134,18 @@ for _ in $(seq 40); do # its children notice by themselves
 done
 expect 0 "$t" --json backup slow3 && [ "$(json state)" = whole ]
 
+install -d -o postgres "$work/new-space" "$work/old-space"
+pg_sql "$one" "CREATE TABLESPACE old LOCATION '$work/old-space'"
+slow 5 # tablespaces come
+pg_sql "$one" "CREATE TABLESPACE fresh LOCATION '$work/new-space'"
+wait "$slow" && fail "a backup whose log makes a tablespace at the original's place"
+grep -q 'tablespace "fresh" was made while the backup ran' "$work/slow.out" || fail "it is not said why: $(tail -n 3 "$work/slow.out")"
+slow 6 # and go
+pg_sql "$one" "DROP TABLESPACE old"
+rm -r "$work/old-space"
+wait "$slow" || fail "a tablespace that went: $(tail -n 3 "$work/slow.out")"
+expect 0 "$t" restore slow6 --to "$work/dropped" --verify
+
 # --- without slots, the log may go; without room, the restore stops --------------------------------------------------------------
 pg_stop "$one"
 pg_start "$one" "-c max_replication_slots=0"
