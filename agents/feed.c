@@ -360,7 +360,8 @@ static int read_file(struct feed *f, int fd, const struct scan_stat *st, struct 
                      struct err *e)
 {
     advise(f, fd, st->size);
-    for (int i = 0; i < SPARSE_TRIES && has_holes(fd, st); i++) {
+    /* Pages that are checked are read whole, though a hole may begin in the middle of one. */
+    for (int i = 0; !f->check && i < SPARSE_TRIES && has_holes(fd, st); i++) {
         int rc = read_sparse(f, fd, still_there(fd, st->size), ret, e);
         if (rc <= 0)
             return rc;

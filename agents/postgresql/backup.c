@@ -15,6 +15,8 @@
 #define LABEL "twofold"
 #define MAX_CONTROL_BYTES 65536
 #define CONTROL_TRIES 1000
+#define START_SLACK_S 5
+#define MAX_PID_BYTES 8192
 
 static int no_memory(struct err *e)
 {
@@ -125,6 +127,43 @@ static int check_data(struct pg *p, struct err *e)
         return 0;
     err_set(e, ERR_CONFIG,
             _("%s is the folder of another server than the one that \"conninfo\" leads to"),
+            p->data);
+    return err_next(e, _("correct data: or conninfo: below postgresql: in the policy"));
+}
+
+/* A standby has the identifier of its primary, so the folder must be the one that this server was started on, and then: postmaster.pid has
+ * process, folder and second of the start in its first lines. */
+static bool is_running(const char *pid_file, const char *data, long long started)
+{
+    const char *folder = strchr(pid_file, '\n');
+    const char *start = folder ? strchr(folder + 1, '\n') : NULL;
+    size_t n = start ? (size_t)(start - folder - 1) : 0;
+    return start && strlen(data) == n && strncmp(folder + 1, data, n) == 0 &&
+           llabs(strtoll(start + 1, NULL, 10) - started) <= START_SLACK_S;
+}
+
+static int check_running(struct pg *p, struct err *e)
+{
+    char path[PATH_MAX], text[MAX_PID_BYTES + 1];
+    PGresult *r = NULL;
+    if (server_query(p->c,
+                     "SELECT extract(epoch FROM pg_postmaster_start_time())::bigint::text, "
+                     "current_setting('data_directory')",
+                     0, NULL, &r, e) < 0)
+        return -e->code;
+    snprintf(path, sizeof path, "%s/postmaster.pid", p->data);
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0, e);
+    ssize_t n = fd < 0 ? fd : sys_read(fd, text, MAX_PID_BYTES, e);
+    sys_close_quiet(fd);
+    text[n > 0 ? n : 0] = '\0';
+    bool same = n > 0 &&
+                is_running(text, PQgetvalue(r, 0, 1), strtoll(PQgetvalue(r, 0, 0), NULL, 10));
+    PQclear(r);
+    if (same)
+        return 0;
+    if (n < 0)
+        return err_wrap(e, "%s", path);
+    err_set(e, ERR_CONFIG, _("on %s another server runs than the one that \"conninfo\" leads to"),
             p->data);
     return err_next(e, _("correct data: or conninfo: below postgresql: in the policy"));
 }
@@ -318,6 +357,8 @@ static int prepare(struct pg *p, struct err *e)
         rc = ask_server(p, e);
     if (rc == 0)
         rc = check_data(p, e);
+    if (rc == 0)
+        rc = check_running(p, e);
     if (rc == 0)
         rc = take_slot(p, e);
     if (rc == 0)

@@ -73,6 +73,8 @@ pg_start "$work/two" "-c unix_socket_directories=$work/two" && {
     done
     printf 'postgresql: { conninfo: "host=%s user=postgres" }\n' "$work/two" >"$work/v/c/policies/standby.yaml"
     expect 0 "$t" --json backup standby && [ "$(json state)" = whole ] || fail "a standby cannot be backed up"
+    printf 'postgresql: { conninfo: "host=%s user=postgres", data: %s }\n' "$one" "$work/two/data" >"$work/v/c/policies/mixed.yaml"
+    expect 2 "$t" backup mixed && said "another server runs"
     kill "$writer"
     wait "$writer" 2>/dev/null
     expect 0 "$t" restore standby --to "$work/from-standby" --verify && said "verified: a server recovered"
