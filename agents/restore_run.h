@@ -88,7 +88,7 @@ struct run {
     uint32_t uid, gid; /* whose what we make is */
     struct sha256 *sha;
     struct beside *beside; /* hashes what is being written */
-    uint8_t *io; /* IO_BYTES */
+    uint8_t *io;           /* IO_BYTES */
 };
 
 /* Where an entry goes. */

@@ -115,12 +115,11 @@ static int add_path(struct db_plan *p, const char *slash, const char *path, stru
 static int plan_spaces(struct db_plan *p, json_t *facts, const struct db_options *o,
                        const char *staging, struct err *e)
 {
-    json_t *all = json_object_get(facts, "tablespaces"), *space;
+    json_t *all = json_object_get(facts, "tablespaces");
     bool used[MAX_SPACE_OPTIONS] = { false };
-    size_t i;
     int rc = 0;
-    json_array_foreach(all, i, space)
-    {
+    for (size_t i = 0; rc == 0 && i < json_array_size(all); i++) {
+        json_t *space = json_array_get(all, i);
         const char *place = new_place(o, space, used), *oid = text_of(space, "oid");
         char path[64];
         if (rc == 0 && !oid_ok(oid))
@@ -134,7 +133,7 @@ static int plan_spaces(struct db_plan *p, json_t *facts, const struct db_options
             rc = place ? add_space(p, oid, place, o->in_place ? staging : NULL, e)
                        : add_path(p, "/", path, e);
     }
-    for (i = 0; rc == 0 && i < o->n_spaces; i++)
+    for (size_t i = 0; rc == 0 && i < o->n_spaces; i++)
         if (!used[i])
             rc = err_set(e, ERR_USAGE, _("the backup has no tablespace as in --tablespace %s"),
                          o->spaces[i]);

@@ -42,10 +42,12 @@ static json_t *settings_json(struct pg *p)
            "'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', "
            "'max_locks_per_transaction', 'shared_preload_libraries', 'wal_level', 'port', "
            "'server_encoding', 'TimeZone', 'full_page_writes', 'fsync')");
-    json_t *o = json_object(), *row;
-    size_t i;
-    json_array_foreach(rows, i, row) json_object_set(
-        o, json_string_value(json_object_get(row, "name")), json_object_get(row, "setting"));
+    json_t *o = json_object();
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *row = json_array_get(rows, i);
+        json_object_set(o, json_string_value(json_object_get(row, "name")),
+                        json_object_get(row, "setting"));
+    }
     json_decref(rows);
     return o;
 }

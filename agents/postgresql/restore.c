@@ -197,15 +197,11 @@ static int link_space(struct pg_cluster *c, json_t *space, struct wbuf *map, str
 
 static int link_spaces(struct pg_cluster *c, struct err *e)
 {
-    json_t *all = json_object_get(c->facts, "tablespaces"), *space;
+    json_t *all = json_object_get(c->facts, "tablespaces");
     struct wbuf map = WBUF_INIT;
-    size_t i;
     int rc = 0;
-    json_array_foreach(all, i, space)
-    {
-        if (rc == 0)
-            rc = link_space(c, space, &map, e);
-    }
+    for (size_t i = 0; rc == 0 && i < json_array_size(all); i++)
+        rc = link_space(c, json_array_get(all, i), &map, e);
     if (rc == 0 && map.failed)
         rc = no_memory(e);
     if (rc == 0 && map.len > 0)

@@ -316,15 +316,13 @@ static int check_reached(struct scratch *s, struct err *e)
 /* Every database that was there is there and can be entered; its catalog can be read. */
 static int check_databases(struct scratch *s, struct err *e)
 {
-    json_t *all = json_object_get(s->c->facts, "databases"), *db;
-    size_t i;
+    json_t *all = json_object_get(s->c->facts, "databases");
     int rc = 0;
-    json_array_foreach(all, i, db)
-    {
-        const char *name = json_string_value(json_object_get(db, "name"));
+    for (size_t i = 0; rc == 0 && i < json_array_size(all); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(all, i), "name"));
         char *n = NULL;
         PGconn *c = NULL;
-        if (!name || rc < 0)
+        if (!name)
             continue;
         rc = connect_to(s, name, &c, e);
         if (rc == 0)

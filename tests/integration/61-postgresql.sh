@@ -107,6 +107,11 @@ for place in first second; do
 done
 [ -d "$work/first/postgresql/data-spaces" ] || fail "the tablespace is not below the target"
 [ -n "$(ls "$work/space2")" ] && [ ! -e "$work/second/postgresql/data-spaces" ] || fail "the tablespace was not remapped"
+(
+    export TWOFOLD_CONFIG=$work/no-config TWOFOLD_STATE=$work/no-state HOME=$work/no-home
+    expect 0 "$t" restore --copy "$b" --policy db --to "$work/alone" --passphrase-file "$pass" --verify && said "verified: a server recovered"
+    exit "$failures"
+) || fail "from nothing but one copy"
 expect 2 "$t" restore db --to "$work/third" --tablespace "slow=$work/space3" && said "no tablespace"
 expect 2 "$t" restore db --to "$work/third" --in-place
 
