@@ -24,7 +24,7 @@ static __attribute__((format(printf, 3, 4))) int tell(struct probe *p, bool prob
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return p->env->note(p->env->ctx, problem, "", 0, text, NULL);
+    return p->env->note(p->env->ctx, problem, PG_ROOT, strlen(PG_ROOT), text, NULL);
 }
 
 /* *ret: the answer is true. */

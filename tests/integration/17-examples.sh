@@ -12,7 +12,7 @@ export TWOFOLD_CONFIG=$conf TWOFOLD_STATE=$work/state
 expect 0 "$t" policy lint && not_said ': error: ' && said 'is not there: /backup/twofold'
 
 # What the bureau has and this machine has not.
-mkdir -p keys srv/documents srv/network-configs srv/secret home www backup media "$conf/keys"
+mkdir -p keys srv/documents srv/budget srv/network-configs srv/secret home www backup media "$conf/keys"
 for key in main-building-2.ssh agent-web-1.ssh main.op secret.op mail; do
     printf 'key\n' >"$conf/keys/$key" && chmod 600 "$conf/keys/$key"
 done
