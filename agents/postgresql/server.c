@@ -63,9 +63,11 @@ static bool become(uid_t uid)
 static PGconn *open_session(const char *conninfo, bool has_database, uid_t uid)
 {
     /* Later ones win, but the database's name may only come behind the words in its place. */
-    const char *const keys[MAX_KEYS] = { "application_name", "connect_timeout", "client_encoding",
-                                         "dbname", has_database ? NULL : "dbname" },
-                      *const values[MAX_KEYS] = { "twofold", "10", "UTF8", conninfo, "postgres" };
+    const char *const keys[MAX_KEYS] = { "application_name", "connect_timeout",
+                                         "client_encoding",  "keepalives_idle",
+                                         "dbname",           has_database ? NULL : "dbname" },
+                      *const values[MAX_KEYS] = { "twofold", "10",     "UTF8",
+                                                  "60",      conninfo, "postgres" };
     uid_t before = geteuid();
     bool changed = uid != (uid_t)-1 && uid != before && become(uid);
     PGconn *c = PQconnectdbParams(keys, values, 1);
@@ -98,10 +100,13 @@ static int check_session(PGconn *c, struct err *e)
                 PQserverVersion(c) / 10000);
         return -ERR_VERSION;
     }
-    return server_do(c,
-                     "SET statement_timeout = 0; SET lock_timeout = 0; "
-                     "SET idle_in_transaction_session_timeout = 0; SET datestyle = 'ISO'",
-                     e);
+    /* The session is idle while files are read, for hours perhaps. */
+    int rc = server_do(c,
+                       "SET statement_timeout = 0; SET lock_timeout = 0; "
+                       "SET idle_in_transaction_session_timeout = 0; SET datestyle = 'ISO'",
+                       e);
+    return rc == 0 && PQserverVersion(c) >= 140000 ? server_do(c, "SET idle_session_timeout = 0", e)
+                                                   : rc;
 }
 
 int server_connect(const char *conninfo, const char *os_user, PGconn **ret, struct err *e)
@@ -126,6 +131,13 @@ int server_connect(const char *conninfo, const char *os_user, PGconn **ret, stru
     if (e->code != ERR_NONE)
         return -(int)e->code;
     PGconn *c = open_session(conninfo, has_database, uid);
+    if (uid != (uid_t)-1 && !os_user && PQstatus(c) != CONNECTION_OK) {
+        /* Perhaps it asks for a password, which lies where only we can read it. */
+        PGconn *own_name = open_session(conninfo, has_database, (uid_t)-1);
+        bool ok = PQstatus(own_name) == CONNECTION_OK;
+        PQfinish(ok ? c : own_name);
+        c = ok ? own_name : c;
+    }
     int rc = c && PQstatus(c) == CONNECTION_OK ? check_session(c, e)
                                                : cannot_connect(c, conninfo, e);
     if (rc < 0)

@@ -2,7 +2,7 @@
  * server.h - a session with a PostgreSQL server through libpq: connecting, questions with one answer, and what their errors mean.
  *
  * Where we are root and the server listens on a local socket, the connection is made as the system's user of the same name as the
- * database's (or `os-user`), for that is what "peer" in pg_hba.conf asks for; only this thread is that user, and only meanwhile.
+ * database's (or `os-user`), for that is what "peer" in pg_hba.conf asks for; only this thread is that user, and only meanwhile. Where that does not let us in, as ourselves.
  */
 #ifndef TWOFOLD_AGENTS_POSTGRESQL_SERVER_H
 #define TWOFOLD_AGENTS_POSTGRESQL_SERVER_H

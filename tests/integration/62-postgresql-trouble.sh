@@ -7,6 +7,7 @@
 
 one=$work/one
 pg_new one
+echo "idle_session_timeout = 500ms" >>"$one/data/postgresql.conf" # a backup's session is idle for longer
 pg_start "$one" || finish
 pg_sql "$one" "CREATE TABLE big AS SELECT i, md5(i::text) AS x FROM generate_series(1, 200000) i"
 pg_sql "$one" "CREATE TABLE gone AS SELECT i, md5((i + 7)::text) AS x FROM generate_series(1, 300000) i"
@@ -30,6 +31,15 @@ expect 0 "$t" --json backup full && [ "$(json state)" = whole ] || fail "the gra
 expect 0 "$t" policy show full && said "conninfo: host=$one user=backup"
 expect 0 "$t" policy list && said "full: postgresql"
 expect 0 "$t" policy lint
+
+# --- a password, which only root can read
+pg_sql "$one" "ALTER ROLE backup PASSWORD 'Horse-9'"
+sed -i '1i local all backup scram-sha-256' "$one/data/pg_hba.conf"
+pg_sql "$one" "SELECT pg_reload_conf()" >/dev/null
+mkdir -m 700 "$work/home"
+expect 1,5 env HOME="$work/home" "$t" backup full && said "password|authentication"
+(umask 077 && echo "*:*:*:backup:Horse-9" >"$work/home/.pgpass")
+expect 0 env HOME="$work/home" "$t" backup full
 
 # --- a place that is not the server's -----------------------------------------------------------------------------------
 pg_new other
