@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define WIRE_ROOM_BYTES ((size_t)1 << 20)
 #define BACKUP_NICE 10
 #define LOWEST_IO 7 /* of the best-effort class */
 #define STATE_DIR_OF_ROOT "/var/lib/twofold/agent"
@@ -174,6 +175,8 @@ static int serve(const char *dir, const struct options *o)
     struct agent_env env = { .state_dir = dir, .racy_ns = AGENT_RACY_NS };
     struct agent_file *file = NULL;
     struct rules *rules = NULL;
+    sys_widen(STDIN_FILENO, WIRE_ROOM_BYTES); /* pipes of the host's sshd */
+    sys_widen(STDOUT_FILENO, WIRE_ROOM_BYTES);
     struct wire *w = wire_new(STDIN_FILENO, STDOUT_FILENO, false);
     if (!w) {
         err_set(&e, ERR_NOMEM, _("no memory"));

@@ -92,6 +92,8 @@ int sys_reap(pid_t pid, unsigned timeout_ms, int *ret_status, struct err *e);
 /* poll() for `events` on fd. 0: ready; -ERR_TIMEOUT. A signal that set sys_interrupted ends it with
  * -ERR_INTERRUPTED. */
 int sys_wait_fd(int fd, short events, int timeout_ms, struct err *e);
+/* Room for n bytes in a pipe or a local socket, as far as the system allows: fewer turns between two processes. */
+void sys_widen(int fd, size_t n);
 
 /* Installs handlers for SIGINT, SIGTERM and SIGHUP that set the flag below (and SIGPIPE ignored). */
 void sys_catch_signals(void);

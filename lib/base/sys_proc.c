@@ -34,6 +34,7 @@
 #define MAX_CLOSED_FD 65536
 /* A killed child that does not go away in this time hangs in the kernel. */
 #define KILLED_WAIT_MS 5000
+#define SPAWN_ROOM_BYTES ((size_t)1 << 20) /* of the socket pair, each way */
 /* A signal may be delivered to another thread: waits look at the flag this often. */
 #define WAIT_SLICE_MS 200
 
@@ -191,6 +192,14 @@ static int child_began(int status_fd)
     return got == (ssize_t)sizeof sys ? sys : 0;
 }
 
+void sys_widen(int fd, size_t n)
+{
+    int room = n > INT_MAX ? INT_MAX : (int)n;
+    if (fcntl(fd, F_SETPIPE_SZ, room) < 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
 int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err *e)
 {
     return sys_spawn_heard(argv, extra_fd, -1, ret_pid, e);
@@ -205,6 +214,8 @@ int sys_spawn_heard(const char *const argv[], int extra_fd, int err_fd, pid_t *r
         r = err_sys(e, _("start \"%s\""), argv[0]);
         goto out;
     }
+    sys_widen(pair[0], SPAWN_ROOM_BYTES);
+    sys_widen(pair[1], SPAWN_ROOM_BYTES);
     struct start s = { argv, getpid(), pair[1], extra_fd, err_fd, pipe_fd[1] };
     pid_t pid = fork();
     if (pid == 0)

@@ -44,14 +44,6 @@ static int begin(struct ssh_orders *o, struct err *e)
     return sandbox_enter(e);
 }
 
-/* Room for a whole packet of SFTP and more: fewer turns between the two processes. As far as the system allows. */
-static void widen(int fd)
-{
-    int n = STREAM_BYTES;
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &n, sizeof n) < 0)
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof n);
-}
-
 static bool set_nonblocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -87,7 +79,7 @@ int main(int argc, char **argv)
     /* The thread that started us may end before the store that it works for: our stream's end tells us enough. */
     prctl(PR_SET_PDEATHSIG, 0);
     signal(SIGPIPE, SIG_IGN);
-    widen(1);
+    sys_widen(1, STREAM_BYTES);
     int rc = begin(&o, &e);
     if (rc == 0 && (!set_nonblocking(0) || !set_nonblocking(SOCKET_FD)))
         rc = err_sys(&e, _("prepare the connection"));
