@@ -60,6 +60,13 @@ static bool become(uid_t uid)
     return syscall(SYS_setresuid, -1, uid, -1) == 0;
 }
 
+/* Notices are not for whoever reads our standard error. */
+static void on_notice(void *ctx, const char *text)
+{
+    (void)ctx;
+    (void)text;
+}
+
 static PGconn *open_session(const char *conninfo, bool has_database, uid_t uid)
 {
     /* Later ones win, but the database's name may only come behind the words in its place. */
@@ -73,6 +80,8 @@ static PGconn *open_session(const char *conninfo, bool has_database, uid_t uid)
     PGconn *c = PQconnectdbParams(keys, values, 1);
     if (changed && !become(before))
         abort(); /* we must not go on as somebody else */
+    if (c)
+        (void)PQsetNoticeProcessor(c, on_notice, NULL);
     return c;
 }
 

@@ -138,6 +138,7 @@ expect 0 "$t" backup slow2
 slow 3 # the server dies
 kill -9 "$(head -n 1 "$one/data/postmaster.pid")"
 wait "$slow" && fail "a backup of a server that died succeeded"
+grep -q "WARNING" "$work/slow.out" && fail "the library speaks by itself: $(cat "$work/slow.out")"
 grep -qE "why:|server" "$work/slow.out" || fail "it is not said why"
 for _ in $(seq 40); do # its children notice by themselves
     rm -f "$one/data/postmaster.pid" "$one/.s.PGSQL.5432.lock"
