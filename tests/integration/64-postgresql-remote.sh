@@ -5,6 +5,7 @@
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
 . "$TWOFOLD_SRC/tests/integration/lab.sh"
 lab_begin
+trap "pg_stop_all; lab_end" EXIT
 lab_host orch
 lab_host db1
 lab_trust orch db1
@@ -31,4 +32,5 @@ expect 0 on agent check db1 && said 'may be run: postgres'
 expect 0 on restore db --on db1 --to /srv/back/x --verify && said 'verified: a server recovered' && said 'all page checksums are right'
 lab_on db1 test -f /srv/back/x/postgresql/data/PG_VERSION || fail "it is not on db1"
 expect 0 on restore db --to "$work/here" --verify && said 'verified: a server recovered'
+
 finish
