@@ -5,7 +5,7 @@
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
 . "$TWOFOLD_SRC/tests/integration/lab.sh"
 lab_begin
-trap "pg_stop_all; lab_end" EXIT
+trap 'status=$?; pg_stop_all; (exit "$status"); lab_end' EXIT
 lab_host orch
 lab_host db1
 lab_trust orch db1
