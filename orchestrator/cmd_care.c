@@ -128,7 +128,7 @@ static void print_scrub(struct app *app, const struct care_result *r, const stru
             _("checked %llu objects; of %llu packs %llu were read and hashed (%s read in all)"),
             (unsigned long long)r->objects, (unsigned long long)r->packs,
             (unsigned long long)r->packs_read, ui_bytes(r->bytes_read, size));
-    if (needs->bad == 0)
+    if (needs->bad == 0 && needs->snapshots > 0)
         ui_line(&app->ui, _("all that %llu backups need is in the index"),
                 (unsigned long long)needs->snapshots);
     if (open)

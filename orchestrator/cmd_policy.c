@@ -273,8 +273,8 @@ static void warn_missing_paths(struct app *app, const struct policy *pol)
             ui_warn(&app->ui, _("%s is not there now"), pol->paths[i]);
 }
 
-/* The policy is right as a file; what is missing on the other side is said, and can be mended there. */
-static void probe(struct app *app, const struct policy *pol, const struct vault_conf *conf)
+/* The policy is right as a file; what is missing on the other side is said, and can be mended there. true: nothing is. */
+static bool probe(struct app *app, const struct policy *pol, const struct vault_conf *conf)
 {
     struct err why = ERR_INIT;
     uint64_t missing = 0;
@@ -285,9 +285,10 @@ static void probe(struct app *app, const struct policy *pol, const struct vault_
     } else if (missing > 0) {
         ui_warn(&app->ui, _("it cannot be backed up before what is named above is there"));
     }
+    return why.code == ERR_NONE && missing == 0;
 }
 
-static int write_policy(struct app *app, const struct policy *pol, struct err *e)
+static int write_policy(struct app *app, const struct policy *pol, bool *ret_ready, struct err *e)
 {
     struct vault_conf *conf = NULL;
     struct agent_conf *agent = NULL;
@@ -299,17 +300,21 @@ static int write_policy(struct app *app, const struct policy *pol, struct err *e
     if (rc == 0)
         rc = policy_write(&app->paths, pol, e);
     if (rc == 0)
-        probe(app, pol, conf);
+        *ret_ready = probe(app, pol, conf);
     vault_conf_free(conf);
     return rc < 0 ? err_wrap(e, _("policy \"%s\""), pol->name) : 0;
 }
 
-static void show_added(struct app *app, const struct policy *pol)
+static void show_added(struct app *app, const struct policy *pol, bool ready)
 {
     char *file = text_print("%s/policies/%s.yaml", app->paths.config_dir, pol->name);
     warn_missing_paths(app, pol);
     ui_line(&app->ui, _("Written: %s"), file);
-    if (pol->schedule)
+    if (!ready)
+        ui_line(&app->ui,
+                _("Next: see to the warning above, or correct that file; then: twofold backup %s"),
+                pol->name);
+    else if (pol->schedule)
         ui_line(&app->ui, _("Next: twofold backup %s, and for every night: twofold schedule apply"),
                 pol->name);
     else
@@ -327,11 +332,14 @@ static int policy_add(struct app *app, int argc, char **argv)
         err_set(&e, ERR_NOMEM, _("out of memory"));
         return ui_error(&app->ui, &e);
     }
+    bool ready = false;
     int status = take_add(app, &a, argc, argv);
-    if (status == 0 && write_policy(app, a.pol, &e) < 0)
+    if (status == 0 && write_policy(app, a.pol, &ready, &e) < 0) {
         status = ui_error(&app->ui, &e);
-    else if (status == 0)
-        show_added(app, a.pol);
+    } else if (status == 0) {
+        show_added(app, a.pol, ready);
+        status = ready ? 0 : err_info(ERR_PARTIAL)->exit_status;
+    }
     policy_free(a.pol);
     return status;
 }

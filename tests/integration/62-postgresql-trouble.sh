@@ -15,14 +15,14 @@ pg_sql "$one" "CREATE ROLE backup LOGIN"
 new_vault "$work/v"
 
 # --- rights: each that is missing is named with its statement, and these statements are enough ------------------------
-expect 0 "$t" policy add small --postgresql "host=$one user=backup" --schedule none
+expect 3 "$t" policy add small --postgresql "host=$one user=backup" --schedule none
 for right in 'GRANT EXECUTE ON FUNCTION pg_backup_start' 'GRANT pg_read_all_settings TO "backup"' 'ALTER ROLE "backup" REPLICATION'; do
     said "$right"
 done
 said "cannot be backed up before"
 expect 1,5 "$t" backup small && said "GRANT pg_read_all_settings"
 grep -ohE '(GRANT|ALTER ROLE) [^;]*;' "$work/.err" "$work/.out" >/dev/null
-expect 2,0 "$t" policy add again --postgresql "host=$one user=backup" --schedule none
+expect 3 "$t" policy add again --postgresql "host=$one user=backup" --schedule none
 grep -ohE '(GRANT|ALTER ROLE) [^;]*;' "$work/.err" "$work/.out" | sort -u >"$work/grants.sql"
 [ "$(wc -l <"$work/grants.sql")" -ge 3 ] || fail "fewer statements than rights"
 as_pg psql -X -q -v ON_ERROR_STOP=1 -h "$one" -U postgres -d postgres -f "$work/grants.sql" >/dev/null 2>"$work/psql" || fail "the statements: $(cat "$work/psql")"
