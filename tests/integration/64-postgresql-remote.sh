@@ -18,7 +18,7 @@ pg_start "$one" || finish
 pg_sql "$one" "CREATE TABLE t AS SELECT i FROM generate_series(1, 1000) i"
 new_vault "$work/v"
 expect 0 on --yes agent enrol db1 --allow /srv --allow-restore /srv/back
-expect 0 on policy add db --agent db1 --postgresql "host=$one user=postgres" --schedule none
+expect 3 on policy add db --agent db1 --postgresql "host=$one user=postgres" --schedule none
 said 'not on the allow-list' && said 'allow: sources:'
 expect 5 on backup db && said 'not on the allow-list'
 expect 0 on --yes agent enrol db1 --allow-source "postgresql host=$one user=postgres"

@@ -80,7 +80,8 @@ for transport in $transports; do
     said 'agent on db1 .*(ended before it was done|was ended by signal)'
 
     # --- it hangs ------------------------------------------------------------------------------------------------
-    lab_on db1 sh -c 'head -c 10000000 /dev/urandom >/srv/data/more'
+    # More than what lies between the two: what has left the agent arrives, whatever becomes of it.
+    lab_on db1 sh -c 'head -c 24000000 /dev/urandom >/srv/data/more'
     sent=$(lab_sent db1)
     start_backup
     lab_until 'arrived 3000000'
