@@ -227,9 +227,10 @@ static int check_target(const struct rules *r, struct msg_restore *m, struct err
         free(leads);
         return rc;
     }
-    /* What was checked is what is used, should a link be changed meanwhile. */
+    /* What was checked is what is used: should a link come to lie on this path meanwhile, it is not followed. */
     free(m->target);
     m->target = leads;
+    m->resolved = true;
     return 0;
 }
 

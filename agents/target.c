@@ -192,6 +192,31 @@ static int write_marker(struct run *r, struct err *e)
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
+/* The folder of a path without links, from the root on, one name after the other; where `make`, with what is missing of it
+ * (*ret_made: the last one was). A link is refused: between the check of the path and now somebody has put it there. */
+static int open_unlinked(const char *path, bool make, bool *ret_made, struct err *e)
+{
+    char *copy = strdup(path), *rest = NULL;
+    int fd = copy ? sys_openat(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY, 0, e)
+                  : err_set(e, ERR_NOMEM, _("out of memory"));
+    for (char *name = copy ? strtok_r(copy, "/", &rest) : NULL; fd >= 0 && name;) {
+        char *after = strtok_r(NULL, "/", &rest);
+        int flags = (after ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW;
+        int next = sys_openat(fd, name, flags, 0, e);
+        if (next == -ERR_ABSENT && errno == ENOENT && make) {
+            next = sys_mkdirat(fd, name, after ? 0755 : 0700, e);
+            *ret_made = next == 0;
+            if (next == 0)
+                next = sys_openat(fd, name, flags, 0, e);
+        }
+        sys_close_quiet(fd);
+        fd = next;
+        name = after;
+    }
+    free(copy);
+    return fd;
+}
+
 static int make_target(struct run *r, struct err *e)
 {
     char *path = strdup(r->m->target);
@@ -236,8 +261,9 @@ int target_open(struct run *r, struct err *e)
         return err_set(e, ERR_USAGE, _("the target \"%s\" is not an absolute path"), r->m->target);
     sys_random(token, sizeof token);
     hex_encode(token, sizeof token, t->token);
-    t->fd = sys_openat(AT_FDCWD, r->m->target, O_RDONLY | O_DIRECTORY, 0, e);
-    if (t->fd == -ERR_ABSENT && errno == ENOENT)
+    t->fd = r->m->resolved ? open_unlinked(r->m->target, true, &t->made, e)
+                           : sys_openat(AT_FDCWD, r->m->target, O_RDONLY | O_DIRECTORY, 0, e);
+    if (!r->m->resolved && t->fd == -ERR_ABSENT && errno == ENOENT)
         rc = make_target(r, e);
     else if (t->fd < 0)
         rc = t->fd;

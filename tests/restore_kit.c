@@ -288,6 +288,7 @@ void rk_maybe_agent(int argc, char **argv)
     if (rc == 0)
         rc = type == FRAME_RESTORE ? msg_restore_read(&payload, &m, &e) : -1;
     if (rc == 0) {
+        m.resolved = getenv("RK_RESOLVED") != NULL;
         rc = agent_restore(w, &m, argv[2], &e);
         msg_restore_done(&m);
     }

@@ -154,6 +154,8 @@ struct msg_restore { /* FRAME_RESTORE */
     struct id vault_id, snapshot_id;
     enum restore_mode mode;
     bool overwrite, strip_source;
+    bool
+        resolved; /* not on the wire: the target was resolved when it was allowed; a link on its way is somebody's */
     char *target; /* absolute folder; for COMPARE: "/" or another root to compare with */
     char **paths; /* absolute, only these and what is below; none: everything */
     size_t n_paths;

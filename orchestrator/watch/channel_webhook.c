@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/text.h"
+#include "orchestrator/ui.h"
 #include "orchestrator/watch/channels.h"
 
 #include <curl/curl.h>
@@ -86,7 +87,10 @@ static char *payload(const struct webhook_conf *w, const struct message *m)
         return json_dumps(m->json, JSON_COMPACT);
     char *text = text_print("%s\n%s", m->subject, m->body);
     char *content = cut_utf8(text, MAX_ROBOT_BYTES);
-    json_t *o = json_pack("{s:s, s:{s:s}}", "msgtype", "text", "text", "content", content);
+    /* Whatever the words are made of, they are told. */
+    json_t *o = content ? json_pack("{s:s, s:{s:o}}", "msgtype", "text", "text", "content",
+                                    ui_json_text(content, strlen(content)))
+                        : NULL;
     char *out = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     free(text);

@@ -34,8 +34,17 @@ static void say(char out[FINDING_TEXT_BYTES], const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(out, FINDING_TEXT_BYTES, fmt, ap);
+    int n = vsnprintf(out, FINDING_TEXT_BYTES, fmt, ap);
     va_end(ap);
+    if (n < FINDING_TEXT_BYTES)
+        return;
+    /* It was cut: not within a character. */
+    size_t at = FINDING_TEXT_BYTES - 1;
+    while (at > 0 && ((unsigned char)out[at - 1] & 0xc0) == 0x80)
+        at--;
+    if (at > 0 && (unsigned char)out[at - 1] >= 0xc0)
+        at--;
+    out[at] = '\0';
 }
 
 /* --- policies ----------------------------------------------------------------------------------------- */

@@ -95,6 +95,32 @@ static void symlinks_planted_before(void **state)
     }
 }
 
+/* An allow-list has resolved the target; between that and now a link was put on its way. */
+static void link_on_the_way_to_an_allowed_target(void **state)
+{
+    const char *out = rk_path(*state, "out"), *in = rk_path(*state, "in");
+    const char *to[] = { rk_path(*state, "link"), rk_path(*state, "link/there"),
+                         rk_path(*state, "link/new/er"), rk_path(in, "new/er") };
+    mkdir(out, 0755);
+    mkdir(rk_path(out, "there"), 0755);
+    mkdir(in, 0755);
+    assert_int_equal(symlink(out, to[0]), 0);
+    setenv("RK_RESOLVED", "1", 1);
+    for (int i = 0; i < 4; i++) {
+        struct rk *k = rk_new();
+        rk_file(k, "f", "f", 1);
+        struct rk_job job = { .target = to[i], .overwrite = true };
+        rk_restore(k, &job);
+        assert_true((job.rc == 0) == (i == 3));
+        rk_job_done(&job);
+        rk_free(k);
+    }
+    unsetenv("RK_RESOLVED");
+    assert_false(rk_exists(rk_path(out, "f")) || rk_exists(rk_path(out, "there/f")) ||
+                 rk_exists(rk_path(out, "new")));
+    rk_holds(rk_path(in, "new/er/f"), "f", 1);
+}
+
 static void stale_symlink_as_target_of_a_file(void **state)
 {
     struct rk *k = rk_new();
@@ -406,11 +432,18 @@ int main(int argc, char **argv)
     rk_maybe_agent(argc, argv);
 #define T(f) cmocka_unit_test_setup_teardown(f, rk_setup, rk_teardown)
     const struct CMUnitTest tests[] = {
-        T(symlinks_planted_before),    T(stale_symlink_as_target_of_a_file),
-        T(kept_file_with_other_names), T(symlinks_planted_meanwhile),
-        T(swapped_link_target),        T(links_to_the_outside),
-        T(paths_that_lead_outside),    T(names_of_the_restore_itself),
-        T(folder_that_hands_down),     T(immutable_and_linked),
+        T(link_on_the_way_to_an_allowed_target),
+        T(stale_symlink_as_target_of_a_file),
+        T(symlinks_planted_before),
+        T(stale_symlink_as_target_of_a_file),
+        T(kept_file_with_other_names),
+        T(symlinks_planted_meanwhile),
+        T(swapped_link_target),
+        T(links_to_the_outside),
+        T(paths_that_lead_outside),
+        T(names_of_the_restore_itself),
+        T(folder_that_hands_down),
+        T(immutable_and_linked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* test_findings.c - orchestrator/watch/findings.c and summary.c: what is wrong with which facts, as a table (SMX-6, PY-DB-1). */
 #include "orchestrator/watch/summary.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -418,6 +419,32 @@ static void keys_of(const struct findings *fs, char out[1024])
                               fs->all[i].key);
 }
 
+/* Words of agents may be long, and in any script; where they are cut they stay text. */
+static void long_words_are_cut_between_characters(void **unused)
+{
+    struct site t;
+    char words[1500];
+    for (size_t shift = 0; shift < 3; shift++) {
+        struct findings fs;
+        size_t n = shift;
+        memset(words, 'x', shift);
+        for (; n + 3 < sizeof words; n += 3)
+            memcpy(words + n, "\xe6\x96\xad", 3);
+        words[n] = '\0';
+        well(&t);
+        run(&t, 1, "io");
+        t.p[0].last.error = words;
+        findings_find(&t.f, &fs);
+        assert_int_equal(fs.n, 1);
+        json_t *text = json_string(fs.all[0].text); /* NULL: it is not UTF-8 */
+        assert_non_null(text);
+        assert_true(strlen(fs.all[0].text) > FINDING_TEXT_BYTES - 8);
+        json_decref(text);
+        findings_done(&fs);
+    }
+    (void)unused;
+}
+
 static void what_is_wrong_is_found(void **unused)
 {
     struct site t;
@@ -524,6 +551,7 @@ static void the_worst_comes_first(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(long_words_are_cut_between_characters),
         cmocka_unit_test(what_is_wrong_is_found),
         cmocka_unit_test(the_verdict_counts_places),
         cmocka_unit_test(places_are_those_that_have_the_newest),
