@@ -8,11 +8,14 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define MAX_HOST_BYTES 255
+#define LOCK_WAIT_MS 12000
+#define LOCK_LOOK_MS 200
 
 struct job {
     struct wire *w;
@@ -105,6 +108,19 @@ static int on_chunk(void *ctx, struct err *e)
 }
 
 /* --- preparations -------------------------------------------------------------------------------- */
+/* An agent whose orchestrator lost its power may not know yet that it is alone: a moment later it does. */
+static int lock_patiently(const char *path, struct err *e)
+{
+    uint64_t until_ms = sys_monotonic_ms() + LOCK_WAIT_MS;
+    int fd = sys_lock_file(path, e);
+    while (fd == -ERR_BUSY && sys_monotonic_ms() < until_ms && !sys_interrupted()) {
+        poll(NULL, 0, LOCK_LOOK_MS);
+        err_clear(e);
+        fd = sys_lock_file(path, e);
+    }
+    return fd;
+}
+
 static int open_state_dir(struct job *j, struct err *e)
 {
     const char *dir = j->env->state_dir;
@@ -119,7 +135,7 @@ static int open_state_dir(struct job *j, struct err *e)
     state_name(&j->key, name);
     if (asprintf(&lock, "%s/%s.lock", dir, name) < 0)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    j->lock_fd = sys_lock_file(lock, e);
+    j->lock_fd = lock_patiently(lock, e);
     free(lock);
     if (j->lock_fd == -ERR_BUSY)
         err_set(e, ERR_BUSY, _("another backup of \"%s\" is running on this host"), j->m->source);

@@ -1,6 +1,7 @@
 /* chunkdb.c - the SQLite cache of the index, and the facts beside it; see chunkdb.h. Rollback journal, full sync. */
 #include "restore/chunkdb_impl.h"
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -84,8 +85,21 @@ static const char facts_schema[] =
     " object BLOB NOT NULL, len INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS facts.damage(place TEXT, name TEXT, why TEXT, PRIMARY KEY(place, name)) WITHOUT ROWID;";
 
+/* SQLite would make it readable for all. */
+static int make_private(const char *path, struct err *e)
+{
+    int fd = path ? sys_openat(AT_FDCWD, path, O_RDONLY | O_CREAT, 0600, e) : -1;
+    if (path && fd < 0)
+        return fd;
+    sys_close_quiet(fd);
+    return 0;
+}
+
 static int open_index(const char *path, struct chunkdb *db, bool *ret_old, struct err *e)
 {
+    int made = make_private(path, e);
+    if (made < 0)
+        return made;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path ? path : "", &db->db, flags, NULL) != SQLITE_OK)
         return cdb_err(db, e);
@@ -113,6 +127,9 @@ static int open_index(const char *path, struct chunkdb *db, bool *ret_old, struc
 static int attach_facts(const char *path, struct chunkdb *db, struct err *e)
 {
     sqlite3_stmt *s = NULL;
+    int made = make_private(path, e);
+    if (made < 0)
+        return made;
     if (sqlite3_prepare_v2(db->db, "ATTACH DATABASE ?1 AS facts", -1, &s, NULL) != SQLITE_OK)
         return cdb_err(db, e);
     sqlite3_bind_text(s, 1, path ? path : ":memory:", -1, SQLITE_STATIC);

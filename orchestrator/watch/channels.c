@@ -1,5 +1,6 @@
 /* channels.c - picks the channel; commands and the console; what the channels share. See channels.h. */
 #include "orchestrator/watch/channels.h"
+#include "lib/base/bytes.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/crypto/secret.h"
@@ -237,22 +238,23 @@ static int channel_command(const struct settings *s, const struct recipient *r,
     return rc < 0 ? err_wrap(e, "%s", s->command[0]) : 0;
 }
 
+/* Line by line: a line end is one of ours, never one that somebody's words spell out. */
 static int channel_console(const struct message *m, struct err *e)
 {
     char *argv[] = { "wall", NULL };
-    char *clean = text_clean(m->body, strlen(m->body), false);
-    /* Line ends are the one thing that text_clean must not hide here. */
-    char *out = clean;
-    for (const char *in = clean; *in; out++)
-        if (strncmp(in, "\\012", 4) == 0) {
-            *out = '\n';
-            in += 4;
-        } else {
-            *out = *in++;
-        }
-    *out = '\0';
-    int rc = run_program(argv, clean, channel_timeout_ms(), NULL, e);
-    free(clean);
+    struct wbuf w = WBUF_INIT;
+    for (const char *line = m->body; *line;) {
+        size_t n = strcspn(line, "\n");
+        char *clean = text_clean(line, n, false);
+        wb_bytes(&w, clean, strlen(clean));
+        wb_bytes(&w, "\n", line[n] == '\n');
+        free(clean);
+        line += n + (line[n] == '\n');
+    }
+    wb_bytes(&w, "", 1);
+    int rc = w.failed ? err_set(e, ERR_NOMEM, _("out of memory"))
+                      : run_program(argv, (const char *)w.p, channel_timeout_ms(), NULL, e);
+    wbuf_free(&w);
     return rc < 0 ? err_wrap(e, "wall") : 0;
 }
 
