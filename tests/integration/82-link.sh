@@ -70,7 +70,8 @@ for transport in $transports; do
     lab_fast db1
 
     # --- the agent is killed -----------------------------------------------------------------------------------
-    lab_on db1 sh -c 'head -c 10000000 /dev/urandom >/srv/data/more'
+    # More than what lies between the two: what has left the agent arrives, whatever becomes of it.
+    lab_on db1 sh -c 'head -c 24000000 /dev/urandom >/srv/data/more'
     lab_slow db1 40mbit
     sent=$(lab_sent db1)
     start_backup
@@ -80,7 +81,6 @@ for transport in $transports; do
     said 'agent on db1 .*(ended before it was done|was ended by signal)'
 
     # --- it hangs ------------------------------------------------------------------------------------------------
-    # More than what lies between the two: what has left the agent arrives, whatever becomes of it.
     lab_on db1 sh -c 'head -c 24000000 /dev/urandom >/srv/data/more'
     sent=$(lab_sent db1)
     start_backup
