@@ -3,7 +3,7 @@
 # and then nothing at all is left; each is the last before a kill, and then there is no vault or a good one.
 # timeout: 900
 set -u
-export TWOFOLD_CONFIG=$PWD/work/conf TWOFOLD_STATE=$PWD/work/state
+export TWOFOLD_CONFIG=$PWD/site/conf TWOFOLD_STATE=$PWD/site/state
 printf 'Correct-Horse-Battery-9\n' >pass
 chmod 600 pass
 failures=0
@@ -15,14 +15,14 @@ complain() {
 }
 
 init() {
-    "$TWOFOLD" init --vault main --passphrase-file pass --keep-recovery-key --kit "$PWD/work/kit" \
-        --recovery-file "$PWD/work/recovery" --copy "a=$PWD/work/deep/down/a" --copy "b=$PWD/work/b" \
+    "$TWOFOLD" init --vault main --passphrase-file pass --keep-recovery-key --kit "$PWD/site/kit" \
+        --recovery-file "$PWD/site/recovery" --copy "a=$PWD/site/deep/down/a" --copy "b=$PWD/site/b" \
         >out 2>err </dev/null
 }
 
 start() {
-    rm -rf work
-    mkdir work work/b # one folder is there, the other is to be made
+    rm -rf site
+    mkdir site site/b # one folder is there, the other is to be made
 }
 
 start
@@ -30,20 +30,20 @@ TWOFOLD_FAULT=count:$PWD/steps init || complain "init without a fault: $?"
 steps=$(cat steps)
 [ "$steps" -gt 20 ] || complain "only $steps steps"
 for file in conf/keys/main.op conf/keys/main.recovery kit recovery; do
-    [ "$(stat -c %a "work/$file")" = 600 ] || complain "others can read $file"
+    [ "$(stat -c %a "site/$file")" = 600 ] || complain "others can read $file"
 done
-cmp work/recovery work/b/recovery || complain "the recovery file is not the one on the copies"
-cmp work/b/vault/00000001 work/deep/down/a/vault/00000001 || complain "the copies are not the same"
+cmp site/recovery site/b/recovery || complain "the recovery file is not the one on the copies"
+cmp site/b/vault/00000001 site/deep/down/a/vault/00000001 || complain "the copies are not the same"
 
 for ((n = 1; n <= steps; n++)); do
     start
     rc=0
     TWOFOLD_FAULT=fail@$n:ENOSPC init || rc=$?
     if [ $rc -eq 0 ]; then
-        [ -e work/conf/vaults/main.yaml ] || complain "step $n: success without a configuration"
+        [ -e site/conf/vaults/main.yaml ] || complain "step $n: success without a configuration"
     else
-        [ "$(find work -mindepth 1)" = work/b ] ||
-            complain "step $n failed, and left: $(find work -mindepth 1 | paste -sd' ')"
+        [ "$(find site -mindepth 1)" = site/b ] ||
+            complain "step $n failed, and left: $(find site -mindepth 1 | paste -sd' ')"
         [ "$(wc -l <err)" -eq 3 ] || complain "step $n: not three lines"
     fi
 done
@@ -53,7 +53,7 @@ for ((n = 1; n <= steps; n += 3)); do
     rc=0
     { TWOFOLD_FAULT=kill@$n init; } 2>/dev/null || rc=$?
     [ $rc -eq 137 ] || complain "step $n: exit status $rc instead of a kill"
-    [ -e work/conf/vaults/main.yaml ] || continue
+    [ -e site/conf/vaults/main.yaml ] || continue
     rc=0
     "$TWOFOLD" ls latest >out 2>err || rc=$?
     # The vault can be opened, with the recovery key that was kept, and is empty.
