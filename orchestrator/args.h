@@ -4,7 +4,7 @@
  *
  *     static const struct option options[] = { { "long", no_argument, NULL, 'l' }, CHOICE_OPTIONS, OPTIONS_END };
  *     args_begin();
- *     while ((c = getopt_long(argc, argv, ":l", options, NULL)) != -1)
+ *     while ((c = args_next(argc, argv, ":l", options)) != -1)
  *         if (c == 'l') ...
  *         else if (!choice_option(c, &choice)) return args_bad(app, c, argv);
  */
@@ -35,11 +35,14 @@ enum {
 #define OPTIONS_END { NULL, 0, NULL, 0 }
 /* clang-format on */
 
-/* Before the first getopt_long of a command: from the start, and silent (args_bad speaks). */
+/* Before the first args_next of a command: from the start, and silent (args_bad speaks). */
 void args_begin(void);
+/* getopt_long, but a long option counts only when it is written out: "--host" must not pass for --host-key, nor a new option
+ * change what an old script means. */
+int args_next(int argc, char **argv, const char *shorts, const struct option *options);
 /* Takes one of CHOICE_OPTIONS from optarg; false: it is none. */
 bool choice_option(int c, struct vault_choice *choice);
-/* The usage error for what getopt_long answered with '?' or ':' (the short options begin with ':'). Returns 2. */
+/* The usage error for what args_next answered with '?' or ':' (the short options begin with ':'). Returns 2. */
 int args_bad(struct app *app, int c, char **argv);
 
 #endif

@@ -63,7 +63,7 @@ static int take_arguments(struct adopt *a, int argc, char **argv)
     struct err e = ERR_INIT;
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         int rc = take_option(a, c, &e);
         if (rc > 0)
             return args_bad(a->app, c, argv);

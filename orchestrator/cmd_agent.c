@@ -163,7 +163,7 @@ static int enrol(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c, status = o ? 0 : 1;
     args_begin();
-    while (status == 0 && (c = getopt_long(argc, argv, ":", options, NULL)) != -1)
+    while (status == 0 && (c = args_next(argc, argv, ":", options)) != -1)
         if (c == ':' || c == '?')
             status = args_bad(app, c, argv);
         else if (!take_option(c, o))
@@ -303,7 +303,7 @@ static int load_named(struct app *app, int argc, char **argv, struct agent_conf 
 {
     args_begin();
     static const struct option none[] = { OPTIONS_END };
-    int c = getopt_long(argc, argv, ":", none, NULL);
+    int c = args_next(argc, argv, ":", none);
     if (c != -1)
         return args_bad(app, c, argv);
     if (optind + 1 != argc)

@@ -528,7 +528,7 @@ int cmd_alarms(struct app *app, int argc, char **argv)
     struct args a = { 0 };
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_ALL)
             a.all = true;
         else if (c == OPT_WHO)

@@ -246,9 +246,7 @@ static int verdict(struct verifying *v, uint64_t rows)
     }
     ui_line(ui, P_("%" PRIu64 " row, unbroken", "%" PRIu64 " rows, unbroken", rows), rows);
     if (v->compared)
-        ui_line(
-            ui,
-            _("its end is beyond what the copies and this machine's memory know: nothing was cut off"));
+        ui_line(ui, _("nothing was cut off that the copies and this machine's memory know of"));
     if (v->not_asked || !v->compared) {
         struct err e = ERR_INIT;
         err_set(&e, ERR_PARTIAL,
@@ -300,7 +298,7 @@ int cmd_audit(struct app *app, int argc, char **argv)
     int ch, status = 0, rc = 0;
     int64_t ns = 0;
     args_begin();
-    while (rc == 0 && (ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while (rc == 0 && (ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch == OPT_WHO)
             o.who = optarg;
         else if (ch == OPT_SINCE && (rc = parse_time(optarg, &ns, &e)) == 0)

@@ -232,7 +232,7 @@ int cmd_backup(struct app *app, int argc, char **argv)
     struct options o = { 0 };
     int c, status = 0;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_QUARANTINE)
             o.quarantine = true;
         else if (c == OPT_FULL)

@@ -195,7 +195,7 @@ int cmd_scrub(struct app *app, int argc, char **argv)
     bool open = false;
     int ch, status = 0;
     args_begin();
-    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch == OPT_OPEN)
             open = true;
         else if (ch == OPT_READ && (status = parse_percent(app, optarg, &percent)) != 0)
@@ -432,7 +432,7 @@ int cmd_repair(struct app *app, int argc, char **argv)
     const char *stamp = NULL;
     int ch, status = 0;
     args_begin();
-    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch == OPT_UNDO)
             stamp = optarg;
         else if (ch == OPT_READ && (status = parse_percent(app, optarg, &percent)) != 0)

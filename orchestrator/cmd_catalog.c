@@ -300,6 +300,10 @@ static int rebuild_from(struct app *app, const struct options *o, struct vault *
     if (rc == 0) {
         print_rebuild(app, &r);
         print_left_out(app, v, found, n, &r, bad);
+        if (vault_written_elsewhere(v))
+            ui_line(
+                &app->ui,
+                _("  this orchestrator's state is new: if no other one writes to the vault, the first backup is: twofold backup POLICY --take-over"));
     }
     exports_free(found, n);
     return rc;
@@ -346,7 +350,7 @@ int cmd_catalog(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int ch, status = 0, rc;
     args_begin();
-    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch == OPT_REPLACE)
             o.replace = true;
         else if (!choice_option(ch, &o.choice))

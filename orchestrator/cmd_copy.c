@@ -426,7 +426,7 @@ static int take_args(struct app *app, const struct verb *v, struct args *a, int 
     };
     int c, rc = 0;
     args_begin();
-    while (rc == 0 && (c = getopt_long(argc, argv, ":", options, NULL)) != -1)
+    while (rc == 0 && (c = args_next(argc, argv, ":", options)) != -1)
         if ((rc = take_option(a, c, e)) > 0)
             return args_bad(app, c, argv);
     if (rc < 0)

@@ -239,7 +239,7 @@ int cmd_enqueue(struct app *app, int argc, char **argv)
     enum job_kind kind;
     int ch;
     args_begin();
-    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch == OPT_SLOT)
             o.slot = optarg;
         else if (ch == OPT_WAIT)

@@ -40,7 +40,7 @@ int cmd_export(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c, from = -1;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_FROM)
             place = optarg;
         else if (!choice_option(c, &choice))

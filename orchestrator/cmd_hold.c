@@ -114,7 +114,7 @@ int cmd_hold(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_WHY)
             r.why = optarg;
         else if (!choice_option(c, &r.choice))

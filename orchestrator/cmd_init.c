@@ -142,7 +142,7 @@ static int take_arguments(struct init *in, int argc, char **argv)
     struct err e = ERR_INIT;
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         int rc = take_option(in, c, &e);
         if (rc > 0)
             return args_bad(in->app, c, argv);

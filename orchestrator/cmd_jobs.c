@@ -95,7 +95,7 @@ int cmd_jobs(struct app *app, int argc, char **argv)
     bool all = false;
     int ch;
     args_begin();
-    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch != 'a')
             return args_bad(app, ch, argv);
         all = true;
@@ -202,7 +202,7 @@ static int wish_command(struct app *app, int argc, char **argv, enum wish wish)
     struct wishing w = { .wish = wish, .e = &e };
     uint64_t id = 0;
     args_begin();
-    int ch = getopt_long(argc, argv, ":", options, NULL);
+    int ch = args_next(argc, argv, ":", options);
     if (ch != -1)
         return args_bad(app, ch, argv);
     if (argc - optind != 1)

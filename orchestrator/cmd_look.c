@@ -117,13 +117,13 @@ struct look_options {
 
 enum { OPT_FROM = OPT_OWN, OPT_POLICY, OPT_SNAPSHOT };
 
-/* 0, or an exit status after an error was shown. `shorts` and `options` as for getopt_long. */
+/* 0, or an exit status after an error was shown. `shorts` and `options` as for args_next. */
 static int take_options(struct app *app, int argc, char **argv, const char *shorts,
                         const struct option *options, struct look_options *o)
 {
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, shorts, options, NULL)) != -1)
+    while ((c = args_next(argc, argv, shorts, options)) != -1)
         switch (c) {
         case 'l':
             o->details = true;

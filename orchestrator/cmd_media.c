@@ -193,7 +193,7 @@ static int take_args(struct app *app, const struct verb *v, struct args *a, int 
     };
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         const char **to = c == OPT_VAULT   ? &a->vault
                           : c == OPT_WHERE ? &a->where
                           : c == OPT_WHO   ? &a->who

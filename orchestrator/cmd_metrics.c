@@ -22,7 +22,7 @@ int cmd_metrics(struct app *app, int argc, char **argv)
     const char *out = NULL;
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_OUT)
             out = optarg;
         else if (c == OPT_LIVE)

@@ -104,7 +104,7 @@ int cmd_notify(struct app *app, int argc, char **argv)
     bool known = false;
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_ROLE)
             t.role = optarg;
         else if (c == OPT_CHANNEL)

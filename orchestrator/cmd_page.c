@@ -94,7 +94,7 @@ int cmd_page(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_OUT)
             a.out = optarg;
         else if (c == OPT_LANG)

@@ -245,7 +245,7 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
     struct err e = ERR_INIT;
     int c, rc = 0;
     args_begin();
-    while (rc == 0 && (c = getopt_long(argc, argv, ":", options, NULL)) != -1)
+    while (rc == 0 && (c = args_next(argc, argv, ":", options)) != -1)
         if ((rc = take_add_option(a, c, &e)) > 0)
             return args_bad(app, c, argv);
     if (rc == 0 && optind == argc)

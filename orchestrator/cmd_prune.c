@@ -171,7 +171,7 @@ int cmd_prune(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c, status = 0;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_DRY)
             r.dry_run = true;
         else if (c == OPT_POLICY)

@@ -132,7 +132,10 @@ static int print_result(struct app *app, const struct vault *v, const struct wan
         if (!p->current[i] && (w->n > 0 || !vault_copy_carried(c)) && e.code == ERR_NONE) {
             err_set(&e, ERR_PARTIAL, _("copy \"%s\" is still behind: %s"), c->place,
                     why->why[0] ? why->why : why->what);
-            if (vault_copy_carried(c))
+            if (why->code == ERR_INTERRUPTED)
+                err_set(&e, ERR_INTERRUPTED,
+                        _("interrupted; what was brought is there, run it again to go on"));
+            else if (vault_copy_carried(c))
                 err_next(&e, _("mount its disk, then run: twofold replicate --copy %s"), c->place);
             else
                 err_next(&e, _("mend that copy's place, then run: twofold replicate"));
@@ -197,7 +200,7 @@ int cmd_replicate(struct app *app, int argc, char **argv)
     bool take_over = false;
     int c, status = 0;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_TAKE_OVER)
             take_over = true;
         else if (c == OPT_COPY && wanted.n < MAX_COPIES)

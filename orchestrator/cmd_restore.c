@@ -326,7 +326,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c, status = 0;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         switch (c) {
         case OPT_TO:
             o.to = optarg;

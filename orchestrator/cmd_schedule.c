@@ -168,7 +168,7 @@ int cmd_schedule(struct app *app, int argc, char **argv)
     bool dry = false;
     int ch;
     args_begin();
-    while ((ch = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
         if (ch == OPT_DRY_RUN)
             dry = true;
         else if (ch == OPT_ROOT)

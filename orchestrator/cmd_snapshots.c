@@ -164,7 +164,7 @@ int cmd_snapshots(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     int c, rc;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1)
+    while ((c = args_next(argc, argv, ":", options)) != -1)
         if (!choice_option(c, &choice))
             return args_bad(app, c, argv);
     t.policies = argv + optind;

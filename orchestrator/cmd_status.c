@@ -61,11 +61,13 @@ static int say_lost_vaults(struct app *app, const struct facts *f, const char *o
 
 static void say_what_is_missing(struct app *app, const struct facts *f, int worst)
 {
-    if (f->n_vaults == 0)
+    if (f->n_vaults == 0) {
         ui_line(
             &app->ui,
             _("No vault yet. Next: twofold init --vault NAME --copy PLACE=URL --copy PLACE=URL"));
-    else if (f->n_policies == 0 && worst == 0)
+        ui_line(&app->ui,
+                _("Or, where there are copies and the configuration was lost: twofold adopt"));
+    } else if (f->n_policies == 0 && worst == 0)
         ui_line(&app->ui, _("No policy yet. Next: twofold policy add NAME --files PATH"));
 }
 
@@ -105,7 +107,7 @@ int cmd_status(struct app *app, int argc, char **argv)
     bool all = false;
     int c, missing = 0;
     args_begin();
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((c = args_next(argc, argv, ":", options)) != -1) {
         if (c == OPT_LIVE)
             g.remote = true;
         else if (c == OPT_ALL)

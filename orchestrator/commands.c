@@ -175,6 +175,21 @@ void args_begin(void)
     optind = 0; /* GNU: also forgets what it was in the middle of */
 }
 
+int args_next(int argc, char **argv, const char *shorts, const struct option *options)
+{
+    int at = -1, c = getopt_long(argc, argv, shorts, options, &at);
+    if (at < 0 || c == -1 || c == '?' || c == ':')
+        return c;
+    bool apart = optarg && optarg == argv[optind - 1]; /* "--name value" */
+    const char *word = argv[optind - 1 - apart];
+    size_t n = strcspn(word, "=");
+    if (n == strlen(options[at].name) + 2 && strncmp(word + 2, options[at].name, n - 2) == 0)
+        return c;
+    optind -= apart; /* the word is what args_bad names */
+    optopt = 0;
+    return '?';
+}
+
 bool choice_option(int c, struct vault_choice *choice)
 {
     switch (c) {

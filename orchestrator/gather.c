@@ -55,6 +55,8 @@ int gather_facts(struct app *app, const struct gather *g, struct facts *ret, int
         ui_warn(&app->ui, _("the catalog cannot be read (%s): what the copies say is shown"),
                 why.why);
     catalog_close(c);
+    if (have < 0)
+        facts_timers(ret);
     if (g->look)
         facts_look(ret, &app->paths, g->vault, g->remote || !ret->has_catalog);
     return 0;

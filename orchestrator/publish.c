@@ -55,16 +55,13 @@ static int add_ref(struct object_ref **refs, size_t *n, const struct object_ref 
 /* --- may we write? ------------------------------------------------------------------------------------------------- */
 static int check_writer(const struct vault *v, struct err *e)
 {
-    for (size_t i = 0; i < v->n_tips; i++)
-        if (!id_eq(&v->tips[i].head->writer, &v->writer)) {
-            err_set(e, ERR_REFUSED,
-                    _("the newest state of vault \"%s\" was written by another orchestrator"),
-                    v->name);
-            return err_next(
-                e,
-                _("if that one is gone, or this one shall write from now on: run it again with --take-over"));
-        }
-    return 0;
+    if (!vault_written_elsewhere(v))
+        return 0;
+    err_set(e, ERR_REFUSED,
+            _("the newest state of vault \"%s\" was written by another orchestrator"), v->name);
+    return err_next(
+        e,
+        _("if that one is gone, or this one shall write from now on: run it again with --take-over"));
 }
 
 static int check_seen(const struct vault *v, struct err *e)

@@ -129,16 +129,33 @@ char *queue_bell_path(const struct config_paths *p)
     return asprintf(&path, "%s/" BELL, p->state_dir) < 0 ? NULL : path;
 }
 
-bool queue_ring(const struct config_paths *p)
+/* Without a reader it does not open: -1. */
+static int open_bell(const struct config_paths *p)
 {
     char *path = queue_bell_path(p);
-    /* Without a reader this does not open. */
     int fd = path ? open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW) : -1;
     struct stat st;
-    bool heard = fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
+        sys_close_quiet(fd);
+        fd = -1;
+    }
+    free(path);
+    return fd;
+}
+
+bool queue_ring(const struct config_paths *p)
+{
+    int fd = open_bell(p);
+    bool heard = fd >= 0;
     if (heard && write(fd, "!", 1) < 0)
         heard = errno == EAGAIN; /* it is full: there are rings enough */
     sys_close_quiet(fd);
-    free(path);
     return heard;
+}
+
+bool queue_is_heard(const struct config_paths *p)
+{
+    int fd = open_bell(p);
+    sys_close_quiet(fd);
+    return fd >= 0 || (errno != ENXIO && errno != ENOENT); /* it may not be ours to ask */
 }

@@ -31,5 +31,6 @@ int queue_put(struct catalog *c, const struct queue_request *q, uint64_t *ret_id
 /* The bell: a FIFO in the state's folder, which twofoldd reads. */
 char *queue_bell_path(const struct config_paths *p); /* owned; NULL without memory */
 bool queue_ring(const struct config_paths *p);       /* false: nobody listens */
+bool queue_is_heard(const struct config_paths *p);   /* the same, without a ring */
 
 #endif

@@ -83,6 +83,9 @@ static void set_policy(const struct status_view *v, json_t *o, const struct poli
     json_object_set_new(o, "last_run", run_json(&p->last));
     json_object_set_new(o, "schedule", text(p->schedule));
     json_object_set_new(o, "next_run_s", time_or_null(p->next_s));
+    json_object_set_new(o, "held", json_boolean(p->held));
+    json_object_set_new(o, "timer",
+                        v->f->by_systemd && p->schedule ? json_boolean(!p->no_timer) : json_null());
 }
 
 static void copies_json(const struct status_view *v, const struct copy_fact *c)

@@ -1,6 +1,7 @@
 /* status_print.c - `twofold status` for people: a verdict first, then what is wrong and what helps; no line wider than 80. */
 #include "orchestrator/look.h"
 #include "lib/base/i18n.h"
+#include "orchestrator/queue.h"
 #include "orchestrator/status_view.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/message.h"
@@ -41,7 +42,11 @@ static void print_scheduler(const struct status_view *v)
     size_t scheduled = 0;
     for (size_t i = 0; i < f->n_policies; i++)
         scheduled += f->policies[i].schedule != NULL;
-    if (f->heartbeat_s && f->now_s - f->heartbeat_s <= heartbeat_limit_s(f->settings))
+    bool fresh = f->heartbeat_s && f->now_s - f->heartbeat_s <= heartbeat_limit_s(f->settings);
+    if (fresh && !queue_is_heard(&v->app->paths))
+        ui_line(&v->app->ui, _("Scheduler: STOPPED %s ago; next: systemctl start twofoldd"),
+                ui_age(f->now_s - f->heartbeat_s, age));
+    else if (fresh)
         ui_line(&v->app->ui, _("Scheduler: alive; %zu jobs run, %zu wait"), f->jobs_running,
                 f->jobs_queued);
     else if (f->heartbeat_s)
@@ -219,7 +224,7 @@ static void print_vault(const struct status_view *v, const struct vault_fact *va
     }
     for (size_t i = 0; i < v->fs->n; i++)
         if (v->fs->all[i].vault == vault && strncmp(v->fs->all[i].key, "vault/", 6) == 0 &&
-            v->fs->all[i].level == ALARM_CRITICAL)
+            vault->n_tips <= 1)
             print_finding(v, &v->fs->all[i]);
     print_care(v, vault);
 }
@@ -267,8 +272,20 @@ static void print_next_run(const struct status_view *v, const struct policy_fact
     char when[32];
     if (p->next_s)
         ui_line(&v->app->ui, _("  next run:     %s"), time_text(p->next_s, when));
+    else if (p->held || p->no_timer || p->bad_schedule)
+        ui_line(&v->app->ui, _("  next run:     NONE"));
     else if (p->schedule)
         ui_line(&v->app->ui, _("  schedule:     %s"), p->schedule);
+}
+
+/* What is wrong with the runs of a policy stands with it; the rest follows below. */
+static bool is_told_here(const char *key)
+{
+    static const char *const kinds[] = { "run/", "held/", "timer/", "schedule/" };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strncmp(key, kinds[i], strlen(kinds[i])) == 0)
+            return true;
+    return false;
 }
 
 static void print_policy(const struct status_view *v, const struct policy_fact *p)
@@ -291,7 +308,7 @@ static void print_policy(const struct status_view *v, const struct policy_fact *
     bool said = false;
     for (size_t i = 0; i < v->fs->n; i++) {
         const struct finding *g = &v->fs->all[i];
-        if (g->policy != p || strncmp(g->key, "run/", 4) != 0)
+        if (g->policy != p || !is_told_here(g->key))
             continue;
         print_finding(v, g);
         said = true;

@@ -67,7 +67,7 @@ static char *choose(const char *first, const char *variable, const char *of_root
 int config_paths_find(const char *config_opt, struct config_paths *ret, struct err *e)
 {
     struct config_paths p = {
-        .config_dir = choose(config_opt, "TWOFOLD_CONFIG", "/etc/twofold", ".config/twofold"),
+        .config_dir = choose(config_opt, "TWOFOLD_CONFIG", SYSTEM_CONFIG_DIR, ".config/twofold"),
         .state_dir = choose(NULL, "TWOFOLD_STATE", "/var/lib/twofold", ".local/state/twofold"),
     };
     if (!p.config_dir || !p.state_dir) {

@@ -65,6 +65,7 @@ struct config_paths {
     char *config_dir; /* --config, TWOFOLD_CONFIG, /etc/twofold (root) or ~/.config/twofold */
     char *state_dir;  /* TWOFOLD_STATE, /var/lib/twofold (root) or ~/.local/state/twofold */
 };
+#define SYSTEM_CONFIG_DIR "/etc/twofold" /* root's; the units that timers start read it */
 /* config_opt may be NULL. Nothing is made on disk. Owned: config_paths_done. */
 int config_paths_find(const char *config_opt, struct config_paths *ret, struct err *e);
 void config_paths_done(struct config_paths *p);

@@ -137,6 +137,8 @@ int vault_resync(struct vault *v, struct err *e);
 /* Fills the index cache, if that has not been done: what looks for chunks or packs needs it. */
 int vault_need_index(struct vault *v, struct err *e);
 /* The snapshots of a source ("POLICY/files"), oldest first; NULL when there is none. */
+/* Is the newest state another orchestrator's, or this one's from before it lost its own state folder? Who writes then forks. */
+bool vault_written_elsewhere(const struct vault *v);
 const struct source_list *vault_list(const struct vault *v, const char *source);
 /* The same, to be changed: made when there is none. Whoever changes it makes v->list_objects zeros for it. -ERR_NOMEM. */
 int vault_list_at(struct vault *v, const char *source, size_t *ret_at, struct err *e);

@@ -516,6 +516,14 @@ void judge_copies(struct vault *v)
     }
 }
 
+bool vault_written_elsewhere(const struct vault *v)
+{
+    for (size_t i = 0; i < v->n_tips; i++)
+        if (!id_eq(&v->tips[i].head->writer, &v->writer))
+            return true;
+    return false;
+}
+
 const struct source_list *vault_list(const struct vault *v, const char *source)
 {
     for (size_t i = 0; i < v->n_lists; i++)

@@ -2,12 +2,14 @@
 #include "orchestrator/watch/facts.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/schedule.h"
 #include "orchestrator/text.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void *facts_more(void *array, size_t n, size_t size)
 {
@@ -228,9 +230,21 @@ static int load_policy(void *ctx, const char *name)
     return 0;
 }
 
+void facts_timers(struct facts *f)
+{
+    for (size_t i = 0; f->by_systemd && i < f->n_policies; i++) {
+        struct policy_fact *p = &f->policies[i];
+        struct schedule_timer t = { .kind = JOB_BACKUP };
+        snprintf(t.unit, sizeof t.unit, "twofold-backup@%s.timer", p->name);
+        p->no_timer = p->schedule && !schedule_enabled("", &t);
+    }
+}
+
 int facts_config(struct facts *f, const struct config_paths *p, struct err *e)
 {
     struct load l = { .f = f, .paths = p };
+    f->by_systemd = strcmp(p->config_dir, SYSTEM_CONFIG_DIR) == 0 &&
+                    access("/run/systemd/system", F_OK) == 0;
     struct err why = ERR_INIT;
     f->n_problems = f->n_bad_files = 0;
     if (settings_load(p, &f->settings, &why) < 0) {

@@ -36,9 +36,12 @@ struct policy_fact {
     struct id whole, partial;
     uint64_t files, bytes; /* of the newest whole one */
     struct run_fact last;
-    int64_t next_s; /* the timer's next time; see next_run.h */
-    bool prunes;    /* it has a retention, so prune has work */
-    bool selected;  /* is to be shown; findings are of all */
+    int64_t next_s;    /* the timer's next time; see next_run.h */
+    bool prunes;       /* it has a retention, so prune has work */
+    bool held;         /* somebody paused it */
+    bool no_timer;     /* it has a schedule, and systemd has no timer for it */
+    bool bad_schedule; /* systemd does not understand it (facts_next_runs asks) */
+    bool selected;     /* is to be shown; findings are of all */
 };
 
 struct copy_fact {
@@ -67,6 +70,7 @@ struct vault_fact {
     uint64_t min_rpo_s;  /* of its policies; 0: it has none */
     bool prunes, looked; /* looked: it was opened just now */
     size_t n_tips, n_lost_keys;
+    bool written_elsewhere;   /* runs from here are refused */
     bool vanished;            /* backups were here and no copy shows them */
     struct run_fact scrub;    /* the newest that ended */
     struct run_fact prune;    /* likewise */
@@ -82,7 +86,8 @@ struct open_alarm {
 
 struct facts {
     int64_t now_s;
-    bool has_catalog;   /* facts_catalog has read one */
+    bool has_catalog; /* facts_catalog has read one */
+    bool by_systemd; /* the system's own configuration, where systemd runs: timers are looked for */
     size_t n_bad_files; /* of the configuration: how many of the problems are theirs */
     struct policy_fact *policies;
     size_t n_policies;
@@ -108,6 +113,8 @@ int facts_config(struct facts *f, const struct config_paths *p, struct err *e);
 /* What changes when that what facts_config read has changed: names, sizes and times of the files. */
 uint64_t facts_fingerprint(const struct config_paths *p);
 int facts_catalog(struct facts *f, struct catalog *c, struct err *e);
+/* Which policies lack their timer; a part of facts_catalog, for where there is no catalog. */
+void facts_timers(struct facts *f);
 /* Opens the vaults that hold selected policies and judges their copies; those on other hosts only with `remote`. A vault that cannot
  * be opened is a problem. only: this vault alone, or NULL. */
 void facts_look(struct facts *f, const struct config_paths *p, const char *only, bool remote);

@@ -1,4 +1,5 @@
 /* facts_catalog.c - what the catalog remembers of runs, snapshots, copies, media and alarms; see facts.h. */
+#include "orchestrator/daemon/child.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/facts.h"
 
@@ -174,9 +175,18 @@ static void forget(struct facts *f)
     f->n_alarms = f->jobs_queued = f->jobs_running = 0;
 }
 
+static void held_policies(struct facts *f, struct catalog *c)
+{
+    char key[FACT_BYTES];
+    for (size_t i = 0; i < f->n_policies; i++)
+        f->policies[i].held = fact_is_set(c, fact_hold(f->policies[i].name, key));
+}
+
 int facts_catalog(struct facts *f, struct catalog *c, struct err *e)
 {
     forget(f);
+    facts_timers(f);
+    held_policies(f, c);
     int rc = catalog_last_runs(c, "backup", take_run, f, e);
     if (rc >= 0)
         rc = catalog_runs(c, "", MAX_VAULT_RUNS, take_vault_run, f, e);

@@ -102,6 +102,7 @@ static void look_at(struct facts *f, const struct config_paths *p, struct vault_
     }
     vf->looked = true;
     vf->n_tips = v->n_tips;
+    vf->written_elsewhere = v->n_tips == 1 && vault_written_elsewhere(v);
     vf->n_lost_keys = v->n_lost_keys;
     vf->vanished = all && v->n_tips == 0 && v->seen_generation;
     vf->generation = v->state ? v->state->generation : 0;

@@ -92,7 +92,7 @@ static void find_run(const struct policy_fact *p, struct findings *fs)
         g->roles = p->roles;
         say(g->text, _("policy %s: the last run failed: %s"), p->name,
             r->error ? r->error : _("it said no reason"));
-        say(g->next, "twofold backup %s", p->name);
+        say(g->next, _("see what it says to do, then again: twofold backup %s"), p->name);
     }
     if (r->ended_s && r->exit_status == 3 && r->problems > 0) {
         struct finding *g = add(fs, ALARM_NOTICE, "", "partial/%s", p->name);
@@ -128,6 +128,32 @@ static void find_degraded(const struct facts *f, const struct policy_fact *p, st
         r->reached, r->wanted, missed->place, missed->state, missed->why[0] ? ": " : "",
         missed->why);
     say(g->next, _("bring the copy back, then run: twofold replicate --vault %s"), p->vault);
+}
+
+/* What keeps the next run from coming, though all that was is well. */
+static void find_next(const struct policy_fact *p, struct findings *fs)
+{
+    const char *what = p->held           ? "held"
+                       : p->bad_schedule ? "schedule"
+                       : p->no_timer     ? "timer"
+                                         : NULL;
+    if (!what)
+        return;
+    struct finding *g = add(fs, ALARM_WARNING, "SMX-6", "%s/%s", what, p->name);
+    g->policy = p;
+    g->roles = p->roles;
+    if (p->held) {
+        say(g->text, _("policy %s: it is held back (paused): no timer starts it"), p->name);
+        say(g->next, "twofold resume %s", p->name);
+    } else if (p->bad_schedule) {
+        say(g->text, _("policy %s: systemd does not understand its schedule \"%s\""), p->name,
+            p->schedule);
+        say(g->next, _("correct it (systemd-analyze calendar \"...\" tries one), then: twofold "
+                       "schedule apply"));
+    } else {
+        say(g->text, _("policy %s: it has a schedule, and no timer: nothing starts it"), p->name);
+        say(g->next, "twofold schedule apply");
+    }
 }
 
 static void find_clock(const struct facts *f, const struct policy_fact *p, struct findings *fs)
@@ -324,6 +350,13 @@ static void find_vault(const struct vault_fact *v, struct findings *fs)
         say(g->text, _("vault %s: %zu orchestrators have written at the same time (a fork)"),
             v->name, v->n_tips);
         say(g->next, _("the next backup merges it: twofold backup POLICY"));
+    } else if (v->written_elsewhere) {
+        g = of_vault(v, add(fs, ALARM_WARNING, "", "vault/%s", v->name));
+        say(g->text,
+            _("vault %s: another orchestrator has written to it last (or this one lost its state): "
+              "backups from here are refused"),
+            v->name);
+        say(g->next, _("if no other one writes any more: twofold backup POLICY --take-over"));
     }
 }
 
@@ -468,6 +501,7 @@ void findings_find(const struct facts *f, struct findings *ret)
         find_run(&f->policies[i], ret);
         find_degraded(f, &f->policies[i], ret);
         find_clock(f, &f->policies[i], ret);
+        find_next(&f->policies[i], ret);
     }
     for (size_t i = 0; i < f->n_vaults; i++) {
         find_care(f, &f->vaults[i], true, ret);

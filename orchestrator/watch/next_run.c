@@ -54,12 +54,29 @@ static size_t find_expression(char *const list[], size_t n, const char *text)
     return n;
 }
 
+/* What systemd says of n expressions; false: it does not know one of them (or is not here). */
+static bool ask(char *const list[], size_t n, int64_t next[])
+{
+    /* The shell, for its complaints alone: they are told in our own words. */
+    char *argv[MAX_EXPRESSIONS + 5] = {
+        (char *)"sh", (char *)"-c", (char *)"exec systemd-analyze calendar -- \"$@\" 2>/dev/null",
+        (char *)"sh"
+    };
+    char *out = NULL;
+    for (size_t i = 0; i < n; i++)
+        argv[4 + i] = list[i];
+    if (run_program(argv, "", NEXT_RUN_MS, &out, NULL) < 0)
+        return false;
+    read_blocks(out, next, n);
+    free(out);
+    return true;
+}
+
 void facts_next_runs(struct facts *f)
 {
-    char *argv[MAX_EXPRESSIONS + 4] = { (char *)"systemd-analyze", (char *)"calendar",
-                                        (char *)"--" };
-    char **list = argv + 3, *out = NULL;
-    int64_t next[MAX_EXPRESSIONS] = { 0 };
+    char *list[MAX_EXPRESSIONS] = { NULL }, *known[] = { (char *)"hourly" };
+    int64_t next[MAX_EXPRESSIONS] = { 0 }, unused = 0;
+    bool bad[MAX_EXPRESSIONS] = { false };
     size_t n = 0;
     for (size_t i = 0; i < f->n_policies; i++) {
         char *text = f->policies[i].schedule;
@@ -67,14 +84,18 @@ void facts_next_runs(struct facts *f)
             find_expression(list, n, text) == n)
             list[n++] = text;
     }
-    if (n == 0 || run_program(argv, "", NEXT_RUN_MS, &out, NULL) < 0)
+    if (n == 0)
         return;
-    read_blocks(out, next, n);
+    /* One that is wrong must not hide the others. */
+    if (!ask(list, n, next) && ask(known, 1, &unused))
+        for (size_t i = 0; i < n; i++)
+            bad[i] = !ask(list + i, 1, next + i);
     for (size_t i = 0; i < f->n_policies; i++) {
         struct policy_fact *p = &f->policies[i];
         size_t at = p->selected && p->schedule ? find_expression(list, n, p->schedule) : n;
-        if (at < n)
-            p->next_s = next[at];
+        if (at == n)
+            continue;
+        p->bad_schedule = bad[at];
+        p->next_s = p->held || p->no_timer ? 0 : next[at];
     }
-    free(out);
 }

@@ -10,7 +10,7 @@
 #define MAX_EXPRESSIONS 48 /* different ones that are asked for; sites have a few */
 #define NEXT_RUN_MS 2000
 
-/* Fills next_s of selected policies. */
+/* Fills next_s of selected policies (none for one that is held or has no timer), and bad_schedule. */
 void facts_next_runs(struct facts *f);
 
 #endif

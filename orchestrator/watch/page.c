@@ -216,9 +216,10 @@ static void policy_row(struct wbuf *o, const struct facts *f, const struct findi
     cell(o, true, _("Places"), places);
     cell(o, true, _("Size"), p->bytes ? ui_bytes(p->bytes, size) : "–");
     cell(o, false, _("Next run"),
-         p->next_s     ? time_text(p->next_s, when)
-         : p->schedule ? p->schedule
-                       : _("by hand"));
+         p->next_s                                   ? time_text(p->next_s, when)
+         : p->held || p->no_timer || p->bad_schedule ? _("NONE")
+         : p->schedule                               ? p->schedule
+                                                     : _("by hand"));
     out(o, "</tr>\n");
 }
 

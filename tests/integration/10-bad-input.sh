@@ -66,6 +66,10 @@ for command in policy backup ls find diff restore export; do
 done
 refuse 2 'policy' "$t" policy frobnicate
 refuse 2 'needs a value' "$t" ls latest --copy
+# An option is written out: --host is none of restore, and must not pass for --host-key.
+refuse 2 'no option --host$' "$t" restore etc --host db1 --to /srv/back
+refuse 2 'no option --dry$' "$t" prune --dry
+refuse 2 'no option --fro=a' "$t" restore etc --to /srv/back --fro=a
 
 # --- no vault yet -----------------------------------------------------------------------------------------
 refuse 1 'twofold init' "$t" snapshots

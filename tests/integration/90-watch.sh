@@ -233,7 +233,12 @@ is mail '"twofoldd" in o[0]["subject"] and "CRITICAL" in o[0]["subject"]' True
 expect 3 "$t" status && said 'NO SIGN OF LIFE' && said 'All|The policy is backed up'
 sqlite3 "$work/v/s/catalog.db" "UPDATE facts SET value = '$(($(date +%s) + 5))' WHERE key = 'heartbeat'"
 expect 0 "$t" alarms check && said 'well again: 1'
+expect 0 "$t" status && said 'Scheduler: STOPPED' # a fresh sign of life, and nobody at the bell
+mkfifo -m 600 "$work/v/s/twofoldd.bell"
+sleep 60 3<>"$work/v/s/twofoldd.bell" &
+bell=$!
 expect 0 "$t" status && said 'Scheduler: alive'
+kill "$bell"
 if command -v systemd-analyze >/dev/null; then said 'next run: +20..-..-.. 02:00'; fi
 
 # --- a file with a mistake: said, and what was wrong stays so -------------------------------------------------------------------------------

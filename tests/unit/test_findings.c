@@ -295,6 +295,23 @@ static void run_busy(struct site *t)
 {
     run(t, 5, "busy");
 }
+static void held(struct site *t)
+{
+    t->p[0].held = true;
+}
+static void no_timer(struct site *t)
+{
+    t->p[0].no_timer = true;
+}
+static void bad_schedule(struct site *t)
+{
+    t->p[0].bad_schedule = true;
+    t->p[0].no_timer = true;
+}
+static void written_elsewhere(struct site *t)
+{
+    t->v[0].written_elsewhere = true;
+}
 static void prune_late(struct site *t)
 {
     t->v[0].prune_s = NOW - 15 * DAY;
@@ -397,6 +414,10 @@ static const struct {
     { "a backup needs what is in no copy", scrub_lacks, "2:scrub/main" },
     { "a scrub beside another", scrub_busy, "" },
     { "a run beside another", run_busy, "" },
+    { "a policy that is held back", held, "1:held/db" },
+    { "a schedule without its timer", no_timer, "1:timer/db" },
+    { "a schedule that means nothing", bad_schedule, "1:schedule/db" },
+    { "another orchestrator's state", written_elsewhere, "1:vault/main" },
     { "no prune for long", prune_late, "1:prune/main" },
     { "nothing to prune", prune_nothing, "" },
     { "prune stopped by the clock", prune_clock, "1:prune/main" },
