@@ -158,32 +158,39 @@ static int check_program(const struct rules *r, const char *path, struct err *e)
                : not_allowed(r, "allow: commands:", path, path, e);
 }
 
-static int check_written(const struct rules *r, const char *value, struct err *e)
+/* As for a target, what was checked is what is used. */
+static int check_written(const struct rules *r, struct setting *s, struct err *e)
 {
-    char *leads = NULL;
-    const char *path = strchr(value, '/');
+    char *leads = NULL, *value = NULL;
+    const char *path = strchr(s->value, '/');
     int rc = path ? resolve(path, true, &leads, e)
-                  : err_set(e, ERR_REFUSED, _("\"%s\" is not an absolute path"), value);
+                  : err_set(e, ERR_REFUSED, _("\"%s\" is not an absolute path"), s->value);
     if (rc == 0) {
         rc = is_in(leads, r->restore, r->n_restore, e);
         rc = rc == 0 ? not_allowed(r, "allow: restore:", path, leads, e) : rc < 0 ? rc : 0;
+    }
+    if (rc == 0 && asprintf(&value, "%.*s%s", (int)(path - s->value), s->value, leads) < 0)
+        rc = err_set(e, ERR_NOMEM, _("no memory"));
+    if (rc == 0) {
+        free(s->value);
+        s->value = value;
     }
     free(leads);
     return rc;
 }
 
 static int check_setting(const struct rules *r, const char *kind, enum setting_rule rule,
-                         const char *value, struct err *e)
+                         struct setting *s, struct err *e)
 {
     switch (rule) {
     case SETTING_NAMES:
-        return check_named(r, kind, value, e);
+        return check_named(r, kind, s->value, e);
     case SETTING_READS:
-        return check_read(r, value, e);
+        return check_read(r, s->value, e);
     case SETTING_WRITES:
-        return check_written(r, value, e);
+        return check_written(r, s, e);
     case SETTING_RUNS:
-        return check_program(r, value, e);
+        return check_program(r, s->value, e);
     case SETTING_PLAIN:
         break;
     }
@@ -191,8 +198,7 @@ static int check_setting(const struct rules *r, const char *kind, enum setting_r
 }
 
 /* What a setting may say depends on what its driver does with it. */
-static int check_source(const struct rules *r, const struct source_spec *s, bool restore,
-                        struct err *e)
+static int check_source(const struct rules *r, struct source_spec *s, bool restore, struct err *e)
 {
     const struct source_driver *d = source_driver(s->kind);
     int rc = source_specs_check(s, 1, restore, e);
@@ -200,7 +206,7 @@ static int check_source(const struct rules *r, const struct source_spec *s, bool
         for (const struct source_setting *k = restore ? d->restore_settings : d->settings;
              rc == 0 && k && k->key; k++)
             if (strcmp(k->key, s->v[i].key) == 0)
-                rc = check_setting(r, s->kind, k->rule, s->v[i].value, e);
+                rc = check_setting(r, s->kind, k->rule, &s->v[i], e);
     return rc;
 }
 

@@ -217,9 +217,11 @@ static int source_steps(struct run *r, bool before, struct err *e)
         if (asprintf(&folder, "%s%s%s", r->m->target, r->strip_len ? "" : "/",
                      r->strip_len ? "" : spec->kind) < 0)
             return err_set(e, ERR_NOMEM, _("out of memory"));
-        struct source_restore x = {
-            .folder = folder, .spec = spec, .report = &r->rep, .state_dir = r->state_dir
-        };
+        struct source_restore x = { .folder = folder,
+                                    .spec = spec,
+                                    .resolved = r->m->resolved,
+                                    .report = &r->rep,
+                                    .state_dir = r->state_dir };
         int (*step)(const struct source_restore *, struct err *) = before ? d->restore_check
                                                                           : d->restore;
         rc = step ? step(&x, e) : 0;

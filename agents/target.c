@@ -192,9 +192,9 @@ static int write_marker(struct run *r, struct err *e)
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
-/* The folder of a path without links, from the root on, one name after the other; where `make`, with what is missing of it
+/* The folder of a path without links, from the root on, one name after the other, with what is missing of it
  * (*ret_made: the last one was). A link is refused: between the check of the path and now somebody has put it there. */
-static int open_unlinked(const char *path, bool make, bool *ret_made, struct err *e)
+static int make_unlinked(const char *path, bool *ret_made, struct err *e)
 {
     char *copy = strdup(path), *rest = NULL;
     int fd = copy ? sys_openat(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY, 0, e)
@@ -203,7 +203,7 @@ static int open_unlinked(const char *path, bool make, bool *ret_made, struct err
         char *after = strtok_r(NULL, "/", &rest);
         int flags = (after ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW;
         int next = sys_openat(fd, name, flags, 0, e);
-        if (next == -ERR_ABSENT && errno == ENOENT && make) {
+        if (next == -ERR_ABSENT && errno == ENOENT) {
             next = sys_mkdirat(fd, name, after ? 0755 : 0700, e);
             *ret_made = next == 0;
             if (next == 0)
@@ -261,8 +261,8 @@ int target_open(struct run *r, struct err *e)
         return err_set(e, ERR_USAGE, _("the target \"%s\" is not an absolute path"), r->m->target);
     sys_random(token, sizeof token);
     hex_encode(token, sizeof token, t->token);
-    t->fd = r->m->resolved ? open_unlinked(r->m->target, true, &t->made, e)
-                           : sys_openat(AT_FDCWD, r->m->target, O_RDONLY | O_DIRECTORY, 0, e);
+    t->fd = r->m->resolved ? make_unlinked(r->m->target, &t->made, e)
+                           : sys_open_folder(r->m->target, false, e);
     if (!r->m->resolved && t->fd == -ERR_ABSENT && errno == ENOENT)
         rc = make_target(r, e);
     else if (t->fd < 0)

@@ -22,7 +22,7 @@ int pg_verify(struct pg_cluster *c, const char *programs, struct err *e);
 /* The whole data folder becomes `data`; what is there is set aside beside it. Tablespaces the same, where they were restored beside
  * (a folder of the same name in theirs). -ERR_BUSY: a server runs there. */
 /* The same question, asked before. */
-int pg_check_stopped(const char *data, struct err *e);
+int pg_check_stopped(const struct source_restore *r, const char *data, struct err *e);
 int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e);
 
 #endif

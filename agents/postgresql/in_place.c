@@ -42,9 +42,9 @@ static int check_stopped(int data_fd, const char *data, struct err *e)
     return err_next(e, _("stop it first: pg_ctl stop -D %s"), data);
 }
 
-int pg_check_stopped(const char *data, struct err *e)
+int pg_check_stopped(const struct source_restore *r, const char *data, struct err *e)
 {
-    int fd = sys_openat(AT_FDCWD, data, O_RDONLY | O_DIRECTORY, 0, e);
+    int fd = sys_open_folder(data, r->resolved, e);
     if (fd < 0) {
         err_next(e, _("make the folder, empty, or restore to another place: --to DIR"));
         return err_wrap(e, "%s", data);
@@ -107,7 +107,7 @@ struct swap {
 static int swap_begin(struct swap *s, struct pg_cluster *c, const char *place, struct err *e)
 {
     *s = (struct swap){ .place = place, .before_fd = -1 };
-    int rc = s->fd = sys_openat(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0, e);
+    int rc = s->fd = sys_open_folder(place, c->r->resolved, e);
     if (rc >= 0)
         rc = make_before(s->fd, s->before, e);
     if (rc == 0)
@@ -205,7 +205,7 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
     struct swap s;
     int rc = staging_name(c, staging, e);
     if (rc == 0)
-        rc = pg_check_stopped(data, e);
+        rc = pg_check_stopped(c->r, data, e);
     if (rc < 0)
         return rc;
     rc = swap_begin(&s, c, data, e);

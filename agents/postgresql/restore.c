@@ -50,7 +50,7 @@ static int open_cluster(struct pg_cluster *c, const struct source_restore *r, st
 {
     c->r = r;
     c->data_fd = -1;
-    c->folder_fd = sys_openat(AT_FDCWD, r->folder, O_RDONLY | O_DIRECTORY, 0, e);
+    c->folder_fd = sys_open_folder(r->folder, r->resolved, e);
     if (c->folder_fd < 0)
         return err_wrap(e, "%s", r->folder);
     int rc = read_facts(c, e);
@@ -59,7 +59,8 @@ static int open_cluster(struct pg_cluster *c, const struct source_restore *r, st
         rc = no_memory(e);
     }
     if (rc == 0)
-        c->data_fd = rc = sys_openat(AT_FDCWD, c->data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+        c->data_fd = rc = sys_openat(c->folder_fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                                     e);
     if (rc >= 0)
         rc = fstat(c->data_fd, &c->owner) < 0 ? err_sys(e, "%s", c->data) : 0;
     return rc;
@@ -284,7 +285,7 @@ static void say_expected(struct pg_cluster *c)
 int pg_restore_check(const struct source_restore *r, struct err *e)
 {
     const char *in = source_spec_get(r->spec, "data");
-    return in ? pg_check_stopped(in, e) : 0;
+    return in ? pg_check_stopped(r, in, e) : 0;
 }
 
 int pg_restore(const struct source_restore *r, struct err *e)

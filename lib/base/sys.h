@@ -33,6 +33,9 @@ int sys_openat(int dirfd, const char *path, int flags, mode_t mode, struct err *
  * RESOLVE_NO_MAGICLINKS); where the kernel has none (ENOSYS, EPERM by seccomp) or the path is
  * longer than PATH_MAX, one openat(O_NOFOLLOW) per component. -ERR_REFUSED: a symlink or "..". */
 int sys_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct err *e);
+/* Opens a folder by its absolute path. no_links: the path was resolved before it was allowed; a link that has come to lie on it since
+ * is refused. */
+int sys_open_folder(const char *path, bool no_links, struct err *e);
 /* Reads until n bytes or the end of file; returns what was read (less than n only at the end). */
 ssize_t sys_read(int fd, void *p, size_t n, struct err *e);
 ssize_t sys_pread(int fd, void *p, size_t n, uint64_t off, struct err *e);

@@ -157,6 +157,19 @@ int sys_open_beneath(int dirfd, const char *path, int flags, mode_t mode, struct
     return refuse(path, _("a symbolic link is in the way"), e);
 }
 
+int sys_open_folder(const char *path, bool no_links, struct err *e)
+{
+    if (!no_links || path[0] != '/')
+        return sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, e);
+    int root = sys_openat(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY, 0, e);
+    if (root < 0)
+        return root;
+    const char *rest = path + strspn(path, "/");
+    int fd = sys_open_beneath(root, *rest ? rest : ".", O_RDONLY | O_DIRECTORY, 0, e);
+    sys_close_quiet(root);
+    return fd;
+}
+
 /* --- reading and writing ---------------------------------------------------------------------- */
 static size_t at_most(size_t n)
 {

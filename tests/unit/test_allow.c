@@ -166,19 +166,45 @@ static void test_paths(void **state)
     assert_int_equal(allow_backup(&other, &m, &e), -ERR_REFUSED);
 }
 
-static int source_is(struct rules *r, const char *kind, const char *key, const char *value,
-                     bool restore)
+/* `becomes`: what the value is afterwards, or NULL. */
+static int source_becomes(struct rules *r, const char *kind, const char *key, const char *value,
+                          bool restore, const char *becomes)
 {
     struct setting v[] = { { (char *)"conninfo", (char *)"host=/run user=backup" },
-                           { (char *)(uintptr_t)key, (char *)(uintptr_t)value } };
+                           { (char *)(uintptr_t)key, strdup(value) } };
     struct source_spec s = { (char *)(uintptr_t)kind, restore ? v + 1 : v, restore ? 1 : 2 };
     struct msg_backup b = { .vault_id = r->pins[0].vault, .sources = &s, .n_sources = 1 };
     struct msg_restore m = { .vault_id = r->pins[0].vault, .sources = &s, .n_sources = 1 };
     struct err e = ERR_INIT;
-    m.target = strdup("/srv/back");
+    m.target = strdup(r->n_restore ? r->restore[0] : "/srv/back");
     int rc = restore ? allow_restore(r, &m, &e) : allow_backup(r, &b, &e);
     free(m.target);
+    if (becomes)
+        assert_string_equal(v[1].value, becomes);
+    free(v[1].value);
     return rc;
+}
+
+static int source_is(struct rules *r, const char *kind, const char *key, const char *value,
+                     bool restore)
+{
+    return source_becomes(r, kind, key, value, restore, NULL);
+}
+
+/* What was checked is what is used, should a link be changed meanwhile. */
+static void what_a_source_writes_to_is_resolved(void **state)
+{
+    (void)state;
+    char back[512], asked[600], is[600];
+    char *targets[] = { back };
+    struct rules r = { .name = (char *)"o", .n_pins = 1, .restore = targets, .n_restore = 1 };
+    struct err e = ERR_INIT;
+    snprintf(back, sizeof back, "%s/kept", dir);
+    assert_int_equal(sys_mkdir_p(at("kept/in"), 0755, &e), 0);
+    assert_int_equal(symlink(at("kept/in"), at("kept/way")), 0);
+    snprintf(asked, sizeof asked, "1663=%s/way/ts", back);
+    snprintf(is, sizeof is, "1663=%s/in/ts", back);
+    assert_int_equal(source_becomes(&r, "postgresql", "tablespace", asked, true, is), 0);
 }
 
 static void sources_are_held_to_the_list(void **state)
@@ -268,8 +294,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file),      cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_paths),     cmocka_unit_test(sources_are_held_to_the_list),
-        cmocka_unit_test(test_key_lines),
+        cmocka_unit_test(test_paths),     cmocka_unit_test(what_a_source_writes_to_is_resolved),
+        cmocka_unit_test(test_key_lines), cmocka_unit_test(sources_are_held_to_the_list),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

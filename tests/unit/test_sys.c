@@ -132,6 +132,31 @@ static int scene_beneath(const char *dir)
     return 0;
 }
 
+static int folder(const struct fixture *f, const char *name, bool no_links)
+{
+    int fd = sys_open_folder(path_in(f, name), no_links, NULL);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? fd : 0;
+}
+
+static void folders_open_with_and_without_links(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(mkdirat(f->fd, "real", 0700), 0);
+    assert_int_equal(mkdirat(f->fd, "real/in", 0700), 0);
+    assert_int_equal(symlinkat("real", f->fd, "way"), 0);
+    assert_int_equal(folder(f, "real/in", true), 0);
+    assert_int_equal(folder(f, "way", false), 0);
+    assert_int_equal(folder(f, "way/in", false), 0);
+    assert_int_equal(folder(f, "way", true), -ERR_REFUSED);
+    assert_int_equal(folder(f, "way/in", true), -ERR_REFUSED);
+    assert_int_equal(folder(f, "none", true), -ERR_ABSENT);
+    int root = sys_open_folder("/", true, NULL);
+    assert_true(root >= 0);
+    close(root);
+}
+
 static void beneath_with_openat2(void **state)
 {
     struct fixture *f = *state;
@@ -527,6 +552,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(beneath_with_openat2),
+        TEST(folders_open_with_and_without_links),
         TEST(opened_files_are_close_on_exec),
         TEST(reads_and_writes_are_whole),
         TEST(short_reads_are_continued),
