@@ -127,6 +127,21 @@ static bool is_segment(const struct pg *p, int dir_fd, const char *name, uint64_
     return address == segment * p->wal_segment_bytes;
 }
 
+uint64_t pg_segments_there(const struct pg *p)
+{
+    char path[PATH_MAX], name[3 * 8 + 1];
+    uint64_t per_log = UINT64_C(0x100000000) / p->wal_segment_bytes, n = 0;
+    snprintf(path, sizeof path, "%s/pg_wal", p->data);
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, NULL);
+    for (uint64_t s = p->first_segment; fd >= 0 && s <= p->last_segment; s++) {
+        snprintf(name, sizeof name, "%08X%08X%08X", p->timeline, (unsigned)(s / per_log),
+                 (unsigned)(s % per_log));
+        n += is_segment(p, fd, name, s);
+    }
+    sys_close_quiet(fd);
+    return n;
+}
+
 bool pg_leave_out_wal(void *ctx, int dir_fd, const char *name, const char *path, size_t len)
 {
     struct pg *p = ctx;

@@ -78,6 +78,8 @@ struct pg {
 /* --- files.c */
 bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
 bool pg_leave_out_space(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
+/* How many segments of this backup's log lie in pg_wal now, under their names and with their content. */
+uint64_t pg_segments_there(const struct pg *p);
 bool pg_leave_out_wal(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
 const struct page_check *pg_check_of(void *ctx, const char *path, size_t len);
 int pg_check_pages(void *ctx, const char *path, size_t path_len, int fd, uint64_t off, uint8_t *p,

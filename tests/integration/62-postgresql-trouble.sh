@@ -182,4 +182,19 @@ head -c 16777216 /dev/zero | tee "$one/data/pg_wal/$segment" >/dev/null
 wait "$slow" && fail "a backup without its log succeeded"
 grep -q "segments of the log that the backup needs" "$work/slow.out" || fail "the hole is not named: $(tail -n 3 "$work/slow.out")"
 expect 1,2,3 "$t" restore slow4 --to "$work/hole"
+
+# A segment that goes while the log is read: nobody can say what was read of it.
+pg_sql "$one" "CREATE TABLE noise (b bytea)"
+slow 7
+first=$(pg_sql "$one" "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+pg_sql "$one" "INSERT INTO noise SELECT (SELECT string_agg(decode(md5(random()::text || s || g), 'hex'), '') FROM generate_series(1, 60000) s) FROM generate_series(1, 24) g"
+for _ in $(seq 600); do # until it has ended backup mode, and reads the log
+    [ "$(pg_sql "$one" "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'twofold' AND query LIKE '%pg_database%'")" = 1 ] && break
+    sleep 0.1
+done
+sleep 0.2
+mv "$one/data/pg_wal/$first" "$work/taken"
+wait "$slow" && fail "a backup whose log went while it was read succeeded"
+grep -q "segments of the log that the backup needs 1 are not" "$work/slow.out" || fail "it is not said why: $(tail -n 3 "$work/slow.out")"
+mv "$work/taken" "$one/data/pg_wal/$first"
 finish
