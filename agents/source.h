@@ -88,7 +88,8 @@ struct source_setting {
 struct source_restore { /* for the steps after the files are in place */
     const char *folder; /* absolute: where the virtual root's content lies (TARGET/postgresql) */
     const struct source_spec *spec;
-    bool resolved; /* folder, and what is written to by `spec`, have no links on their way: sys_open_folder */
+    bool
+        resolved; /* folder, and what is written to by `spec`, have no links on their way: sys_open_folder */
     struct report *report;
     const char *state_dir;
 };

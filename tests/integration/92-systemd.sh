@@ -93,7 +93,10 @@ expect 0 on twofold --yes init --vault main --copy a=/backup/a --copy b=/backup/
 expect 0 on twofold policy add data --files /srv/data --files /home/somebody
 on sed -i '/^schedule:/d' /etc/twofold/policies/data.yaml
 on sh -c 'printf "schedule: \"*:*:0/6\"\n" >>/etc/twofold/policies/data.yaml; printf "heartbeat: { every: 1s, file: /run/twofold/heartbeat }\n" >/etc/twofold/twofold.yaml'
+expect 3 on twofold status && said 'no timer: nothing starts it' && said 'next: twofold schedule apply'
 expect 0 on twofold schedule apply && said 'new: .*twofold-backup@data.timer'
+on twofold status >"$work/.out" 2>&1
+grep -q 'no timer' "$work/.out" && fail "the timer that is there is not seen"
 expect 0 on twofold schedule apply && said 'as the policies say'
 
 # --- it runs by itself ---------------------------------------------------------------------------------------------------------------------
