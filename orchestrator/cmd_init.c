@@ -337,6 +337,34 @@ static void ask_about_key(struct init *in)
         false);
 }
 
+/* A place whose parent is missing is often a slip, or a disk that is not mounted: the copy would land on the system's disk. */
+static int ask_about_folders(struct init *in, struct err *e)
+{
+    for (size_t i = 0; i < in->conf.n_copies; i++) {
+        const char *folder = init_url_folder(in->conf.copies[i].url);
+        const char *slash = folder ? strrchr(folder, '/') : NULL;
+        struct stat st;
+        if (!slash || slash == folder)
+            continue;
+        char *parent = strndup(folder, (size_t)(slash - folder)), *question = NULL;
+        if (!parent)
+            return err_set(e, ERR_NOMEM, _("out of memory"));
+        bool missing = lstat(parent, &st) < 0 && errno == ENOENT, yes = true;
+        if (missing)
+            ui_warn(&in->app->ui, _("copy \"%s\": there is no folder %s: is its disk mounted?"),
+                    in->conf.copies[i].place, parent);
+        if (missing && asprintf(&question, _("Make %s here?"), folder) >= 0)
+            yes = ui_ask(&in->app->ui, question, true);
+        free(question);
+        free(parent);
+        if (!yes) {
+            err_set(e, ERR_REFUSED, _("nothing was made"));
+            return err_next(e, _("mount the disk, or name another folder, and run it again"));
+        }
+    }
+    return 0;
+}
+
 static void warn_same_device(const struct init *in)
 {
     for (size_t i = 0; i < in->conf.n_copies; i++)
@@ -396,6 +424,9 @@ int cmd_init(struct app *app, int argc, char **argv)
         int rc = check_all(&in, &e);
         if (rc == 0) {
             ask_about_key(&in);
+            rc = ask_about_folders(&in, &e);
+        }
+        if (rc == 0) {
             rc = sys_interrupted() ? err_set(&e, ERR_INTERRUPTED, _("interrupted by a signal"))
                                    : init_make(&in, &e);
         }

@@ -29,6 +29,8 @@ struct init {
 int copy_argument(const char *text, struct copy_conf *ret, struct err *e);
 /* Writes everything, the configuration last; takes all of it back on failure. */
 int init_make(struct init *in, struct err *e);
+/* The folder of a copy; NULL: it is no folder of this machine. Borrowed. */
+const char *init_url_folder(const char *url);
 /* The recovery kit as text; owned. */
 char *init_kit_text(const struct init *in);
 json_t *init_kit_json(const struct init *in);

@@ -63,7 +63,7 @@ static void take_back(struct init *in, struct made *m)
         sys_unlinkat(AT_FDCWD, m->folders[i - 1], AT_REMOVEDIR, NULL);
 }
 
-static const char *url_folder(const char *url)
+const char *init_url_folder(const char *url)
 {
     if (strncmp(url, "file://", 7) == 0)
         url += 7;
@@ -73,7 +73,7 @@ static const char *url_folder(const char *url)
 static int make_copy(struct init *in, struct made *m, size_t i, struct err *e)
 {
     const struct copy_conf *c = &in->conf.copies[i];
-    const char *folder = url_folder(c->url);
+    const char *folder = init_url_folder(c->url);
     static const char *const inside[] = { "vault", "tmp" };
     for (size_t k = 0; folder && k < sizeof inside / sizeof *inside; k++) {
         char *path = NULL;

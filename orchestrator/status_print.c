@@ -86,7 +86,7 @@ static void print_site_findings(const struct status_view *v)
 {
     for (size_t i = 0; i < v->fs->n; i++) {
         const struct finding *g = &v->fs->all[i];
-        bool below = g->policy || g->copy || g->vault || strcmp(g->key, "config") == 0;
+        bool below = g->policy || g->copy || g->vault;
         if (below)
             continue;
         char *label = text_print("%s: ", level_word(g->level));

@@ -111,10 +111,29 @@ static int raise_found(const struct facts *f, const struct finding *g, struct ca
     return rc < 0 ? rc : 0;
 }
 
+/* "KIND/NAME[/PLACE]" of a policy, or of a vault with policies, whose file could be read: another file's mistake does not hide it. */
+static bool is_of_known(const struct facts *f, const char *key)
+{
+    static const char *const of_policy[] = { "rpo/",   "run/",  "partial/", "degraded/",
+                                             "clock/", "held/", "timer/",   "schedule/" };
+    char name[MAX_NAME + 1];
+    const char *at = strchr(key, '/');
+    size_t n = at ? strcspn(at + 1, "/") : 0;
+    if (!at || n > MAX_NAME || strncmp(key, "agent/", 6) == 0)
+        return false;
+    memcpy(name, at + 1, n);
+    name[n] = '\0';
+    for (size_t i = 0; i < sizeof of_policy / sizeof *of_policy; i++)
+        if (strncmp(key, of_policy[i], strlen(of_policy[i])) == 0)
+            return facts_policy((struct facts *)f, name) != NULL;
+    const struct vault_fact *v = facts_vault((struct facts *)f, name);
+    return v && v->n_policies > 0;
+}
+
 /* May what is not found any more be taken for mended? */
 static bool can_judge(const struct facts *f, const char *key)
 {
-    if (f->n_bad_files && strcmp(key, "config") != 0)
+    if (f->n_bad_files && strcmp(key, "config") != 0 && !is_of_known(f, key))
         return false;
     if (strncmp(key, "vault/", 6) != 0)
         return true;

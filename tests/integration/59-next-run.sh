@@ -50,6 +50,10 @@ expect 0 "$t" status
 # --- the configuration is lost --------------------------------------------------------------------------------------------------
 TWOFOLD_CONFIG=$work/none expect 0 "$t" status && said 'No vault yet' && said 'twofold adopt'
 
+# --- a place whose parent is not there: a slip, or a disk that is not mounted --------------------------------------------------
+TWOFOLD_CONFIG=$work/c2 TWOFOLD_STATE=$work/s2 expect 0 "$t" --yes init --vault v2 --copy "x=$work/x" --copy "y=$work/no/such" --passphrase-file "$pass"
+said "copy \"y\": there is no folder $work/no: is its disk mounted" && ! grep -q '"x": there is no folder' "$work/.err" || fail "the wrong places are doubted"
+
 # --- an interrupted replicate ---------------------------------------------------------------------------------------------------
 mv "$b" "$b.away"
 head -c 8000000 /dev/urandom >"$src/large"

@@ -170,13 +170,24 @@ static void a_broken_file_clears_nothing(void **state)
     write_text(x, "c/policies/db.yaml", "vault: none\nfiles:\n  paths: [/etc]\nrpo: 9d\n", 0600);
     d = tick(x, w, NOW + 4200);
     assert_int_equal(d.cleared, 2);
-    /* A policy that is gone has nothing overdue. */
+    /* A mistake in another file does not keep it open. */
     write_text(x, "c/policies/db.yaml", "vault: none\nfiles:\n  paths: [/etc]\nrpo: 1h\n", 0600);
     assert_int_equal(tick(x, w, NOW + 4300).raised, 1);
+    write_text(x, "c/contacts.yaml", "roles: [\n", 0600);
+    write_text(x, "c/policies/db.yaml", "vault: none\nfiles:\n  paths: [/etc]\nrpo: 9d\n", 0600);
+    d = tick(x, w, NOW + 4400);
+    assert_int_equal(d.cleared, 1);
+    assert_int_equal(d.raised, 1);
     char path[160];
+    snprintf(path, sizeof path, "%s/c/contacts.yaml", x->dir);
+    assert_int_equal(unlink(path), 0);
+    tick(x, w, NOW + 4500);
+    /* A policy that is gone has nothing overdue. */
+    write_text(x, "c/policies/db.yaml", "vault: none\nfiles:\n  paths: [/etc]\nrpo: 60m\n", 0600);
+    assert_int_equal(tick(x, w, NOW + 4600).raised, 1);
     snprintf(path, sizeof path, "%s/c/policies/db.yaml", x->dir);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(tick(x, w, NOW + 4400).cleared, 1);
+    assert_int_equal(tick(x, w, NOW + 4700).cleared, 1);
     watch_free(w);
 }
 
