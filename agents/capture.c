@@ -1,6 +1,7 @@
 /* capture.c - see agents/capture.h. */
 #include "agents/capture.h"
 #include "lib/base/i18n.h"
+#include "lib/crypto/crypto.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -215,6 +216,13 @@ static bool same_times(const struct scan_stat *a, const struct scan_stat *b)
            a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
 }
 
+/* Who writes through a mapping (mmap) changes a file's times only with the first write to a page that is clean. So those that are dirty
+ * are given to the disk before they are read: what is written to them from now on can be seen by the times in the next run. No waiting. */
+static void show_mapped_writes(int fd)
+{
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 /* 1: the file has an entry; 0: it could not be read and has none. */
 static int read_open_file(struct capture *c, const struct scan_item *it, int fd, struct err *e)
 {
@@ -226,23 +234,26 @@ static int read_open_file(struct capture *c, const struct scan_item *it, int fd,
     if ((!same && !may_change(c)) || !S_ISREG(st.mode))
         return problem(c, it, _("was replaced while it was being captured"), e);
     struct entry en = entry_of(it, &st, ENTRY_FILE);
+    uint64_t problems = problems_count(c->o.problems);
     if (add_xattrs(c, it, fd, &en, e) < 0)
         return -e->code;
     en.fflags = meta_fflags(c->meta, fd, st.dev);
     if (c->o.hook)
         c->o.hook(c->o.ctx, it->path);
-    const struct page_check *check = NULL;
+    struct page_check *check = NULL;
     if (c->root && c->root->check_of)
         check = c->root->check_of(c->root->ctx, it->path, it->path_len);
     feed_set_check(c->o.feed, check, it->path, it->path_len);
-    uint64_t problems = problems_count(c->o.problems);
+    uint64_t doubtful = check ? check->doubtful : 0;
+    if (!may_change(c))
+        show_mapped_writes(fd);
     if (feed_read(c->o.feed, fd, &st, &r, e) < 0)
         return -e->code;
     if (r.sys)
         return problem_sys(c, it, r.sys, e);
-    if (problems_count(c->o.problems) > problems)
-        en.ino =
-            0; /* what is wrong with its content is to be found, and said, again the next time */
+    /* What is wrong with it is to be found, and said, again the next time. */
+    if (problems_count(c->o.problems) > problems || (check && check->doubtful > doubtful))
+        en.ino = 0;
     en.size = r.size;
     en.hash = r.hash;
     en.flags |= r.sparse ? ENTRY_SPARSE : 0;
@@ -346,11 +357,25 @@ static int by_type(struct capture *c, const struct scan_item *it, struct err *e)
     }
 }
 
+/* What the other names of the same thing are found by. A number of an inode is given out again as soon as what had it is gone; when it was
+ * born tells the two apart, or where that is not known, when it was last written. 128 bits of a hash are not met twice. */
+static void link_key(const struct scan_stat *st, uint64_t ret[2])
+{
+    bool born = st->birth_s != 0;
+    const uint64_t who[] = { st->dev, st->ino, (uint64_t)(born ? st->birth_s : st->mtime_s),
+                             born ? st->birth_ns : st->mtime_ns, st->mode & S_IFMT };
+    struct id hash;
+    sha256_of(who, sizeof who, &hash);
+    memcpy(ret, hash.b, 2 * sizeof *ret);
+}
+
 /* A name of something that has several. The first one that could be captured stands for all. */
 static int linked(struct capture *c, const struct scan_item *it, struct err *e)
 {
     struct entry en = entry_of(it, it->st, ENTRY_HARDLINK);
-    int rc = linktable_find(c->o.links, it->st->dev, it->st->ino, &en.target, &en.target_len, e);
+    uint64_t key[2];
+    link_key(it->st, key);
+    int rc = linktable_find(c->o.links, key[0], key[1], &en.target, &en.target_len, e);
     if (rc < 0)
         return rc;
     en.flags = 0;
@@ -359,7 +384,7 @@ static int linked(struct capture *c, const struct scan_item *it, struct err *e)
     rc = by_type(c, it, e);
     if (rc <= 0)
         return rc;
-    rc = linktable_add(c->o.links, it->st->dev, it->st->ino, it->path, it->path_len, e);
+    rc = linktable_add(c->o.links, key[0], key[1], it->path, it->path_len, e);
     return rc < 0 ? rc : 1;
 }
 

@@ -29,6 +29,8 @@ struct scan_stat {
     uint32_t mode, uid, gid, nlink, rdev_major, rdev_minor;
     int64_t mtime_s, ctime_s;
     uint32_t mtime_ns, ctime_ns;
+    int64_t birth_s; /* 0 where the file system does not say */
+    uint32_t birth_ns;
 };
 
 struct scan_item {    /* all borrowed for the time of the call */

@@ -309,7 +309,7 @@ bool dir_is_pseudo(int fd)
 static int stat_any(int dir_fd, const char *name, int flags, struct scan_stat *ret)
 {
     struct statx x;
-    if (statx(dir_fd, name, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &x) < 0)
+    if (statx(dir_fd, name, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &x) < 0)
         return -1;
     *ret = (struct scan_stat){
         .dev = makedev(x.stx_dev_major, x.stx_dev_minor),
@@ -327,6 +327,10 @@ static int stat_any(int dir_fd, const char *name, int flags, struct scan_stat *r
         .mtime_ns = x.stx_mtime.tv_nsec,
         .ctime_ns = x.stx_ctime.tv_nsec,
     };
+    if (x.stx_mask & STATX_BTIME) {
+        ret->birth_s = x.stx_btime.tv_sec;
+        ret->birth_ns = x.stx_btime.tv_nsec;
+    }
     return 0;
 }
 

@@ -39,6 +39,8 @@ struct page_check {
     int (*check)(void *ctx, const char *path, size_t path_len, int fd, uint64_t off, uint8_t *p,
                  size_t n, struct err *e);
     void *ctx;
+    /* The check counts here what it cannot judge yet: a file with such a page is read again in the next run. */
+    uint64_t doubtful;
 };
 #define MAX_CHECKED_PAGE_BYTES (64u << 10)
 
@@ -59,7 +61,7 @@ struct source_root {  /* all borrowed from the source until it is freed */
     /* True: this entry (and what is below it) is left out. `name` is its name in dir_fd, path that of the manifest. May be NULL. */
     bool (*leave_out)(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
     /* The check for this file, or NULL. May be NULL. */
-    const struct page_check *(*check_of)(void *ctx, const char *path, size_t len);
+    struct page_check *(*check_of)(void *ctx, const char *path, size_t len);
     void *ctx;
 };
 

@@ -4,6 +4,7 @@
 #include "agents/postgresql/inner.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "lib/vault/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -292,15 +293,67 @@ static int add_config(struct pg *p, const char *setting, const char *name, struc
     return 0;
 }
 
+/* One that another includes: by its path below the folder of the main file, or where it is elsewhere by its whole path. */
+static int add_included(struct pg *p, const char *folder, const char *place, struct err *e)
+{
+    size_t n = strlen(folder), data = strlen(p->data);
+    bool within = strncmp(place, folder, n) == 0 && place[n] == '/';
+    if (place[0] != '/' || (strncmp(place, p->data, data) == 0 && place[data] == '/'))
+        return 0;
+    for (size_t i = 0; i < p->n_early; i++)
+        if (strcmp(p->early[i].place, place) == 0)
+            return 0;
+    char *path = strdup(place), *name = NULL;
+    if (!path || asprintf(&name, PG_ROOT "/config/%s", within ? place + n + 1 : place + 1) < 0) {
+        free(path);
+        return no_memory(e);
+    }
+    p->paths[p->n_paths++] = path;
+    p->paths[p->n_paths++] = name;
+    if (access(path, R_OK) < 0)
+        return p->env.note(p->env.ctx, false, name, strlen(name), _("cannot be read, not stored"),
+                           e);
+    p->early[p->n_early++] = (struct source_root){ .name = name,
+                                                   .place = path,
+                                                   .may_change = true };
+    return 0;
+}
+
+#define INCLUDED "SELECT DISTINCT sourcefile FROM pg_settings WHERE sourcefile IS NOT NULL"
+static int add_all_included(struct pg *p, struct err *e)
+{
+    PGresult *r = NULL;
+    char *main_file = NULL;
+    int rc = server_text(p->c, "SELECT current_setting('config_file')", &main_file, e);
+    if (rc == 0)
+        rc = server_query(p->c, INCLUDED, 0, NULL, &r, e);
+    char *end = main_file ? strrchr(main_file, '/') : NULL;
+    if (end)
+        *end = '\0';
+    for (int i = 0; rc == 0 && end && i < PQntuples(r) && i < MAX_INCLUDED; i++)
+        rc = add_included(p, main_file, PQgetvalue(r, i, 0), e);
+    PQclear(r);
+    free(main_file);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct source_root *x = a, *y = b;
+    return path_cmp(x->name, strlen(x->name), y->name, strlen(y->name));
+}
+
 static int make_early(struct pg *p, struct err *e)
 {
-    p->early = calloc(p->n_spaces + 4, sizeof *p->early);
+    p->early = calloc(p->n_spaces + 4 + MAX_INCLUDED, sizeof *p->early);
     if (!p->early)
         return no_memory(e);
     if (add_config(p, "hba_file", PG_ROOT "/config/pg_hba.conf", e) < 0 ||
         add_config(p, "ident_file", PG_ROOT "/config/pg_ident.conf", e) < 0 ||
-        add_config(p, "config_file", PG_ROOT "/config/postgresql.conf", e) < 0)
+        add_config(p, "config_file", PG_ROOT "/config/postgresql.conf", e) < 0 ||
+        add_all_included(p, e) < 0)
         return -e->code;
+    qsort(p->early, p->n_early, sizeof *p->early, by_name);
     struct source_root common = { .may_change = true,
                                   .delta = DELTA_PAGES,
                                   .page_bytes = p->page_bytes,
@@ -444,12 +497,22 @@ static int read_control(struct pg *p, struct err *e)
     return err_set(e, ERR_BUSY, _("%s changes all the time"), path);
 }
 
-static bool has_space(const struct pg *p, const char *oid)
+static const struct pg_space *find_space(const struct pg *p, const char *oid)
 {
     for (size_t i = 0; i < p->n_spaces; i++)
         if (strcmp(p->spaces[i].oid, oid) == 0)
-            return true;
-    return false;
+            return &p->spaces[i];
+    return NULL;
+}
+
+/* One that the server has, and in which the agent found nothing: it looks at another place than the server does, or a mount is away. */
+static int check_seen(const struct pg_space *s, struct err *e)
+{
+    if (s->seen)
+        return 0;
+    err_set(e, ERR_ABSENT, _("the tablespace \"%s\" is not to be seen at %s"), s->name, s->place);
+    return err_next(e, _("let the agent see it there, as the server does (is it mounted?); then "
+                         "run the backup again"));
 }
 
 /* The log of this backup would make a tablespace that came meanwhile at its own place again, wherever it is replayed, and first delete what
@@ -463,12 +526,16 @@ static int check_spaces(struct pg *p, struct err *e)
             0, NULL, &r, e) < 0)
         return -e->code;
     int rc = 0;
-    for (int i = 0; rc == 0 && i < PQntuples(r); i++)
-        if (!has_space(p, PQgetvalue(r, i, 0))) {
+    for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
+        const struct pg_space *s = find_space(p, PQgetvalue(r, i, 0));
+        if (s) {
+            rc = check_seen(s, e);
+        } else {
             err_set(e, ERR_BUSY, _("the tablespace \"%s\" was made while the backup ran"),
                     PQgetvalue(r, i, 1));
             rc = err_next(e, _("run the backup again"));
         }
+    }
     PQclear(r);
     return rc;
 }

@@ -80,15 +80,27 @@ bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path
     return relations && leave_out_relation(dir_fd, name);
 }
 
+/* The folder of our version was met: the tablespace is there. */
+static void space_seen(struct pg *p, const char *oid, size_t len)
+{
+    for (size_t i = 0; i < p->n_spaces; i++)
+        if (strncmp(p->spaces[i].oid, oid, len) == 0 && p->spaces[i].oid[len] == '\0')
+            p->spaces[i].seen = true;
+}
+
 bool pg_leave_out_space(void *ctx, int dir_fd, const char *name, const char *path, size_t len)
 {
-    const struct pg *p = ctx;
-    const char *below = strchr(path + sizeof PG_SPACES, '/'); /* behind the number */
+    struct pg *p = ctx;
+    const char *oid = path + sizeof PG_SPACES, *below = strchr(oid, '/');
     (void)len;
     if (!below)
         return false;
-    if (!strchr(below + 1, '/')) /* another version's cluster may have a folder beside ours */
-        return strcmp(name, p->version_folder) != 0;
+    if (!strchr(below + 1, '/')) { /* another version's cluster may have a folder beside ours */
+        if (strcmp(name, p->version_folder) != 0)
+            return true;
+        space_seen(p, oid, (size_t)(below - oid));
+        return false;
+    }
     return is_passing(name) || leave_out_relation(dir_fd, name);
 }
 
@@ -171,7 +183,7 @@ static bool file_of(const char *path, struct relation_name *ret)
     return place && name && relation_name_parse(name + 1, ret);
 }
 
-const struct page_check *pg_check_of(void *ctx, const char *path, size_t len)
+struct page_check *pg_check_of(void *ctx, const char *path, size_t len)
 {
     struct pg *p = ctx;
     struct relation_name r;
@@ -219,6 +231,7 @@ static int wrong_page(struct pg *p, const char *path, size_t len, int fd, uint64
     if (!t->path)
         return err_set(e, ERR_NOMEM, _("no memory"));
     p->n_torn++;
+    p->check.doubtful++;
     return 0;
 }
 

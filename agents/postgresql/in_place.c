@@ -13,12 +13,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define OURS ".twofold-" /* how the names of what a restore makes here begin */
 #define BEFORE ".twofold-before-"
 #define LAST "global" /* pg_control is in it: nothing starts without */
+
+/* Does somebody listen on the socket that postmaster.pid names (line 4 the port, line 5 the folder)? The process may live where its number
+ * says nothing to us, in a container. */
+static bool answers(const char *lines)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    const char *line[5] = { lines };
+    for (int i = 1; i < 5 && line[i - 1]; i++) {
+        line[i] = strchr(line[i - 1], '\n');
+        line[i] += line[i] != NULL;
+    }
+    if (!line[4] || line[4][0] != '/')
+        return false;
+    int port = atoi(line[3]), len = (int)strcspn(line[4], "\n");
+    int n = snprintf(a.sun_path, sizeof a.sun_path, "%.*s/.s.PGSQL.%d", len, line[4], port);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool there = n > 0 && (size_t)n < sizeof a.sun_path && fd >= 0 &&
+                 connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    sys_close_quiet(fd);
+    return there;
+}
 
 /* A server that runs would go on writing into the files that are moved under it. */
 static int check_stopped(int data_fd, const char *data, struct err *e)
@@ -32,11 +55,12 @@ static int check_stopped(int data_fd, const char *data, struct err *e)
     }
     if (rc < 0)
         return err_wrap(e, "%s/postmaster.pid", data);
-    char first[16] = "";
-    memcpy(first, text, n < sizeof first - 1 ? n : sizeof first - 1);
+    char lines[512] = "";
+    memcpy(lines, text, n < sizeof lines - 1 ? n : sizeof lines - 1);
     free(text);
-    long pid = strtol(first, NULL, 10);
-    if (pid <= 0 || (kill((pid_t)pid, 0) < 0 && errno == ESRCH))
+    long pid = strtol(lines, NULL, 10);
+    bool known = pid > 0 && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+    if (!known && !answers(lines))
         return 0;
     err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), pid, data);
     return err_next(e, _("stop it first: pg_ctl stop -D %s"), data);
@@ -187,14 +211,27 @@ static int swap_space(struct pg_cluster *c, const char *place, const char *stagi
     return rc;
 }
 
-static int swap_spaces(struct pg_cluster *c, const char *staging, struct err *e)
+/* Is there what would be put in its place? */
+static int look_at_space(struct pg_cluster *c, const char *place, const char *staging,
+                         struct err *e)
+{
+    int fd = sys_open_folder(place, c->r->resolved, e), rc = fd;
+    if (fd >= 0 && faccessat(fd, staging, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        rc = err_set(e, ERR_ABSENT, _("the backup brought nothing for this tablespace"));
+    sys_close_quiet(fd);
+    return rc < 0 ? err_wrap(e, "%s", place) : 0;
+}
+
+static int each_space(struct pg_cluster *c, const char *staging,
+                      int (*fn)(struct pg_cluster *, const char *, const char *, struct err *),
+                      struct err *e)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < c->r->spec->n; i++) {
         const struct setting *s = &c->r->spec->v[i];
         const char *equals = strchr(s->value, '=');
         if (strcmp(s->key, "tablespace") == 0 && equals)
-            rc = swap_space(c, equals + 1, staging, e);
+            rc = fn(c, equals + 1, staging, e);
     }
     return rc;
 }
@@ -206,6 +243,8 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
     int rc = staging_name(c, staging, e);
     if (rc == 0)
         rc = pg_check_stopped(c->r, data, e);
+    if (rc == 0) /* before anything is moved */
+        rc = each_space(c, staging, look_at_space, e);
     if (rc < 0)
         return rc;
     rc = swap_begin(&s, c, data, e);
@@ -213,7 +252,7 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
     if (rc == 0)
         rc = swap_disable(&s, e);
     if (rc == 0)
-        rc = swap_spaces(c, staging, e);
+        rc = each_space(c, staging, swap_space, e);
     if (rc == 0 && (fchown(s.fd, c->owner.st_uid, c->owner.st_gid) < 0 ||
                     fchmod(s.fd, c->owner.st_mode & 07777) < 0))
         rc = err_sys(e, "%s", data);

@@ -27,11 +27,13 @@
 #define MAX_TABLESPACES 1024
 #define MAX_TORN 256 /* pages that were still torn after reading them again */
 #define WAL_NAME_DIGITS 24
+#define MAX_INCLUDED 256 /* files of the configuration that others include */
 
 struct pg_space {
     char oid[16];
     char *name, *place; /* owned; the tablespace's own name; its folder */
     char *root;         /* owned; name in the manifest */
+    bool seen;          /* there is a folder of this version in it */
 };
 
 struct pg_torn {
@@ -65,7 +67,8 @@ struct pg {
     /* roots */
     struct source_root *early, *late;
     size_t n_early, n_late;
-    char *paths[4]; /* owned: places of the files in config/, of the WAL */
+    char *paths[4 +
+                2 * MAX_INCLUDED]; /* owned: places and names of the files in config/, of the WAL */
     size_t n_paths;
     /* pages */
     struct page_check check;
@@ -81,7 +84,7 @@ bool pg_leave_out_space(void *ctx, int dir_fd, const char *name, const char *pat
 /* How many segments of this backup's log lie in pg_wal now, under their names and with their content. */
 uint64_t pg_segments_there(const struct pg *p);
 bool pg_leave_out_wal(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
-const struct page_check *pg_check_of(void *ctx, const char *path, size_t len);
+struct page_check *pg_check_of(void *ctx, const char *path, size_t len);
 int pg_check_pages(void *ctx, const char *path, size_t path_len, int fd, uint64_t off, uint8_t *p,
                    size_t n, struct err *e);
 /* Pages that stayed torn are all right when the log has them: when they are not newer than the end of the backup. */

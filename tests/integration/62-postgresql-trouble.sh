@@ -50,6 +50,31 @@ expect 1 "$t" backup away && said "is the server running"
 printf 'postgresql: { conninfo: "host=%s user=nobody" }\n' "$one" >"$work/v/c/policies/who.yaml"
 expect 1,5 "$t" backup who && said 'role "nobody" does not exist'
 
+# --- configuration that is elsewhere, and what it includes ---------------------------------------------------------------
+mkdir -p "$work/etc/conf.d"
+cp "$one/data/postgresql.conf" "$work/etc/postgresql.conf"
+printf "include_dir = 'conf.d'\ninclude '%s/far.conf'\ndata_directory = '%s'\nhba_file = '%s/pg_hba.conf'\nident_file = '%s/pg_ident.conf'\n" \
+    "$work" "$one/data" "$one/data" "$one/data" >>"$work/etc/postgresql.conf"
+echo "work_mem = 5MB" >"$work/etc/conf.d/tuning.conf"
+echo "maintenance_work_mem = 70MB" >"$work/far.conf"
+chmod -R a+rX "$work/etc" "$work/far.conf"
+pg_stop "$one"
+pg_start "$one" "-c config_file=$work/etc/postgresql.conf -c unix_socket_directories=$one"
+printf 'postgresql: { conninfo: "host=%s user=postgres" }\n' "$one" >"$work/v/c/policies/conf.yaml"
+expect 0 "$t" backup conf
+expect 0 "$t" restore conf --to "$work/conf" /postgresql/config
+cmp -s "$work/etc/conf.d/tuning.conf" "$work/conf/postgresql/config/conf.d/tuning.conf" || fail "what the configuration includes is not there"
+cmp -s "$work/far.conf" "$work/conf/postgresql/config$work/far.conf" || fail "what it includes from elsewhere is not there"
+
+# --- a server whose process cannot be seen from here is not taken for stopped -------------------------------------------
+cp -p "$one/data/postmaster.pid" "$work/pid"
+sed -i '1s/.*/4194301/' "$one/data/postmaster.pid"
+expect 1,5 "$t" restore conf --in-place && said "works on"
+[ "$(pg_sql "$one" "SELECT 1")" = 1 ] || fail "a server that runs was touched"
+cp -p "$work/pid" "$one/data/postmaster.pid"
+pg_stop "$one"
+pg_start "$one"
+
 # --- a page that is damaged: found, named, the backup kept and marked, each time --------------------------------------------
 printf 'postgresql: { conninfo: "host=%s user=postgres" }\n' "$one" >"$work/v/c/policies/db.yaml"
 file=$(pg_sql "$one" "SELECT pg_relation_filepath('big')")
@@ -61,6 +86,12 @@ for run in first second; do
     expect 3 "$t" --json backup db && said "page 5 is damaged in the database itself" && said "$file"
     [ "$(json state)" = partial ] || fail "$run: the backup of a damaged page is not marked"
 done
+head -c 8192 /dev/zero | tr '\0' '\377' | dd of="$one/data/$file" bs=8192 seek=6 conv=notrunc status=none # looks newer than the backup
+sleep 2.1
+for run in first second third; do
+    expect 3 "$t" --json backup db && said "page 6 is damaged in the database itself"
+    [ "$(json state)" = partial ] || fail "$run: the backup of a page of rubbish is not marked"
+done
 expect 0,3 "$t" restore db --snapshot "$("$t" snapshots db 2>/dev/null | awk '$2 == "db" { id = $1 } END { print id }')" --to "$work/damaged" --verify
 said "checksums of pages are wrong" || said "page sums"
 cmp -s "$one/data/$file" "$work/damaged/postgresql/data/$file" || fail "the damaged file is not as it was"
@@ -68,6 +99,22 @@ pg_stop "$one"
 cp -p "$work/sound" "$one/data/$file"
 pg_start "$one"
 expect 0 "$t" --json backup db && [ "$(json state)" = whole ] || fail "the mended table still counts as damaged"
+
+# --- a tablespace that the server has and the agent does not see: no backup without it --------------------------------------
+install -d -o postgres "$work/apart"
+pg_sql "$one" "CREATE TABLESPACE apart LOCATION '$work/apart'"
+pg_sql "$one" "CREATE TABLE in_apart TABLESPACE apart AS SELECT generate_series(1, 1000) i"
+pg_sql "$one" "CHECKPOINT"
+expect 0 "$t" backup db
+mv "$work/apart" "$work/apart.away"
+expect 1 "$t" backup db && said 'tablespace "apart" is not to be seen at' && said "mounted"
+install -d -o postgres "$work/apart" # a mount point without its mount
+expect 1 "$t" backup db && said 'tablespace "apart" is not to be seen at'
+rmdir "$work/apart"
+mv "$work/apart.away" "$work/apart"
+expect 0 "$t" --json backup db && [ "$(json state)" = whole ] || fail "the tablespace that is back"
+pg_sql "$one" "DROP TABLE in_apart"
+pg_sql "$one" "DROP TABLESPACE apart"
 
 # --- a standby ----------------------------------------------------------------------------------------------------------
 install -d -o postgres "$work/two"
