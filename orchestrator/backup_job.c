@@ -234,6 +234,7 @@ static int commit(struct backup *b, struct snapshot *s, struct err *e)
     for (size_t i = 0; i < b->v->n_copies; i++) {
         p->caught_up[i].objects += before.caught_up[i].objects;
         p->caught_up[i].bytes += before.caught_up[i].bytes;
+        p->caught_up[i].damaged += before.caught_up[i].damaged;
     }
     if (publish_replicate(b->v, b->fanout, b->job->take_over, on_transferred, b, p, &why) < 0)
         for (size_t i = 0; i < b->v->n_copies; i++)

@@ -159,6 +159,19 @@ static bool is_due(const struct check *c, const struct id *id)
     return false;
 }
 
+/* May another copy have it? One that cannot be asked may. */
+static bool is_elsewhere(const struct check *c, const char *name)
+{
+    uint64_t len;
+    for (size_t i = 0; i < c->v->n_copies; i++) {
+        const struct copy *other = &c->v->copies[i];
+        if (other != c->copy &&
+            (!usable(other) || store_stat(other->store, name, &len, NULL) != -ERR_ABSENT))
+            return true;
+    }
+    return false;
+}
+
 static int check_object(void *ctx, enum object_type type, const struct object_ref *ref,
                         struct err *e)
 {
@@ -179,7 +192,7 @@ static int check_object(void *ctx, enum object_type type, const struct object_re
         rc = err_set(&why, ERR_DAMAGED, _("it is %llu bytes long and should be %llu"),
                      (unsigned long long)len, (unsigned long long)ref->len);
     /* What a copy that is behind lacks is no damage: replicate brings it. */
-    if (rc == -ERR_ABSENT && c->copy->state == COPY_BEHIND)
+    if (rc == -ERR_ABSENT && c->copy->state == COPY_BEHIND && is_elsewhere(c, name))
         return 0;
     if (rc < 0)
         return report(c, type, ref, name, -rc, why.why, e);

@@ -32,6 +32,15 @@ static int shrunk(const struct policy_checks *c, const struct snapshot *was,
                   const struct snapshot *s, char doubt[ERR_TEXT_BYTES])
 {
     char is[32], before[32];
+    if (s->files == 0 &&
+        was->files > 0) { /* whatever the policy says: the folder of a mount that is away */
+        snprintf(doubt, ERR_TEXT_BYTES,
+                 _("it has no file, and the last good one had %" PRIu64 ", %s: is it mounted?"),
+                 was->files, ui_bytes(was->bytes, before));
+        return 1;
+    }
+    if (c->max_shrink_percent == 0)
+        return 0;
     if (!shrank(was->files, s->files, c->max_shrink_percent) &&
         !shrank(was->bytes, s->bytes, c->max_shrink_percent))
         return 0;
@@ -52,7 +61,7 @@ int checks_doubt(struct vault *v, const struct policy *p, const struct snapshot 
     if (too_little(c, s, ret_doubt))
         return 1;
     newest_snapshots(v, p->name, &whole, &partial);
-    if (c->max_shrink_percent == 0 || !whole)
+    if (!whole)
         return 0;
     int rc = vault_snapshot(v, &whole->ref, &was, e);
     if (rc == 0)

@@ -96,6 +96,60 @@ static size_t not_looked(const struct vault *v, int only, const struct care_resu
     return n;
 }
 
+/* --- what is lost ----------------------------------------------------------------------------------------------------- */
+/* How many chunks of the pack no copy can give: vault_fetch remembers each, so that the next backup stores it again. */
+static size_t find_lost(struct vault *v, const struct id *pack)
+{
+    struct pack_table t;
+    struct fetch_options o = { .from = -1 };
+    struct fetched got = { .sealed = WBUF_INIT };
+    size_t lost = 0;
+    if (chunkdb_pack_table(v->db, pack, &t, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < t.n; i++) {
+        int rc = vault_fetch(v, &t.chunks[i].id, &o, &got, NULL);
+        lost += rc == -ERR_DAMAGED || rc == -ERR_ABSENT;
+    }
+    wbuf_free(&got.sealed);
+    pack_table_done(&t);
+    return lost;
+}
+
+static void say_lost(struct app *app, size_t lost)
+{
+    if (lost)
+        ui_line(
+            &app->ui,
+            _("  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again"),
+            lost);
+}
+
+static bool is_found(const struct care *c, size_t copy, const struct id *pack)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->findings[i].copy == copy && c->findings[i].type == OBJECT_PACK &&
+            id_eq(&c->findings[i].ref.id, pack))
+            return true;
+    return false;
+}
+
+/* Packs in which something was found in every copy: elsewhere another copy has all of it. */
+static void look_for_lost(struct care *c, const struct care_result *r)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < c->n && !sys_interrupted(); i++) {
+        const struct finding *f = &c->findings[i];
+        bool everywhere = f->type == OBJECT_PACK, first = true;
+        for (size_t k = 0; everywhere && k < c->v->n_copies; k++)
+            everywhere = !r->looked[k] || is_found(c, k, &f->ref.id);
+        for (size_t k = 0; first && k < i; k++)
+            first = !id_eq(&c->findings[k].ref.id, &f->ref.id);
+        if (everywhere && first)
+            lost += find_lost(c->v, &f->ref.id);
+    }
+    say_lost(c->app, lost);
+}
+
 /* --- scrub -------------------------------------------------------------------------------------------------------------- */
 static int scrub_verdict(struct app *app, const struct care *c, int only,
                          const struct care_result *r, const struct opened_result *opened,
@@ -157,6 +211,8 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
         rc = find_copy(c.v, place, &only, e);
     if (rc == 0)
         rc = check(&c, only, percent, &r, e);
+    if (rc == 0)
+        look_for_lost(&c, &r);
     if (rc == 0)
         rc = care_needs(app, c.v, &needs, e);
     if (rc == 0 && open)
@@ -264,30 +320,13 @@ static int find_len(void *ctx, const struct object_ref *pack, bool pending, stru
  * that need them are named. */
 static void give_up(struct care *c, const struct finding *f, const struct err *why)
 {
-    struct pack_table t;
     ui_line(&c->app->ui, _("copy \"%s\": %s: NOT mended: %s"), c->v->copies[f->copy].place, f->name,
             why->why);
     if (f->type == OBJECT_INDEX && (why->code == ERR_DAMAGED || why->code == ERR_ABSENT) &&
         chunkdb_note_lost_index(c->v->db, &f->ref.id, NULL) == 0)
         ui_line(&c->app->ui, _("  the next backup writes it anew from the packs"));
-    if (f->type != OBJECT_PACK || why->code != ERR_DAMAGED ||
-        chunkdb_pack_table(c->v->db, &f->ref.id, &t, NULL) < 0)
-        return;
-    struct fetched got = { .sealed = WBUF_INIT };
-    size_t lost = 0;
-    for (size_t i = 0; i < t.n; i++) {
-        struct fetch_options o = { .from = -1 };
-        if (vault_fetch(c->v, &t.chunks[i].id, &o, &got, NULL) == -ERR_DAMAGED &&
-            chunkdb_mark_lost(c->v->db, &t.chunks[i].id, NULL) == 0)
-            lost++;
-    }
-    wbuf_free(&got.sealed);
-    pack_table_done(&t);
-    if (lost)
-        ui_line(
-            &c->app->ui,
-            _("  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again"),
-            lost);
+    if (f->type == OBJECT_PACK && (why->code == ERR_DAMAGED || why->code == ERR_ABSENT))
+        say_lost(c->app, find_lost(c->v, &f->ref.id));
 }
 
 static int mend_all(struct care *c, const char *stamp, struct mended *m, size_t *ret_failed,

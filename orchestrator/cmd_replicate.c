@@ -110,10 +110,15 @@ static void print_copy(struct app *app, const struct copy *c, const struct publi
     else
         ui_line(&app->ui, _("copy \"%s\": still behind: %s"), c->place,
                 why->why[0] ? why->why : why->what);
-    ui_json(&app->ui, json_pack("{s:s, s:s, s:b, s:b, s:I, s:I}", "type", "copy", "place", c->place,
-                                "complete", p->current[i], "carried", vault_copy_carried(c),
-                                "objects", (json_int_t)p->caught_up[i].objects, "bytes",
-                                (json_int_t)p->caught_up[i].bytes));
+    if (p->caught_up[i].damaged)
+        ui_line(&app->ui, _("  %llu objects are damaged or missing in every copy, so here, too"),
+                (unsigned long long)p->caught_up[i].damaged);
+    ui_json(&app->ui,
+            json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "type", "copy", "place", c->place,
+                      "complete", p->current[i], "carried", vault_copy_carried(c), "objects",
+                      (json_int_t)p->caught_up[i].objects, "bytes",
+                      (json_int_t)p->caught_up[i].bytes, "damaged",
+                      (json_int_t)p->caught_up[i].damaged));
 }
 
 static int print_result(struct app *app, const struct vault *v, const struct wanted *w,
@@ -128,6 +133,13 @@ static int print_result(struct app *app, const struct vault *v, const struct wan
         print_copy(app, c, p, i);
         if (p->current[i] && c->rotating)
             say_carry(app, v, c);
+        if (p->current[i] && p->caught_up[i].damaged && e.code == ERR_NONE) {
+            err_set(&e, ERR_DAMAGED, _("copy \"%s\": %llu objects could not be had whole"),
+                    c->place, (unsigned long long)p->caught_up[i].damaged);
+            err_next(
+                &e,
+                _("see what is lost: twofold repair; then back up anew: twofold backup POLICY"));
+        }
         /* One that was asked for by name is expected here. */
         if (!p->current[i] && (w->n > 0 || !vault_copy_carried(c)) && e.code == ERR_NONE) {
             err_set(&e, ERR_PARTIAL, _("copy \"%s\" is still behind: %s"), c->place,

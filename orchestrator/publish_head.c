@@ -5,12 +5,23 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define HEADS_KEPT 8
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define CLOCK_STEP_S 600 /* a clock that is set by more is no clock that is corrected */
+
+/* Where this machine is in time: what a machine that was put back to an earlier state (a snapshot of a virtual machine, a disk image)
+ * cannot have in common with the one before. */
+struct own_time {
+    char boot[40];
+    int64_t booted_s;
+};
 struct own_head {
     uint64_t generation, epoch;
     struct id id;
+    struct own_time time;
 };
 
 static int no_memory(struct err *e)
@@ -85,15 +96,48 @@ static void add_history(struct head *h, const struct vault *v)
             add_ancestor(h, &v->tips[i].head->ancestors[k]);
 }
 
-/* A new epoch whenever what we write on does not include our own last head (rule: chains are lines). */
+static void look_at_time(struct own_time *ret)
+{
+    struct timespec t = { 0 };
+    uint8_t *text = NULL;
+    size_t n = 0;
+    memset(ret, 0, sizeof *ret);
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    ret->booted_s = sys_realtime_s() - t.tv_sec;
+    if (sys_read_file(AT_FDCWD, BOOT_ID, 64, &text, &n, NULL) == 0)
+        snprintf(ret->boot, sizeof ret->boot, "%.36s", (char *)text);
+    free(text);
+}
+
+static bool same_time(const struct own_time *a, const struct own_time *b)
+{
+    int64_t step = a->booted_s - b->booted_s;
+    return a->boot[0] && strcmp(a->boot, b->boot) == 0 && step <= CLOCK_STEP_S &&
+           step >= -CLOCK_STEP_S;
+}
+
+/* One that no chain has: random, so that a state that was put back does not go on where the lost one went. */
+static uint64_t new_epoch(void)
+{
+    uint64_t epoch;
+    do
+        sys_random(&epoch, sizeof epoch);
+    while (epoch == 0);
+    return epoch;
+}
+
+/* A new epoch whenever what we write on does not include our own last head (rule: chains are lines), and whenever this machine may not be
+ * where it was: another boot, another clock. */
 static int choose_epoch(struct vault *v, struct head *h, struct err *e)
 {
     struct own_head own = { 0 };
+    struct own_time now;
     int rc = chunkdb_get_meta(v->db, "own-head", &own, sizeof own, e);
     if (rc < 0)
         return rc;
-    bool included = false;
-    for (size_t i = 0; rc > 0 && !included && i < v->n_tips; i++) {
+    bool included = false, known = rc == (int)sizeof own;
+    look_at_time(&now);
+    for (size_t i = 0; known && !included && i < v->n_tips; i++) {
         const struct head *t = v->tips[i].head;
         included = head_descends(t, &v->tips[i].id, &own.id);
         for (size_t k = 0; !included && k < t->n_chains && t->n_ancestors == MAX_ANCESTORS; k++)
@@ -101,13 +145,9 @@ static int choose_epoch(struct vault *v, struct head *h, struct err *e)
                        t->chains[k].generation >= own.generation &&
                        t->ancestors[t->n_ancestors - 1].generation > own.generation;
     }
-    uint64_t newest = own.epoch;
-    for (size_t i = 0; i < h->n_chains; i++)
-        if (id_eq(&h->chains[i].writer, &v->writer) && h->chains[i].epoch > newest)
-            newest = h->chains[i].epoch;
     if (own.generation >= h->generation)
         h->generation = own.generation + 1;
-    h->epoch = rc > 0 && included ? own.epoch : newest + 1;
+    h->epoch = included && same_time(&own.time, &now) ? own.epoch : new_epoch();
     return 0;
 }
 
@@ -341,7 +381,12 @@ static void adopt_tip(struct vault *v, struct head *h, const struct wbuf *obj)
 static int intend_head(struct vault *v, struct err *e)
 {
     const struct tip *t = &v->tips[0];
-    struct own_head own = { t->head->generation, t->head->epoch, t->id };
+    struct own_head own;
+    memset(&own, 0, sizeof own);
+    own.generation = t->head->generation;
+    own.epoch = t->head->epoch;
+    own.id = t->id;
+    look_at_time(&own.time);
     return chunkdb_set_meta(v->db, "own-head", &own, sizeof own, e);
 }
 

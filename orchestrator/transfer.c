@@ -5,6 +5,7 @@
 #include "orchestrator/packer.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE_BYTES (1u << 20)
@@ -72,9 +73,9 @@ static int fetch_whole(struct copy *c, const char *name, const struct object_ref
     return rc;
 }
 
-/* The chunks of a pack, each from whichever copy has it healthy. */
-static int gather_chunks(struct vault *v, const struct pack_table *t, const char *name, int fd,
-                         struct sha256 *h, struct err *e)
+/* The chunks of a pack, each from whichever copy has it healthy; as_is: else as some copy has it. */
+static int gather_chunks(struct vault *v, const struct pack_table *t, const char *name, bool as_is,
+                         int fd, struct sha256 *h, struct err *e)
 {
     uint8_t *buf = malloc(MAX_SEALED_BYTES);
     uint64_t off = 0;
@@ -82,15 +83,16 @@ static int gather_chunks(struct vault *v, const struct pack_table *t, const char
     for (size_t i = 0; rc == 0 && i < t->n; off += t->chunks[i++].len) {
         const struct pack_chunk *pc = &t->chunks[i];
         struct id id;
-        bool good = false;
+        bool good = false, got = false;
         for (size_t k = 0; k < v->n_copies && !good && pc->len <= MAX_SEALED_BYTES; k++) {
             if (!usable(&v->copies[k]) ||
                 store_get(v->copies[k].store, name, off, pc->len, buf, NULL) < 0)
                 continue;
             sha256_of(buf, pc->len, &id);
             good = memcmp(id.b, pc->hash, SHORT_HASH_BYTES) == 0;
+            got = true;
         }
-        if (!good)
+        if (!good && !(as_is && got))
             rc = err_set(e, ERR_DAMAGED, _("one of its chunks is damaged in every copy"));
         if (rc == 0) {
             sha256_update(h, buf, pc->len);
@@ -103,9 +105,9 @@ static int gather_chunks(struct vault *v, const struct pack_table *t, const char
 }
 
 /* Damaged everywhere, but perhaps not at the same places. The table at the end has no hash of its own: each copy's is tried,
- * and the whole must have the hash in the name. */
-static int mend_pack(struct vault *v, const char *name, const struct object_ref *ref, int fd,
-                     struct sha256 *h, struct err *e)
+ * and the whole must have the hash in the name; as_is: or what can be had of it. */
+static int mend_pack(struct vault *v, const char *name, const struct object_ref *ref, bool as_is,
+                     int fd, struct sha256 *h, struct err *e)
 {
     struct pack_table t;
     int rc = chunkdb_pack_table(v->db, &ref->id, &t, e);
@@ -122,12 +124,12 @@ static int mend_pack(struct vault *v, const char *name, const struct object_ref 
         rc = restart(fd, e);
         sha256_reset(h);
         if (rc == 0)
-            rc = gather_chunks(v, &t, name, fd, h, e);
+            rc = gather_chunks(v, &t, name, as_is, fd, h, e);
         if (rc < 0)
             break;
         rc = append_range(v->copies[k].store, name, table_at, ref->len - table_at, fd, h, e);
         sha256_final(h, &id);
-        if (rc == 0 && !id_eq(&id, &ref->id))
+        if (rc == 0 && !as_is && !id_eq(&id, &ref->id))
             rc = err_set(e, ERR_DAMAGED, _("its table is damaged in every copy"));
         else if (rc < 0)
             rc = -ERR_DAMAGED;
@@ -165,7 +167,7 @@ int transfer_fetch(struct vault *v, enum object_type type, const struct object_r
     if (ret_mended)
         *ret_mended = false;
     if (rc != 0 && type == OBJECT_PACK && damaged) {
-        rc = mend_pack(v, name, ref, fd, h, e);
+        rc = mend_pack(v, name, ref, false, fd, h, e);
         if (rc == 0 && ret_mended)
             *ret_mended = true;
     }
@@ -183,6 +185,29 @@ int transfer_fetch(struct vault *v, enum object_type type, const struct object_r
         rc = err_set(e, ERR_ABSENT, _("no copy has it"));
     err_wrap(e, "%s", name);
     return rc;
+}
+
+/* As much as there is of an object that no copy can give whole: a spool of its length, or negative. */
+static int fetch_remains(struct vault *v, enum object_type type, const struct object_ref *ref,
+                         const char *name, struct err *e)
+{
+    struct stat st;
+    int fd = spool_file(spool_dir(v), e), rc = -ERR_DAMAGED;
+    if (fd < 0)
+        return fd;
+    struct sha256 *h = sha256_new();
+    if (type == OBJECT_PACK)
+        rc = mend_pack(v, name, ref, true, fd, h, NULL);
+    for (size_t i = 0; rc < 0 && rc != -ERR_FAILED && i < v->n_copies; i++)
+        if (usable(&v->copies[i]) &&
+            fetch_whole(&v->copies[i], name, ref, fd, h, NULL) == -ERR_DAMAGED &&
+            fstat(fd, &st) == 0 && (uint64_t)st.st_size == ref->len)
+            rc = 0;
+    sha256_free(h);
+    if (rc == 0)
+        return fd;
+    sys_close_quiet(fd);
+    return err_set(e, ERR_DAMAGED, _("nothing of it is left"));
 }
 
 /* --- what a head reaches ------------------------------------------------------------------------------------------ */
@@ -333,14 +358,39 @@ struct catch_up {
     struct caught_up done;
 };
 
+/* One rotten object must not keep a copy from all that is sound. What is left of it is brought, so that the copy is as whole as those that
+ * it comes from; what is nowhere, when every copy was asked, is left out. Both are noted as this copy's damage. */
+static int bring_remains(struct catch_up *c, enum object_type type, const struct object_ref *ref,
+                         const char *name, const struct err *why, int *ret_fd, struct err *e)
+{
+    *ret_fd = why->code == ERR_ABSENT ? -ERR_ABSENT : fetch_remains(c->v, type, ref, name, NULL);
+    if (*ret_fd < 0 && why->code != ERR_ABSENT) { /* perhaps a copy that is away has it */
+        if (e)
+            *e = *why;
+        return -(int)why->code;
+    }
+    c->done.damaged++;
+    return chunkdb_note_damage(c->v->db, c->to->place, name, why->why, e);
+}
+
 static int bring(struct catch_up *c, enum object_type type, const struct object_ref *ref,
                  const char *name, struct err *e)
 {
     char stamp[40];
     uint64_t len;
-    int fd = transfer_fetch(c->v, type, ref, NULL, e);
-    if (fd < 0)
-        return fd;
+    struct err why = ERR_INIT;
+    int fd = transfer_fetch(c->v, type, ref, NULL, &why);
+    bool whole = fd >= 0;
+    if (!whole &&
+        (why.code == ERR_DAMAGED || why.code == ERR_ABSENT || why.code == ERR_UNREACHABLE)) {
+        int rc = bring_remains(c, type, ref, name, &why, &fd, e);
+        if (rc < 0 || fd < 0)
+            return rc;
+    } else if (!whole) {
+        if (e)
+            *e = why;
+        return -(int)why.code;
+    }
     struct store_data d = { .fd = fd, .len = ref->len };
     int rc = store_put(c->to->store, name, &d, e);
     if (rc == -ERR_DAMAGED && store_stat(c->to->store, name, &len, NULL) == 0) {
@@ -349,7 +399,7 @@ static int bring(struct catch_up *c, enum object_type type, const struct object_
         rc = store_replace(c->to->store, name, &d, stamp, e);
     }
     sys_close_quiet(fd);
-    if (rc == 0)
+    if (rc == 0 && whole)
         rc = chunkdb_clear_damage(c->v->db, c->to->place, name, e); /* noted as missing, perhaps */
     if (rc < 0)
         return err_wrap(e, _("copy \"%s\": %s"), c->to->place, name);
@@ -397,6 +447,7 @@ int transfer_catch_up(struct vault *v, size_t at, transferred_fn *fn, void *ctx,
     if (ret) {
         ret->objects += c.done.objects;
         ret->bytes += c.done.bytes;
+        ret->damaged += c.done.damaged;
     }
     return rc;
 }

@@ -140,8 +140,9 @@ static int put_goals(struct wbuf *w, const struct policy *pol, struct err *e)
     }
     conf_line(w,
               "\n# What a right backup has. One that has less (is everything mounted?) is kept in\n"
-              "# quarantine, and the run has failed.\n"
-              "# checks: { min-files: 100, min-bytes: 1GiB, max-shrink: 50%% }\n");
+              "# quarantine, and the run has failed. Others: min-files: 100, min-bytes: 1GiB.\n"
+              "%schecks: { max-shrink: 50%% }\n",
+              pol->n_paths > 0 ? "" : "# ");
     conf_line(w, "\n# Who is told when it fails or is overdue: roles of contacts.yaml.\n");
     if (pol->n_notify == 0)
         conf_line(w, "# notify: [operator, security-officer]\n");

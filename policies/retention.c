@@ -13,11 +13,13 @@ static const struct {
     enum retention_rule rule;
     const char *name;
 } rule_names[] = {
-    { KEPT_HOLD, "hold" },     { KEPT_LAST_GOOD, "last-good" }, { KEPT_FLOOR, "floor" },
-    { KEPT_WITHIN, "within" }, { KEPT_LAST, "last" },           { KEPT_HOURLY, "hourly" },
-    { KEPT_DAILY, "daily" },   { KEPT_WEEKLY, "weekly" },       { KEPT_MONTHLY, "monthly" },
-    { KEPT_YEARLY, "yearly" }, { KEPT_NEWEST, "newest" },       { KEPT_FUTURE, "future" },
-    { KEPT_ALL, "all" },
+    { KEPT_HOLD, "hold" },       { KEPT_LAST_GOOD, "last-good" },
+    { KEPT_FLOOR, "floor" },     { KEPT_WITHIN, "within" },
+    { KEPT_LAST, "last" },       { KEPT_HOURLY, "hourly" },
+    { KEPT_DAILY, "daily" },     { KEPT_WEEKLY, "weekly" },
+    { KEPT_MONTHLY, "monthly" }, { KEPT_YEARLY, "yearly" },
+    { KEPT_NEWEST, "newest" },   { KEPT_FUTURE, "future" },
+    { KEPT_UNDATED, "undated" }, { KEPT_ALL, "all" },
 };
 
 const char *retention_rule_name(enum retention_rule rule)
@@ -191,6 +193,9 @@ void retention_apply(const struct retention *r, enum policy_class class, int64_t
         keep(&snaps[n - 1], KEPT_FUTURE, _("received in the future"));
     if (n == 0)
         return;
+    for (size_t i = 1; i < n; i++)
+        if (snaps[i].received_ns == snaps[i - 1].received_ns + 1)
+            keep(&snaps[i], KEPT_UNDATED, _("its time is not known: the clock was behind"));
     int64_t from_ns = snaps[n - 1].received_ns < now_ns ? snaps[n - 1].received_ns : now_ns;
     keep_always(class, from_ns, snaps, n);
     if (!any_rule(r) && class == CLASS_LOGS)

@@ -16,6 +16,8 @@
  *     The newest of all, if it is partial, stays until there is a newer one.
  *   - Those in quarantine are counted by themselves, as if they were of a source of their own.
  *   - Those received later than now (by more than a minute: a clock has jumped) stay, and count for nothing.
+ *   - One that was received 1 ns after the one before it was really received earlier than that by the clock, which had been ahead
+ *     (orchestrator/publish.c keeps receipt times ascending). Nobody knows when it was: it stays.
  * Above all rules: what is held stays; the newest good snapshot (whole, not in quarantine) stays; and of class `logs`
  * whatever is younger than 92 days (LOGS_FLOOR_S) does, counted like `within`. Logs without a retention of their own
  * have `within: 184d`. Without any rule everything stays.
@@ -45,6 +47,7 @@ enum retention_rule { /* bits: one snapshot may stay for several reasons */
                       KEPT_NEWEST = 1024, /* partial, and nothing newer is there */
                       KEPT_FUTURE = 2048, /* received later than now */
                       KEPT_ALL = 4096,    /* nothing says that anything goes */
+                      KEPT_UNDATED = 8192 /* when it was received is not known */
 };
 
 struct retained {

@@ -244,7 +244,11 @@ int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options
     }
     id_hex(id, hex);
     snprintf(what, sizeof what, _("chunk %.12s"), hex);
-    return verdict_error(&vd, what, e);
+    int rc = verdict_error(&vd, what, e);
+    /* Every copy was asked: a backup must not take it for there any more. */
+    if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && n > 0 && o->from < 0 && o->skip == 0)
+        (void)chunkdb_mark_lost(v->db, id, NULL);
+    return rc;
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------- */

@@ -228,6 +228,7 @@ what="agents' clocks"
 rm -rf "$work/v"
 new_vault "$work/v"
 policy_add tree --files "$src"
+policy_says tree
 for years in 10 -20 5 0; do
     echo "$years" >"$src/years"
     TWOFOLD_FAULT=clock$(printf '%+d' $((years * 365 * day))) TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0 "$t" backup tree
@@ -306,6 +307,7 @@ rm -rf "$work/v"
 new_vault "$work/v"
 mkdir "$work/d"
 policy_add d --files "$work/d"
+policy_says d
 python3 -c '
 import random, sys
 r = random.Random(9)

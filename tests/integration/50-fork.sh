@@ -113,6 +113,7 @@ tiny=$work/tiny
 mkdir "$tiny"
 new_vault "$work/r"
 policy_add tiny --files "$tiny"
+policy_says tiny
 echo 0 >"$tiny/n"
 expect 0 "$t" backup tiny
 cp -a "$b" "$work/b.forked"

@@ -9,7 +9,7 @@ mkdir "$src"
 for i in $(seq 20); do head -c 10000 /dev/urandom >"$src/f$i"; done
 new_vault "$work/v"
 policy_add tree --files "$src"
-grep -q '^# checks:' "$vault/c/policies/tree.yaml" || fail "the policy's file does not tell of checks"
+grep -q '^checks: { max-shrink: 50% }' "$vault/c/policies/tree.yaml" || fail "a new policy has no checks"
 policy_says tree 'retention: { last: 1 }' 'checks: { min-files: 5, min-bytes: 20KiB, max-shrink: 40% }'
 expect 0 "$t" policy lint
 good() { "$t" --json snapshots tree 2>/dev/null | grep -c '"quarantine":false'; }
@@ -46,6 +46,16 @@ policy_says tree 'checks: { min-bytes: 1MiB }'
 expect 1 "$t" backup tree && said 'at least 1\.0 MiB'
 expect 0 "$t" backup tree --quarantine
 head -c 2000000 /dev/zero >"$src/large"
+expect 0 "$t" backup tree
+
+# Nothing at all where something was is never right, whatever the policy says: a mount point without its mount.
+policy_says tree 'retention: { last: 1 }'
+expect 0 "$t" backup tree
+mv "$src" "$work/mounted"
+mkdir "$src"
+for _ in 1 2; do expect 1 "$t" backup tree && said 'it has no file' && said 'is it mounted'; done
+rmdir "$src"
+mv "$work/mounted" "$src"
 expect 0 "$t" backup tree
 
 # Mistakes are named with their line.

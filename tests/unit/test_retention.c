@@ -220,6 +220,27 @@ static void where_backups_stop_retention_stops(void **state)
     assert_int_equal(kept(), 10);
 }
 
+/* A clock that was ahead once: what came until its time was reached has no time of its own, and is not one day. */
+static void what_has_no_time_of_its_own_stays(void **state)
+{
+    zone("UTC");
+    n_snaps = 0;
+    for (int day = 0; day < 3; day++)
+        add(at(2026, 1, 1, 2, 0) + day * DAY, 'w');
+    int64_t ahead = at(2026, 1, 23, 2, 0);
+    for (int i = 0; i < 15; i++)
+        add(ahead + i, 'w');
+    add(at(2026, 1, 24, 2, 0), 'w');
+    retention_apply(&(struct retention){ .daily = 3 }, CLASS_DATA, at(2026, 1, 24, 3, 0), snaps,
+                    n_snaps);
+    assert_int_equal(kept(), 1 + 14 + 1); /* 2026-01-03; those without a time; the newest */
+    assert_int_equal(snaps[2].rules, KEPT_DAILY);
+    assert_int_equal(snaps[3].rules,
+                     0); /* the 23rd, by a clock that was believed; of that day another stays */
+    assert_int_equal(snaps[4].rules, KEPT_UNDATED);
+    assert_int_equal(snaps[17].rules, KEPT_DAILY | KEPT_UNDATED);
+}
+
 static void buckets_are_those_of_local_time(void **state)
 {
     /* 23:30 and 00:30 in Shanghai are one day in UTC and two there. */
@@ -286,9 +307,9 @@ static void two_in_one_second(void **state)
     zone("UTC");
     n_snaps = 0;
     int64_t t = at(2026, 1, 1, 0, 0);
-    add(t + 1, 'w');
-    add(t + 2, 'w');
-    add(t + 2, 'w');
+    add(t + 10, 'w');
+    add(t + 20, 'w');
+    add(t + 20, 'w');
     apply((struct retention){ .hourly = 3 }, CLASS_DATA);
     assert_int_equal(snaps[0].rules, 0);
     assert_int_equal(snaps[1].rules, 0);
@@ -298,9 +319,9 @@ static void two_in_one_second(void **state)
     /* The last nanosecond of a day, and before 1970. */
     n_snaps = 0;
     add(-DAY - 1, 'w');
-    add(-DAY, 'w');
+    add(-DAY + 5, 'w');
     add(-1, 'w');
-    add(0, 'w');
+    add(5, 'w');
     apply((struct retention){ .daily = 9 }, CLASS_DATA);
     assert_int_equal(kept(), 3);
     assert_string_equal(snaps[2].why, "daily 1969-12-31");
@@ -324,6 +345,7 @@ int main(void)
         cmocka_unit_test(what_is_held_or_the_last_good_one_stays),
         cmocka_unit_test(logs_have_a_floor),
         cmocka_unit_test(where_backups_stop_retention_stops),
+        cmocka_unit_test(what_has_no_time_of_its_own_stays),
         cmocka_unit_test(buckets_are_those_of_local_time),
         cmocka_unit_test(clocks_that_change),
         cmocka_unit_test(weeks_months_and_years),
