@@ -34,8 +34,9 @@ static bool answers(const char *lines)
     }
     if (!line[4] || line[4][0] != '/')
         return false;
-    int port = atoi(line[3]), len = (int)strcspn(line[4], "\n");
-    int n = snprintf(a.sun_path, sizeof a.sun_path, "%.*s/.s.PGSQL.%d", len, line[4], port);
+    int len = (int)strcspn(line[4], "\n");
+    int n = snprintf(a.sun_path, sizeof a.sun_path, "%.*s/.s.PGSQL.%ld", len, line[4],
+                     strtol(line[3], NULL, 10));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool there = n > 0 && (size_t)n < sizeof a.sun_path && fd >= 0 &&
                  connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
