@@ -340,10 +340,12 @@ static int open_all(struct run *r, const char *state_dir, struct err *e)
     r->links = linktable_new(r->state_fd);
     r->late_flags = spool_new(r->state_fd);
     r->sm = setmeta_new(&r->rep);
-    r->sha = sha256_new();
+    r->with.sha = sha256_new();
+    r->with.paged = paged_hash_new();
     r->io = malloc(IO_BYTES);
     r->beside = beside_new();
-    if (!r->links || !r->late_flags || !r->sm || !r->sha || !r->io || !r->beside)
+    if (!r->links || !r->late_flags || !r->sm || !r->with.sha || !r->with.paged || !r->io ||
+        !r->beside)
         return err_set(e, ERR_NOMEM, _("out of memory"));
     uint64_t total = pathset_all(r->set) ? r->body->entries : 0;
     rc = report_begin(&r->rep, r->w, m->mode == RESTORE_COMPARE ? 3 : 2, total, e);
@@ -373,8 +375,10 @@ static void close_all(struct run *r)
     spool_free(r->late_flags);
     setmeta_free(r->sm);
     beside_free(r->beside);
-    sha256_free(r->sha);
+    sha256_free(r->with.sha);
+    paged_hash_free(r->with.paged);
     free(r->io);
+    free(r->pour);
     sys_close_quiet(r->state_fd);
     pathset_free(r->set);
     pathset_free(r->everything);

@@ -208,6 +208,8 @@ static int make_parts(struct job *j, struct err *e)
                                .problems = j->problems,
                                .links = j->links,
                                .state = j->state,
+                               .next = j->next,
+                               .delta = j->m->delta,
                                .racy_ns = j->env->racy_ns,
                                .hook = j->env->hook,
                                .ctx = j->env->ctx };

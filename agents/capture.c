@@ -19,7 +19,6 @@ struct capture {
     int64_t limit_end_s;
     char *target; /* of a symlink */
     size_t target_cap;
-    struct extent part[MAX_PART_EXTENTS];
 };
 
 int capture_new(const struct capture_opts *o, struct capture **ret, struct err *e)
@@ -117,15 +116,34 @@ static bool is_racy(const struct capture *c, const struct scan_stat *st)
            (not_before(st->mtime_s, st->mtime_ns, s, ns) && st->mtime_s <= c->limit_end_s);
 }
 
-static const struct entry *unchanged(struct capture *c, const struct scan_item *it)
+/* The file in the last run, or NULL. */
+static const struct entry *in_base(struct capture *c, const struct scan_item *it)
+{
+    const struct entry *b = c->o.state ? state_seek(c->o.state, it->path, it->path_len) : NULL;
+    return b && b->type == ENTRY_FILE ? b : NULL;
+}
+
+static bool unchanged(const struct capture *c, const struct scan_item *it, const struct entry *b)
 {
     const struct scan_stat *st = it->st;
-    const struct entry *b = c->o.state ? state_seek(c->o.state, it->path, it->path_len) : NULL;
-    if (!b || b->type != ENTRY_FILE || b->size != st->size || b->ino != st->ino ||
-        b->mtime_s != st->mtime_s || b->mtime_ns != st->mtime_ns || b->ctime_s != st->ctime_s ||
-        b->ctime_ns != st->ctime_ns || is_racy(c, st))
-        return NULL;
-    return b;
+    if (!b || b->size != st->size || b->ino != st->ino || b->mtime_s != st->mtime_s ||
+        b->mtime_ns != st->mtime_ns || b->ctime_s != st->ctime_s || b->ctime_ns != st->ctime_ns ||
+        is_racy(c, st))
+        return false;
+    return true;
+}
+
+/* The sums of the pages of a file that did not change go into the new state. Where they will be. */
+static uint64_t keep_page_sums(struct capture *c, const struct entry *b)
+{
+    uint64_t at = 0;
+    if (!(b->flags & ENTRY_PAGED) || b->page_sums_at == 0 || !c->o.next)
+        return 0;
+    at = state_page_sums_at(c->o.next);
+    if (at > 0)
+        state_copy_page_sums(c->o.next, c->o.state, b->page_sums_at,
+                             (b->size + (UINT64_C(1) << b->page_bits) - 1) >> b->page_bits);
+    return at;
 }
 
 /* Takes everything over, part by part. */
@@ -133,8 +151,12 @@ static int take_over(struct capture *c, const struct scan_item *it, const struct
                      struct err *e)
 {
     struct entry en = entry_of(it, it->st, ENTRY_FILE);
-    en.flags |= b->flags & (ENTRY_SPARSE | ENTRY_HAS_MORE);
+    en.flags |= b->flags & (ENTRY_SPARSE | ENTRY_HAS_MORE | ENTRY_PAGED | ENTRY_REWRITTEN);
     en.hash = b->hash;
+    en.page_bits = b->page_bits;
+    en.page_sums_at = keep_page_sums(c, b);
+    en.sums = b->sums;
+    en.n_sums = b->n_sums;
     en.fflags = b->fflags;
     en.xattrs = b->xattrs;
     en.n_xattrs = b->n_xattrs;
@@ -151,9 +173,11 @@ static int take_over(struct capture *c, const struct scan_item *it, const struct
         en = (struct entry){ .path = it->path,
                              .path_len = it->path_len,
                              .type = ENTRY_MORE,
-                             .flags = b->flags & ENTRY_HAS_MORE,
+                             .flags = b->flags & (ENTRY_HAS_MORE | ENTRY_PAGED),
                              .extents = b->extents,
-                             .n_extents = b->n_extents };
+                             .n_extents = b->n_extents,
+                             .sums = b->sums,
+                             .n_sums = b->n_sums };
     }
 }
 
@@ -180,40 +204,89 @@ static int add_xattrs(struct capture *c, const struct scan_item *it, int fd, str
     return problem(c, it, text, e);
 }
 
-/* The extents of a file that has more than fit into one entry. What was spilled is in whole parts. */
-static int add_parts(struct capture *c, struct entry *en, const struct feed_result *r,
-                     struct err *e)
+/* The extents of a file, in as many entries as they take. */
+static int add_parts(struct capture *c, struct entry *en, struct err *e)
 {
-    uint64_t spilled = 0;
-    size_t i = 0;
-    for (bool last = false; !last;) {
-        const struct piece *pieces = NULL;
-        size_t n = MAX_PART_EXTENTS;
-        if (spilled < r->n_spilled) {
-            if (spool_read(r->spilled, spilled * sizeof *c->part, c->part, n * sizeof *c->part, e) <
-                0)
-                return -e->code;
-            en->extents = c->part;
-            en->n_extents = n;
-            spilled += n;
-        } else {
-            pieces = r->pieces + i;
-            n = r->n_pieces - i < n ? r->n_pieces - i : n;
-            i += n;
-        }
-        last = spilled == r->n_spilled && i == r->n_pieces;
-        en->flags = (en->flags & ~(unsigned)ENTRY_HAS_MORE) | (last ? 0 : ENTRY_HAS_MORE);
-        if (inventory_add(c->o.inventory, en, pieces, pieces ? n : 0, e) < 0)
+    unsigned paged = en->flags & ENTRY_PAGED;
+    struct feed_part part;
+    int rc;
+    while ((rc = feed_next_part(c->o.feed, &part, e)) == 1) {
+        en->extents = part.extents;
+        en->n_extents = part.n;
+        en->sums = part.sums;
+        en->n_sums = part.n_sums;
+        en->flags = (en->flags & ~(unsigned)ENTRY_HAS_MORE) | (part.last ? 0 : ENTRY_HAS_MORE);
+        if (inventory_add(c->o.inventory, en, part.pieces, part.pieces ? part.n : 0, e) < 0)
             return -e->code;
-        *en = (struct entry){ .path = en->path, .path_len = en->path_len, .type = ENTRY_MORE };
+        *en = (struct entry){
+            .path = en->path, .path_len = en->path_len, .type = ENTRY_MORE, .flags = paged
+        };
     }
-    return 0;
+    return rc;
 }
 
 static bool same_times(const struct scan_stat *a, const struct scan_stat *b)
 {
     return a->size == b->size && a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns &&
            a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
+}
+
+/* A file of which much was new, though it was there before, may be one that is rewritten in place: the next time it is read in pages. */
+#define REWRITTEN_MIN_BYTES (32u << 20)
+#define REWRITTEN_SHARE 4 /* a fourth of it or more */
+#define FILE_PAGE_BITS 12 /* of what is no database's */
+
+/* 0: as a stream; else the size of its pages. b: the file in the last run, or NULL. */
+static unsigned page_bits_for(const struct capture *c, const struct scan_stat *st,
+                              const struct entry *b)
+{
+    enum source_delta delta = c->root ? c->root->delta : c->o.delta;
+    unsigned bits = MIN_PAGE_BITS;
+    bool was_paged = b && b->flags & ENTRY_PAGED;
+    if (st->size < FEED_OWN_BYTES || delta == DELTA_CONTENT)
+        return 0;
+    if (delta == DELTA_AUTO && !was_paged && !(b && b->flags & ENTRY_REWRITTEN))
+        return 0;
+    if (!c->root || c->root->page_bytes == 0)
+        return was_paged ? b->page_bits : FILE_PAGE_BITS;
+    while (bits < MAX_PAGE_BITS && (size_t)1 << bits < c->root->page_bytes)
+        bits++;
+    return bits;
+}
+
+static int read_pages(struct capture *c, const struct scan_stat *st, const struct entry *b, int fd,
+                      unsigned bits, struct feed_result *r, struct err *e)
+{
+    struct feed_pages o = { .page_bits = bits, .next = c->o.next };
+    if (b && b->flags & ENTRY_PAGED && !(o.base = base_file_new(c->o.state, b)))
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = feed_read_pages(c->o.feed, fd, st, &o, r, e);
+    base_file_free(o.base);
+    return rc;
+}
+
+/* The content of an open file, and what its entry says of it. */
+static int read_content(struct capture *c, const struct scan_stat *st, const struct entry *b,
+                        int fd, struct entry *en, struct feed_result *r, struct err *e)
+{
+    unsigned bits = page_bits_for(c, st, b);
+    bool before = b && b->size > 0;
+    uint64_t sent = feed_bytes_sent(c->o.feed);
+    int rc = bits ? read_pages(c, st, b, fd, bits, r, e) : feed_read(c->o.feed, fd, st, r, e);
+    if (rc < 0 || r->sys)
+        return rc;
+    en->size = r->size;
+    en->hash = r->hash;
+    if (r->sparse)
+        en->flags |= ENTRY_SPARSE;
+    if (bits && r->size > 0)
+        en->flags |= ENTRY_PAGED;
+    en->page_bits = r->size > 0 ? bits : 0;
+    en->page_sums_at = r->page_sums_at;
+    sent = feed_bytes_sent(c->o.feed) - sent;
+    if (!bits && before && r->size >= REWRITTEN_MIN_BYTES && sent >= r->size / REWRITTEN_SHARE)
+        en->flags |= ENTRY_REWRITTEN;
+    return 0;
 }
 
 /* Who writes through a mapping (mmap) changes a file's times only with the first write to a page that is clean. So those that are dirty
@@ -224,7 +297,8 @@ static void show_mapped_writes(int fd)
 }
 
 /* 1: the file has an entry; 0: it could not be read and has none. */
-static int read_open_file(struct capture *c, const struct scan_item *it, int fd, struct err *e)
+static int read_open_file(struct capture *c, const struct scan_item *it, const struct entry *b,
+                          int fd, struct err *e)
 {
     struct scan_stat st, after;
     struct feed_result r;
@@ -247,35 +321,32 @@ static int read_open_file(struct capture *c, const struct scan_item *it, int fd,
     uint64_t doubtful = check ? check->doubtful : 0;
     if (!may_change(c))
         show_mapped_writes(fd);
-    if (feed_read(c->o.feed, fd, &st, &r, e) < 0)
+    if (read_content(c, &st, b, fd, &en, &r, e) < 0)
         return -e->code;
     if (r.sys)
         return problem_sys(c, it, r.sys, e);
     /* What is wrong with it is to be found, and said, again the next time. */
     if (problems_count(c->o.problems) > problems || (check && check->doubtful > doubtful))
         en.ino = 0;
-    en.size = r.size;
-    en.hash = r.hash;
-    en.flags |= r.sparse ? ENTRY_SPARSE : 0;
     c->counts.bytes += r.size;
     if (!may_change(c) &&
         (r.size != st.size || scan_stat_fd(fd, &after) < 0 || !same_times(&st, &after)) &&
         problem(c, it, _("changed while it was being read"), e) < 0)
         return -e->code;
-    return add_parts(c, &en, &r, e) < 0 ? -(int)e->code : 1;
+    return add_parts(c, &en, e) < 0 ? -(int)e->code : 1;
 }
 
 static int regular(struct capture *c, const struct scan_item *it, struct err *e)
 {
-    const struct entry *b = unchanged(c, it);
-    if (b) {
+    const struct entry *b = in_base(c, it);
+    if (unchanged(c, it, b)) {
         c->counts.bytes += it->st->size;
         return take_over(c, it, b, e) < 0 ? -(int)e->code : 1;
     }
     int fd = open_file(it);
     if (fd < 0)
         return problem_sys(c, it, errno, e);
-    int rc = read_open_file(c, it, fd, e);
+    int rc = read_open_file(c, it, b, fd, e);
     close(fd);
     return rc;
 }

@@ -27,7 +27,9 @@ struct capture_opts { /* all borrowed */
     struct problems *problems;
     struct linktable *links;
     struct state_reader *state; /* NULL: everything is read */
+    struct state_writer *next;  /* for the sums of pages; may be NULL */
     int64_t racy_ns;            /* see AGENT_RACY_NS */
+    enum source_delta delta;    /* of what is in no root of a source */
     /* See struct agent_env. */
     void (*hook)(void *ctx, const char *path);
     void *ctx;

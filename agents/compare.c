@@ -132,7 +132,7 @@ static int compare_file(struct compare *c, const struct entry *en, const struct 
 {
     struct run *r = c->r;
     struct disk_check check = {
-        .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop, .ctx = r
+        .with = r->with, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop, .ctx = r
     };
     bool same = false;
     struct object o = { .fd = open_for_reading(it, e), .path = en->path, .path_len = en->path_len };

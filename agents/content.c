@@ -83,11 +83,16 @@ int runs_next(struct runs *u, uint64_t *ret_off, uint64_t *ret_len, struct err *
 }
 
 /* --- the hash --------------------------------------------------------------------------------- */
-int content_hash_begin(struct content_hash *h, struct sha256 *sha, struct entries *runs_walk,
-                       const struct entry *en, struct err *e)
+int content_hash_begin(struct content_hash *h, const struct hashers *with,
+                       struct entries *runs_walk, const struct entry *en, struct err *e)
 {
-    *h = (struct content_hash){ .sha = sha, .sparse = en->flags & ENTRY_SPARSE };
-    sha256_reset(sha);
+    *h = (struct content_hash){ .with = *with,
+                                .sparse = en->flags & ENTRY_SPARSE,
+                                .paged = en->flags & ENTRY_PAGED };
+    if (h->paged)
+        paged_hash_begin(with->paged, en->page_bits);
+    else
+        sha256_reset(with->sha);
     return h->sparse ? runs_begin(&h->runs, runs_walk, en, e) : 0;
 }
 
@@ -114,14 +119,17 @@ int content_hash_data(struct content_hash *h, uint64_t off, const void *p, size_
             return r;
         if (h->left == 0 || run_off != off)
             return list_lost(e);
-        hash_run(h->sha, run_off, h->left);
+        hash_run(h->with.sha, run_off, h->left);
     }
     if (h->sparse) {
         if (n > h->left)
             return list_lost(e);
         h->left -= n;
     }
-    sha256_update(h->sha, p, n);
+    if (h->paged)
+        paged_hash_data(h->with.paged, p, n);
+    else
+        sha256_update(h->with.sha, p, n);
     return 0;
 }
 
@@ -130,8 +138,20 @@ void content_hash_hole(struct content_hash *h, uint64_t n)
     static const uint8_t zeros[4096];
     if (h->sparse)
         return;
+    if (h->paged) {
+        paged_hash_zeros(h->with.paged, n);
+        return;
+    }
     for (; n > 0; n -= n < sizeof zeros ? n : sizeof zeros)
-        sha256_update(h->sha, zeros, n < sizeof zeros ? (size_t)n : sizeof zeros);
+        sha256_update(h->with.sha, zeros, n < sizeof zeros ? (size_t)n : sizeof zeros);
+}
+
+void content_hash_final(struct content_hash *h, struct id *ret)
+{
+    if (h->paged)
+        paged_hash_final(h->with.paged, ret);
+    else
+        sha256_final(h->with.sha, ret);
 }
 
 /* --- what is on disk -------------------------------------------------------------------------- */
@@ -143,14 +163,17 @@ static int unreadable(int code, struct err *e)
 }
 
 /* Feeds [off, off + len) of the file to the hash. */
-static int hash_disk(const struct disk_check *c, int fd, uint64_t off, uint64_t len, struct err *e)
+static int hash_disk(const struct disk_check *c, struct content_hash *h, int fd, uint64_t off,
+                     uint64_t len, struct err *e)
 {
     while (len > 0) {
         size_t n = len < IO_BYTES ? (size_t)len : IO_BYTES;
         ssize_t got = sys_pread(fd, c->io, n, off, e);
         if (got < (ssize_t)n)
             return unreadable((int)got, e);
-        sha256_update(c->sha, c->io, n);
+        int rc = content_hash_data(h, off, c->io, n, e);
+        if (rc != 0)
+            return rc;
         off += n;
         len -= n;
         if (c->stop && c->stop(c->ctx, n)) {
@@ -196,22 +219,43 @@ static int hole_on_disk(const struct disk_check *c, int fd, uint64_t off, uint64
     return 0;
 }
 
-static int sparse_on_disk(const struct disk_check *c, int fd, const struct entry *en,
-                          bool *ret_zero, struct err *e)
+static int sparse_on_disk(const struct disk_check *c, struct content_hash *h, int fd,
+                          const struct entry *en, bool *ret_zero, struct err *e)
 {
-    struct runs u;
+    struct runs u = h->runs;
     uint64_t at = 0, off = 0, len = 1;
-    int r = runs_begin(&u, c->runs_walk, en, e);
+    int r = 0;
     *ret_zero = true;
+    h->sparse = false; /* the runs are followed here */
     while (r == 0 && len > 0 && *ret_zero) {
         r = runs_next(&u, &off, &len, e);
         if (r == 0)
             r = hole_on_disk(c, fd, at, len > 0 ? off : en->size, ret_zero, e);
         if (r == 0 && len > 0 && *ret_zero) {
-            hash_run(c->sha, off, len);
-            r = hash_disk(c, fd, off, len, e);
+            hash_run(c->with.sha, off, len);
+            r = hash_disk(c, h, fd, off, len, e);
         }
         at = off + len;
+    }
+    return r;
+}
+
+/* Only what the file system calls data is read; the rest is zeros. */
+static int paged_on_disk(const struct disk_check *c, struct content_hash *h, int fd, uint64_t size,
+                         struct err *e)
+{
+    int r = 0;
+    for (uint64_t at = 0; r == 0 && at < size;) {
+        off_t data = lseek(fd, (off_t)at, SEEK_DATA), hole = (off_t)size;
+        if (data < 0)
+            data = errno == ENXIO ? (off_t)size : (off_t)at;
+        if ((uint64_t)data < size)
+            hole = lseek(fd, data, SEEK_HOLE);
+        uint64_t from = (uint64_t)data < size ? (uint64_t)data : size;
+        uint64_t to = hole >= data && (uint64_t)hole < size ? (uint64_t)hole : size;
+        content_hash_hole(h, from - at);
+        r = hash_disk(c, h, fd, from, to - from, e);
+        at = to;
     }
     return r;
 }
@@ -221,15 +265,20 @@ int content_on_disk(const struct disk_check *c, int fd, const struct entry *en, 
 {
     bool zero = true;
     struct id hash;
+    struct content_hash h;
     *ret_same = en->size == 0;
     if (en->size == 0)
         return 0;
-    sha256_reset(c->sha);
-    int r = en->flags & ENTRY_SPARSE ? sparse_on_disk(c, fd, en, &zero, e)
-                                     : hash_disk(c, fd, 0, en->size, e);
+    int r = content_hash_begin(&h, &c->with, c->runs_walk, en, e);
+    if (r == 0 && h.sparse)
+        r = sparse_on_disk(c, &h, fd, en, &zero, e);
+    else if (r == 0 && h.paged)
+        r = paged_on_disk(c, &h, fd, en->size, e);
+    else if (r == 0)
+        r = hash_disk(c, &h, fd, 0, en->size, e);
     if (r != 0)
         return r;
-    sha256_final(c->sha, &hash);
+    content_hash_final(&h, &hash);
     *ret_same = zero && id_eq(&hash, &en->hash);
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * content.h - the content of a file of a snapshot: its extents over all parts of its entry, and
- * the hash over them (docs/format.md, "Manifest": the SHA-256 of a SPARSE file is over its runs).
+ * the hash over them (docs/format.md, "Manifest": that of a SPARSE file is over its runs, that of a
+ * PAGED one over the sums of its regions).
  *
  * Returns as in restore_run.h: 0, FAILED_HERE with e, negative.
  */
@@ -33,21 +34,26 @@ int runs_begin(struct runs *u, struct entries *walk, const struct entry *en, str
 /* *ret_len 0: no more. */
 int runs_next(struct runs *u, uint64_t *ret_off, uint64_t *ret_len, struct err *e);
 
+struct hashers {
+    struct sha256 *sha;
+    struct paged_hash *paged;
+};
 struct content_hash {
-    struct sha256 *sha; /* borrowed */
-    bool sparse;
+    struct hashers with; /* borrowed */
+    bool sparse, paged;
     struct runs runs;
     uint64_t left; /* of the run */
 };
-int content_hash_begin(struct content_hash *h, struct sha256 *sha, struct entries *runs_walk,
-                       const struct entry *en, struct err *e);
+int content_hash_begin(struct content_hash *h, const struct hashers *with,
+                       struct entries *runs_walk, const struct entry *en, struct err *e);
 int content_hash_data(struct content_hash *h, uint64_t off, const void *p, size_t n, struct err *e);
 void content_hash_hole(struct content_hash *h, uint64_t n);
+void content_hash_final(struct content_hash *h, struct id *ret);
 
 /* Does the open file have this content? Its size must be right already. *ret_read counts up by
  * what was read. FAILED_HERE: it could not be read, or the snapshot's list is lost. */
 struct disk_check {
-    struct sha256 *sha;
+    struct hashers with;
     struct entries *runs_walk;
     uint8_t *io;                         /* IO_BYTES */
     bool (*stop)(void *ctx, uint64_t n); /* after each piece; true: give up (FAILED_HERE) */

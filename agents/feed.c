@@ -1,7 +1,6 @@
 /* feed.c - see agents/feed.h. Hashes of files: docs/format.md, "Manifest". */
-#include "agents/feed.h"
+#include "agents/feed_impl.h"
 #include "lib/base/i18n.h"
-#include "lib/codec/cdc.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +11,6 @@
 
 #define READ_BYTES (512u << 10)
 #define MAX_FILES_IN_CHUNK 4096u
-#define MAX_PIECES ((size_t)2 * MAX_PART_EXTENTS)
 #define PIECES_PER_READ 8      /* CDC_MIN_BYTES allows three cuts in READ_BYTES */
 #define LARGE_BYTES (8u << 20) /* from here on the kernel is told how we read */
 #define DROP_BYTES \
@@ -22,27 +20,6 @@
 _Static_assert(PIPELINE_BUFFER_BYTES >= CDC_MAX_BYTES + MAX_CHECKED_PAGE_BYTES,
                "a chunk fits, and a whole page behind any that is not cut yet");
 _Static_assert(READ_BYTES / CDC_MIN_BYTES + 3 <= PIECES_PER_READ, "pieces of one read");
-
-struct feed {
-    struct pipeline *p;
-    struct cdc *cdc;
-    struct sha256 *hash;
-    struct chunk_buf *buf; /* being filled, or NULL */
-    unsigned files_in_chunk;
-    int (*on_chunk)(void *ctx, struct err *e);
-    void *ctx;
-    uint64_t bytes_read;
-    const struct page_check *check;
-    const char *check_path;
-    size_t check_path_len;
-    /* the file being read: */
-    struct spool *spilled;
-    uint64_t n_spilled;
-    size_t n_pieces;
-    bool drop;        /* its pages were not cached before */
-    uint64_t dropped; /* up to there they were dropped */
-    struct piece pieces[MAX_PIECES];
-};
 
 int feed_new(const struct feed_opts *o, struct feed **ret, struct err *e)
 {
@@ -54,8 +31,9 @@ int feed_new(const struct feed_opts *o, struct feed **ret, struct err *e)
     f->ctx = o->ctx;
     f->cdc = cdc_new(o->cdc_key);
     f->hash = sha256_new();
+    f->paged = paged_hash_new();
     f->spilled = spool_new(o->dir_fd);
-    if (!f->cdc || !f->spilled) {
+    if (!f->cdc || !f->paged || !f->spilled) {
         feed_free(f);
         return err_set(e, ERR_NOMEM, _("no memory"));
     }
@@ -69,15 +47,13 @@ void feed_free(struct feed *f)
         return;
     if (f->buf)
         pipeline_discard(f->p, f->buf);
+    if (f->literals)
+        pipeline_discard(f->p, f->literals);
     cdc_free(f->cdc);
     sha256_free(f->hash);
+    paged_hash_free(f->paged);
     spool_free(f->spilled);
     free(f);
-}
-
-bool feed_is_open(const struct feed *f, uint64_t seq)
-{
-    return f->buf && f->buf->seq == seq;
 }
 
 uint64_t feed_bytes_read(const struct feed *f)
@@ -85,7 +61,12 @@ uint64_t feed_bytes_read(const struct feed *f)
     return f->bytes_read;
 }
 
-void feed_set_check(struct feed *f, const struct page_check *check, const char *path, size_t len)
+uint64_t feed_bytes_sent(const struct feed *f)
+{
+    return pipeline_bytes_sent(f->p);
+}
+
+void feed_set_check(struct feed *f, struct page_check *check, const char *path, size_t len)
 {
     f->check = check;
     f->check_path = path;
@@ -93,14 +74,28 @@ void feed_set_check(struct feed *f, const struct page_check *check, const char *
 }
 
 /* --- chunks ------------------------------------------------------------------------------------ */
+/* Ids are kept for so many chunks only: what is filled slowly must not be overtaken by too many. */
+static int cut_old_literals(struct feed *f, uint64_t seq, struct err *e)
+{
+    bool old = f->literals && (int64_t)(seq - f->literals->seq) > (int64_t)PIPELINE_WINDOW / 4;
+    return old ? feed_cut_chunk(f, f->literals->seq, e) : 0;
+}
+
+int feed_submit(struct feed *f, struct chunk_buf *full, struct err *e)
+{
+    uint64_t seq = full->seq;
+    pipeline_submit(f->p, full);
+    int rc = f->on_chunk ? f->on_chunk(f->ctx, e) : 0;
+    return rc < 0 ? rc : cut_old_literals(f, seq, e);
+}
+
 /* Hands the full buffer on; `next` is what is filled from now on. */
 static int hand_on(struct feed *f, struct chunk_buf *next, struct err *e)
 {
     struct chunk_buf *full = f->buf;
     f->buf = next;
     f->files_in_chunk = 0;
-    pipeline_submit(f->p, full);
-    return f->on_chunk ? f->on_chunk(f->ctx, e) : 0;
+    return feed_submit(f, full, e);
 }
 
 int feed_cut(struct feed *f, struct err *e)
@@ -111,53 +106,118 @@ int feed_cut(struct feed *f, struct err *e)
     return hand_on(f, NULL, e);
 }
 
-/* --- pieces ------------------------------------------------------------------------------------ */
-/* Moves the older half of the pieces to the spool, as extents. */
-static int spill(struct feed *f, struct err *e)
+int feed_cut_chunk(struct feed *f, uint64_t seq, struct err *e)
 {
-    struct extent x[64];
-    size_t done = 0, half = MAX_PIECES / 2;
-    for (size_t i = 0; i < half; i++) {
-        const struct piece *pc = &f->pieces[i];
-        struct extent *to = &x[done++];
-        memset(to, 0, sizeof *to);
-        to->len = pc->len;
-        to->off = pc->off;
-        to->hole = pc->seq == PIECE_HOLE;
-        if (!to->hole) {
-            if (feed_is_open(f, pc->seq) && feed_cut(f, e) < 0)
-                return -e->code;
-            if (pipeline_wait_hashed(f->p, pc->seq, e) < 0)
-                return -e->code;
-            to->chunk = *pipeline_id(f->p, pc->seq);
-        }
-        if (done == sizeof x / sizeof x[0] || i + 1 == half) {
-            if (spool_add(f->spilled, x, done * sizeof *x, e) < 0)
-                return -e->code;
-            done = 0;
-        }
-    }
-    f->n_spilled += half;
-    f->n_pieces -= half;
-    memmove(f->pieces, f->pieces + half, f->n_pieces * sizeof *f->pieces);
+    if (f->buf && f->buf->seq == seq)
+        return feed_cut(f, e);
+    if (!f->literals || f->literals->seq != seq)
+        return 0;
+    struct chunk_buf *full = f->literals;
+    f->literals = NULL;
+    return feed_submit(f, full, e);
+}
+
+/* --- pieces and parts --------------------------------------------------------------------------- */
+struct part_head {
+    uint64_t extents, sums;
+};
+
+static int resolve(struct feed *f, const struct piece *pc, struct extent *ret, struct err *e)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->len = pc->len;
+    ret->off = pc->off;
+    ret->hole = pc->seq == PIECE_HOLE;
+    if (pc->seq == PIECE_KNOWN)
+        ret->chunk = pc->chunk;
+    if (!piece_waits(pc))
+        return 0;
+    if (feed_cut_chunk(f, pc->seq, e) < 0 || pipeline_wait_hashed(f->p, pc->seq, e) < 0)
+        return -e->code;
+    ret->chunk = *pipeline_id(f->p, pc->seq);
     return 0;
+}
+
+int feed_spill(struct feed *f, size_t n, struct err *e)
+{
+    struct part_head h = { n, f->n_sums };
+    for (size_t i = 0; i < n; i++)
+        if (resolve(f, &f->pieces[i], &f->part[i], e) < 0)
+            return -e->code;
+    if (spool_add(f->spilled, &h, sizeof h, e) < 0 ||
+        spool_add(f->spilled, f->part, n * sizeof *f->part, e) < 0 ||
+        spool_add(f->spilled, f->sums, f->n_sums * sizeof *f->sums, e) < 0)
+        return -e->code;
+    f->n_spilled++;
+    f->n_sums = 0;
+    f->n_pieces -= n;
+    memmove(f->pieces, f->pieces + n, f->n_pieces * sizeof *f->pieces);
+    return 0;
+}
+
+static int next_spilled(struct feed *f, struct feed_part *ret, struct err *e)
+{
+    struct part_head h;
+    uint64_t at = f->next_spilled;
+    if (spool_read(f->spilled, at, &h, sizeof h, e) < 0)
+        return -e->code;
+    at += sizeof h;
+    if (spool_read(f->spilled, at, f->part, h.extents * sizeof *f->part, e) < 0)
+        return -e->code;
+    at += h.extents * sizeof *f->part;
+    if (spool_read(f->spilled, at, f->part_sums, h.sums * sizeof *f->sums, e) < 0)
+        return -e->code;
+    f->next_spilled = at + h.sums * sizeof *f->sums;
+    *ret = (struct feed_part){
+        .extents = f->part, .n = h.extents, .sums = f->part_sums, .n_sums = h.sums
+    };
+    return 0;
+}
+
+int feed_next_part(struct feed *f, struct feed_part *ret, struct err *e)
+{
+    uint64_t spilled = f->n_spilled ? spool_len(f->spilled) : 0;
+    size_t left = f->n_pieces - f->given;
+    if (f->last_given)
+        return 0;
+    if (f->next_spilled < spilled) {
+        if (next_spilled(f, ret, e) < 0)
+            return -e->code;
+    } else {
+        *ret = (struct feed_part){ .pieces = f->pieces + f->given,
+                                   .n = left < MAX_PART_EXTENTS ? left : MAX_PART_EXTENTS,
+                                   .sums = f->sums,
+                                   .n_sums = f->n_sums };
+        f->given += ret->n;
+    }
+    ret->last = f->next_spilled == spilled && f->given == f->n_pieces;
+    f->last_given = ret->last;
+    return 1;
+}
+
+void feed_add_piece(struct feed *f, const struct piece *pc, bool may_join)
+{
+    struct piece *last = f->n_pieces ? &f->pieces[f->n_pieces - 1] : NULL;
+    bool follows = may_join && last && last->seq == pc->seq &&
+                   (pc->seq != PIECE_KNOWN || id_eq(&last->chunk, &pc->chunk)) &&
+                   (pc->seq == PIECE_HOLE || last->off + last->len == pc->off);
+    if (follows) {
+        last->len += pc->len;
+        return;
+    }
+    assert(f->n_pieces < MAX_PIECES);
+    f->pieces[f->n_pieces++] = *pc;
 }
 
 static void add_piece(struct feed *f, uint64_t seq, uint32_t off, uint64_t len)
 {
-    struct piece *last = f->n_pieces ? &f->pieces[f->n_pieces - 1] : NULL;
-    if (last && last->seq == seq && (seq == PIECE_HOLE || last->off + last->len == off)) {
-        last->len += len;
-        return;
-    }
-    assert(f->n_pieces < MAX_PIECES);
-    f->pieces[f->n_pieces++] = (struct piece){ .len = len, .seq = seq, .off = off };
+    feed_add_piece(f, &(struct piece){ .len = len, .seq = seq, .off = off }, true);
 }
 
 /* Room for the pieces of one read or hole, and a buffer. Nothing is half done here, so a chunk may be cut. */
 static int make_room(struct feed *f, struct err *e)
 {
-    if (f->n_pieces + PIECES_PER_READ > MAX_PIECES && spill(f, e) < 0)
+    if (f->n_pieces + PIECES_PER_READ > MAX_PIECES && feed_spill(f, MAX_PART_EXTENTS, e) < 0)
         return -e->code;
     if (!f->buf && !(f->buf = pipeline_buffer(f->p, e)))
         return -e->code;
@@ -190,9 +250,7 @@ static int take(struct feed *f, size_t n, struct err *e)
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */
-/* Tells the kernel how a large file is read, and whether its pages were there before us: those that were
- * not are dropped behind us, so that a backup does not push out what others work with. */
-static void advise(struct feed *f, int fd, uint64_t size)
+void feed_advise(struct feed *f, int fd, uint64_t size)
 {
     f->drop = false;
     f->dropped = 0;
@@ -207,7 +265,7 @@ static void advise(struct feed *f, int fd, uint64_t size)
     }
 }
 
-static void drop_behind(struct feed *f, int fd, uint64_t pos, bool last)
+void feed_drop_behind(struct feed *f, int fd, uint64_t pos, bool last)
 {
     if (!f->drop || (!last && pos - f->dropped < DROP_BYTES))
         return;
@@ -215,8 +273,7 @@ static void drop_behind(struct feed *f, int fd, uint64_t pos, bool last)
     f->dropped = pos;
 }
 
-/* At most `want` bytes to p, as whole pages where the file is checked and does not end before. As pread. */
-static ssize_t read_part(struct feed *f, int fd, uint8_t *p, size_t want, uint64_t pos)
+ssize_t feed_read_part(struct feed *f, int fd, uint8_t *p, size_t want, uint64_t pos)
 {
     size_t page = f->check ? f->check->page_bytes : 1, got = 0;
     if (want > page)
@@ -246,7 +303,7 @@ static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *re
         want = want < READ_BYTES ? want : READ_BYTES;
         want = want < end - *pos ? want : (size_t)(end - *pos);
         uint8_t *p = f->buf->p + f->buf->len;
-        ssize_t n = read_part(f, fd, p, want, *pos);
+        ssize_t n = feed_read_part(f, fd, p, want, *pos);
         if (n <= 0) {
             *ret_sys = n < 0 ? errno : 0;
             return 0;
@@ -257,7 +314,7 @@ static int read_run(struct feed *f, int fd, uint64_t *pos, uint64_t end, int *re
         if (take(f, (size_t)n, e) < 0)
             return -e->code;
         *pos += (uint64_t)n;
-        drop_behind(f, fd, *pos, false);
+        feed_drop_behind(f, fd, *pos, false);
     }
     return 0;
 }
@@ -282,16 +339,13 @@ static void hash_run(struct feed *f, uint64_t off, uint64_t len)
     sha256_update(f->hash, head, sizeof head);
 }
 
-/* How much of `size` bytes the file still has. */
-static uint64_t still_there(int fd, uint64_t size)
+uint64_t feed_still_there(int fd, uint64_t size)
 {
     off_t end = lseek(fd, 0, SEEK_END);
     return end >= 0 && (uint64_t)end < size ? (uint64_t)end : size;
 }
 
-/* The data behind `pos`: [*ret_from, *ret_to), empty at `size` when only a hole is left. False: the file
- * system does not say. */
-static bool next_run(int fd, uint64_t pos, uint64_t size, uint64_t *ret_from, uint64_t *ret_to)
+bool feed_next_run(int fd, uint64_t pos, uint64_t size, uint64_t *ret_from, uint64_t *ret_to)
 {
     off_t from = lseek(fd, (off_t)pos, SEEK_DATA);
     if (from < 0 && errno == ENXIO)
@@ -307,7 +361,7 @@ static bool next_run(int fd, uint64_t pos, uint64_t size, uint64_t *ret_from, ui
 static bool has_holes(int fd, const struct scan_stat *st)
 {
     uint64_t from, to;
-    if (st->blocks * 512 >= st->size || !next_run(fd, 0, st->size, &from, &to))
+    if (st->blocks * 512 >= st->size || !feed_next_run(fd, 0, st->size, &from, &to))
         return false;
     return from > 0 || to < st->size;
 }
@@ -319,7 +373,7 @@ static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result
     uint64_t pos = 0;
     while (pos < size) {
         uint64_t from = pos, to = size;
-        if (!next_run(fd, pos, size, &from, &to) || from < pos || to < from) {
+        if (!feed_next_run(fd, pos, size, &from, &to) || from < pos || to < from) {
             ret->sys = EIO;
             return 0;
         }
@@ -327,7 +381,7 @@ static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result
         if (pos > 0 && from == pos)
             return 1;
         /* What seems to be a hole at the end may be no file any more. */
-        if (from == size && still_there(fd, size) < size)
+        if (from == size && feed_still_there(fd, size) < size)
             return 1;
         if (add_hole(f, from - pos, e) < 0)
             return -e->code;
@@ -346,9 +400,12 @@ static int read_sparse(struct feed *f, int fd, uint64_t size, struct feed_result
     return 0;
 }
 
-static int start_file(struct feed *f, struct err *e)
+int feed_start_file(struct feed *f, struct err *e)
 {
-    f->n_pieces = 0;
+    f->n_pieces = f->n_sums = 0;
+    f->next_spilled = 0;
+    f->given = 0;
+    f->last_given = false;
     sha256_reset(f->hash);
     if (f->n_spilled > 0 && spool_reset(f->spilled, e) < 0)
         return -e->code;
@@ -359,13 +416,13 @@ static int start_file(struct feed *f, struct err *e)
 static int read_file(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret,
                      struct err *e)
 {
-    advise(f, fd, st->size);
+    feed_advise(f, fd, st->size);
     /* Pages that are checked are read whole, though a hole may begin in the middle of one. */
     for (int i = 0; !f->check && i < SPARSE_TRIES && has_holes(fd, st); i++) {
-        int rc = read_sparse(f, fd, still_there(fd, st->size), ret, e);
+        int rc = read_sparse(f, fd, feed_still_there(fd, st->size), ret, e);
         if (rc <= 0)
             return rc;
-        if (start_file(f, e) < 0)
+        if (feed_start_file(f, e) < 0)
             return -e->code;
     }
     ret->size = 0;
@@ -377,7 +434,7 @@ int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_re
 {
     bool own = st->size >= FEED_OWN_BYTES;
     *ret = (struct feed_result){ 0 };
-    if (start_file(f, e) < 0)
+    if (feed_start_file(f, e) < 0)
         return -e->code;
     if (st->size == 0)
         return 0;
@@ -386,14 +443,10 @@ int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_re
     f->files_in_chunk++;
     if (read_file(f, fd, st, ret, e) < 0)
         return -e->code;
-    drop_behind(f, fd, st->size, true);
+    feed_drop_behind(f, fd, st->size, true);
     if (own && feed_cut(f, e) < 0)
         return -e->code;
     if (ret->size > 0)
         sha256_final(f->hash, &ret->hash);
-    ret->pieces = f->pieces;
-    ret->n_pieces = f->n_pieces;
-    ret->n_spilled = f->n_spilled;
-    ret->spilled = f->spilled;
     return 0;
 }

@@ -241,7 +241,7 @@ static bool is_ready(const struct inventory *x, const struct piece *pieces, size
 {
     /* The last one is the most likely not to be. */
     for (size_t i = n; i-- > 0;)
-        if (pieces[i].seq != PIECE_HOLE && !pipeline_is_hashed(x->p, pieces[i].seq))
+        if (piece_waits(&pieces[i]) && !pipeline_is_hashed(x->p, pieces[i].seq))
             return false;
     return true;
 }
@@ -249,9 +249,9 @@ static bool is_ready(const struct inventory *x, const struct piece *pieces, size
 static int wait_ready(struct inventory *x, const struct piece *pieces, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
-        if (pieces[i].seq == PIECE_HOLE)
+        if (!piece_waits(&pieces[i]))
             continue;
-        if (x->feed && feed_is_open(x->feed, pieces[i].seq) && feed_cut(x->feed, e) < 0)
+        if (x->feed && feed_cut_chunk(x->feed, pieces[i].seq, e) < 0)
             return -e->code;
         if (pipeline_wait_hashed(x->p, pieces[i].seq, e) < 0)
             return -e->code;
@@ -271,7 +271,8 @@ static int write_resolved(struct inventory *x, const struct entry *en, const str
         to->hole = pieces[i].seq == PIECE_HOLE;
         to->off = pieces[i].off;
         if (!to->hole)
-            to->chunk = *pipeline_id(x->p, pieces[i].seq);
+            to->chunk = piece_waits(&pieces[i]) ? *pipeline_id(x->p, pieces[i].seq)
+                                                : pieces[i].chunk;
     }
     full.extents = x->extents;
     full.n_extents = n;

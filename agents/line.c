@@ -60,6 +60,7 @@ static size_t size_of(const struct entry *en, const struct piece *pieces, size_t
 {
     size_t total = aligned(sizeof(struct waiting));
     total += aligned(pieces ? n * sizeof *pieces : en->n_extents * sizeof *en->extents);
+    total += aligned(en->n_sums * sizeof *en->sums);
     total += aligned(en->n_xattrs * sizeof *en->xattrs);
     for (size_t i = 0; i < en->n_xattrs; i++)
         total += en->xattrs[i].name_len + 1 + en->xattrs[i].len;
@@ -93,6 +94,7 @@ static void fill(struct waiting *w, const struct entry *en, const struct piece *
         w->pieces = put_aligned(&at, pieces, n * sizeof *pieces);
     else
         w->en.extents = put_aligned(&at, en->extents, en->n_extents * sizeof *en->extents);
+    w->en.sums = put_aligned(&at, en->sums, en->n_sums * sizeof *en->sums);
     struct xattr *xattrs = put_aligned(&at, en->xattrs, en->n_xattrs * sizeof *en->xattrs);
     w->en.xattrs = xattrs;
     for (size_t i = 0; i < en->n_xattrs; i++) {

@@ -56,7 +56,7 @@ struct pipeline {
 
     struct window_slot *window;
     uint64_t next_seq; /* the filling thread's */
-    _Atomic uint64_t counter;
+    _Atomic uint64_t counter, bytes_sent;
     uint8_t *pool;
     struct chunk_buf bufs[PIPELINE_BUFFERS];
     struct chunk_box *body_box;
@@ -280,10 +280,16 @@ static int seal_and_send(struct worker *k, struct chunk_buf *b, struct err *e)
     if (chunk_seal(k->box, &b->id, counter, p->level, b->p, b->len, &k->sealed, e) < 0 ||
         wire_send(p->w, FRAME_PUT, &k->head, k->sealed.p, k->sealed.len, e) < 0)
         return -e->code;
+    atomic_fetch_add(&p->bytes_sent, b->len);
     pthread_mutex_lock(&p->lock);
     settle(p, b);
     pthread_mutex_unlock(&p->lock);
     return 0;
+}
+
+uint64_t pipeline_bytes_sent(const struct pipeline *p)
+{
+    return atomic_load(&p->bytes_sent);
 }
 
 static void *work(void *arg)

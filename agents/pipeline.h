@@ -61,6 +61,9 @@ int pipeline_wait_hashed(struct pipeline *p, uint64_t seq, struct err *e);
 const struct id *pipeline_id(const struct pipeline *p,
                              uint64_t seq); /* of a hashed chunk in the window */
 
+/* Plaintext of the chunks sent so far. */
+uint64_t pipeline_bytes_sent(const struct pipeline *p);
+
 int pipeline_finish(struct pipeline *p, struct err *e);
 int pipeline_committed(struct pipeline *p, struct id *ret, struct err *e);
 /* The box for the body; after pipeline_finish. */

@@ -15,63 +15,110 @@
 
 #define WRITE_AHEAD_BYTES (8u << 20)
 #define BESIDE_BYTES (128u << 10) /* from here on another thread is worth its while */
+#define POUR_BYTES (1u << 20)
 
 /* --- content ---------------------------------------------------------------------------------- */
-/* What another thread hashes while this one writes it and waits for the next piece. */
-struct to_hash {
+/* The content of a file on its way: small extents are put together, and what is long enough is hashed by another thread while this one
+ * writes it and gets the next. */
+struct filling {
     struct content_hash *h;
+    int fd;
+    /* what is being hashed: */
+    bool busy;
     uint64_t off;
     const uint8_t *p;
     size_t n;
-    struct piece *piece; /* NULL: nothing is being hashed */
+    struct piece *piece; /* that the bytes are in; NULL: in a buffer */
+    /* what has been put together, and is not written yet: */
+    uint8_t *buffer;
+    unsigned other; /* which of the two it is */
+    uint64_t at;
+    size_t filled;
 };
 
 static int hash_it(void *ctx, struct err *e)
 {
-    struct to_hash *t = ctx;
+    struct filling *t = ctx;
     return content_hash_data(t->h, t->off, t->p, t->n, e);
 }
 
 /* Nothing is being hashed any more, and its piece is given back. */
-static int settle(struct run *r, struct to_hash *t, struct err *e)
+static int settle(struct run *r, struct filling *t, struct err *e)
 {
-    if (!t->piece)
+    if (!t->busy)
         return 0;
     int rc = beside_wait(r->beside, e);
     fetch_put(r->fetch, t->piece);
     t->piece = NULL;
+    t->busy = false;
     return rc;
 }
 
-/* t: what is being hashed; this piece comes after it. */
-static int write_extent(struct run *r, int fd, const struct extent *x, uint64_t off,
-                        struct to_hash *t, struct err *e)
+/* Nothing is being hashed at the moment. */
+static int hash_and_write(struct run *r, struct filling *t, uint64_t off, const uint8_t *p,
+                          size_t n, struct piece *piece, struct err *e)
+{
+    t->off = off;
+    t->p = p;
+    t->n = n;
+    if (n >= BESIDE_BYTES) {
+        t->piece = piece;
+        t->busy = true;
+        beside_run(r->beside, hash_it, t);
+        return run_judge(sys_pwrite(t->fd, p, n, off, e));
+    }
+    int rc = hash_it(t, e);
+    if (rc == 0)
+        rc = run_judge(sys_pwrite(t->fd, p, n, off, e));
+    fetch_put(r->fetch, piece);
+    return rc;
+}
+
+/* What was put together is written. */
+static int pour(struct run *r, struct filling *t, struct err *e)
+{
+    size_t n = t->filled;
+    int rc = n > 0 ? settle(r, t, e) : 0;
+    if (n == 0 || rc != 0)
+        return rc;
+    const uint8_t *p = t->buffer + t->other * (size_t)POUR_BYTES;
+    t->other ^= 1;
+    t->filled = 0;
+    return hash_and_write(r, t, t->at, p, n, NULL, e);
+}
+
+static int put_together(struct run *r, struct filling *t, uint64_t off, const uint8_t *p, size_t n,
+                        struct err *e)
+{
+    int rc = t->filled + n > POUR_BYTES ? pour(r, t, e) : 0;
+    if (rc != 0)
+        return rc;
+    if (t->filled == 0)
+        t->at = off;
+    memcpy(t->buffer + t->other * (size_t)POUR_BYTES + t->filled, p, n);
+    t->filled += n;
+    return 0;
+}
+
+static int write_extent(struct run *r, const struct extent *x, uint64_t off, struct filling *t,
+                        struct err *e)
 {
     struct piece *piece;
     int rc = fetch_get(r->fetch, &x->chunk, &piece, e);
     if (rc != 0)
         return rc == FETCH_GONE ? FAILED_HERE : rc;
-    rc = settle(r, t, e);
-    if (rc == 0 && (x->off > piece_len(piece) || x->len > piece_len(piece) - x->off)) {
+    if (x->off > piece_len(piece) || x->len > piece_len(piece) - x->off) {
         err_set(e, ERR_DAMAGED, _("a piece of its content is shorter than the snapshot says"));
         rc = FAILED_HERE;
+    } else if (x->len < BESIDE_BYTES && t->buffer) {
+        rc = put_together(r, t, off, piece_bytes(piece) + x->off, (size_t)x->len, e);
+    } else {
+        rc = pour(r, t, e);
+        if (rc == 0)
+            rc = settle(r, t, e);
+        if (rc == 0)
+            return hash_and_write(r, t, off, piece_bytes(piece) + x->off, (size_t)x->len, piece, e);
     }
-    if (rc != 0) {
-        fetch_put(r->fetch, piece);
-        return rc;
-    }
-    t->off = off;
-    t->p = piece_bytes(piece) + x->off;
-    t->n = (size_t)x->len;
-    t->piece = piece;
-    if (t->n >= BESIDE_BYTES) {
-        beside_run(r->beside, hash_it, t);
-        return run_judge(sys_pwrite(fd, t->p, t->n, off, e));
-    }
-    rc = hash_it(t, e);
-    if (rc == 0)
-        rc = run_judge(sys_pwrite(fd, t->p, t->n, off, e));
-    t->piece = NULL;
     fetch_put(r->fetch, piece);
     return rc;
 }
@@ -86,8 +133,8 @@ static void begin_writing(int fd, uint64_t *begun, uint64_t end, bool all)
 }
 
 /* Holes are what is not written. *ret_end: how far the content goes. */
-static int write_parts(struct run *r, struct entries *walk, struct entry *en, int fd,
-                       struct to_hash *t, uint64_t *ret_end, struct err *e)
+static int write_parts(struct run *r, struct entries *walk, struct entry *en, struct filling *t,
+                       uint64_t *ret_end, struct err *e)
 {
     uint64_t size = en->size, off = 0, begun = 0;
     struct parts parts = parts_of(walk, en);
@@ -101,24 +148,26 @@ static int write_parts(struct run *r, struct entries *walk, struct entry *en, in
         hole = x.hole;
         *ret_end = off + x.len;
         if (!hole)
-            rc = write_extent(r, fd, &x, off, t, e);
-        else if ((rc = settle(r, t, e)) == 0)
+            rc = write_extent(r, &x, off, t, e);
+        else if ((rc = pour(r, t, e)) == 0 && (rc = settle(r, t, e)) == 0)
             content_hash_hole(t->h, x.len);
         if (!hole && rc == 0)
             r->rep.n.bytes += x.len;
-        begin_writing(fd, &begun, *ret_end, false);
+        begin_writing(t->fd, &begun, *ret_end - t->filled, false);
         entries_pump(r->walk);
         if (rc == 0)
             rc = run_check(r, e);
     }
+    if (rc == 0)
+        rc = pour(r, t, e);
     if (rc == 0 && hole) {
         rc = sys_fault_step();
         if (rc == 0)
-            rc = ftruncate(fd, (off_t)size);
+            rc = ftruncate(t->fd, (off_t)size);
         if (rc < 0)
             rc = run_judge(err_sys(e, _("write")));
     }
-    begin_writing(fd, &begun, *ret_end, true);
+    begin_writing(t->fd, &begun, *ret_end, true);
     return rc;
 }
 
@@ -128,18 +177,20 @@ static int write_content(struct run *r, struct entries *walk, struct entry *en, 
     struct content_hash h;
     uint64_t size = en->size, end = 0;
     struct id want = en->hash, have;
-    struct to_hash t = { .h = &h };
+    struct filling t = { .h = &h, .fd = fd };
     struct err late = ERR_INIT;
-    int rc = content_hash_begin(&h, r->sha, r->runs_walk, en, e);
+    int rc = content_hash_begin(&h, &r->with, r->runs_walk, en, e);
+    if (size >= POUR_BYTES) /* without memory for it, it goes without */
+        t.buffer = r->pour ? r->pour : (r->pour = malloc((size_t)2 * POUR_BYTES));
     if (rc == 0)
-        rc = write_parts(r, walk, en, fd, &t, &end, e);
+        rc = write_parts(r, walk, en, &t, &end, e);
     int hashed = settle(r, &t, &late);
     if (rc == 0 && hashed != 0 && e)
         *e = late;
     rc = rc ? rc : hashed;
     if (rc != 0)
         return rc;
-    sha256_final(r->sha, &have);
+    content_hash_final(&h, &have);
     if (end == size && id_eq(&have, &want))
         return 0;
     err_set(e, ERR_DAMAGED, _("its content is not what was saved"));
@@ -243,7 +294,7 @@ static int keep_file(struct run *r, const struct entry *en, const struct place *
                      struct err *e)
 {
     struct disk_check c = {
-        .sha = r->sha, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop, .ctx = r
+        .with = r->with, .runs_walk = r->runs_walk, .io = r->io, .stop = run_stop, .ctx = r
     };
     bool same = false;
     int rc = 0;

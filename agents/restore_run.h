@@ -15,13 +15,13 @@
 #define TWOFOLD_AGENTS_RESTORE_RUN_H
 
 #include "agents/apply.h"
+#include "agents/content.h"
 #include "agents/entries.h"
 #include "agents/fetch_remote.h"
 #include "agents/linktable.h"
 #include "agents/report.h"
 #include "agents/setmeta.h"
 #include "agents/spool.h"
-#include "lib/crypto/crypto.h"
 #include <limits.h>
 
 enum { FAILED_HERE = 1 };
@@ -86,8 +86,9 @@ struct run {
     size_t strip_len; /* so many bytes of every path are not restored */
     unsigned temps;
     uint32_t uid, gid; /* whose what we make is */
-    struct sha256 *sha;
+    struct hashers with;
     struct beside *beside; /* hashes what is being written */
+    uint8_t *pour;         /* place_file.c's buffers; NULL: not needed yet */
     uint8_t *io;           /* IO_BYTES */
 };
 

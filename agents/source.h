@@ -44,9 +44,6 @@ struct page_check {
 };
 #define MAX_CHECKED_PAGE_BYTES (64u << 10)
 
-/* How a file's content is cut (docs/format.md: extents). */
-enum source_delta { DELTA_AUTO, DELTA_CONTENT, DELTA_PAGES };
-
 struct source_root {  /* all borrowed from the source until it is freed */
     const char *name; /* in the manifest, below the virtual root */
     const char *

@@ -15,6 +15,9 @@
 #define SUMMARY_BYTES (ID_BYTES + 4 * 8u)
 #define FOOT_BYTES (4 + SUMMARY_BYTES + ID_BYTES) /* the final u32 0, the summary, the hash */
 #define MAX_NAME_BYTES 255
+#define SUMS_MAGIC "TWFP"
+#define SUMS_HEAD_BYTES ID_BYTES
+#define SUMS_BUFFER 4096 /* sums */
 
 void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES])
 {
@@ -29,13 +32,19 @@ void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES])
     snprintf(ret, STATE_NAME_BYTES, "%.32s", id_hex(&h, hex));
 }
 
-static void file_names(const struct state_key *k, char name[STATE_NAME_BYTES + 8],
-                       char fresh[STATE_NAME_BYTES + 8])
+struct names {
+    char state[STATE_NAME_BYTES + 8], fresh[STATE_NAME_BYTES + 8];
+    char sums[STATE_NAME_BYTES + 8], fresh_sums[STATE_NAME_BYTES + 12];
+};
+
+static void file_names(const struct state_key *k, struct names *ret)
 {
     char base[STATE_NAME_BYTES];
     state_name(k, base);
-    snprintf(name, STATE_NAME_BYTES + 8, "%s.state", base);
-    snprintf(fresh, STATE_NAME_BYTES + 8, "%s.new", base);
+    snprintf(ret->state, sizeof ret->state, "%s.state", base);
+    snprintf(ret->fresh, sizeof ret->fresh, "%s.new", base);
+    snprintf(ret->sums, sizeof ret->sums, "%s.sums", base);
+    snprintf(ret->fresh_sums, sizeof ret->fresh_sums, "%s.sums-new", base);
 }
 
 static void write_head(struct wbuf *w, const struct state_key *k)
@@ -49,7 +58,7 @@ static void write_head(struct wbuf *w, const struct state_key *k)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 struct state_reader {
-    int fd;
+    int fd, sums_fd;   /* sums_fd: -1 when there are none */
     uint64_t pos, end; /* of the leaves */
     struct state_summary sum;
     struct wbuf leaf;
@@ -141,10 +150,10 @@ static void advance(struct state_reader *s)
 
 int state_open(int dir_fd, const struct state_key *k, struct state_reader **ret, struct err *e)
 {
-    char name[STATE_NAME_BYTES + 8], fresh[STATE_NAME_BYTES + 8];
-    file_names(k, name, fresh);
+    struct names names = { 0 };
+    file_names(k, &names);
     *ret = NULL;
-    int fd = sys_openat(dir_fd, name, O_RDONLY, 0, e);
+    int fd = sys_openat(dir_fd, names.state, O_RDONLY, 0, e);
     if (fd < 0)
         return fd == -ERR_ABSENT ? 0 : fd;
     struct stat st;
@@ -155,6 +164,7 @@ int state_open(int dir_fd, const struct state_key *k, struct state_reader **ret,
         return rc;
     }
     s->fd = fd;
+    s->sums_fd = sys_openat(dir_fd, names.sums, O_RDONLY | O_NOFOLLOW, 0, NULL);
     if (fstat(fd, &st) < 0)
         rc = err_sys(e, _("state of the last run"));
     if (rc == 0)
@@ -177,6 +187,7 @@ void state_close(struct state_reader *s)
     leaf_reader_free(s->reader);
     wbuf_free(&s->leaf);
     sys_close_quiet(s->fd);
+    sys_close_quiet(s->sums_fd);
     free(s);
 }
 
@@ -204,14 +215,100 @@ const struct entry *state_more(struct state_reader *s)
     return s->have && s->at.type == ENTRY_MORE ? &s->at : NULL;
 }
 
+bool state_page_sums(const struct state_reader *s, uint64_t at, struct id *ret, size_t n)
+{
+    size_t bytes = n * sizeof *ret;
+    return s->sums_fd >= 0 && at >= SUMS_HEAD_BYTES &&
+           sys_pread(s->sums_fd, ret, bytes, at, NULL) == (ssize_t)bytes;
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
+struct sums_writer {
+    int fd; /* -1: none was needed yet, or it failed */
+    bool failed;
+    uint64_t at; /* where what is buffered begins */
+    struct id buffer[SUMS_BUFFER];
+    size_t n;
+};
+
 struct state_writer {
     int dir_fd, fd;
-    char name[STATE_NAME_BYTES + 8], fresh[STATE_NAME_BYTES + 8];
+    struct names names;
     struct wbuf out;
     struct sha256 *hash;
+    struct sums_writer sums;
     bool committed;
 };
+
+static void flush_sums(struct state_writer *s)
+{
+    struct sums_writer *w = &s->sums;
+    size_t bytes = w->n * sizeof *w->buffer;
+    if (!w->failed && bytes > 0 && sys_pwrite(w->fd, w->buffer, bytes, w->at, NULL) < 0)
+        w->failed = true;
+    w->at += bytes;
+    w->n = 0;
+}
+
+uint64_t state_page_sums_at(struct state_writer *s)
+{
+    static const uint8_t head[SUMS_HEAD_BYTES] = SUMS_MAGIC;
+    struct sums_writer *w = &s->sums;
+    if (w->fd < 0 && !w->failed) {
+        int flags = O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW;
+        w->fd = sys_openat(s->dir_fd, s->names.fresh_sums, flags, 0600, NULL);
+        w->failed = w->fd < 0 || sys_pwrite(w->fd, head, sizeof head, 0, NULL) < 0;
+        w->at = SUMS_HEAD_BYTES;
+    }
+    return w->failed ? 0 : w->at + w->n * sizeof *w->buffer;
+}
+
+void state_add_page_sums(struct state_writer *s, const struct id *sums, size_t n)
+{
+    struct sums_writer *w = &s->sums;
+    for (size_t i = 0; i < n && !w->failed; i++) {
+        w->buffer[w->n++] = sums[i];
+        if (w->n == SUMS_BUFFER)
+            flush_sums(s);
+    }
+}
+
+void state_skip_page_sums(struct state_writer *s, uint64_t n)
+{
+    flush_sums(s);
+    s->sums.at += n * sizeof *s->sums.buffer;
+}
+
+void state_copy_page_sums(struct state_writer *s, const struct state_reader *r, uint64_t from,
+                          uint64_t n)
+{
+    struct sums_writer *w = &s->sums;
+    uint64_t left = n * sizeof *w->buffer;
+    off_t in = (off_t)from, out;
+    flush_sums(s);
+    out = (off_t)w->at;
+    while (!w->failed && left > 0) {
+        ssize_t got = copy_file_range(r->sums_fd, &in, w->fd, &out, left, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        left -= (uint64_t)got;
+    }
+    /* What could not be copied stays a hole: it is found not to be right. */
+    w->at += n * sizeof *w->buffer;
+}
+
+/* Puts them in the place of the old ones. Not synced: what a crash tears is found out by its sum. */
+static void commit_sums(struct state_writer *s)
+{
+    struct sums_writer *w = &s->sums;
+    flush_sums(s);
+    if (w->fd < 0 || w->failed)
+        sys_unlinkat(s->dir_fd, s->names.sums, 0, NULL);
+    else
+        sys_renameat(s->dir_fd, s->names.fresh_sums, s->dir_fd, s->names.sums, true, NULL);
+}
 
 static int flush(struct state_writer *s, struct err *e)
 {
@@ -228,10 +325,11 @@ int state_create(int dir_fd, const struct state_key *k, struct state_writer **re
     struct state_writer *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    file_names(k, s->name, s->fresh);
+    file_names(k, &s->names);
     s->dir_fd = dir_fd;
+    s->sums.fd = -1;
     s->hash = sha256_new();
-    s->fd = sys_openat(dir_fd, s->fresh, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0600, e);
+    s->fd = sys_openat(dir_fd, s->names.fresh, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0600, e);
     if (s->fd < 0) {
         sha256_free(s->hash);
         free(s);
@@ -276,10 +374,12 @@ int state_commit(struct state_writer *s, const struct state_summary *sum, struct
     int closed = sys_close(fd, rc == 0 ? e : NULL);
     rc = rc < 0 ? rc : closed;
     if (rc == 0)
-        rc = sys_renameat(s->dir_fd, s->fresh, s->dir_fd, s->name, true, e);
+        rc = sys_renameat(s->dir_fd, s->names.fresh, s->dir_fd, s->names.state, true, e);
     if (rc == 0)
         rc = sys_fsync_dir(s->dir_fd, ".", e);
     s->committed = rc == 0;
+    if (rc == 0)
+        commit_sums(s);
     return rc < 0 ? err_wrap(e, _("state of this run")) : 0;
 }
 
@@ -289,7 +389,12 @@ void state_abort(struct state_writer *s)
         return;
     sys_close_quiet(s->fd);
     if (!s->committed)
-        sys_unlinkat(s->dir_fd, s->fresh, 0, NULL);
+        sys_unlinkat(s->dir_fd, s->names.fresh, 0, NULL);
+    if (s->sums.fd >= 0) {
+        sys_close_quiet(s->sums.fd);
+        if (!s->committed || s->sums.failed)
+            sys_unlinkat(s->dir_fd, s->names.fresh_sums, 0, NULL);
+    }
     sha256_free(s->hash);
     wbuf_free(&s->out);
     free(s);

@@ -9,6 +9,9 @@
  *           ‖ SHA-256 of all before
  * Little-endian throughout. It lies in the state folder as <first 32 hex digits of SHA-256 of vault ‖ blob
  * policy ‖ blob source>.state, is written as .new and renamed once the snapshot is committed.
+ *
+ * Beside it lie, as .sums, the sums of the pages of files that are kept in pages: "TWFP" ‖ 28 zeros ‖ 32 bytes each, where the
+ * file's entry says. They are never believed by themselves: those of a region must make the region's sum, which is in the entry.
  */
 #ifndef TWOFOLD_AGENTS_STATE_H
 #define TWOFOLD_AGENTS_STATE_H
@@ -42,11 +45,21 @@ const struct state_summary *state_summary(const struct state_reader *s);
 const struct entry *state_seek(struct state_reader *s, const char *path, size_t len);
 /* Behind an entry with ENTRY_HAS_MORE: its next part, or NULL. */
 const struct entry *state_more(struct state_reader *s);
+/* n sums of pages from `at` (in the file's bytes) on. False: they are not there. */
+bool state_page_sums(const struct state_reader *s, uint64_t at, struct id *ret, size_t n);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 struct state_writer;
 int state_create(int dir_fd, const struct state_key *k, struct state_writer **ret, struct err *e);
 int state_add_leaf(struct state_writer *s, const struct wbuf *leaf, struct err *e);
+/* Sums of pages. Where the next ones will lie, or 0: none can be kept (no space …), which only makes the next run store more. */
+uint64_t state_page_sums_at(struct state_writer *s);
+void state_add_page_sums(struct state_writer *s, const struct id *sums, size_t n);
+void state_skip_page_sums(struct state_writer *s,
+                          uint64_t n); /* room for n that nobody will ask for */
+/* n of the last run, from `from` on. */
+void state_copy_page_sums(struct state_writer *s, const struct state_reader *r, uint64_t from,
+                          uint64_t n);
 /* What was added is made durable; may be done before it is known whether there will be a commit. */
 int state_sync(struct state_writer *s, struct err *e);
 /* Writes the end and puts it in the place of the old one. */

@@ -346,6 +346,7 @@ static int send_job(struct backup *b, struct err *e)
                             .compression = b->job->conf->compression,
                             .one_file_system = p->one_file_system,
                             .skip_cache_dirs = p->skip_cache_dirs,
+                            .delta = p->delta,
                             .want_estimate = b->app->ui.tty,
                             .force_full = b->job->full,
                             .roots = p->paths,

@@ -41,7 +41,7 @@ static int read_entry(void *ctx, const struct entry *en)
     if (en->type != ENTRY_FILE)
         return 0;
     r->found = true;
-    if (en->size > r->max || en->flags & (ENTRY_HAS_MORE | ENTRY_SPARSE))
+    if (en->size > r->max || en->flags & (ENTRY_HAS_MORE | ENTRY_SPARSE | ENTRY_PAGED))
         r->rc = err_set(r->e, ERR_LIMIT, _("it is longer than %zu bytes"), r->max);
     for (size_t i = 0; r->rc == 0 && i < en->n_extents; i++)
         r->rc = read_extent(r, &en->extents[i], &chunk);

@@ -152,6 +152,7 @@ struct policy {
     char **exclude;
     size_t n_exclude;
     bool one_file_system, skip_cache_dirs;
+    enum source_delta delta; /* of files */
     struct source_spec
         *sources; /* what is no tree of files (policies/sources.h); paths may be empty then */
     size_t n_sources;

@@ -12,7 +12,7 @@
 struct raw_files {
     char **paths, **exclude;
     unsigned n_paths, n_exclude;
-    char *one_file_system, *skip_cache_dirs;
+    char *one_file_system, *skip_cache_dirs, *delta;
 };
 
 struct raw_retention {
@@ -44,6 +44,7 @@ static const cyaml_schema_field_t files_fields[] = {
                                MAX_CONF_ENTRIES),
     YAML_TEXT_OPT("one-file-system", struct raw_files, one_file_system),
     YAML_TEXT_OPT("skip-cache-dirs", struct raw_files, skip_cache_dirs),
+    YAML_TEXT_OPT("delta", struct raw_files, delta),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t retention_fields[] = {
@@ -88,6 +89,7 @@ static const cyaml_schema_field_t policy_fields[] = {
 static const cyaml_schema_value_t policy_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_policy, policy_fields),
 };
+static const char *const deltas[] = { "auto", "content", "pages", NULL }; /* enum source_delta */
 const char *const policy_classes[] = { "data", "system", "logs", "secret", NULL };
 
 /* --- making and freeing ----------------------------------------------------------------------------------------- */
@@ -287,6 +289,10 @@ static int take_files(struct yaml_doc *d, const struct raw_files *raw, struct po
         r = yaml_bool(d, "files.one-file-system", raw->one_file_system, &pol->one_file_system, e);
     if (r == 0)
         r = yaml_bool(d, "files.skip-cache-dirs", raw->skip_cache_dirs, &pol->skip_cache_dirs, e);
+    unsigned delta = DELTA_AUTO;
+    if (r == 0)
+        r = yaml_choice(d, "files.delta", raw->delta, deltas, &delta, e);
+    pol->delta = (enum source_delta)delta;
     return r;
 }
 

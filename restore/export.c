@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_SLOTS 16
+#define CACHE_SLOTS 64
 #define CACHE_BYTES (32u << 20)
 #define MAX_FILE_BYTES (UINT64_C(1) << 60)
 #define MAX_SHOWN 400 /* bytes of a path in an error */
@@ -46,6 +46,7 @@ struct export
     struct reader *parts, *targets; /* opened when needed */
     struct tar *tar;
     struct sha256 *hash;
+    struct paged_hash *paged;
     struct slot cache[CACHE_SLOTS];
     uint64_t clock;
     struct file file;
@@ -193,6 +194,10 @@ static void hash_u64(struct export *x, uint64_t v)
 static void hash_zeros(struct export *x, uint64_t n)
 {
     static const uint8_t zeros[65536];
+    if (x->file.en->flags & ENTRY_PAGED) {
+        paged_hash_zeros(x->paged, n);
+        return;
+    }
     for (; n > sizeof(zeros); n -= sizeof(zeros))
         sha256_update(x->hash, zeros, sizeof(zeros));
     sha256_update(x->hash, zeros, (size_t)n);
@@ -211,7 +216,10 @@ static void hash_data(struct export *x, const uint8_t *p, size_t n)
             hash_zeros(x, run->off - hole_before(x, c->run));
         }
         size_t part = n < run->len - c->in_run ? n : (size_t)(run->len - c->in_run);
-        sha256_update(x->hash, p, part);
+        if (x->file.en->flags & ENTRY_PAGED)
+            paged_hash_data(x->paged, p, part);
+        else
+            sha256_update(x->hash, p, part);
         p += part;
         n -= part;
         c->in_run += part;
@@ -289,7 +297,10 @@ static int check_hash(struct export *x, struct err *e)
     const struct entry *en = x->file.en;
     if (!(en->flags & ENTRY_SPARSE))
         hash_zeros(x, en->size - hole_before(x, x->n_runs));
-    sha256_final(x->hash, &hash);
+    if (en->flags & ENTRY_PAGED)
+        paged_hash_final(x->paged, &hash);
+    else
+        sha256_final(x->hash, &hash);
     if (!id_eq(&hash, &en->hash))
         return err_set(e, ERR_DAMAGED,
                        _("its content is not what was backed up (SHA-256 differs)"));
@@ -301,7 +312,10 @@ static int write_file(struct export *x, struct err *e)
     struct file *f = &x->file;
     int rc = find_runs(x, e);
     wbuf_reset(&x->ahead);
-    sha256_reset(x->hash);
+    if (f->en->flags & ENTRY_PAGED)
+        paged_hash_begin(x->paged, f->en->page_bits);
+    else
+        sha256_reset(x->hash);
     if (rc == 0)
         rc = each_extent(x, f->en, take_extent, e);
     if (rc == 0)
@@ -447,6 +461,7 @@ static void export_done(struct export *x)
     reader_close(x->targets);
     tar_free(x->tar);
     sha256_free(x->hash);
+    paged_hash_free(x->paged);
     for (size_t i = 0; i < CACHE_SLOTS; i++)
         wbuf_free(&x->cache[i].bytes);
     wbuf_free(&x->ahead);
@@ -461,7 +476,7 @@ int reader_export(const struct chunk_source *src, const struct snapshot_body *bo
 {
     struct export x = { .src = src, .body = body, .gap = gap, .ctx = ctx, .e = e };
     int rc = selection_init(&x.sel, sel, e);
-    if (rc == 0 && !(x.hash = sha256_new()))
+    if (rc == 0 && (!(x.hash = sha256_new()) || !(x.paged = paged_hash_new())))
         rc = no_memory(e);
     if (rc == 0)
         rc = tar_new(fd, &x.tar, e);

@@ -46,6 +46,7 @@ struct ak_run {
     /* what to do */
     const char *roots[16], *exclude[16];
     bool one_file_system, skip_cache_dirs, want_estimate, force_full;
+    enum source_delta delta;
     unsigned compression;
     const char *policy, *source; /* NULL: "p", "s" */
     struct agent_env env;

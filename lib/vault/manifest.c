@@ -75,7 +75,7 @@ unsigned entry_allowed_flags(enum entry_type type)
     unsigned meta = ENTRY_XATTRS | ENTRY_FFLAGS | ENTRY_SAME;
     switch (type) {
     case ENTRY_FILE:
-        return meta | ENTRY_HAS_MORE | ENTRY_LINKED | ENTRY_SPARSE;
+        return meta | ENTRY_HAS_MORE | ENTRY_LINKED | ENTRY_SPARSE | ENTRY_PAGED;
     case ENTRY_DIR:
         return meta | ENTRY_ABOVE;
     case ENTRY_SYMLINK:
@@ -86,7 +86,7 @@ unsigned entry_allowed_flags(enum entry_type type)
     case ENTRY_HARDLINK:
         return meta;
     case ENTRY_MORE:
-        return ENTRY_HAS_MORE;
+        return ENTRY_HAS_MORE | ENTRY_PAGED;
     case ENTRY_SOCKET:
         break;
     }
@@ -127,16 +127,55 @@ static const char *sum_extents(const struct entry *en, uint64_t *ret_sum)
     return NULL;
 }
 
+size_t paged_sums_of(const struct extent *extents, size_t n, bool *ret_bad)
+{
+    uint64_t off = 0, counted = 0; /* regions before `counted` are */
+    size_t sums = 0;
+    bool bad = false;
+    for (size_t i = 0; i < n; off += extents[i++].len) {
+        uint64_t region = off / REGION_BYTES;
+        if (extents[i].hole)
+            continue;
+        bad = bad || extents[i].len > REGION_BYTES - off % REGION_BYTES;
+        sums += region >= counted;
+        counted = region + 1;
+    }
+    if (ret_bad)
+        *ret_bad = bad;
+    return sums;
+}
+
+/* `sum` is the length of the part. */
+static const char *check_paged(const struct entry *en, uint64_t sum)
+{
+    bool bad;
+    if (en->type == ENTRY_FILE &&
+        (en->size == 0 || en->page_bits < MIN_PAGE_BITS || en->page_bits > MAX_PAGE_BITS))
+        return _("bad size of pages");
+    if (en->flags & ENTRY_SPARSE || (en->flags & ENTRY_HAS_MORE && sum % REGION_BYTES != 0))
+        return _("a file in pages that is not in regions");
+    if (paged_sums_of(en->extents, en->n_extents, &bad) != en->n_sums || bad)
+        return _("a file in pages that is not in regions");
+    return NULL;
+}
+
 static const char *check_extents(const struct entry *en, struct open_file *of)
 {
     uint64_t sum = 0;
     const char *why = sum_extents(en, &sum);
+    if (!why && en->flags & ENTRY_PAGED)
+        why = check_paged(en, sum);
+    if (!why && en->type == ENTRY_MORE && of->left_known &&
+        of->paged != !!(en->flags & ENTRY_PAGED))
+        why = _("a continuation of another kind");
     if (why)
         return why;
     if (en->type == ENTRY_FILE) {
         if (en->size > MAX_FILE_BYTES)
             return _("the file is too long");
-        *of = (struct open_file){ .left_known = true, .left = en->size };
+        *of = (struct open_file){ .left_known = true,
+                                  .left = en->size,
+                                  .paged = en->flags & ENTRY_PAGED };
     } else if (en->n_extents == 0)
         return _("a continuation without extents");
     bool more = en->flags & ENTRY_HAS_MORE;

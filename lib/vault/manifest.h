@@ -5,7 +5,8 @@
  *
  * A *state* leaf ("S" instead of "L") is never stored in a copy: an agent keeps them as its memory of the
  * last run. Its entries of type 1 have three more fields at their end: zigzag (ctime seconds - mtime
- * seconds), varint ctime nanoseconds, varint inode.
+ * seconds), varint ctime nanoseconds, varint inode; those in pages a fourth, varint where the sums of its pages are; and they may
+ * have the flag REWRITTEN.
  */
 #ifndef TWOFOLD_VAULT_MANIFEST_H
 #define TWOFOLD_VAULT_MANIFEST_H
@@ -13,6 +14,7 @@
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
 #include "lib/base/id.h"
+#include "lib/vault/paged.h"
 
 #define MAX_PATH_BYTES (1u << 20)
 #define MAX_XATTR_BYTES (1u << 20) /* all of one entry */
@@ -39,7 +41,9 @@ enum entry_flags {
     ENTRY_LINKED = 8,
     ENTRY_SAME = 16,
     ENTRY_SPARSE = 32,
-    ENTRY_ABOVE = 64
+    ENTRY_ABOVE = 64,
+    ENTRY_PAGED = 128, /* of a file and of all its continuations: in regions and pages (paged.h) */
+    ENTRY_REWRITTEN = 256 /* state leaves only: most of it was new, so it is worth a try in pages */
 };
 
 struct xattr {
@@ -74,10 +78,18 @@ struct entry {
     uint32_t dev_major, dev_minor;
     const struct extent *extents;
     size_t n_extents;
-    int64_t ctime_s; /* state leaves only */
+    /* PAGED: extents do not cross from one region into the next, but for holes, and parts are whole regions, but for the last. */
+    unsigned page_bits;    /* of the file's first part */
+    const struct id *sums; /* of the regions of this part that are not one hole, in order */
+    size_t n_sums;         /* always paged_sums_of(extents) */
+    int64_t ctime_s;       /* state leaves only */
     uint32_t ctime_ns;
     uint64_t ino;
+    uint64_t page_sums_at; /* PAGED; 0: there are none */
 };
+
+/* How many regions of a part are not one hole. *ret_bad (may be NULL): an extent crosses into the next region. */
+size_t paged_sums_of(const struct extent *extents, size_t n, bool *ret_bad);
 
 /* The order of entries: bytewise, '/' below everything else. */
 int path_cmp(const char *a, size_t a_len, const char *b, size_t b_len);

@@ -19,10 +19,11 @@ enum { EXTENT_HOLE = 1, EXTENT_FOLLOWS = 2, EXTENT_SHIFT = 2 };
 struct open_file {
     bool open;
     bool left_known; /* not where the leaf began with a continuation */
-    uint64_t left;   /* bytes still to be covered */
+    bool paged;
+    uint64_t left; /* bytes still to be covered */
 };
 
-/* Flags that an entry of this type may have in a leaf. */
+/* Flags that an entry of this type may have in a leaf of a snapshot. */
 unsigned entry_allowed_flags(enum entry_type type);
 /* Checks all but the path and its order; keeps book in `of`. NULL, or what is wrong
  * (translated). */

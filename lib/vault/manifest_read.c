@@ -198,6 +198,10 @@ static const char *read_extents(struct leaf_reader *r, struct entry *en)
     }
     en->extents = r->extents;
     en->n_extents = n;
+    if (en->flags & ENTRY_PAGED) {
+        en->n_sums = paged_sums_of(en->extents, n, NULL);
+        en->sums = (const struct id *)rb_bytes(&r->in, en->n_sums * ID_BYTES); /* both are bytes */
+    }
     return r->in.bad ? _("bad extent") : NULL;
 }
 
@@ -206,6 +210,8 @@ static const char *read_file(struct leaf_reader *r, struct entry *en)
     en->size = rb_varint_max(&r->in, MAX_FILE_BYTES);
     if (en->size > 0) {
         rb_id(&r->in, &en->hash);
+        if (en->flags & ENTRY_PAGED)
+            en->page_bits = rb_u8(&r->in);
         const char *why = read_extents(r, en);
         if (why)
             return why;
@@ -214,6 +220,8 @@ static const char *read_file(struct leaf_reader *r, struct entry *en)
         en->ctime_s = (int64_t)((uint64_t)en->mtime_s + (uint64_t)rb_zigzag(&r->in));
         en->ctime_ns = (uint32_t)rb_varint_max(&r->in, MAX_MTIME_NS);
         en->ino = rb_varint(&r->in);
+        if (en->flags & ENTRY_PAGED)
+            en->page_sums_at = rb_varint(&r->in);
     }
     return NULL;
 }
@@ -247,7 +255,9 @@ static const char *read_entry(struct leaf_reader *r, struct entry *en)
     const char *why = read_path(r, en);
     if (why)
         return why;
-    en->flags = (unsigned)rb_varint_max(&r->in, 127);
+    en->flags = (unsigned)rb_varint_max(&r->in, 511);
+    unsigned rewritten = r->state && en->type == ENTRY_FILE ? en->flags & ENTRY_REWRITTEN : 0;
+    en->flags &= ~rewritten;
     /* Before anything that the flags bring is looked at. */
     if (r->in.bad || (en->flags & ~entry_allowed_flags(en->type)))
         return _("an entry has flags that its type cannot have");
@@ -260,6 +270,7 @@ static const char *read_entry(struct leaf_reader *r, struct entry *en)
     if (!why)
         why = entry_check(en, &r->file);
     en->flags &= ~(unsigned)ENTRY_SAME; /* of no use to anybody else */
+    en->flags |= rewritten;
     return why;
 }
 

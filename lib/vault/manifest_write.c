@@ -145,6 +145,8 @@ static void put_extents(struct leaf_writer *w, const struct entry *en)
     wb_varint(&w->entries, en->n_extents);
     for (size_t i = 0; i < en->n_extents; i++)
         put_extent(w, &en->extents[i]);
+    if (en->flags & ENTRY_PAGED)
+        wb_bytes(&w->entries, en->sums, en->n_sums * ID_BYTES);
 }
 
 static void put_file(struct leaf_writer *w, const struct entry *en)
@@ -153,12 +155,16 @@ static void put_file(struct leaf_writer *w, const struct entry *en)
     wb_varint(b, en->size);
     if (en->size > 0) {
         wb_id(b, &en->hash);
+        if (en->flags & ENTRY_PAGED)
+            wb_u8(b, (uint8_t)en->page_bits);
         put_extents(w, en);
     }
     if (w->state) {
         wb_zigzag(b, (int64_t)((uint64_t)en->ctime_s - (uint64_t)en->mtime_s));
         wb_varint(b, en->ctime_ns);
         wb_varint(b, en->ino);
+        if (en->flags & ENTRY_PAGED)
+            wb_varint(b, en->page_sums_at);
     }
 }
 
@@ -224,7 +230,7 @@ static unsigned flags_of(const struct leaf_writer *w, const struct entry *en)
         flags |= ENTRY_FFLAGS;
     if (w->have_meta && en->mode == w->mode && en->uid == w->uid && en->gid == w->gid)
         flags |= ENTRY_SAME;
-    return flags & entry_allowed_flags(en->type);
+    return flags & (entry_allowed_flags(en->type) | (w->state ? ENTRY_REWRITTEN : 0));
 }
 
 /* A continuation has the path of the part before it; every other entry comes behind the one
@@ -263,7 +269,10 @@ int leaf_add(struct leaf_writer *w, const struct entry *en, struct err *e)
     struct entry put = *en;
     put.flags = flags_of(w, en);
     struct open_file file = w->file;
+    unsigned flags = put.flags;
+    put.flags &= ~(unsigned)ENTRY_REWRITTEN;
     const char *why = entry_check(&put, &file);
+    put.flags = flags;
     if (why)
         return err_set(e, ERR_LIMIT, "%s", why);
     if (!table_reserve(&w->chunks, en->n_extents) || !remember_path(w, en, shared))

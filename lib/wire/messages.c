@@ -105,8 +105,9 @@ void msg_backup_write(struct wbuf *w, const struct msg_backup *m)
     wb_varint(w, m->compression);
     put_bits(w,
              (const bool[]){ m->one_file_system, m->skip_cache_dirs, m->want_estimate,
-                             m->force_full, m->n_sources > 0, m->probe },
-             6);
+                             m->force_full, m->n_sources > 0, m->probe, m->delta == DELTA_CONTENT,
+                             m->delta == DELTA_PAGES },
+             8);
     put_strings(w, m->roots, m->n_roots);
     put_strings(w, m->exclude, m->n_exclude);
     wb_varint(w, m->n_live);
@@ -147,14 +148,17 @@ static void get_live(struct rbuf *r, struct msg_backup *m)
 int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
 {
     struct msg_backup m = { 0 };
-    bool bits[6];
+    bool bits[8];
     rb_id(r, &m.vault_id);
     get_key(r, m.recovery_pk);
     get_key(r, m.dedup_key);
     m.policy = get_name(r);
     m.source = get_name(r);
     m.compression = (unsigned)rb_varint_max(r, MAX_LEVEL);
-    get_bits(r, bits, 6);
+    get_bits(r, bits, 8);
+    if (bits[6] && bits[7])
+        rb_fail(r);
+    m.delta = bits[6] ? DELTA_CONTENT : bits[7] ? DELTA_PAGES : DELTA_AUTO;
     m.one_file_system = bits[0];
     m.skip_cache_dirs = bits[1];
     m.want_estimate = bits[2];

@@ -15,6 +15,9 @@
 #define MAX_SOURCE_WORD 32 /* a kind, a key: a-z, 0-9, '-', a letter first */
 #define MAX_SETTING_BYTES 16384
 
+/* How a file's content is cut (docs/format.md: extents): by its content, in pages, or as its history says. */
+enum source_delta { DELTA_AUTO, DELTA_CONTENT, DELTA_PAGES };
+
 struct setting {
     char *key, *value;
 };

@@ -96,6 +96,7 @@ struct msg_backup { /* FRAME_BACKUP */
     char *policy, *source; /* names, for state and for the body's binding */
     unsigned compression;
     bool one_file_system, skip_cache_dirs, want_estimate, force_full;
+    enum source_delta delta; /* of files */
     char **roots, **exclude; /* absolute paths; globs */
     size_t n_roots, n_exclude;
     struct id

@@ -38,7 +38,8 @@ ZEROS = bytes(32)
 VAULT, RECOVERY, KEYS, INDEX, SNAPSHOT, LIST, REACH, HEAD, PACK = range(1, 10)
 SIGNED = (VAULT, SNAPSHOT, HEAD)
 FILE, DIR, SYMLINK, HARDLINK, FIFO, CHAR, BLOCK, SOCKET, MORE = range(1, 10)
-F_XATTRS, F_FFLAGS, F_MORE, F_LINKED, F_SAME, F_SPARSE, F_ABOVE = (1 << i for i in range(7))
+F_XATTRS, F_FFLAGS, F_MORE, F_LINKED, F_SAME, F_SPARSE, F_ABOVE, F_PAGED = (1 << i for i in range(8))
+REGION = 1 << 20
 
 
 class Damaged(Exception):
@@ -520,16 +521,32 @@ class Leaf:
             self.follow = (ordinal, offset + length)
         return out
 
+    def sums(self, en):
+        """The sums of the regions of this part that are not one hole."""
+        if not en["flags"] & F_PAGED:
+            return
+        at, regions = 0, []
+        for length, chunk, _ in en["extents"]:
+            if chunk is not None:
+                need(at // REGION == (at + length - 1) // REGION, "an extent in two regions")
+                if at // REGION not in regions[-1:]:
+                    regions.append(at // REGION)
+            at += length
+        need(not en["flags"] & F_MORE or at % REGION == 0, "a part that is not whole regions")
+        en["regions"] = (at + REGION - 1) // REGION
+        en["sums"] = {region: self.b.id() for region in regions}
+
     def __iter__(self):
         b, path, mode, mtime = self.b, b"", None, 0
         for i in range(self.n):
             shared, rest = b.varint(len(path)), b.blob(MAX_PATH)
             before, path = path, path[:shared] + rest
-            en = {"path": path, "type": b.u8(), "flags": b.varint(127)}
+            en = {"path": path, "type": b.u8(), "flags": b.varint(255)}
             check_path(path)
             if en["type"] == MORE:
                 need(i == 0 or path == before, "a continuation of nothing")
                 en["extents"] = self.extents()
+                self.sums(en)
                 yield en
                 continue
             need(i == 0 or order(before) < order(path), "paths out of order")
@@ -553,7 +570,10 @@ class Leaf:
         if kind == FILE:
             en["size"], en["extents"] = b.varint(MAX_FILE), []
             if en["size"]:
-                en["sha256"], en["extents"] = b.id(), self.extents()
+                en["sha256"] = b.id()
+                en["page"] = b.u8() if en["flags"] & F_PAGED else 0
+                en["extents"] = self.extents()
+                self.sums(en)
         elif kind in (SYMLINK, HARDLINK):
             en["target"] = b.blob(MAX_PATH)
             if kind == HARDLINK:
@@ -586,6 +606,10 @@ def entries(vault, snap, used):
                 if en["type"] == MORE:
                     need(held and held["path"] == en["path"], "a continuation of nothing")
                     held["extents"] += en["extents"]
+                    need((held["flags"] ^ en["flags"]) & F_PAGED == 0, "a continuation of another kind")
+                    if en["flags"] & F_PAGED:
+                        held["sums"].update((held["regions"] + i, s) for i, s in en["sums"].items())
+                        held["regions"] += en["regions"]
                 else:
                     need(held is None, "a file whose continuation is missing")
                     need(last is None or order(last) < order(en["path"]), "paths out of order")
@@ -628,7 +652,7 @@ class Target:
         with open(full, "xb") as f:
             for i, (length, chunk, offset) in enumerate(en["extents"]):
                 if chunk is None:
-                    need(sparse, "a hole in a file that is not sparse")
+                    need(sparse or en["flags"] & F_PAGED, "a hole in a file that is not sparse")
                 elif sparse and run_end != at:
                     run = 0
                     for n, c, _ in en["extents"][i:]:
@@ -645,7 +669,22 @@ class Target:
                     run_end = at + length
                 at += length
             f.truncate(en["size"])
-        need(not en["size"] or h.digest() == en["sha256"], "its content has another hash")
+        if en["flags"] & F_PAGED:
+            need(self.paged_hash(en, full) == en["sha256"], "its content has another hash")
+        else:
+            need(not en["size"] or h.digest() == en["sha256"], "its content has another hash")
+
+    @staticmethod
+    def paged_hash(en, full):
+        need(9 <= en["page"] <= 16, "pages of an impossible size")
+        page, all_sums = 1 << en["page"], b""
+        with open(full, "rb") as f:
+            for i, region in enumerate(iter(lambda: f.read(REGION), b"")):
+                one = sha256(b"".join(sha256(region[j:j + page]) for j in range(0, len(region), page)))
+                need(en["sums"].get(i, one) == one, "a region has another sum")
+                need(i in en["sums"] or not any(region), "a region without a sum that is no hole")
+                all_sums += one
+        return sha256(all_sums)
 
     def set_meta(self, en, full):
         if os.geteuid() == 0:

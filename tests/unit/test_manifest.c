@@ -147,6 +147,12 @@ static void same(const struct entry *a, const struct entry *b, bool state)
     if (a->target_len)
         assert_memory_equal(a->target, b->target, a->target_len);
     assert_true(a->dev_major == b->dev_major && a->dev_minor == b->dev_minor);
+    assert_int_equal(a->n_sums, b->n_sums);
+    assert_memory_equal(a->n_sums ? a->sums : (const void *)"",
+                        a->n_sums ? b->sums : (const void *)"", a->n_sums * sizeof *a->sums);
+    assert_int_equal(a->page_bits, b->page_bits);
+    if (state && a->flags & ENTRY_PAGED)
+        assert_int_equal(a->page_sums_at, b->page_sums_at);
     if (state && a->type == ENTRY_FILE)
         assert_true(a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns && a->ino == b->ino);
 }
@@ -163,6 +169,15 @@ static const struct xattr xattrs[] = {
     { "system.posix_acl_access", 23, (const uint8_t *)"\2\0\0\0", 4 },
     { "user.empty", 10, (const uint8_t *)"", 0 },
 };
+
+/* In pages: a region of two pieces, a hole over two and a half regions, the second part. */
+static const struct extent paged_extents[] = { { .len = 4096, .chunk = { { 3 } } },
+                                               { .len = (1 << 20) - 4096, .chunk = { { 4 } } },
+                                               { .len = 2 << 20, .hole = true },
+                                               { .len = 1 << 19, .hole = true },
+                                               { .len = 1 << 19, .chunk = { { 5 } } } };
+static const struct extent paged_rest[] = { { .len = 100, .chunk = { { 5 } }, .off = 1 << 19 } };
+static const struct id sums_of_pages[] = { { { 7 } }, { { 8 } }, { { 9 } } };
 
 /* One of each kind, and all that they may have. */
 static size_t all_kinds(struct entry en[16])
@@ -207,6 +222,19 @@ static size_t all_kinds(struct entry en[16])
     en[n].extents = third_part;
     en[n++].n_extents = 1;
     en[n++] = named("f", ENTRY_DIR);
+    en[n] = file("g", paged_extents, 5);
+    en[n].size = (4 << 20) + 100;
+    en[n].flags = ENTRY_HAS_MORE | ENTRY_PAGED;
+    en[n].page_bits = 13;
+    en[n].page_sums_at = 1234567;
+    en[n].sums = sums_of_pages;
+    en[n++].n_sums = 2;
+    en[n] = named("g", ENTRY_MORE);
+    en[n].flags = ENTRY_PAGED;
+    en[n].extents = paged_rest;
+    en[n].n_extents = 1;
+    en[n].sums = sums_of_pages + 2;
+    en[n++].n_sums = 1;
     return n;
 }
 
@@ -219,7 +247,7 @@ static void write_kinds(bool state, struct wbuf *out)
         assert_int_equal(add(w, en[i]), 0);
     assert_int_equal(leaf_count(w), n);
     const struct id *ids = leaf_chunks(w, &chunks);
-    assert_int_equal(chunks, 3);
+    assert_int_equal(chunks, 6);
     assert_int_equal(ids[2].b[0], 9);
     take(w, out);
     assert_int_equal(leaf_count(w), 0);
@@ -237,7 +265,7 @@ static void entries_come_back(bool state)
     assert_int_equal(leaf_reader_new(leaf.p, leaf.len, !state, &r, NULL), -ERR_DAMAGED);
     assert_int_equal(leaf_reader_new(leaf.p, leaf.len, state, &r, NULL), 0);
     (void)leaf_reader_chunks(r, &chunks);
-    assert_int_equal(chunks, 3);
+    assert_int_equal(chunks, 6);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(leaf_next(r, &got, NULL), 1);
         same(&en[i], &got, state);
@@ -391,6 +419,46 @@ static void extents_that_cannot_be_are_refused(void **state)
     x[0] = data(1, 0, 1);
     en.extents = x;
     en.n_extents = 1;
+    writer_refuses(en);
+}
+
+static void pages_that_cannot_be_are_refused(void **state)
+{
+    struct entry en = file("n", paged_extents, 5);
+    struct extent x[2] = { data(1, 0, (1 << 20) - 1), data(1, 1 << 20, 2) };
+    en.flags = ENTRY_PAGED;
+    en.page_bits = 13;
+    en.sums = sums_of_pages;
+    en.n_sums = 2;
+    struct leaf_writer *w = leaf_writer_new(false);
+    assert_int_equal(add(w, en), 0);
+    leaf_writer_free(w);
+    en.n_sums = 1;
+    writer_refuses(en);
+    en.n_sums = 3;
+    writer_refuses(en);
+    en.n_sums = 2;
+    en.page_bits = 8;
+    writer_refuses(en);
+    en.page_bits = 17;
+    writer_refuses(en);
+    en.page_bits = 13;
+    en.flags = ENTRY_PAGED | ENTRY_SPARSE;
+    writer_refuses(en);
+    en.flags = ENTRY_PAGED;
+    en.extents = x; /* the second lies in two regions */
+    en.n_extents = 2;
+    en.size = (1 << 20) + 1;
+    writer_refuses(en);
+    en.flags = ENTRY_PAGED | ENTRY_HAS_MORE; /* a part that ends within a region */
+    en.extents = paged_extents;
+    en.n_extents = 1;
+    en.n_sums = 1;
+    en.size = 1 << 20;
+    writer_refuses(en);
+    en = file("n", NULL, 0);
+    en.flags = ENTRY_PAGED;
+    en.page_bits = 13;
     writer_refuses(en);
 }
 
@@ -735,6 +803,7 @@ int main(void)
         cmocka_unit_test(a_part_has_many_extents),
         cmocka_unit_test(entries_that_cannot_be_are_refused),
         cmocka_unit_test(extents_that_cannot_be_are_refused),
+        cmocka_unit_test(pages_that_cannot_be_are_refused),
         cmocka_unit_test(an_open_file_must_go_on),
         cmocka_unit_test(unchanged_stretches_make_the_same_leaves),
         cmocka_unit_test(a_leaf_ends_at_its_greatest_length),
