@@ -2,6 +2,7 @@
  * snapshot's hash, given their metadata, and only then renamed to where they belong. */
 #include "agents/beside.h"
 #include "agents/content.h"
+#include "agents/delta.h"
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
 #include "lib/base/i18n.h"
@@ -317,23 +318,54 @@ static int keep_file(struct run *r, const struct entry *en, const struct place *
     return rc;
 }
 
+/* The file that is there is made right where it is. Not kept: it cannot be opened so, and nothing was done. meta: of the whole file. */
+static int mend_file(struct run *r, struct entries *walk, struct entry *en,
+                     const struct entry *meta, const struct place *p, bool *ret_kept, struct err *e)
+{
+    int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    struct object o = { .fd = sys_openat(p->dir->fd, p->name, flags, 0, NULL),
+                        .path = p->shown,
+                        .path_len = p->shown_len };
+    uint64_t written = 0;
+    *ret_kept = false;
+    if (o.fd < 0)
+        return 0;
+    if (fstat(o.fd, &o.st) < 0 || !S_ISREG(o.st.st_mode) || o.st.st_nlink != 1) {
+        sys_close_quiet(o.fd);
+        return 0;
+    }
+    entries_ahead(r->walk, false, NULL);
+    int rc = delta_content(r, walk, en, o.fd, &written, e);
+    if (rc == 0 && fstat(o.fd, &o.st) < 0)
+        rc = run_judge(err_sys(e, "fstat"));
+    if (rc == 0)
+        rc = keep_metadata(r, meta, p, &o, ret_kept, e);
+    if (rc == 0 && written == 0)
+        r->rep.n.already++;
+    int closed = sys_close(o.fd, rc == 0 ? e : NULL);
+    return rc == 0 && closed < 0 ? closed : rc;
+}
+
 int place_file(struct run *r, struct entries *walk, struct entry *en, const struct place *p,
                struct err *e)
 {
     struct stat st;
     enum way way;
-    bool kept = false;
+    bool kept = false, same = false;
     /* The entry of a file of several parts is gone when the next part is read. */
     struct entry *saved = en->flags & ENTRY_HAS_MORE ? entry_save(en) : NULL;
     if (en->flags & ENTRY_HAS_MORE && !saved)
         return err_set(e, ERR_NOMEM, _("out of memory"));
     int rc = place_look(r, p, S_IFREG, &way, &st, e);
-    if (rc == 0 && way == WAY_SAME_TYPE && (uint64_t)st.st_size == en->size)
-        rc = keep_file(r, en, p, &kept, e);
-    if (rc == 0 && kept) {
+    bool delta = r->m->delta && way == WAY_SAME_TYPE && en->flags & ENTRY_PAGED;
+    if (rc == 0 && delta)
+        rc = mend_file(r, walk, en, saved ? saved : en, p, &kept, e);
+    else if (rc == 0 && way == WAY_SAME_TYPE && (uint64_t)st.st_size == en->size)
+        rc = keep_file(r, en, p, &same, e);
+    if (rc == 0 && same) {
         r->rep.n.already++;
         entries_ahead(r->walk, false, NULL);
-    } else if (rc == 0) {
+    } else if (rc == 0 && !kept) {
         rc = write_file(r, walk, en, saved ? saved : en, p, way, e);
     }
     if (rc == 0)

@@ -13,7 +13,7 @@
 struct options {
     struct vault_choice choice;
     const char *policy, *to, *snapshot, *at, *from, *on; /* on: another agent's host */
-    bool overwrite, strip;
+    bool overwrite, delta, strip;
     struct db_options db;
     char **paths;
     size_t n_paths;
@@ -206,6 +206,11 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     struct db_plan plan = { 0 };
     struct restore_job sum = { .from = -1 };
     int rc = o->n_paths == 0 ? db_plan_make(j->v, j->snap, j->from, &o->db, &plan, e) : 0;
+    if (rc == 0 && o->delta && plan.n_sources > 0) {
+        err_set(e, ERR_USAGE,
+                _("--delta is for files: a database that is half restored must not start"));
+        rc = err_next(e, _("restore it with --in-place, or to a new folder"));
+    }
     if (rc == 0 && plan.target && plan.n_spaces > 0)
         rc = ask_first(app, j, &plan, e);
     if (rc == 0)
@@ -251,7 +256,8 @@ static int restore(struct app *app, struct options *o, struct record *record, st
         say_unchecked(app, v, o);
         j.v = v;
         j.agent = o->on ? o->on : "local";
-        j.msg.overwrite = o->overwrite;
+        j.msg.overwrite = o->overwrite || o->delta;
+        j.msg.delta = o->delta;
         j.msg.strip_source = o->strip;
         j.msg.paths = o->paths;
         j.msg.n_paths = o->n_paths;
@@ -300,6 +306,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_AT,
         OPT_FROM,
         OPT_OVERWRITE,
+        OPT_DELTA,
         OPT_STRIP,
         OPT_POLICY,
         OPT_ON,
@@ -312,6 +319,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "at", required_argument, NULL, OPT_AT },
                                              { "from", required_argument, NULL, OPT_FROM },
                                              { "overwrite", no_argument, NULL, OPT_OVERWRITE },
+                                             { "delta", no_argument, NULL, OPT_DELTA },
                                              { "strip-source", no_argument, NULL, OPT_STRIP },
                                              { "policy", required_argument, NULL, OPT_POLICY },
                                              { "on", required_argument, NULL, OPT_ON },
@@ -342,6 +350,9 @@ int cmd_restore(struct app *app, int argc, char **argv)
             break;
         case OPT_OVERWRITE:
             o.overwrite = true;
+            break;
+        case OPT_DELTA:
+            o.delta = true;
             break;
         case OPT_STRIP:
             o.strip = true;

@@ -178,6 +178,8 @@ static const struct {
          "  --policy NAME           with --copy URL: whose backup\n"
          "  --on AGENT              TARGET is on that agent's host, which must allow it; else on this one\n"
          "  --overwrite             write over what is in TARGET; what was there is set aside\n"
+         "  --delta                 the same, but a large file kept in pages is made right where it\n"
+         "                          is: only the parts that differ are fetched, and written over\n"
          "  --strip-source          the content of a single source folder straight into TARGET\n"
          "A database comes as a data folder that starts, TARGET/postgresql/data; and\n"
          "  --verify[=FOLDER]       start a server on it for a moment (its programs are in FOLDER), let it\n"

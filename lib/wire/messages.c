@@ -261,8 +261,10 @@ void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
     wb_id(w, &m->vault_id);
     wb_id(w, &m->snapshot_id);
     wb_u8(w, (uint8_t)m->mode);
-    put_bits(w, (const bool[]){ m->overwrite, m->strip_source, m->strip != NULL, m->n_sources > 0 },
-             4);
+    put_bits(w,
+             (const bool[]){ m->overwrite, m->strip_source, m->strip != NULL, m->n_sources > 0,
+                             m->delta },
+             5);
     wb_str(w, m->target);
     put_strings(w, m->paths, m->n_paths);
     put_strings(w, m->exclude, m->n_exclude);
@@ -302,12 +304,13 @@ static void get_body(struct rbuf *r, struct msg_restore *m)
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
 {
     struct msg_restore m = { 0 };
-    bool bits[4];
+    bool bits[5];
     rb_id(r, &m.vault_id);
     rb_id(r, &m.snapshot_id);
     unsigned mode = rb_u8(r);
-    get_bits(r, bits, 4);
+    get_bits(r, bits, 5);
     m.overwrite = bits[0];
+    m.delta = bits[4];
     m.strip_source = bits[1];
     m.target = rb_strdup(r, MAX_MESSAGE_PATH);
     m.paths = get_strings(r, MAX_PATTERNS, true, &m.n_paths);

@@ -155,6 +155,7 @@ struct msg_restore { /* FRAME_RESTORE */
     struct id vault_id, snapshot_id;
     enum restore_mode mode;
     bool overwrite, strip_source;
+    bool delta; /* with overwrite: files in pages that are there are made right where they are */
     bool
         resolved; /* not on the wire: the target was resolved when it was allowed; a link on its way is somebody's */
     char *target; /* absolute folder; for COMPARE: "/" or another root to compare with */

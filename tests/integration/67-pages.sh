@@ -61,6 +61,46 @@ expect 0 "$t" restore vm --to "$work/out" --overwrite && same_tree "$work/night3
 /usr/bin/python3 "$TWOFOLD_SRC/tests/format/reader.py" "$a" "$work/v/pass" latest "$work/read" >"$work/reader.out" 2>&1 || fail "the reader: $(tail -n 2 "$work/reader.out")"
 cmp "$work/read$src/disk.img" "$work/night3/disk.img" || fail "the reader's file differs"
 
+# --- onto what is there: only the regions that differ are fetched and written, and the result is that of a full restore ---
+spoil() { # SEED: bytes here and there, a hole that is filled, data that became a hole; times and mode, too
+    python3 - "$work/out$src/disk.img" "$1" <<'P'
+import os, random, sys
+r = random.Random(int(sys.argv[2]))
+with open(sys.argv[1], "r+b") as f:
+    for at in (3 << 20, (8 << 20) + 5, 20 << 20, 40 << 20):
+        f.seek(at)
+        f.write(r.randbytes(20))
+    f.seek(5 << 20)
+os.system("fallocate -p -o %d -l %d %s" % (5 << 20, 1 << 20, sys.argv[1]))
+os.chmod(sys.argv[1], 0o600)
+P
+}
+clean "$work/out"
+expect 0 "$t" restore vm --to "$work/out"
+chunks() { sed -nE 's/.*copy "a": ([0-9]+) chunks.*/\1/p' "$work/.out"; }
+full=$(chunks)
+spoil 1
+printf 'other' >"$work/out$src/small"
+expect 1 "$t" restore vm --to "$work/out" # not without a word
+expect 0 "$t" restore vm --to "$work/out" --delta && same_tree "$work/night3" "$work/out$src"
+[ "$(chunks)" -lt "$full" ] || fail "as many chunks as for a full restore: $(chunks) of $full"
+expect 0 "$t" restore vm --to "$work/out" --delta && said '2 were there already' && same_tree "$work/night3" "$work/out$src"
+for size in 5000000 90000000 0; do # shorter, longer, empty
+    truncate -s "$size" "$work/out$src/disk.img"
+    expect 0 "$t" restore vm --to "$work/out" --delta && same_tree "$work/night3" "$work/out$src"
+done
+expect 0 "$t" restore vm --snapshot "${ids[0]}" --to "$work/out" --delta && same_tree "$work/night0" "$work/out$src" # back to an older night
+ln "$work/out$src/disk.img" "$work/kept" # another name of it is not ours to change
+expect 0 "$t" restore vm --to "$work/out" --delta && same_tree "$work/night3" "$work/out$src"
+cmp -s "$work/kept" "$work/night0/disk.img" || fail "another name of the file was changed"
+rm "$work/kept"
+for n in 3 5 8 13 21 34; do # killed, and run again
+    spoil "$n"
+    { TWOFOLD_FAULT=kill@$n TWOFOLD_FAULT_PROGRAM=twofold-agent "$t" restore vm --to "$work/out" --delta >/dev/null 2>&1; } 2>/dev/null
+    expect 0 "$t" restore vm --to "$work/out" --delta && same_tree "$work/night3" "$work/out$src"
+done
+rm -rf "$work/out"/.twofold-aside-*
+
 # --- a piece that is damaged everywhere: the file is not restored wrong, and the next backup has it again -----------------
 for copy in a b; do
     find "$work/v/$copy/packs" -type f -size +1M -exec sh -c 'printf "\377\376" | dd of="$1" bs=1 seek=3000000 conv=notrunc status=none' - {} \;
