@@ -38,7 +38,8 @@ other() { TWOFOLD_CONFIG=$work/o/c TWOFOLD_STATE=$work/o/s "$t" "$@"; }
 policy_add p --files "$src"
 expect 0 "$t" backup p
 expect 0 other adopt --copy a="$work/v/a" --copy b="$work/v/b" --passphrase-file "$work/v/pass" --keep-recovery-key
-expect 0 other policy add q --files "$src"
+mkdir "$work/theirs"
+expect 0 other policy add q --files "$work/theirs"
 mv "$work/v/b" "$work/v/b.away"
 head -c 1000000 /dev/urandom >"$src/f6"
 touch "$work/then"
@@ -46,7 +47,7 @@ expect 3 first backup p
 pack=$(find "$work/v/a/packs" -type f -size +500k -newer "$work/then" | head -n 1)
 mv "$work/v/b.away" "$work/v/b"
 mv "$work/v/a" "$work/v/a.away"
-head -c 1000000 /dev/urandom >"$src/f7"
+head -c 1000000 /dev/urandom >"$work/theirs/f"
 expect 3 other backup q --take-over
 mv "$work/v/a.away" "$work/v/a"
 rm "$pack"
@@ -56,5 +57,5 @@ clean "$work/out"
 expect 0 first restore p --to "$work/out" && same_tree "$src" "$work/out$src"
 expect 0 other backup q --take-over
 clean "$work/out"
-expect 0 other restore q --to "$work/out" && same_tree "$src" "$work/out$src"
+expect 0 other restore q --to "$work/out" && same_tree "$work/theirs" "$work/out$work/theirs"
 finish
