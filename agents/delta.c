@@ -51,6 +51,9 @@ static int need_extent(struct delta *d, struct err *e)
         return rc == FAILED_HERE ? -ERR_DAMAGED : rc;
     if (d->parts.i <= before) /* a new part */
         d->next_sum = 0;
+    /* A continuation at the beginning of a leaf is not held against the file that it continues. */
+    if (d->x.len > 0 && !(d->parts.en->flags & ENTRY_PAGED))
+        return err_set(e, ERR_DAMAGED, _("a continuation of another kind"));
     d->rest = d->x.len;
     return d->rest > 0;
 }

@@ -467,6 +467,7 @@ static void send_job(struct session *s)
         .snapshot_id = job->snapshot,
         .mode = job->mode,
         .overwrite = job->overwrite,
+        .delta = job->delta,
         .strip_source = job->strip_source,
         .target = (char *)job->target,
         .paths = (char **)job->paths,

@@ -58,6 +58,7 @@ struct rk_job {
     const char *target, *fault; /* fault: TWOFOLD_FAULT of the agent, or NULL */
     enum restore_mode mode;
     bool overwrite, strip_source;
+    bool delta; /* with overwrite */
     const char *paths[8], *exclude[8];
     struct id snapshot;
     size_t kill_after;                         /* SIGKILL when so many chunks were sent; 0: never */
