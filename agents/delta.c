@@ -66,6 +66,9 @@ static int next_region(struct delta *d, struct region *g, struct err *e)
     g->data = false;
     while (g->len < REGION_BYTES && (rc = need_extent(d, e)) == 1) {
         size_t room = REGION_BYTES - g->len, part = d->rest < room ? (size_t)d->rest : room;
+        bool no_sum = !d->x.hole && !g->data && d->next_sum == d->parts.en->n_sums;
+        if (no_sum || g->n == MAX_PART_EXTENTS)
+            return err_set(e, ERR_DAMAGED, _("a file in pages that is not in regions"));
         if (!d->x.hole && !g->data) {
             g->sum = d->parts.en->sums[d->next_sum++];
             g->data = true;

@@ -219,6 +219,8 @@ static int make_room(struct feed *f, struct err *e)
 {
     if (f->n_pieces + PIECES_PER_READ > MAX_PIECES && feed_spill(f, MAX_PART_EXTENTS, e) < 0)
         return -e->code;
+    if (f->buf && f->buf->len == 0)
+        pipeline_renumber(f->p, f->buf);
     if (!f->buf && !(f->buf = pipeline_buffer(f->p, e)))
         return -e->code;
     return 0;

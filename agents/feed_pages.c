@@ -77,6 +77,7 @@ static int put_whole(struct pages *g, size_t n, struct err *e)
     struct chunk_buf *b = g->buf;
     if (n < LITERAL_BYTES) /* the end of a file */
         return put_literal(g, b->p, n, true, e);
+    pipeline_renumber(g->f->p, b); /* it may have served for thousands of regions */
     struct piece pc = { .len = n, .seq = b->seq };
     add(g, &pc, true);
     b->len = n;

@@ -158,6 +158,12 @@ static struct chunk_buf *number(struct pipeline *p, struct chunk_buf *b)
     return b;
 }
 
+void pipeline_renumber(struct pipeline *p, struct chunk_buf *b)
+{
+    assert(b->len == 0);
+    b->seq = p->next_seq++;
+}
+
 struct chunk_buf *pipeline_buffer(struct pipeline *p, struct err *e)
 {
     struct chunk_buf *b = NULL;

@@ -53,6 +53,9 @@ struct chunk_buf *pipeline_buffer(struct pipeline *p, struct err *e);
 /* One outside of the pool for a chunk of n bytes, should it be longer than those (a leaf with huge attributes). */
 struct chunk_buf *pipeline_buffer_of(struct pipeline *p, size_t n, struct err *e);
 void pipeline_submit(struct pipeline *p, struct chunk_buf *b); /* b->len > 0 */
+/* A new seq for an empty buffer that was held for long: ids are kept for PIPELINE_WINDOW seqs, so one that is far behind the others when it is
+ * submitted would be taken for another's. */
+void pipeline_renumber(struct pipeline *p, struct chunk_buf *b);
 /* Gives a buffer back unused; its seq is never hashed. */
 void pipeline_discard(struct pipeline *p, struct chunk_buf *b);
 

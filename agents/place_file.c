@@ -334,12 +334,25 @@ static int mend_file(struct run *r, struct entries *walk, struct entry *en,
         sys_close_quiet(o.fd);
         return 0;
     }
+    /* Until it is right, it is nobody's who may not have it. */
+    bool same = o.st.st_uid == meta->uid && o.st.st_gid == meta->gid &&
+                (o.st.st_mode & 07777) == meta->mode;
+    if (!same && (fchmod(o.fd, 0600) < 0 || (geteuid() == 0 && fchown(o.fd, 0, 0) < 0))) {
+        sys_close_quiet(o.fd);
+        return 0;
+    }
     entries_ahead(r->walk, false, NULL);
+    *ret_kept = true; /* from here on the entry has been read on */
+    bool set = true;
     int rc = delta_content(r, walk, en, o.fd, &written, e);
     if (rc == 0 && fstat(o.fd, &o.st) < 0)
         rc = run_judge(err_sys(e, "fstat"));
     if (rc == 0)
-        rc = keep_metadata(r, meta, p, &o, ret_kept, e);
+        rc = keep_metadata(r, meta, p, &o, &set, e);
+    if (rc == 0 && !set) { /* it has got another name meanwhile */
+        err_set(e, ERR_EXISTS, _("something else has its name"));
+        rc = FAILED_HERE;
+    }
     if (rc == 0 && written == 0)
         r->rep.n.already++;
     int closed = sys_close(o.fd, rc == 0 ? e : NULL);

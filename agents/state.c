@@ -279,21 +279,32 @@ void state_skip_page_sums(struct state_writer *s, uint64_t n)
     s->sums.at += n * sizeof *s->sums.buffer;
 }
 
+/* [*in, end) of one file to `out` of the other, as far as it goes; *in is how far. */
+static bool copy_range(int from_fd, off_t *in, off_t end, int to_fd, off_t out)
+{
+    while (*in < end) {
+        ssize_t got = copy_file_range(from_fd, in, to_fd, &out, (size_t)(end - *in), 0);
+        if (got <= 0 && !(got < 0 && errno == EINTR))
+            return false;
+    }
+    return true;
+}
+
 void state_copy_page_sums(struct state_writer *s, const struct state_reader *r, uint64_t from,
                           uint64_t n)
 {
     struct sums_writer *w = &s->sums;
-    uint64_t left = n * sizeof *w->buffer;
-    off_t in = (off_t)from, out;
+    off_t in = (off_t)from, end = in + (off_t)(n * sizeof *w->buffer);
     flush_sums(s);
-    out = (off_t)w->at;
-    while (!w->failed && left > 0) {
-        ssize_t got = copy_file_range(r->sums_fd, &in, w->fd, &out, left, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
+    while (!w->failed && in < end) {
+        off_t data = lseek(r->sums_fd, in, SEEK_DATA);
+        if (data < 0 || data >= end)
             break;
-        left -= (uint64_t)got;
+        off_t hole = lseek(r->sums_fd, data, SEEK_HOLE);
+        in = data;
+        if (!copy_range(r->sums_fd, &in, hole > data && hole < end ? hole : end, w->fd,
+                        (off_t)w->at + (data - (off_t)from)))
+            break;
     }
     /* What could not be copied stays a hole: it is found not to be right. */
     w->at += n * sizeof *w->buffer;

@@ -373,6 +373,19 @@ static int bring_remains(struct catch_up *c, enum object_type type, const struct
     return chunkdb_note_damage(c->v->db, c->to->place, name, why->why, e);
 }
 
+/* Is there a copy away, and is each that is a carried one? That may take weeks. */
+static bool only_carried_away(const struct vault *v)
+{
+    bool carried = false;
+    for (size_t i = 0; i < v->n_copies; i++) {
+        const struct copy *c = &v->copies[i];
+        if (!usable(c) && !vault_copy_carried(c))
+            return false;
+        carried = carried || !usable(c);
+    }
+    return carried;
+}
+
 static int bring(struct catch_up *c, enum object_type type, const struct object_ref *ref,
                  const char *name, struct err *e)
 {
@@ -381,8 +394,8 @@ static int bring(struct catch_up *c, enum object_type type, const struct object_
     struct err why = ERR_INIT;
     int fd = transfer_fetch(c->v, type, ref, NULL, &why);
     bool whole = fd >= 0;
-    if (!whole &&
-        (why.code == ERR_DAMAGED || why.code == ERR_ABSENT || why.code == ERR_UNREACHABLE)) {
+    if (!whole && (why.code == ERR_DAMAGED || why.code == ERR_ABSENT ||
+                   (why.code == ERR_UNREACHABLE && only_carried_away(c->v)))) {
         int rc = bring_remains(c, type, ref, name, &why, &fd, e);
         if (rc < 0 || fd < 0)
             return rc;

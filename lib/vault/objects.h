@@ -10,7 +10,7 @@
 
 #define MAX_PARENTS 8
 #define MAX_ANCESTORS 64
-#define MAX_CHAINS 64
+#define MAX_CHAINS 1024     /* one for each start of an orchestrator: many years of them */
 #define MAX_FORMAT_NAME 255 /* policy, source, host, kind */
 #define MAX_REACH_DEPTH 8
 #define MAX_PACK_BYTES (256u << 20)

@@ -306,7 +306,7 @@ class Vault:
             need(h["generation"] == int(m.group(1)), "heads/%s is of another generation" % name)
             h["parents"] = [(b.u64(), b.id()) for _ in range(b.varint(8))]
             h["ancestors"] = [(b.u64(), b.id()) for _ in range(b.varint(64))]
-            h["chains"] = [(b.id(), b.u64(), b.u64()) for _ in range(b.varint(64))]
+            h["chains"] = [(b.id(), b.u64(), b.u64()) for _ in range(b.varint(1024))]
             generations = [g for g, _ in h["ancestors"]]
             need(all(g < h["generation"] for g in generations), "an ancestor that is not older")
             need(generations == sorted(generations, reverse=True), "ancestors that are not newest first")

@@ -229,7 +229,7 @@ static void heads_beyond_a_bound_are_refused(void **state)
     shapes[n].n_ancestors = 20;
     shapes[n++].n_parents = 9;
     shapes[n++].n_ancestors = 65;
-    shapes[n++].n_chains = 65;
+    shapes[n++].n_chains = 1025;
     shapes[n++].len = MAX_OBJECT_BYTES + 1;
     shapes[n++].name = 256;
     for (size_t i = 0; i < n; i++) {
