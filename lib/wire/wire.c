@@ -527,7 +527,9 @@ int wire_hello(struct wire *w, const char *program_version, char ret_host[256], 
     enum frame_type type = FRAME_ERROR;
     struct rbuf r;
     int rc = send_hello(w, program_version, e);
-    if (rc == 0)
+    if (rc == -ERR_UNREACHABLE) /* it may have gone already: what it said before tells more */
+        err_clear(e);
+    if (rc == 0 || rc == -ERR_UNREACHABLE)
         rc = wire_recv(w, &type, &r, 0, e);
     if (rc < 0)
         return rc;

@@ -405,6 +405,29 @@ static void hello_is_checked(void **state)
     assert_int_equal(HELLO_TO("Welcome to host\n"), -ERR_PROTOCOL);
 }
 
+/* What it said is read although it is gone before we say anything. */
+static int hello_after(const char *bytes, size_t n, struct err *e, char host[256])
+{
+    struct pair p = open_pair();
+    raw(&p, bytes, n);
+    shutdown(p.peer, SHUT_RD); /* as of one that has ended: nothing can be sent to it */
+    shutdown(p.peer, SHUT_WR);
+    int rc = wire_hello(p.w, "1.0", host, e);
+    close_pair(&p);
+    return rc;
+}
+
+static void last_words_are_heard(void **state)
+{
+    struct err e = ERR_INIT;
+    char host[256];
+    static const char noise[] = "Welcome to host\n",
+                      good[] = "\x12\0\0\0\1twofold\1\0\1\0\1v\4host";
+    assert_int_equal(hello_after(noise, sizeof noise - 1, &e, host), -ERR_PROTOCOL);
+    assert_int_equal(hello_after("", 0, &e, host), -ERR_UNREACHABLE);
+    assert_int_equal(hello_after(good, sizeof good - 1, &e, host), 0);
+}
+
 /* --- signals ---------------------------------------------------------------------------------- */
 static void a_signal_ends_the_waits(void **state)
 {
@@ -516,6 +539,7 @@ int main(void)
         cmocka_unit_test(strange_errors_are_errors_too),
         cmocka_unit_test(hello_names_the_host),
         cmocka_unit_test(hello_is_checked),
+        cmocka_unit_test(last_words_are_heard),
         cmocka_unit_test(a_signal_ends_the_waits),
         cmocka_unit_test(test_a_pause_is_waited_for),
         cmocka_unit_test(test_only_agents_take_a_pause),
