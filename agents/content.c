@@ -1,6 +1,7 @@
 /* content.c - extents and hashes of files. Manual: agents/content.h; docs/format.md, "Manifest". */
 #include "agents/content.h"
 #include "agents/restore_run.h"
+#include "lib/base/bytes.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -184,11 +185,6 @@ static int hash_disk(const struct disk_check *c, struct content_hash *h, int fd,
     return 0;
 }
 
-static bool all_zero(const uint8_t *p, size_t n)
-{
-    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
-}
-
 /* What is a hole in the snapshot must read as zeros; only what the file system calls data is
  * read. */
 static int hole_on_disk(const struct disk_check *c, int fd, uint64_t off, uint64_t end,
@@ -207,7 +203,7 @@ static int hole_on_disk(const struct disk_check *c, int fd, uint64_t off, uint64
         ssize_t got = sys_pread(fd, c->io, n, off, e);
         if (got < (ssize_t)n)
             return unreadable((int)got, e);
-        *ret_zero = all_zero(c->io, n);
+        *ret_zero = bytes_all_zero(c->io, n);
         if (!*ret_zero)
             return 0;
         off += n;

@@ -27,6 +27,8 @@ struct entry *entry_save(const struct entry *en)
     *to = *en;
     to->extents = NULL;
     to->n_extents = 0;
+    to->sums = NULL;
+    to->n_sums = 0;
     to->xattrs = xattrs;
     to->path = put(&at, en->path, en->path_len);
     to->target = put(&at, en->target, en->target_len);

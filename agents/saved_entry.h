@@ -1,4 +1,4 @@
-/* saved_entry.h - a copy of an entry that outlives its leaf: all but its extents. */
+/* saved_entry.h - a copy of an entry that outlives its leaf: all but its extents and sums. */
 #ifndef TWOFOLD_AGENTS_SAVED_ENTRY_H
 #define TWOFOLD_AGENTS_SAVED_ENTRY_H
 

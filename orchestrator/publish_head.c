@@ -9,13 +9,12 @@
 
 #define HEADS_KEPT 8
 
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define CLOCK_STEP_S 600 /* a clock that is set by more is no clock that is corrected */
 
 /* Where this machine is in time: what a machine that was put back to an earlier state (a snapshot of a virtual machine, a disk image)
  * cannot have in common with the one before. */
 struct own_time {
-    char boot[40];
+    char boot[SYS_BOOT_ID_BYTES];
     int64_t booted_s;
 };
 struct own_head {
@@ -99,14 +98,10 @@ static void add_history(struct head *h, const struct vault *v)
 static void look_at_time(struct own_time *ret)
 {
     struct timespec t = { 0 };
-    uint8_t *text = NULL;
-    size_t n = 0;
     memset(ret, 0, sizeof *ret);
     clock_gettime(CLOCK_BOOTTIME, &t);
     ret->booted_s = sys_realtime_s() - t.tv_sec;
-    if (sys_read_file(AT_FDCWD, BOOT_ID, 64, &text, &n, NULL) == 0)
-        snprintf(ret->boot, sizeof ret->boot, "%.36s", (char *)text);
-    free(text);
+    sys_boot_id(ret->boot);
 }
 
 static bool same_time(const struct own_time *a, const struct own_time *b)

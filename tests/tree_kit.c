@@ -107,6 +107,19 @@ void tree_noise(const struct tree *t, const char *path, size_t n, unsigned seed)
     free(p);
 }
 
+const char *tree_state_file(const struct tree *t, const char *suffix)
+{
+    static char path[500];
+    DIR *d = opendir(t->state);
+    path[0] = '\0';
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (strlen(e->d_name) > strlen(suffix) && strcmp(strrchr(e->d_name, '.'), suffix) == 0)
+            snprintf(path, sizeof path, "%s/%s", t->state, e->d_name);
+    if (d)
+        closedir(d);
+    return path;
+}
+
 struct ak_run tree_run(const struct tree *t)
 {
     struct ak_run r = { .roots = { t->src }, .compression = 3, .env = { .state_dir = t->state } };

@@ -30,6 +30,9 @@ struct ak_run tree_run(const struct tree *t);
 const char *tree_path(const struct tree *t, const char *path);
 const struct entry *tree_entry(const struct tree *t, const struct ak_entries *k, const char *path);
 
+/* The state folder's file with this suffix; "" when there is none. Valid until the next call. */
+const char *tree_state_file(const struct tree *t, const char *suffix);
+
 /* Every entry below src is in the manifest with the right metadata and content, and no other. */
 void tree_verify(struct tree *t, const struct ak_run *r);
 

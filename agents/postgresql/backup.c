@@ -270,20 +270,8 @@ static int start(struct pg *p, struct err *e)
 }
 
 /* --- roots -------------------------------------------------------------------------------------- */
-/* A file of the configuration that lies elsewhere (Debian keeps all in /etc). */
-static int add_config(struct pg *p, const char *setting, const char *name, struct err *e)
+static int add_file(struct pg *p, const char *name, const char *path, struct err *e)
 {
-    char sql[96], *path = NULL;
-    size_t n = strlen(p->data);
-    snprintf(sql, sizeof sql, "SELECT current_setting('%s')", setting);
-    int rc = server_text(p->c, sql, &path, e);
-    if (rc < 0)
-        return rc;
-    if (!path || path[0] != '/' || (strncmp(path, p->data, n) == 0 && path[n] == '/')) {
-        free(path);
-        return 0;
-    }
-    p->paths[p->n_paths++] = path;
     if (access(path, R_OK) < 0)
         return p->env.note(p->env.ctx, false, name, strlen(name), _("cannot be read, not stored"),
                            e);
@@ -293,12 +281,35 @@ static int add_config(struct pg *p, const char *setting, const char *name, struc
     return 0;
 }
 
+/* Does it lie in the data folder, which is stored as a whole? */
+static bool is_elsewhere(const struct pg *p, const char *path)
+{
+    size_t n = strlen(p->data);
+    return path[0] == '/' && !(strncmp(path, p->data, n) == 0 && path[n] == '/');
+}
+
+/* A file of the configuration that lies elsewhere (Debian keeps all in /etc). */
+static int add_config(struct pg *p, const char *setting, const char *name, struct err *e)
+{
+    char sql[96], *path = NULL;
+    snprintf(sql, sizeof sql, "SELECT current_setting('%s')", setting);
+    int rc = server_text(p->c, sql, &path, e);
+    if (rc < 0)
+        return rc;
+    if (!path || !is_elsewhere(p, path)) {
+        free(path);
+        return 0;
+    }
+    p->paths[p->n_paths++] = path;
+    return add_file(p, name, path, e);
+}
+
 /* One that another includes: by its path below the folder of the main file, or where it is elsewhere by its whole path. */
 static int add_included(struct pg *p, const char *folder, const char *place, struct err *e)
 {
-    size_t n = strlen(folder), data = strlen(p->data);
+    size_t n = strlen(folder);
     bool within = strncmp(place, folder, n) == 0 && place[n] == '/';
-    if (place[0] != '/' || (strncmp(place, p->data, data) == 0 && place[data] == '/'))
+    if (!is_elsewhere(p, place))
         return 0;
     for (size_t i = 0; i < p->n_early; i++)
         if (strcmp(p->early[i].place, place) == 0)
@@ -310,13 +321,7 @@ static int add_included(struct pg *p, const char *folder, const char *place, str
     }
     p->paths[p->n_paths++] = path;
     p->paths[p->n_paths++] = name;
-    if (access(path, R_OK) < 0)
-        return p->env.note(p->env.ctx, false, name, strlen(name), _("cannot be read, not stored"),
-                           e);
-    p->early[p->n_early++] = (struct source_root){ .name = name,
-                                                   .place = path,
-                                                   .may_change = true };
-    return 0;
+    return add_file(p, name, path, e);
 }
 
 #define INCLUDED "SELECT DISTINCT sourcefile FROM pg_settings WHERE sourcefile IS NOT NULL"

@@ -1,5 +1,6 @@
 /* page.c - see page.h. */
 #include "agents/postgresql/page.h"
+#include "lib/base/bytes.h"
 
 #include <string.h>
 
@@ -80,17 +81,12 @@ uint16_t page_sum(const uint8_t *page, size_t page_bytes, uint32_t block)
     return (uint16_t)((result ^ block) % 65535 + 1);
 }
 
-static bool all_zero(const uint8_t *p, size_t n)
-{
-    return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
-}
-
 enum page_state page_look(const uint8_t *page, size_t page_bytes, uint32_t block)
 {
     uint16_t sum, upper;
     memcpy(&sum, page + CHECKSUM_AT, sizeof sum);
     memcpy(&upper, page + UPPER_AT, sizeof upper);
-    if (upper == 0 && all_zero(page, page_bytes))
+    if (upper == 0 && bytes_all_zero(page, page_bytes))
         return PAGE_NEW;
     return sum == page_sum(page, page_bytes, block) ? PAGE_RIGHT : PAGE_WRONG;
 }

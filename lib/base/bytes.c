@@ -251,3 +251,9 @@ bool rb_done(const struct rbuf *r)
 {
     return !r->bad && r->p == r->end;
 }
+
+bool bytes_all_zero(const void *p, size_t n)
+{
+    const uint8_t *b = p;
+    return n == 0 || (b[0] == 0 && memcmp(b, b + 1, n - 1) == 0);
+}

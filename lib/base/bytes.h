@@ -68,4 +68,7 @@ void rb_id(struct rbuf *r, struct id *out);
 bool rb_done(const struct rbuf *r);
 void rb_fail(struct rbuf *r);
 
+/* Are all n bytes zero? */
+bool bytes_all_zero(const void *p, size_t n);
+
 #endif

@@ -75,7 +75,10 @@ int sys_lock_held(const char *path);
 /* --- time and chance ---------------------------------------------------------------------- */
 uint64_t sys_monotonic_ms(void);
 int64_t sys_realtime_s(void);
-int64_t sys_realtime_ns(void);      /* since 1970; good until 2262 */
+int64_t sys_realtime_ns(void); /* since 1970; good until 2262 */
+/* Which start of this machine it is: a UUID that each has; "" where that cannot be told. */
+#define SYS_BOOT_ID_BYTES 40
+void sys_boot_id(char ret[SYS_BOOT_ID_BYTES]);
 void sys_random(void *p, size_t n); /* getrandom; aborts the process when the kernel has none */
 
 /* --- processes and wires -------------------------------------------------------------------- */

@@ -53,6 +53,16 @@ uint64_t sys_monotonic_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+void sys_boot_id(char ret[SYS_BOOT_ID_BYTES])
+{
+    uint8_t *text = NULL;
+    size_t n = 0;
+    memset(ret, 0, SYS_BOOT_ID_BYTES);
+    if (sys_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, &n, NULL) == 0)
+        snprintf(ret, SYS_BOOT_ID_BYTES, "%.36s", (char *)text);
+    free(text);
+}
+
 int64_t sys_realtime_s(void)
 {
     return now(CLOCK_REALTIME).tv_sec + sys_fault_clock_s();

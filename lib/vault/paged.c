@@ -68,28 +68,16 @@ void paged_region_sum(struct paged_hash *h, const struct id *pages, size_t n_pag
     sum(h->apart, pages, n_pages * sizeof *pages, ret);
 }
 
-void paged_zero_sum(struct paged_hash *h, unsigned page_bits, size_t n, struct id *ret)
-{
-    struct id page;
-    size_t page_bytes = (size_t)1 << page_bits;
-    sum(h->apart, zeros, page_bytes, &page);
-    sha256_reset(h->region);
-    for (; n >= page_bytes; n -= page_bytes)
-        sha256_update(h->region, page.b, ID_BYTES);
-    if (n > 0) {
-        sum(h->apart, zeros, n, &page);
-        sha256_update(h->region, page.b, ID_BYTES);
-    }
-    sha256_final(h->region, ret);
-}
-
 /* --- a file ------------------------------------------------------------------------------------- */
 void paged_hash_begin(struct paged_hash *h, unsigned page_bits)
 {
     assert(page_bits >= MIN_PAGE_BITS && page_bits <= MAX_PAGE_BITS);
     if (h->zero_bits != page_bits) {
         sum(h->apart, zeros, (size_t)1 << page_bits, &h->zero_page);
-        paged_zero_sum(h, page_bits, REGION_BYTES, &h->zero_region);
+        sha256_reset(h->region);
+        for (size_t n = REGION_BYTES >> page_bits; n > 0; n--)
+            sha256_update(h->region, h->zero_page.b, ID_BYTES);
+        sha256_final(h->region, &h->zero_region);
         h->zero_bits = page_bits;
     }
     h->page_bits = page_bits;

@@ -37,7 +37,5 @@ void paged_sums(struct paged_hash *h, unsigned page_bits, const void *p, size_t 
 void paged_region_sum(struct paged_hash *h, const struct id *pages, size_t n_pages, struct id *ret);
 /* Instead of its bytes: the sum of the next region. What was given so far must be whole regions. */
 void paged_hash_region(struct paged_hash *h, const struct id *sum);
-/* The sum of a region of n zeros. */
-void paged_zero_sum(struct paged_hash *h, unsigned page_bits, size_t n, struct id *ret);
 
 #endif

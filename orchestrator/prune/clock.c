@@ -9,7 +9,6 @@
 
 #define HOUR_NS 3600000000000LL
 #define FACT_KEY "prune-clock"
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 static int refuse(struct err *e)
 {
@@ -116,15 +115,11 @@ static int moments(const struct vault *v, int64_t **ret, size_t *ret_n, struct e
 static void look_at_clock(struct clock_fact *now)
 {
     struct timespec t = { 0 };
-    uint8_t *text = NULL;
-    size_t n = 0;
     memset(now, 0, sizeof *now);
     now->now_ns = sys_realtime_ns();
     if (clock_gettime(CLOCK_BOOTTIME, &t) == 0)
         now->boot_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-    if (sys_read_file(AT_FDCWD, BOOT_ID, 64, &text, &n, NULL) == 0)
-        snprintf(now->boot, sizeof now->boot, "%.36s", (char *)text);
-    free(text);
+    sys_boot_id(now->boot);
 }
 
 int clock_check(struct vault *v, bool is_right, struct clock_fact *ret, struct err *e)

@@ -13,6 +13,7 @@
 #ifndef TWOFOLD_ORCHESTRATOR_PRUNE_CLOCK_H
 #define TWOFOLD_ORCHESTRATOR_PRUNE_CLOCK_H
 
+#include "lib/base/sys.h"
 #include "restore/vault.h"
 
 #define CLOCK_BEHIND_NS 60000000000LL
@@ -20,9 +21,9 @@
 
 /* What was true when a prune last believed the clock. */
 struct clock_fact {
-    int64_t now_ns, boot_ns; /* the clock, and the time since boot */
-    int64_t newest_ns;       /* the latest moment that the vault showed */
-    char boot[40];           /* which boot; empty: not known */
+    int64_t now_ns, boot_ns;      /* the clock, and the time since boot */
+    int64_t newest_ns;            /* the latest moment that the vault showed */
+    char boot[SYS_BOOT_ID_BYTES]; /* which boot; empty: not known */
 };
 /* `known`: ascending moments of the vault. `last` NULL: there is none. -ERR_REFUSED with what is wrong. Pure. */
 int clock_judge(const struct clock_fact *now, const struct clock_fact *last, const int64_t *known,

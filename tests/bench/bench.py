@@ -18,7 +18,11 @@ import time
 from measure import drop_caches, measure, tree_bytes
 from report import write_report
 
-BENCH = os.environ['BENCH_DIR']
+HERE = os.path.dirname(os.path.abspath(__file__))
+BENCH = os.path.abspath(os.environ.get('BENCH_DIR', HERE + '/../../build/bench'))
+os.environ.setdefault('TWOFOLD', HERE + '/../../build/twofold')
+if os.environ.get('AGENT'):
+    os.environ['TWOFOLD_AGENT'] = os.environ['AGENT']
 PEERS_ROOT = os.environ.get('PEERS_ROOT', '')
 ROUNDS = int(os.environ.get('BENCH_ROUNDS', '3'))
 CASES = os.environ.get('BENCH_CASES', 'mixed small').split()

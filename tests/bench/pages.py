@@ -11,18 +11,10 @@ import random
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 
-here = os.path.dirname(os.path.abspath(__file__))
-os.environ.setdefault('BENCH_DIR', os.path.join(here, '../../build/bench'))
-os.environ['BENCH_DIR'] = os.path.abspath(os.environ['BENCH_DIR'])
-os.environ.setdefault('TWOFOLD', os.path.join(here, '../../build/twofold'))
-if os.environ.get('AGENT'):
-    os.environ['TWOFOLD_AGENT'] = os.environ['AGENT']
-sys.path.insert(0, here)
-from bench import BENCH, Restic, Twofold, say  # noqa: E402
-from measure import tree_bytes  # noqa: E402
+from bench import BENCH, Restic, Twofold, say
+from measure import tree_bytes
 
 NIGHTS = int(os.environ.get('BENCH_NIGHTS', '30'))
 PEER_NIGHTS = min(NIGHTS, int(os.environ.get('BENCH_PEER_NIGHTS', '3')))

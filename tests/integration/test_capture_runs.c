@@ -3,7 +3,6 @@
 #include "tests/tree_kit.h"
 #include "lib/base/sys.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,20 +49,6 @@ static const char *note_path(const struct tree *t, const char *name)
 {
     static char path[400];
     snprintf(path, sizeof path, "%s%s%s", t->src, name[0] ? "/" : "", name);
-    return path;
-}
-
-/* The state folder's file with this suffix; "" when there is none. */
-static const char *state_file(const struct tree *t, const char *suffix)
-{
-    static char path[500];
-    DIR *d = opendir(t->state);
-    path[0] = '\0';
-    for (struct dirent *e; d && (e = readdir(d));)
-        if (strlen(e->d_name) > strlen(suffix) && strcmp(strrchr(e->d_name, '.'), suffix) == 0)
-            snprintf(path, sizeof path, "%s/%s", t->state, e->d_name);
-    if (d)
-        closedir(d);
     return path;
 }
 
@@ -213,7 +198,7 @@ static void a_lost_state_reads_all_and_sends_nothing(void **state)
     struct ak_run r = tree_run(t);
     some_files(t);
     reads(t, &r);
-    assert_int_equal(unlink(state_file(t, ".state")), 0);
+    assert_int_equal(unlink(tree_state_file(t, ".state")), 0);
     committed(t, &r);
     tree_verify(t, &r);
     assert_int_equal(r.sum.bytes_read, SOME_BYTES);
@@ -229,7 +214,7 @@ static void a_damaged_state_is_told_and_not_used(void **state)
     struct ak_run r = tree_run(t);
     some_files(t);
     reads(t, &r);
-    int fd = open(state_file(t, ".state"), O_RDWR | O_CLOEXEC);
+    int fd = open(tree_state_file(t, ".state"), O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, "\xff\xff", 2, 100), 2);
     close(fd);
@@ -480,14 +465,14 @@ static void after_a_cut_the_next_run_is_right(void **state)
     ak_backup(&t->vault, &r);
     assert_int_equal(r.rc, -ERR_INTERRUPTED);
     ak_run_done(&r);
-    assert_string_equal(state_file(t, ".state"), "");
-    assert_string_equal(state_file(t, ".new"), "");
+    assert_string_equal(tree_state_file(t, ".state"), "");
+    assert_string_equal(tree_state_file(t, ".new"), "");
     t->vault.cancel_after = 0;
     t->vault.hang_up_after = 3;
     ak_backup(&t->vault, &r);
     assert_int_not_equal(r.rc, 0);
     ak_run_done(&r);
-    assert_string_equal(state_file(t, ".state"), "");
+    assert_string_equal(tree_state_file(t, ".state"), "");
     t->vault.hang_up_after = 0;
     assert_int_equal(reads(t, &r), SOME_BYTES + 9000000);
     assert_int_equal(reads(t, &r), 0);
@@ -508,7 +493,7 @@ static void two_runs_of_one_source_exclude_each_other(void **state)
     some_files(t);
     assert_int_equal(reads(t, &r), SOME_BYTES);
     struct err e = ERR_INIT;
-    int lock = sys_lock_file(state_file(t, ".lock"), &e);
+    int lock = sys_lock_file(tree_state_file(t, ".lock"), &e);
     assert_true(lock >= 0);
     ak_backup(&t->vault, &r);
     assert_int_equal(r.rc, -ERR_BUSY);

@@ -68,7 +68,7 @@ static void pieces_do_not_matter(void **state)
 static void zeros_are_bytes_like_any(void **state)
 {
     struct paged_hash *h = paged_hash_new();
-    struct id hash, want = expected(2 * REGION_BYTES + 70000, 12), sum, zero;
+    struct id hash, want = expected(2 * REGION_BYTES + 70000, 12);
     (void)state;
     paged_hash_begin(h, 12);
     paged_hash_data(h, data, REGION_BYTES);
@@ -82,11 +82,6 @@ static void zeros_are_bytes_like_any(void **state)
     paged_hash_zeros(h, 70000);
     paged_hash_final(h, &hash);
     assert_true(id_eq(&hash, &want));
-    struct id pages[REGION_BYTES >> 12];
-    paged_sums(h, 12, data + REGION_BYTES, REGION_BYTES, pages);
-    paged_region_sum(h, pages, REGION_BYTES >> 12, &sum);
-    paged_zero_sum(h, 12, REGION_BYTES, &zero);
-    assert_true(id_eq(&sum, &zero));
     paged_hash_free(h);
 }
 
