@@ -231,7 +231,8 @@ static bool same_times(const struct scan_stat *a, const struct scan_stat *b)
            a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
 }
 
-/* A file of which much was new, though it was there before, may be one that is rewritten in place: the next time it is read in pages. */
+/* A file of which much was new, though it was there before, may be one that is rewritten in place, or, where it is in pages, none: its data
+ * shift, or are new altogether. Under `auto` it is read the other way the next time (ENTRY_REWRITTEN). */
 #define REWRITTEN_MIN_BYTES (32u << 20)
 #define REWRITTEN_SHARE 4 /* a fourth of it or more */
 #define FILE_PAGE_BITS 12 /* of what is no database's */
@@ -245,7 +246,8 @@ static unsigned page_bits_for(const struct capture *c, const struct scan_stat *s
     bool was_paged = b && b->flags & ENTRY_PAGED;
     if (st->size < FEED_OWN_BYTES || delta == DELTA_CONTENT)
         return 0;
-    if (delta == DELTA_AUTO && !was_paged && !(b && b->flags & ENTRY_REWRITTEN))
+    bool turn = b && b->flags & ENTRY_REWRITTEN;
+    if (delta == DELTA_AUTO && was_paged == turn)
         return 0;
     if (!c->root || c->root->page_bytes == 0)
         return was_paged ? b->page_bits : FILE_PAGE_BITS;
@@ -270,7 +272,8 @@ static int read_content(struct capture *c, const struct scan_stat *st, const str
                         int fd, struct entry *en, struct feed_result *r, struct err *e)
 {
     unsigned bits = page_bits_for(c, st, b);
-    bool before = b && b->size > 0;
+    bool before = b && b->size > 0 &&
+                  !(b->flags & ENTRY_PAGED); /* else all of it is new this way */
     uint64_t sent = feed_bytes_sent(c->o.feed);
     int rc = bits ? read_pages(c, st, b, fd, bits, r, e) : feed_read(c->o.feed, fd, st, r, e);
     if (rc < 0 || r->sys)
@@ -284,7 +287,10 @@ static int read_content(struct capture *c, const struct scan_stat *st, const str
     en->page_bits = r->size > 0 ? bits : 0;
     en->page_sums_at = r->page_sums_at;
     sent = feed_bytes_sent(c->o.feed) - sent;
-    if (!bits && before && r->size >= REWRITTEN_MIN_BYTES && sent >= r->size / REWRITTEN_SHARE)
+    bool much = bits
+                    ? r->fresh > r->size / 2
+                    : before && r->size >= REWRITTEN_MIN_BYTES && sent >= r->size / REWRITTEN_SHARE;
+    if (much)
         en->flags |= ENTRY_REWRITTEN;
     return 0;
 }

@@ -1,6 +1,7 @@
 /* delta.c - see agents/delta.h. Two regions are looked at at a time, one by another thread. */
 #include "agents/delta.h"
 #include "agents/beside.h"
+#include "lib/base/bytes.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -29,7 +30,6 @@ struct region {
 
 struct delta {
     struct run *r;
-    int fd;
     unsigned page_bits;
     struct parts parts;
     size_t next_sum;
@@ -91,11 +91,6 @@ static void sum_of(struct region *g, struct id *ret)
     paged_region_sum(g->hash, pages, paged_pages(g->len, g->page_bits), ret);
 }
 
-static bool all_zero(const uint8_t *p, size_t n)
-{
-    return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
-}
-
 static int look(void *ctx, struct err *e)
 {
     struct region *g = ctx;
@@ -113,7 +108,7 @@ static int look(void *ctx, struct err *e)
     if (sys_pread(g->fd, g->bytes, g->len, g->off, NULL) != (ssize_t)g->len)
         return 0;
     sum_of(g, &sum);
-    g->same = g->data ? id_eq(&sum, &g->sum) : all_zero(g->bytes, g->len);
+    g->same = g->data ? id_eq(&sum, &g->sum) : bytes_all_zero(g->bytes, g->len);
     return 0;
 }
 
@@ -231,7 +226,6 @@ static struct delta *delta_new(struct run *r, struct entries *walk, struct entry
     }
     if (d) {
         d->r = r;
-        d->fd = fd;
         d->page_bits = en->page_bits;
         d->parts = parts_of(walk, en);
     }

@@ -37,6 +37,7 @@ struct feed_result {
     uint64_t size;         /* what was read, holes included */
     struct id hash;        /* undefined when size is 0 */
     unsigned page_bits;    /* 0: not in pages */
+    uint64_t fresh;        /* in pages, of a file with a base: bytes that are not the base's */
     uint64_t page_sums_at; /* in the state that is being written; 0: they are not kept */
 };
 

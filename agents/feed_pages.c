@@ -1,5 +1,6 @@
 /* feed_pages.c - a file that is rewritten in place, read in regions and pages: docs/design.md, "Pages". The manual is agents/feed.h. */
 #include "agents/feed_impl.h"
+#include "lib/base/bytes.h"
 #include "lib/base/i18n.h"
 
 #include <assert.h>
@@ -22,6 +23,7 @@ struct pages { /* one file being read */
     bool sparse;
     struct base_file *base; /* NULL: nothing is known of the file, or not any more */
     struct chunk_buf *buf;  /* for the bytes of a region; NULL: it was handed on */
+    uint64_t fresh;         /* bytes that went into new chunks */
     /* the region: */
     bool has_data;                          /* a piece that is not a hole was given */
     bool has_holes, hole[MAX_REGION_PAGES]; /* whole pages that the file system has not */
@@ -54,6 +56,7 @@ static void take_base(struct pages *g, const struct base_region *r)
 static int put_literal(struct pages *g, const uint8_t *p, size_t n, bool first, struct err *e)
 {
     struct feed *f = g->f;
+    g->fresh += n;
     while (n > 0) {
         if (!f->literals && !(f->literals = pipeline_buffer(f->p, e)))
             return -e->code;
@@ -81,6 +84,7 @@ static int put_whole(struct pages *g, size_t n, struct err *e)
     struct piece pc = { .len = n, .seq = b->seq };
     add(g, &pc, true);
     b->len = n;
+    g->fresh += n;
     g->buf = NULL;
     return feed_submit(g->f, b, e);
 }
@@ -213,11 +217,6 @@ static int check_pages(struct feed *f, int fd, uint64_t off, uint8_t *p, size_t 
     return c ? c->check(c->ctx, f->check_path, f->check_path_len, fd, off, p, n, e) : 0;
 }
 
-static bool all_zero(const uint8_t *p, size_t n)
-{
-    return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
-}
-
 /* Which pages of the n bytes that were read from `off` on are not there on the disk. */
 static void find_holes(struct pages *g, uint64_t off, size_t n)
 {
@@ -231,7 +230,7 @@ static void find_holes(struct pages *g, uint64_t off, size_t n)
         for (size_t i = (size_t)(at - off + page - 1) / page; (i + 1) * page <= from - off; i++) {
             if (!g->has_holes)
                 memset(g->hole, 0, sizeof g->hole);
-            g->hole[i] = all_zero(g->buf->p + i * page, page);
+            g->hole[i] = bytes_all_zero(g->buf->p + i * page, page);
             g->has_holes = g->has_holes || g->hole[i];
         }
     }
@@ -353,6 +352,7 @@ int feed_read_pages(struct feed *f, int fd, const struct scan_stat *st, const st
     feed_drop_behind(f, fd, st->size, true);
     if (g->buf)
         pipeline_discard(f->p, g->buf);
+    ret->fresh = g->base ? g->fresh : 0;
     free(g);
     if (rc < 0)
         return rc;

@@ -69,9 +69,10 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
             ui_line(&app->ui, _("  copy \"%s\": LACKS this backup: %s"), v->copies[i].place,
                     why->why[0] ? why->why : why->what);
         if (cu->damaged)
-            ui_line(&app->ui,
-                    _("  %llu objects are damaged or missing in every copy, so here, too"),
-                    (unsigned long long)cu->damaged);
+            ui_line(
+                &app->ui,
+                _("  %llu objects are damaged or missing in every copy that is here, so in it, too"),
+                (unsigned long long)cu->damaged);
     }
     json_result(app, v, j);
 }

@@ -111,8 +111,10 @@ static void print_copy(struct app *app, const struct copy *c, const struct publi
         ui_line(&app->ui, _("copy \"%s\": still behind: %s"), c->place,
                 why->why[0] ? why->why : why->what);
     if (p->caught_up[i].damaged)
-        ui_line(&app->ui, _("  %llu objects are damaged or missing in every copy, so here, too"),
-                (unsigned long long)p->caught_up[i].damaged);
+        ui_line(
+            &app->ui,
+            _("  %llu objects are damaged or missing in every copy that is here, so in it, too"),
+            (unsigned long long)p->caught_up[i].damaged);
     ui_json(&app->ui,
             json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "type", "copy", "place", c->place,
                       "complete", p->current[i], "carried", vault_copy_carried(c), "objects",

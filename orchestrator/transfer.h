@@ -28,8 +28,8 @@ size_t listing_count(const struct listing *l);
 void listing_free(struct listing *l);
 
 /* Rule 5: brings everything that the state reaches and copy `at` lacks; not the head. fn (may be NULL) is told of each
- * object that was copied; `ret` is added to. What is damaged in every copy comes as it is, what no copy has is left out: both are noted as
- * damage of that copy and counted in `damaged`. */
+ * object that was copied; `ret` is added to. What is damaged in every copy (but for carried ones that are away) comes as it is, what no copy has is left out:
+ * both are noted as damage of that copy and counted in `damaged`. While another copy is away, that may have it, the whole waits. */
 typedef void transferred_fn(void *ctx, uint64_t bytes);
 struct caught_up {
     uint64_t objects, bytes, damaged;

@@ -43,7 +43,8 @@ enum entry_flags {
     ENTRY_SPARSE = 32,
     ENTRY_ABOVE = 64,
     ENTRY_PAGED = 128, /* of a file and of all its continuations: in regions and pages (paged.h) */
-    ENTRY_REWRITTEN = 256 /* state leaves only: most of it was new, so it is worth a try in pages */
+    ENTRY_REWRITTEN =
+        256 /* state leaves only: much of it was new, so the other way is worth a try */
 };
 
 struct xattr {

@@ -18,7 +18,7 @@ expect 0 "$t" copy add c="$work/c"
 expect 0 "$t" copy remove --force b
 pack=$(find "$a/packs" -type f -size +1M -printf '%T@ %p\n' | sort | head -n 1 | cut -d ' ' -f 2)
 printf '\377' | dd of="$pack" bs=1 seek=1000 conv=notrunc status=none
-expect 4 "$t" replicate && said 'copy "c": complete' && said '1 objects are damaged or missing in every copy' && said 'twofold repair'
+expect 4 "$t" replicate && said 'copy "c": complete' && said '1 objects are damaged or missing in every copy that is here' && said 'twofold repair'
 [ "$(find "$work/c/heads" -type f | wc -l)" -ge 1 ] || fail "the new copy has no head"
 expect 3,4 "$t" restore p --from c --to "$work/some" # all but one file come from it
 n=0
@@ -29,6 +29,22 @@ expect 0 "$t" backup p # stores it again
 rm -rf "${a:?}/packs"
 clean "$work/out"
 expect 0,3 "$t" restore p --to "$work/out" && same_tree "$src" "$work/out$src"
+
+# --- a whole one is only away: nothing rotten is brought, the copy waits and is then completed right ------------------------
+rm -rf "${work:?}/v" "${work:?}/c"
+new_vault "$work/v"
+policy_add p --files "$src"
+expect 0 "$t" backup p
+mv "$b" "$b.away"
+pack=$(find "$a/packs" -type f -size +1M | head -n 1)
+printf '\377' | dd of="$pack" bs=1 seek=1000 conv=notrunc status=none
+expect 0 "$t" copy add c="$work/c"
+expect 3 "$t" replicate && said 'still behind' && not_said 'copy "c": complete'
+[ "$(find "$work/c/heads" -type f 2>/dev/null | wc -l)" -eq 0 ] || fail "a copy without all that another may have got a head"
+mv "$b.away" "$b"
+expect 0 "$t" replicate && said 'copy "c": complete'
+clean "$work/out"
+expect 0 "$t" restore p --from c --to "$work/out" && same_tree "$src" "$work/out$src"
 
 # --- a fork of two orchestrators, and a pack that is nowhere any more -------------------------------------------------------
 rm -rf "${work:?}/v"

@@ -132,6 +132,39 @@ static void pages_that_go_on_without_sums(void **state)
     shell("rm -rf '%s'", to);
 }
 
+/* Sums that are in agreement among themselves, and not with the content. */
+static void a_region_that_is_not_its_sum(void **state)
+{
+    static uint8_t region[1 << 20];
+    struct rk *k = rk_new();
+    struct entry en = rk_entry(k, ENTRY_FILE, "f");
+    struct extent x = { .len = sizeof region };
+    struct id sum = { { 1 } };
+    const char *to = rk_path(*state, "to");
+    x.chunk = rk_chunk(k, region, sizeof region);
+    sha256_of(&sum, sizeof sum, &en.hash);
+    en.flags = ENTRY_PAGED;
+    en.page_bits = 12;
+    en.size = sizeof region;
+    en.extents = &x;
+    en.n_extents = 1;
+    en.sums = &sum;
+    en.n_sums = 1;
+    rk_add(k, &en);
+    mkdir(to, 0755);
+    for (int i = 0; i < 2; i++) {
+        rk_write(rk_path(to, "f"), "what is there", 13);
+        struct rk_job job = { .target = to, .overwrite = true, .delta = i == 0 };
+        rk_restore(k, &job);
+        assert_int_equal(job.rc, 0);
+        assert_int_equal(job.done.failed, 1);
+        assert_true(rk_note(&job, "/f")->problem);
+        rk_job_done(&job);
+    }
+    rk_free(k);
+    shell("rm -rf '%s'", to);
+}
+
 /* An allow-list has resolved the target; between that and now a link was put on its way. */
 static void link_on_the_way_to_an_allowed_target(void **state)
 {
@@ -473,6 +506,7 @@ int main(int argc, char **argv)
         T(stale_symlink_as_target_of_a_file),
         T(symlinks_planted_before),
         T(pages_that_go_on_without_sums),
+        T(a_region_that_is_not_its_sum),
         T(stale_symlink_as_target_of_a_file),
         T(kept_file_with_other_names),
         T(symlinks_planted_meanwhile),

@@ -4,11 +4,11 @@
 #include "lib/base/sys.h"
 #include "lib/vault/paged.h"
 
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -70,19 +70,6 @@ static void resize(const struct tree *t, const char *name, uint64_t size)
     close(fd);
 }
 
-static const char *state_file(const struct tree *t, const char *suffix)
-{
-    static char path[500];
-    DIR *d = opendir(t->state);
-    path[0] = '\0';
-    for (struct dirent *e; d && (e = readdir(d));)
-        if (strlen(e->d_name) > strlen(suffix) && strcmp(strrchr(e->d_name, '.'), suffix) == 0)
-            snprintf(path, sizeof path, "%s/%s", t->state, e->d_name);
-    if (d)
-        closedir(d);
-    return path;
-}
-
 static unsigned flags_of(struct tree *t, struct ak_run *r, const char *name)
 {
     struct ak_entries k;
@@ -134,13 +121,13 @@ static void lost_sums_cost_a_region_each(void **state)
     struct ak_run r = paged_run(t);
     tree_noise(t, "db", 4 * MIB, 1);
     stored(t, &r);
-    assert_int_equal(unlink(state_file(t, ".sums")), 0);
+    assert_int_equal(unlink(tree_state_file(t, ".sums")), 0);
     overwrite(t, "db", 2 * MIB, 1);
     assert_in_range(stored(t, &r), MIB, MIB + 40000);
     overwrite(t, "db", 2 * MIB + 70000, 1);
     assert_in_range(stored(t, &r), PAGE, 2 * PAGE + 20000);
     /* Sums of something else under the name, and rubbish: neither is believed. */
-    const char *sums = state_file(t, ".sums");
+    const char *sums = tree_state_file(t, ".sums");
     uint8_t rubbish[65536];
     for (unsigned times = 0; times < 2; times++) {
         int fd = open(sums, O_RDWR | O_CLOEXEC);
@@ -150,11 +137,43 @@ static void lost_sums_cost_a_region_each(void **state)
         close(fd);
         overwrite(t, "db", MIB, 1);
         assert_in_range(stored(t, &r), MIB, MIB + 40000);
-        sums = state_file(t, ".sums");
+        sums = tree_state_file(t, ".sums");
     }
     /* Without any state everything is read, and found to be there. */
-    assert_int_equal(unlink(state_file(t, ".state")), 0);
+    assert_int_equal(unlink(tree_state_file(t, ".state")), 0);
     assert_in_range(stored(t, &r), 1, 2 * MIB);
+}
+
+static void put_back(const char *from, const char *to)
+{
+    struct err e = ERR_INIT;
+    uint8_t *p = NULL;
+    size_t n = 0;
+    assert_int_equal(sys_read_file(AT_FDCWD, from, 64 * MIB, &p, &n, &e), 0);
+    assert_int_equal(sys_write_file(AT_FDCWD, to, p, n, 0600, &e), 0);
+    free(p);
+}
+
+/* Sums of an earlier run, which fit what is there now and not what the last run stored: believed, they would give its bytes for these. */
+static void sums_of_another_run_are_not_believed(void **state)
+{
+    struct tree *t = *state;
+    struct ak_run r = paged_run(t);
+    char kept[300], first[300];
+    snprintf(kept, sizeof kept, "%s/sums", t->dir);
+    snprintf(first, sizeof first, "%s/first", t->dir);
+    tree_noise(t, "db", 2 * MIB, 1);
+    stored(t, &r);
+    put_back(tree_state_file(t, ".sums"), kept);
+    char path[300];
+    snprintf(path, sizeof path, "%s/db", t->src);
+    put_back(path, first);
+    overwrite(t, "db", MIB + 10, 100);
+    stored(t, &r);
+    put_back(kept, tree_state_file(t, ".sums"));
+    put_back(first, path); /* what it was in the first run, but for another page */
+    overwrite(t, "db", MIB + 500000, 100);
+    stored(t, &r);
 }
 
 static void a_region_of_many_pieces_is_written_whole(void **state)
@@ -261,6 +280,64 @@ static void what_is_rewritten_is_found_out(void **state)
     }
 }
 
+/* Data that shift: pages match nowhere, the content chunker finds nearly all. A file that came into pages does not stay there. */
+static void what_shifts_goes_back(void **state)
+{
+    struct tree *t = *state;
+    struct ak_run r = paged_run(t);
+    tree_noise(t, "dump", 34 * MIB, 1);
+    stored(t, &r);
+    r.delta = DELTA_AUTO;
+    uint64_t last = 0;
+    for (unsigned night = 0; night < 3; night++) {
+        int fd = openat(t->fd, "dump", O_RDWR | O_CLOEXEC);
+        uint8_t *p = malloc(34 * MIB);
+        assert_true(p && fd >= 0 && pread(fd, p, 34 * MIB, 0) == 34 * MIB);
+        assert_int_equal(pwrite(fd, "shifted by thirteen", 13, 0), 13);
+        assert_int_equal(pwrite(fd, p, 34 * MIB - 13, 13), 34 * MIB - 13);
+        close(fd);
+        free(p);
+        run(t, &r);
+        assert_int_equal(!!(flags_of(t, &r, "dump") & ENTRY_PAGED), night == 0);
+        last = r.put_bytes;
+        ak_run_done(&r);
+    }
+    assert_true(last < 4 * MIB);
+}
+
+/* Stands before the C library's: while it is told to, a file of one great hole has data everywhere but in the first page of each region,
+ * and in all of one region near its end. */
+static bool full_of_pages;
+#define WHOLE_REGION 4095
+off_t lseek(int fd, off_t off, int whence)
+{
+    off_t region = off / MIB * MIB,
+          first_data = region + (region == (off_t)WHOLE_REGION * MIB ? 0 : (off_t)PAGE);
+    if (!full_of_pages || (whence != SEEK_DATA && whence != SEEK_HOLE))
+        return (off_t)syscall(SYS_lseek, fd, off, whence);
+    if (whence == SEEK_DATA)
+        return off > first_data ? off : first_data;
+    return off < first_data ? off : region + (off_t)MIB;
+}
+
+/* Ids are kept for PIPELINE_WINDOW chunks; a buffer that serves for more of them before it is handed on must not keep its first number. */
+static void a_buffer_is_not_overtaken(void **state)
+{
+    struct tree *t = *state;
+    struct ak_run r = paged_run(t);
+    tree_text(t, "image", "");
+    resize(t, "image", (uint64_t)(WHOLE_REGION + 80) * MIB);
+    t->vault.drop = true;
+    full_of_pages = true;
+    alarm(120);
+    ak_backup(&t->vault, &r);
+    alarm(0);
+    full_of_pages = false;
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.sum.bytes_read, (uint64_t)(WHOLE_REGION + 80) * MIB);
+    ak_run_done(&r);
+}
+
 /* Every kind of change in any order, the state lost now and then: the bytes are the file's in every run. */
 static void whatever_happens_the_bytes_are_right(void **state)
 {
@@ -289,12 +366,12 @@ static void whatever_happens_the_bytes_are_right(void **state)
             resize(t, name, size); /* a hole in its place */
             break;
         case 3:
-            if (state_file(t, ".sums")[0] && rnd(2))
-                assert_int_equal(unlink(state_file(t, ".sums")), 0);
+            if (tree_state_file(t, ".sums")[0] && rnd(2))
+                assert_int_equal(unlink(tree_state_file(t, ".sums")), 0);
             break;
         case 4:
-            if (state_file(t, ".state")[0] && rnd(3) == 0)
-                assert_int_equal(unlink(state_file(t, ".state")), 0);
+            if (tree_state_file(t, ".state")[0] && rnd(3) == 0)
+                assert_int_equal(unlink(tree_state_file(t, ".state")), 0);
             break;
         case 5:
             r.delta = rnd(4) ? DELTA_PAGES : DELTA_CONTENT;
@@ -316,11 +393,14 @@ int main(int argc, char **argv)
         TEST(only_changed_pages_are_stored),
         TEST(sums_of_what_did_not_change_are_kept),
         TEST(lost_sums_cost_a_region_each),
+        TEST(sums_of_another_run_are_not_believed),
         TEST(a_region_of_many_pieces_is_written_whole),
         TEST(parts_are_whole_regions),
         TEST(holes_are_not_read),
         TEST(the_size_of_pages_may_change),
         TEST(what_is_rewritten_is_found_out),
+        TEST(what_shifts_goes_back),
+        TEST(a_buffer_is_not_overtaken),
         TEST(whatever_happens_the_bytes_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
