@@ -158,6 +158,18 @@ int vault_reach(struct vault *v, const struct object_ref *ref, struct id **ret, 
 /* How a head and the ids in it are compared: does `head` name `id` among its ancestors (or is it)? */
 bool head_descends(const struct head *h, const struct id *own, const struct id *ancestor);
 
+struct seen_head {
+    uint64_t generation, len;
+    struct id id;
+};
+/* The names under heads/, newest first; owned. */
+int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struct err *e);
+/* Looks at a copy's heads again, without changing v. Is there one, not among `known`, that this orchestrator did not put on top of
+ * the one tip that v knows? Then another has written meanwhile, and nothing that v holds for unreached is certain. One that does
+ * not verify counts as such. */
+int vault_others_wrote(struct vault *v, struct copy *c, const struct seen_head *known, size_t n,
+                       bool *ret, struct err *e);
+
 /* --- the read path: fallback over the copies, chunk by chunk ------------------------------------------------------ */
 struct fetched {
     struct chunk_ref ref;

@@ -4,12 +4,6 @@
 
 #include "restore/vault.h"
 
-struct seen_head {
-    uint64_t generation, len;
-    struct id id;
-};
-/* The names under heads/, newest first; owned. */
-int heads_of_store(struct store *s, struct seen_head **ret, size_t *ret_n, struct err *e);
 /* What a copy shows, for certain or not: its heads join the tips. Fills state, problem, generation and head. */
 void look_at_copy(struct vault *v, struct copy *c);
 int none_readable(struct vault *v, struct err *e);

@@ -196,6 +196,48 @@ int read_heads(struct vault *v, struct copy *c, struct err *e)
     return rc;
 }
 
+static bool is_known(const struct seen_head *known, size_t n, const struct id *id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (id_eq(&known[i].id, id))
+            return true;
+    return false;
+}
+
+static int is_ours(struct vault *v, struct copy *c, const struct seen_head *sh, bool *ret,
+                   struct err *e)
+{
+    struct tip newer = { .id = sh->id };
+    int rc = load_head(v, c, sh, &newer.head, e);
+    *ret = rc == -ERR_ABSENT; /* an old one that went */
+    if (rc == -ERR_ABSENT || rc == -ERR_DAMAGED || rc == -ERR_VERSION) {
+        err_clear(e);
+        return 0;
+    }
+    if (rc == 0)
+        *ret = id_eq(&newer.head->writer, &v->writer) &&
+               supersedes(&newer, v->tips[0].head, &v->tips[0].id);
+    head_free(newer.head);
+    return rc;
+}
+
+int vault_others_wrote(struct vault *v, struct copy *c, const struct seen_head *known, size_t n,
+                       bool *ret, struct err *e)
+{
+    struct seen_head *list = NULL;
+    size_t n_list = 0;
+    int rc = heads_of_store(c->store, &list, &n_list, e);
+    *ret = false;
+    for (size_t i = 0; rc == 0 && !*ret && i < n_list; i++) {
+        bool ours = true;
+        if (!is_known(known, n, &list[i].id) && !is_candidate(v, &list[i].id))
+            rc = is_ours(v, c, &list[i], &ours, e);
+        *ret = !ours;
+    }
+    free(list);
+    return rc;
+}
+
 /* --- the union ----------------------------------------------------------------------------------------------------------- */
 static int add_ref(struct object_ref **refs, size_t *n, const struct object_ref *r)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MAX_SEEN_HEADS 4096
+#define LOOK_MS 2000 /* how often, while deleting, whether another orchestrator has written */
 
 enum seen_state { SEEN_LITTER, SEEN_REACHED, SEEN_DUE };
 struct seen {
@@ -19,13 +19,9 @@ struct seen {
     uint8_t copies;      /* a bit for each that has it */
     uint8_t state;
 };
-struct head_seen {
-    uint64_t generation, len;
-    struct id id;
-};
 struct copy_heads {
-    struct head_seen *h;
-    size_t n, cap;
+    struct seen_head *h;
+    size_t n;
 };
 struct sweep {
     struct vault *v;
@@ -41,6 +37,8 @@ struct sweep {
     uint64_t oldest; /* generation that a live process works from */
     bool damage;     /* some is noted: what goes is no longer damaged */
     uint64_t done, total;
+    uint64_t looked_ms; /* when the heads were last looked at again; 0: not yet */
+    bool others;        /* another orchestrator has written since they were listed */
 };
 
 static const struct {
@@ -99,29 +97,11 @@ static int see(void *ctx, const char *name, uint64_t len)
     return 0;
 }
 
-static int see_head(void *ctx, const char *name, uint64_t len)
-{
-    struct sweep *s = ctx;
-    struct copy_heads *c = &s->heads[s->at];
-    struct head_seen h = { .len = len };
-    if (!object_name_parse(OBJECT_HEAD, name, &h.generation, &h.id) || c->n == MAX_SEEN_HEADS)
-        return 0;
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 16;
-        struct head_seen *grown = realloc(c->h, cap * sizeof *grown);
-        if (!grown)
-            return -ERR_NOMEM;
-        c->h = grown;
-        c->cap = cap;
-    }
-    c->h[c->n++] = h;
-    return 0;
-}
-
 static int list_copy(struct sweep *s, struct err *e)
 {
     struct store *store = s->v->copies[s->at].store;
-    int rc = store_list(store, "heads/", see_head, s, e);
+    struct copy_heads *heads = &s->heads[s->at];
+    int rc = heads_of_store(store, &heads->h, &heads->n, e);
     for (size_t k = 0; rc == 0 && k < KINDS; k++) {
         s->type = kinds[k].type;
         rc = store_list(store, kinds[k].prefix, see, s, e);
@@ -315,14 +295,46 @@ static int any_damage(void *ctx, const char *place, const char *name, const char
     return 1;
 }
 
+/* This orchestrator's lock does not hold off another's merge of a fork, which may take back what goes here. */
+static int look_for_others(struct sweep *s, struct err *e)
+{
+    uint64_t now = sys_monotonic_ms();
+    bool again = !s->looked_ms || now - s->looked_ms >= LOOK_MS;
+    for (size_t i = 0; again && !s->others && i < s->v->n_copies; i++) {
+        struct copy *c = &s->v->copies[i];
+        struct err why = ERR_INIT;
+        bool others = false;
+        int rc = s->listed & (1u << i)
+                     ? vault_others_wrote(s->v, c, s->heads[i].h, s->heads[i].n, &others, &why)
+                     : 0;
+        if (rc < 0 && i == s->at) { /* another may be away by now */
+            if (e)
+                *e = why;
+            return rc;
+        }
+        s->others = others;
+    }
+    if (again)
+        s->looked_ms = sys_monotonic_ms();
+    if (!s->others)
+        return 0;
+    err_set(e, ERR_BUSY, _("another orchestrator has written to the vault meanwhile"));
+    return err_next(e, _("see who: twofold status"));
+}
+
 static int delete_one(struct sweep *s, const char *name, uint64_t len, struct err *e)
 {
     struct swept_copy *r = &s->ret->copies[s->at];
     if (sys_interrupted())
         return err_set(e, ERR_INTERRUPTED, _("interrupted; run it again to go on"));
-    int rc = s->o->dry_run ? 0 : store_delete(s->v->copies[s->at].store, name, e);
-    if (rc == 0 && !s->o->dry_run && s->damage)
-        rc = chunkdb_clear_damage(s->v->db, s->v->copies[s->at].place, name, e);
+    int rc = 0;
+    if (!s->o->dry_run) {
+        rc = look_for_others(s, e);
+        if (rc == 0)
+            rc = store_delete(s->v->copies[s->at].store, name, e);
+        if (rc == 0 && s->damage)
+            rc = chunkdb_clear_damage(s->v->db, s->v->copies[s->at].place, name, e);
+    }
     if (rc < 0)
         return rc;
     r->objects++;

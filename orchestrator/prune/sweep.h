@@ -7,6 +7,7 @@
  *   - it was noted as litter by an earlier run, since a generation before the newest: so the newest head and the one before
  *     it are both whole without it;
  *   - every other process of this orchestrator that has the vault open works from a head that does not reach it;
+ *   - no head of another orchestrator has appeared on any copy since the copies were listed (looked at every two seconds);
  *   - and, where it was found and not taken out by a prune (a killed run's, or another orchestrator's), the note is
  *     SWEEP_STRAY_S and two generations old.
  * Heads that reach something of it go first, then snapshots and lists, index, keys, packs. What is not yet due is noted. A

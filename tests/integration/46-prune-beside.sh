@@ -301,6 +301,47 @@ expect 0 "$t" prune
 newest_everywhere "$src" tree
 rm -f "$src/one" "$src/other"
 
+# --- ... and one that comes to light, and is merged, while prune deletes -------------------------------------------------------------------
+what="a fork that is merged while prune deletes"
+fresh ground
+cp -a "$vault/c" "$work/c3"
+mkdir "$work/s3"
+third() { TWOFOLD_CONFIG=$work/c3 TWOFOLD_STATE=$work/s3 expect "$@"; }
+mv "$a" "$a.hidden"
+cp "$work/shared" "$src/shared" # what prune is about to drop is needed again, as only copy b knows
+third 3 "$t" backup tree --take-over
+cp -a "$src" "$work/merged"
+mv "$a.hidden" "$a" && mv "$b" "$b.hidden"
+rm "$src/shared"
+expect 3 "$t" prune
+cp -a "$vault" "$work/pruned-once"
+rm -f "$work/steps"
+TWOFOLD_FAULT=count:$work/steps TWOFOLD_FAULT_PROGRAM=twofold expect 3 "$t" --json prune
+steps=$(cat "$work/steps")
+deleted=$(python3 -c '
+import json, sys
+print(sum(o["objects"] for o in map(json.loads, open(sys.argv[1])) if o["type"] == "copy"))' "$work/.out")
+[ "$deleted" -gt 4 ] || fail "there was nothing to delete"
+for n in $((steps - deleted)) $((steps - deleted / 2)) $((steps - deleted / 4)); do
+    fresh pruned-once
+    rm -rf "$work/s3.now" && cp -a "$work/s3" "$work/s3.now"
+    stopped "$n" twofold prune
+    mv "$b.hidden" "$b"
+    TWOFOLD_CONFIG=$work/c3 TWOFOLD_STATE=$work/s3.now expect 0 "$t" replicate --take-over
+    sleep 2
+    goes_on 3,5
+    grep -q 'another orchestrator' "$work/.bg" || fail "not told that another has written, at $n of $steps"
+    expect 0 "$t" replicate --take-over
+    expect 0,4 "$fast" --json scrub # the one whose deletion was under way when it was stopped
+    [ "$(json findings scrub)" -le 1 ] || fail "more is gone than the one that was being deleted"
+    expect 0 "$t" repair
+    for place in a b; do
+        clean "$work/out"
+        expect 0 "$fast" restore tree --from $place --to "$work/out" && same_tree "$work/merged" "$work/out$src"
+    done
+    expect 0 "$fast" scrub --read-data=100%
+done
+
 # --- a pack that would be moved is damaged in every copy, and one that is damaged in one ----------------------------------------------------
 what="damage"
 rm -rf "$work/v"
