@@ -5,6 +5,7 @@
 #include "agents/backup.h"
 #include "agents/beat.h"
 #include "agents/enrol.h"
+#include "agents/log_frames.h"
 #include "agents/source.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -115,6 +116,22 @@ static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
     return rc;
 }
 
+static int logs(struct wire *w, struct rbuf *r, const struct agent_env *env,
+                const struct rules *rules, struct err *e)
+{
+    struct msg_backup job;
+    struct msg_logs m;
+    int rc = msg_logs_read(r, &job, &m, e);
+    if (rc < 0)
+        return rc;
+    if (rules)
+        rc = allow_backup(rules, &job, e);
+    if (rc == 0)
+        rc = source_follow(w, &job, &m, env->state_dir, e);
+    msg_backup_done(&job);
+    return rc;
+}
+
 /* Chunks come and go all the time, in buffers of their size, within a bound (agents/fetch_remote.h): asking the system anew for each costs
  * as much as opening it. */
 static void keep_memory(void)
@@ -154,6 +171,8 @@ static int run_job(struct wire *w, struct agent_env *env, const struct rules *ru
         return rc;
     if (type == FRAME_BACKUP)
         return backup(w, &r, env, rules, e);
+    if (type == FRAME_LOGS)
+        return logs(w, &r, env, rules, e);
     if (type == FRAME_RESTORE)
         return restore(w, &r, env, rules, e);
     return err_set(e, ERR_PROTOCOL, _("the first message must be a job, not one of type %d"),

@@ -1,5 +1,6 @@
 /* source.c - which drivers there are, and what is the same for all of them. The manual is agents/source.h. */
 #include "agents/source.h"
+#include "agents/log_sink.h"
 #include "agents/problems.h"
 #include "lib/base/i18n.h"
 #include "lib/vault/manifest.h"
@@ -101,6 +102,27 @@ int source_probe(struct wire *w, const struct source_spec *all, size_t n, const 
     wbuf_free(&done);
     problems_free(p);
     return rc;
+}
+
+/* --- logs ------------------------------------------------------------------------------------- */
+int source_follow(struct wire *w, const struct msg_backup *job, const struct msg_logs *start,
+                  const char *state_dir, struct err *e)
+{
+    const struct source_spec *spec = &job->sources[0];
+    struct problems *p = problems_new(w);
+    struct source_env env = { .state_dir = state_dir, .note = on_note, .ctx = p };
+    struct log_sink *k = NULL;
+    int rc = p ? source_specs_check(spec, 1, false, e) : err_set(e, ERR_NOMEM, _("no memory"));
+    const struct source_driver *d = rc == 0 ? source_driver(spec->kind) : NULL;
+    if (d && !d->follow)
+        rc = err_set(e, ERR_CONFIG, _("a source of this kind has no log that can be followed"));
+    if (rc == 0)
+        rc = log_sink_new(w, job, start, &k, e);
+    if (rc == 0)
+        rc = d->follow(spec, &env, &start->last, start->interval_ms, k, e);
+    log_sink_free(k);
+    problems_free(p);
+    return rc < 0 ? err_wrap(e, "%s", spec->kind) : 0;
 }
 
 /* --- one source ------------------------------------------------------------------------------- */

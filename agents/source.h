@@ -30,6 +30,10 @@
 #include <sys/types.h>
 
 struct report;
+struct log_sink;
+struct log_piece;
+struct fetch;
+struct id;
 
 /* What is checked while a file is read. `check` is called with parts that begin and end at whole pages (the last one of a file may end
  * early), in order; it may read a page again into p, should it have been torn by a writer. It tells of what is wrong by itself
@@ -91,6 +95,8 @@ struct source_restore { /* for the steps after the files are in place */
         resolved; /* folder, and what is written to by `spec`, have no links on their way: sys_open_folder */
     struct report *report;
     const char *state_dir;
+    struct fetch *fetch; /* for what is kept of its log: agents/fetch_remote.h */
+    const struct id *vault_id;
 };
 
 struct source_driver {
@@ -106,6 +112,11 @@ struct source_driver {
     int (*end)(void *s, struct err *e);
     int (*check)(void *s, struct err *e); /* may be NULL */
     void (*free)(void *s);                /* NULL-safe */
+    /* Follows what the database writes into its log, from where the stream ended (last; seq 0: there is none), until log_sink_wait fails.
+     * What the server writes waits no longer than interval_ms for more. NULL: it has no log that could be followed. */
+    int (*follow)(const struct source_spec *spec, const struct source_env *env,
+                  const struct log_piece *last, unsigned interval_ms, struct log_sink *k,
+                  struct err *e);
     /* Before anything is restored: can it be done at all? May be NULL. */
     int (*restore_check)(const struct source_restore *r, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
@@ -121,6 +132,12 @@ int source_specs_check(const struct source_spec *all, size_t n, bool restore, st
 struct wire;
 int source_probe(struct wire *w, const struct source_spec *all, size_t n, const char *state_dir,
                  struct err *e);
+
+/* Follows the log of the job's one source (agents/log_sink.h); ends with an error in any case. */
+struct msg_backup;
+struct msg_logs;
+int source_follow(struct wire *w, const struct msg_backup *job, const struct msg_logs *start,
+                  const char *state_dir, struct err *e);
 
 /* --- one source of a run ------------------------------------------------------------------------ */
 struct source;

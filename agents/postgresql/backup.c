@@ -585,12 +585,17 @@ static int driver_check(void *s, struct err *e)
 static const struct source_setting settings[] = {
     { "conninfo", SETTING_NAMES, true }, { "data", SETTING_READS, false },
     { "os-user", SETTING_NAMES, false }, { "checkpoint", SETTING_PLAIN, false },
+    { "slot", SETTING_PLAIN, false },    { "logs", SETTING_PLAIN, false },
     { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
     { "verify", SETTING_RUNS,
       false }, /* "postgres": the server as its package installs it; or the folder of its programs */
     { "tablespace", SETTING_WRITES, false },
+    { "logs", SETTING_PLAIN, false },
+    { "at", SETTING_PLAIN, false },
+    { "lsn", SETTING_PLAIN, false },
+    { "point", SETTING_PLAIN, false },
     { "stage", SETTING_PLAIN, false }, /* "ask": only whether it can be done */
     { "data", SETTING_WRITES, false },
     { NULL, SETTING_PLAIN, false },
@@ -602,6 +607,7 @@ const struct source_driver source_postgresql = {
     .restore_settings = restore_settings,
     .begin = driver_begin,
     .probe = pg_probe,
+    .follow = pg_follow,
     .roots = driver_roots,
     .end = driver_end,
     .check = driver_check,

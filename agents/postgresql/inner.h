@@ -5,6 +5,7 @@
  *     files.c    which files of a cluster belong into a snapshot, and the check of their pages
  *     facts.c    facts.json: what the server was like then
  *     rights.c   what may be missing, and the statements that grant it
+ *     follow.c   what the server writes into its log, as it writes it
  *     restore.c  the steps at a restore
  *     scratch.c  a server started for a moment on restored files
  *     page.h, server.h
@@ -98,6 +99,11 @@ int pg_make_facts(struct pg *p, struct err *e);
 
 /* --- rights.c */
 int pg_probe(const struct source_spec *spec, const struct source_env *env, struct err *e);
+
+/* --- follow.c */
+int pg_follow(const struct source_spec *spec, const struct source_env *env,
+              const struct log_piece *last, unsigned interval_ms, struct log_sink *k,
+              struct err *e);
 
 /* --- restore.c */
 int pg_restore_check(const struct source_restore *r, struct err *e);

@@ -67,14 +67,25 @@ static void on_notice(void *ctx, const char *text)
     (void)text;
 }
 
-static PGconn *open_session(const char *conninfo, bool has_database, uid_t uid)
+struct how { /* a session is opened */
+    const char *conninfo;
+    bool has_database, replication;
+};
+
+static PGconn *open_session(const struct how *h, uid_t uid)
 {
     /* Later ones win, but the database's name may only come behind the words in its place. */
-    const char *const keys[MAX_KEYS] = { "application_name", "connect_timeout",
-                                         "client_encoding",  "keepalives_idle",
-                                         "dbname",           has_database ? NULL : "dbname" },
-                      *const values[MAX_KEYS] = { "twofold", "10",     "UTF8",
-                                                  "60",      conninfo, "postgres" };
+    const char *const keys[MAX_KEYS] = { "application_name",
+                                         "connect_timeout",
+                                         "client_encoding",
+                                         "keepalives_idle",
+                                         h->replication ? "replication" : "keepalives_idle",
+                                         "dbname",
+                                         h->has_database ? NULL : "dbname" },
+                      *const values[MAX_KEYS] = {
+                          "twofold",   "10",      "UTF8", "60", h->replication ? "database" : "60",
+                          h->conninfo, "postgres"
+                      };
     uid_t before = geteuid();
     bool changed = uid != (uid_t)-1 && uid != before && become(uid);
     PGconn *c = PQconnectdbParams(keys, values, 1);
@@ -118,7 +129,8 @@ static int check_session(PGconn *c, struct err *e)
                                                    : rc;
 }
 
-int server_connect(const char *conninfo, const char *os_user, PGconn **ret, struct err *e)
+static int connect_how(const char *conninfo, const char *os_user, bool replication, PGconn **ret,
+                       struct err *e)
 {
     struct err own = ERR_INIT;
     char *why = NULL;
@@ -134,15 +146,15 @@ int server_connect(const char *conninfo, const char *os_user, PGconn **ret, stru
     }
     uid_t uid = connect_as(given, os_user, e);
     char *database = word_of(given, "dbname");
-    bool has_database = database != NULL;
+    struct how h = { conninfo, database != NULL, replication };
     free(database);
     PQconninfoFree(given);
     if (e->code != ERR_NONE)
         return -(int)e->code;
-    PGconn *c = open_session(conninfo, has_database, uid);
+    PGconn *c = open_session(&h, uid);
     if (uid != (uid_t)-1 && !os_user && PQstatus(c) != CONNECTION_OK) {
         /* Perhaps it asks for a password, which lies where only we can read it. */
-        PGconn *own_name = open_session(conninfo, has_database, (uid_t)-1);
+        PGconn *own_name = open_session(&h, (uid_t)-1);
         bool ok = PQstatus(own_name) == CONNECTION_OK;
         PQfinish(ok ? c : own_name);
         c = ok ? own_name : c;
@@ -154,6 +166,17 @@ int server_connect(const char *conninfo, const char *os_user, PGconn **ret, stru
     else
         *ret = c;
     return rc;
+}
+
+int server_connect(const char *conninfo, const char *os_user, PGconn **ret, struct err *e)
+{
+    return connect_how(conninfo, os_user, false, ret, e);
+}
+
+int server_connect_replication(const char *conninfo, const char *os_user, PGconn **ret,
+                               struct err *e)
+{
+    return connect_how(conninfo, os_user, true, ret, e);
 }
 
 /* --- questions -------------------------------------------------------------------------------- */

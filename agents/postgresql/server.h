@@ -16,6 +16,9 @@
 
 /* conninfo: as libpq takes it (key=value or a URI). os_user: NULL: as above. -ERR_UNREACHABLE, -ERR_REFUSED, -ERR_CONFIG, -ERR_VERSION. */
 int server_connect(const char *conninfo, const char *os_user, PGconn **ret, struct err *e);
+/* The same, as one who may also follow the log (START_REPLICATION) beside asking. */
+int server_connect_replication(const char *conninfo, const char *os_user, PGconn **ret,
+                               struct err *e);
 /* One statement; the answer is PQclear's. params may be NULL. Errors: -ERR_REFUSED for missing rights (with `what` it was), -ERR_UNREACHABLE
  * when the session is lost, else -ERR_FAILED. */
 int server_query(PGconn *c, const char *sql, int n, const char *const *params, PGresult **ret,

@@ -35,6 +35,10 @@ enum frame_type {
     FRAME_CHUNK,
     FRAME_CANCEL,
     FRAME_PAUSE, /* empty: a PING of one who takes nothing for as long as somebody wishes */
+    FRAME_LOGS, /* this one and the others of logs: agents/log_frames.h */
+    FRAME_LOGGED,
+    FRAME_LOG_LIST,
+    FRAME_LOG_END,
     /* agent to orchestrator */
     FRAME_HAVE = 32,
     FRAME_PUT,
@@ -46,7 +50,10 @@ enum frame_type {
     FRAME_GET,
     FRAME_BAD,
     FRAME_DIFF,
-    FRAME_DONE
+    FRAME_DONE,
+    FRAME_LOG,
+    FRAME_LOG_HEAD,
+    FRAME_WANT_LOG
 };
 
 struct wire;

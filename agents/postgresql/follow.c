@@ -1,0 +1,513 @@
+/* follow.c - what the server writes into its log, as it writes it: one replication session with a slot of its own, which keeps the log
+ * until it is durable in the copies (PostgreSQL's manual, "Streaming Replication Protocol"). */
+#include "agents/log_sink.h"
+#include "agents/postgresql/inner.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_SLOT "twofold"
+#define PIECE_BYTES (1u << 20)
+#define STATUS_MS 5000
+#define LOOK_MS 500
+#define LATE_MS \
+    30000 /* the server waits for us and the copies do not take it: it must not wait for ever */
+#define DATA_HEADER 25
+#define PG_EPOCH_US INT64_C(946684800000000)
+#define MAX_HISTORY_BYTES (1u << 20)
+
+struct follow {
+    const struct source_spec *spec;
+    const struct source_env *env;
+    struct log_sink *k;
+    const struct log_piece *last;
+    unsigned interval_ms;
+    PGconn *sql, *c; /* for questions; for the log */
+    const char *slot;
+    uint64_t system, flushed, segment_bytes, slot_lsn;
+    uint32_t server_timeline, timeline;
+    uint64_t at;   /* what comes next from the server */
+    uint64_t head; /* how far the server is */
+    uint8_t *buf;  /* what is not a piece yet: it ends at `at` */
+    size_t n;
+    uint64_t since_ms, status_ms,
+        asked_ms;  /* first byte in buf; last status; the server wants to hear (0: no) */
+    uint64_t told; /* the last flush position that the server knows */
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static int note(struct follow *f, bool problem, const char *text, struct err *e)
+{
+    return f->env->note(f->env->ctx, problem, "", 0, text, e);
+}
+
+/* --- what the server is ------------------------------------------------------------------------- */
+static int ask(struct follow *f, struct err *e)
+{
+    char *segment = NULL, *level = NULL, *keep = NULL;
+    PGresult *r = PQexec(f->c, "IDENTIFY_SYSTEM");
+    bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 &&
+              lsn_parse(PQgetvalue(r, 0, 2), &f->flushed);
+    if (ok) {
+        f->system = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+        f->server_timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 1), NULL, 10);
+    }
+    PQclear(r);
+    if (!ok || !f->system || !f->server_timeline)
+        return err_set(e, ERR_PROTOCOL, _("the server does not say which system it is: %s"),
+                       PQerrorMessage(f->c));
+    int rc = server_text(f->sql,
+                         "SELECT setting::bigint * CASE unit WHEN '8kB' THEN 8192 ELSE 1 END "
+                         "FROM pg_settings WHERE name = 'wal_segment_size'",
+                         &segment, e);
+    if (rc == 0)
+        rc = server_text(f->sql, "SHOW wal_level", &level, e);
+    if (rc == 0)
+        rc = server_text(f->sql, "SELECT current_setting('max_slot_wal_keep_size', true)", &keep,
+                         e);
+    f->segment_bytes = segment ? strtoull(segment, NULL, 10) : 0;
+    if (rc == 0 && (f->segment_bytes < (1u << 20) || f->segment_bytes & (f->segment_bytes - 1)))
+        rc = err_set(e, ERR_PROTOCOL,
+                     _("the server does not say how large a segment of its log is"));
+    if (rc == 0 && level && strcmp(level, "minimal") == 0) {
+        err_set(e, ERR_CONFIG,
+                _("the server's wal_level is minimal: its log is not enough to restore from"));
+        rc = err_next(e, _("ALTER SYSTEM SET wal_level = replica; then restart the server"));
+    }
+    if (rc == 0 && (!keep || strcmp(keep, "-1") == 0))
+        rc = note(
+            f, false,
+            _("nothing bounds what the server keeps for us when we are away: its disk could fill; "
+              "set a bound: ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'"),
+            e);
+    free(segment);
+    free(level);
+    free(keep);
+    return rc;
+}
+
+/* "0/3000000", what the slot still keeps; slot_lsn 0: there is none, or nothing of it. */
+static int look_at_slot(struct follow *f, bool *ret_exists, struct err *e)
+{
+    const char *const params[] = { f->slot };
+    PGresult *r = NULL;
+    int rc = server_query(f->sql,
+                          "SELECT restart_lsn, active_pid, slot_type FROM pg_replication_slots "
+                          "WHERE slot_name = $1",
+                          1, params, &r, e);
+    if (rc < 0)
+        return rc;
+    *ret_exists = PQntuples(r) > 0;
+    f->slot_lsn = 0;
+    if (*ret_exists && !PQgetisnull(r, 0, 0) && !lsn_parse(PQgetvalue(r, 0, 0), &f->slot_lsn))
+        f->slot_lsn = 0;
+    if (*ret_exists && strcmp(PQgetvalue(r, 0, 2), "physical") != 0) {
+        err_set(e, ERR_CONFIG, _("the replication slot \"%s\" is another's"), f->slot);
+        rc = err_next(e, _("name another one in the policy: \"slot: NAME\""));
+    } else if (*ret_exists && !PQgetisnull(r, 0, 1)) {
+        err_set(e, ERR_BUSY, _("the replication slot \"%s\" is in use by the server's process %s"),
+                f->slot, PQgetvalue(r, 0, 1));
+        rc = err_next(
+            e, _("if that is another policy or orchestrator, name another one in the policy: "
+                 "\"slot: NAME\""));
+    }
+    PQclear(r);
+    return rc;
+}
+
+static int take_slot(struct follow *f, struct err *e)
+{
+    const char *const params[] = { f->slot };
+    PGresult *r = NULL;
+    bool exists = false;
+    int rc = look_at_slot(f, &exists, e);
+    if (rc == 0 && exists &&
+        f->slot_lsn == 0) { /* the server took away what it kept, to protect its disk */
+        rc = server_query(f->sql, "SELECT pg_drop_replication_slot($1)", 1, params, &r, e);
+        PQclear(r);
+        r = NULL;
+        exists = false;
+    }
+    if (rc == 0 && !exists) {
+        rc = server_query(f->sql, "SELECT pg_create_physical_replication_slot($1, true)", 1, params,
+                          &r, e);
+        PQclear(r);
+        if (rc == -ERR_REFUSED)
+            err_next(e, _("ALTER ROLE %s REPLICATION;"), PQuser(f->sql));
+        else if (rc < 0)
+            err_next(e, _("is there room for another one? See max_replication_slots"));
+        if (rc == 0)
+            rc = look_at_slot(f, &exists, e);
+    }
+    return rc < 0 ? err_wrap(e, _("replication slot")) : 0;
+}
+
+/* --- timelines ---------------------------------------------------------------------------------- */
+/* The history of a timeline as a piece; *ret (may be NULL) is its text, owned. */
+static int put_history(struct follow *f, uint32_t timeline, uint64_t at, struct err *e)
+{
+    char sql[64];
+    if (timeline < 2)
+        return 0;
+    snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, timeline);
+    PGresult *r = PQexec(f->c, sql);
+    int n = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 ? PQgetlength(r, 0, 1) : 0;
+    int rc = n > 0 && n <= (int)MAX_HISTORY_BYTES
+                 ? log_sink_put(f->k, LOG_HISTORY, timeline, at, PQgetvalue(r, 0, 1), (size_t)n, e)
+                 : err_set(e, ERR_FAILED,
+                           _("the server has no history of its timeline %" PRIu32 ": %s"), timeline,
+                           PQerrorMessage(f->c));
+    PQclear(r);
+    return rc;
+}
+
+/* Where, by the history of the server's timeline, `timeline` ended, and which one goes on there. False: it is none of its ancestors. */
+static bool find_switch(const char *history, uint32_t timeline, uint32_t server, uint64_t *ret_at,
+                        uint32_t *ret_next)
+{
+    bool found = false;
+    *ret_next = server;
+    for (const char *line = history; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char lsn[LSN_TEXT_BYTES + 1];
+        unsigned tli = 0;
+        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) != 2)
+            continue;
+        if (found) {
+            *ret_next = tli;
+            break;
+        }
+        found = tli == timeline && lsn_parse(lsn, ret_at);
+    }
+    return found;
+}
+
+static int ask_switch(struct follow *f, bool *ret_found, uint64_t *ret_at, uint32_t *ret_next,
+                      struct err *e)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, f->server_timeline);
+    PGresult *r = PQexec(f->c, sql);
+    bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
+    *ret_found = ok && find_switch(PQgetvalue(r, 0, 1), f->last->timeline, f->server_timeline,
+                                   ret_at, ret_next);
+    PQclear(r);
+    return ok ? 0
+              : err_set(e, ERR_FAILED,
+                        _("the server has no history of its timeline %" PRIu32 ": %s"),
+                        f->server_timeline, PQerrorMessage(f->c));
+}
+
+static uint64_t segment_start(const struct follow *f, uint64_t lsn)
+{
+    return lsn - lsn % f->segment_bytes;
+}
+
+/* --- where to begin ----------------------------------------------------------------------------- */
+/* An epoch of its own, from what the server still keeps. */
+static int begin_anew(struct follow *f, const char *why, struct err *e)
+{
+    char text[ERR_TEXT_BYTES], end[LSN_TEXT_BYTES], start[LSN_TEXT_BYTES];
+    f->timeline = f->server_timeline;
+    f->at = segment_start(f, f->slot_lsn);
+    log_sink_break(f->k);
+    int rc = 0;
+    if (why) {
+        snprintf(
+            text, sizeof text,
+            _("the log that is kept ends at %s and does not go on: %s; it begins anew at %s: to "
+              "restore what comes now, a backup is needed"),
+            lsn_print(f->last->end, end), why, lsn_print(f->at, start));
+        rc = note(f, true, text, e);
+    }
+    return rc == 0 ? put_history(f, f->timeline, f->at, e) : rc;
+}
+
+static int go_on_behind(struct follow *f, struct err *e)
+{
+    uint64_t at = 0;
+    uint32_t next = 0;
+    bool found = false;
+    int rc = ask_switch(f, &found, &at, &next, e);
+    if (rc < 0)
+        return rc;
+    if (!found)
+        return begin_anew(f, _("the server's timeline does not come from it"), e);
+    if (at >= f->last->end) { /* first the rest of that one */
+        f->timeline = f->last->timeline;
+        f->at = f->last->end;
+        return 0;
+    }
+    f->timeline = next;
+    f->at = segment_start(f, at);
+    return put_history(f, next, f->at, e);
+}
+
+static int choose_start(struct follow *f, struct err *e)
+{
+    const struct log_piece *l = f->last;
+    if (l->seq == 0)
+        return begin_anew(f, NULL, e);
+    if (l->system != f->system)
+        return begin_anew(f, _("this is another database system"), e);
+    if (l->timeline > f->server_timeline)
+        return begin_anew(f, _("the server is on an older timeline"), e);
+    if (l->timeline < f->server_timeline)
+        return go_on_behind(f, e);
+    if (l->end > f->flushed)
+        return begin_anew(f, _("the server was put back to an earlier state"), e);
+    if (l->end < segment_start(f, f->slot_lsn))
+        return begin_anew(f, _("the server has removed what came next"), e);
+    f->timeline = l->timeline;
+    f->at = l->end;
+    return 0;
+}
+
+/* --- the stream --------------------------------------------------------------------------------- */
+static void put64(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+
+static uint64_t get64(const char *p)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | (uint8_t)p[i];
+    return v;
+}
+
+static int lost(struct follow *f, struct err *e)
+{
+    char text[ERR_TEXT_BYTES];
+    snprintf(text, sizeof text, "%s", PQerrorMessage(f->c));
+    text[strcspn(text, "\n")] = '\0';
+    err_set(e, ERR_UNREACHABLE, _("the server has ended the stream: %s"),
+            text[0] ? text : _("it is gone"));
+    return err_next(e, _("is it running? It goes on from here when it is"));
+}
+
+static int flush_piece(struct follow *f, struct err *e)
+{
+    int rc = f->n ? log_sink_put(f->k, LOG_BYTES, f->timeline, f->at - f->n, f->buf, f->n, e) : 0;
+    f->n = 0;
+    return rc;
+}
+
+static int send_status(struct follow *f, struct err *e)
+{
+    uint8_t m[34] = { 'r' };
+    uint32_t timeline = 0;
+    uint64_t durable = 0, now = sys_monotonic_ms();
+    if (!log_sink_durable(f->k, &timeline, &durable) || timeline != f->timeline)
+        durable = 0;
+    if (durable == f->told && f->status_ms && now - f->status_ms < STATUS_MS)
+        return 0;
+    put64(m + 1, f->at);
+    put64(m + 9, durable);
+    put64(m + 25, (uint64_t)(sys_realtime_ns() / 1000 - PG_EPOCH_US));
+    if (PQputCopyData(f->c, (const char *)m, sizeof m) <= 0 || PQflush(f->c) < 0)
+        return lost(f, e);
+    f->told = durable;
+    f->status_ms = now;
+    if (durable == f->at)
+        f->asked_ms = 0;
+    return 0;
+}
+
+static int take_data(struct follow *f, const char *p, size_t n, uint64_t from, struct err *e)
+{
+    if (from != f->at)
+        return err_set(e, ERR_PROTOCOL,
+                       _("the server sent another part of its log than was asked for"));
+    while (n > 0) {
+        size_t part = PIECE_BYTES - f->n < n ? PIECE_BYTES - f->n : n;
+        if (f->n == 0)
+            f->since_ms = sys_monotonic_ms();
+        memcpy(f->buf + f->n, p, part);
+        f->n += part;
+        f->at += part;
+        p += part;
+        n -= part;
+        int rc = f->n == PIECE_BYTES ? flush_piece(f, e) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int take_message(struct follow *f, const char *p, size_t n, struct err *e)
+{
+    if (p[0] == 'w' && n >= DATA_HEADER) {
+        f->head = get64(p + 9);
+        return take_data(f, p + DATA_HEADER, n - DATA_HEADER, get64(p + 1), e);
+    }
+    if (p[0] == 'k' && n >= 18) {
+        f->head = get64(p + 1);
+        f->status_ms = p[17] ? 0 : f->status_ms; /* it wants to hear from us */
+        if (p[17] && !f->asked_ms)
+            f->asked_ms = sys_monotonic_ms();
+        return p[17] ? flush_piece(f, e) : 0;
+    }
+    return err_set(e, ERR_PROTOCOL, _("the server sent what is not of its protocol"));
+}
+
+/* All that has come by now. 1: the timeline has ended. */
+static int take_all(struct follow *f, struct err *e)
+{
+    while (!log_sink_full(f->k)) {
+        char *p = NULL;
+        int n = PQgetCopyData(f->c, &p, 1);
+        if (n == 0 && !PQconsumeInput(f->c))
+            return lost(f, e);
+        if (n == 0 && (n = PQgetCopyData(f->c, &p, 1)) == 0)
+            return 0;
+        if (n == -1)
+            return 1;
+        if (n < 0)
+            return lost(f, e);
+        int rc = take_message(f, p, (size_t)n, e);
+        PQfreemem(p);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int keep_time(struct follow *f, struct err *e)
+{
+    uint64_t now = sys_monotonic_ms();
+    int rc = f->n && now - f->since_ms >= f->interval_ms ? flush_piece(f, e) : 0;
+    if (rc == 0)
+        rc = send_status(f, e);
+    if (rc == 0)
+        rc = log_sink_head(f->k, f->timeline, f->head > f->at ? f->head : f->at, e);
+    if (rc == 0 && f->asked_ms && now - f->asked_ms > LATE_MS) {
+        err_set(e, ERR_TIMEOUT, _("the server waits for its log to be safe, and no copy takes it"));
+        rc = err_next(e, _("see what the copies do: twofold status"));
+    }
+    return rc;
+}
+
+/* 1: the timeline has ended. */
+static int run_timeline(struct follow *f, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0) {
+        bool readable = false;
+        rc = take_all(f, e);
+        if (rc == 0)
+            rc = keep_time(f, e);
+        unsigned ms = f->interval_ms < LOOK_MS ? f->interval_ms : LOOK_MS;
+        if (rc == 0)
+            rc = log_sink_wait(f->k, log_sink_full(f->k) ? -1 : PQsocket(f->c), ms, &readable, e);
+    }
+    if (rc == 1) {
+        int flushed = flush_piece(f, e);
+        rc = flushed < 0 ? flushed : 1;
+    }
+    return rc;
+}
+
+/* The server has sent all of a timeline: it says which one goes on, and where. */
+static int next_timeline(struct follow *f, struct err *e)
+{
+    uint64_t at = 0;
+    if (PQputCopyEnd(f->c, NULL) > 0) /* not where the server shuts down: it has said so already */
+        (void)PQflush(f->c);
+    PGresult *r = PQgetResult(f->c);
+
+    if (PQresultStatus(r) == PGRES_COPY_IN || PQresultStatus(r) == PGRES_COPY_OUT) {
+        PQclear(r);
+        r = PQgetResult(f->c);
+    }
+    bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 &&
+              lsn_parse(PQgetvalue(r, 0, 1), &at);
+    if (ok)
+        f->timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
+    bool stops = PQresultStatus(r) == PGRES_COMMAND_OK;
+    do
+        PQclear(r);
+    while ((r = PQgetResult(f->c)) != NULL);
+    if (stops)
+        return err_set(e, ERR_UNREACHABLE, _("the server shuts down"));
+    if (!ok)
+        return lost(f, e);
+    f->at = segment_start(f, at);
+    return put_history(f, f->timeline, f->at, e);
+}
+
+static int start(struct follow *f, struct err *e)
+{
+    char sql[256], lsn[LSN_TEXT_BYTES];
+    snprintf(sql, sizeof sql, "START_REPLICATION SLOT \"%s\" PHYSICAL %s TIMELINE %" PRIu32,
+             f->slot, lsn_print(f->at, lsn), f->timeline);
+    PGresult *r = PQexec(f->c, sql);
+    bool ok = PQresultStatus(r) == PGRES_COPY_BOTH;
+    char text[ERR_TEXT_BYTES];
+    snprintf(text, sizeof text, "%s",
+             PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)
+                 ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)
+                 : "");
+    PQclear(r);
+    f->told = 0;
+    f->status_ms = 0;
+    return ok ? 0 : err_set(e, ERR_FAILED, _("the server says: %s"), text);
+}
+
+static int follow(struct follow *f, struct err *e)
+{
+    const char *conninfo = source_spec_get(f->spec, "conninfo"),
+               *os_user = source_spec_get(f->spec, "os-user");
+    int rc = server_connect(conninfo, os_user, &f->sql, e);
+    if (rc == 0)
+        rc = take_slot(f, e);
+    if (rc == 0)
+        rc = server_connect_replication(conninfo, os_user, &f->c, e);
+    if (rc == 0)
+        rc = ask(f, e);
+    PQfinish(f->sql);
+    f->sql = NULL;
+    if (rc == 0) {
+        log_sink_system(f->k, f->system);
+        rc = choose_start(f, e);
+    }
+    while (rc == 0) {
+        rc = start(f, e);
+        if (rc == 0)
+            rc = run_timeline(f, e);
+        if (rc == 1)
+            rc = next_timeline(f, e);
+    }
+    return rc;
+}
+
+int pg_follow(const struct source_spec *spec, const struct source_env *env,
+              const struct log_piece *last, unsigned interval_ms, struct log_sink *k, struct err *e)
+{
+    const char *slot = source_spec_get(spec, "slot");
+    struct follow f = { .spec = spec,
+                        .env = env,
+                        .k = k,
+                        .last = last,
+                        .interval_ms = interval_ms,
+                        .slot = slot ? slot : DEFAULT_SLOT };
+    if (strlen(f.slot) > 63 ||
+        strspn(f.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(f.slot))
+        return err_set(e, ERR_CONFIG, _("\"%s\" is no name of a replication slot (a-z, 0-9, _)"),
+                       f.slot);
+    f.buf = malloc(PIECE_BYTES);
+    int rc = f.buf ? follow(&f, e) : no_memory(e);
+    PQfinish(f.sql);
+    PQfinish(f.c);
+    free(f.buf);
+    return rc;
+}
