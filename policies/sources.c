@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_SPAN_S 3600
+
 #define TEXT(name, i)                                                                         \
     CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, \
                            text[i], 0, CYAML_UNLIMITED)
 
 const cyaml_schema_field_t postgresql_fields[] = {
-    TEXT("conninfo", 0),   TEXT("data", 1), TEXT("os-user", 2),
-    TEXT("checkpoint", 3), CYAML_FIELD_END,
+    TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2), TEXT("checkpoint", 3),
+    TEXT("logs", 4),     TEXT("slot", 5), CYAML_FIELD_END,
 };
 
 /* --- keys --------------------------------------------------------------------------------------- */
@@ -20,6 +22,7 @@ enum key_type {
     KEY_WORDS, /* any text that is not empty */
     KEY_PATH,  /* a whole path */
     KEY_CHOICE,
+    KEY_SPAN, /* seconds, minutes */
 };
 struct source_key {
     const char *name; /* in the order of the fields; NULL ends the table */
@@ -40,6 +43,11 @@ static const struct source_key postgresql_keys[] = {
       "  # like the user of the connection." },
     { "checkpoint", KEY_CHOICE, false, checkpoints, "spread",
       "fast: the backup begins at once; spread: with the next checkpoint, without its load." },
+    { "logs", KEY_SPAN, false, NULL, "5s",
+      "Keep its log, too, for restores to any moment: what it writes waits no longer than this for more.\n"
+      "  # The service twofold-logs@POLICY follows it." },
+    { "slot", KEY_WORDS, false, NULL, "twofold",
+      "The replication slot for that; another name where two follow one server." },
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 
@@ -62,6 +70,15 @@ static int check_choice(const struct source_key *k, const char *text, struct err
     return err_next(e, _("write \"%s\" or \"%s\""), k->choices[0], k->choices[1]);
 }
 
+static int check_span(const struct source_key *k, const char *text, struct err *e)
+{
+    uint64_t s = 0;
+    if (duration_parse(text, &s) && s <= MAX_SPAN_S)
+        return 0;
+    err_set(e, ERR_CONFIG, _("\"%s\": \"%s\" is no time of up to an hour"), k->name, text);
+    return err_next(e, _("write it like this: %s"), k->example);
+}
+
 static int take_text(struct source_spec *s, const struct source_key *k, const char *text,
                      struct err *e)
 {
@@ -77,6 +94,8 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
         rc = conf_path_normalise(text, &path, e);
     else if (k->type == KEY_CHOICE)
         rc = check_choice(k, text, e);
+    else if (k->type == KEY_SPAN)
+        rc = check_span(k, text, e);
     if (rc == 0)
         rc = source_spec_add(s, k->name, path ? path : text, e);
     free(path);

@@ -252,6 +252,15 @@ int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------- */
+int vault_know_key(struct vault *v, const struct data_key *k, struct err *e)
+{
+    static const struct id no_object;
+    for (size_t i = 0; i < v->data_keys->n; i++)
+        if (id_eq(&v->data_keys->keys[i].id, &k->id))
+            return 0;
+    return add_data_key(v, k, &no_object, e);
+}
+
 int vault_data_key(struct vault *v, const struct id *key_id, uint8_t out[KEY_BYTES], struct err *e)
 {
     for (size_t i = 0; i < v->data_keys->n; i++)

@@ -243,7 +243,7 @@ static int open_state_dir(struct vault *v, const struct vault_open_options *o, s
         return err_set(e, ERR_NOMEM, _("no memory"));
     }
     int rc = sys_mkdir_p(v->state_dir, 0700, e);
-    if (rc < 0)
+    if (rc < 0 || o->logs)
         return rc;
     /* Before a head is read: what it reaches stays from then on. A reader goes without where it must. */
     rc = presence_begin(v->sessions_dir, o->write,
@@ -349,13 +349,15 @@ static int open_for_reading(struct vault *v, struct err *e)
 static int open_all(struct vault *v, const struct vault_open_options *o, struct err *e)
 {
     int rc = load_keys(v, o, e);
-    v->writes = o->write;
+    v->writes = o->write || o->logs;
     for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
         rc = add_copy(v, &o->conf->copies[i], e);
     if (rc == 0)
         rc = open_state_dir(v, o, e);
     if (rc < 0)
         return rc;
+    if (o->logs)
+        return open_copies(v, e);
     return o->write ? open_for_writing(v, o, e) : open_for_reading(v, e);
 }
 

@@ -108,6 +108,8 @@ struct vault_open_options {
     bool write;         /* beside other writers; takes the vault's lock for a moment */
     const char *what;   /* for people who wait: "backup of etc"; NULL: the program's name */
     const char *source; /* whose unfinished runs it goes on with; NULL: none in particular */
+    bool
+        logs; /* only what no head names is read and written (docs/format.md, "log"): no index, no lock, and nothing is kept for us */
 };
 /* Opens what is configured. Copies that cannot be opened are kept with their problem; only when none can be read
  * is that an error. */
@@ -191,6 +193,8 @@ int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options
                 struct fetched *ret, struct err *e);
 
 /* The data key of a chunk or body: needs keys.recovery_sk. */
+/* One that no head names: of a database's log. */
+int vault_know_key(struct vault *v, const struct data_key *k, struct err *e);
 int vault_data_key(struct vault *v, const struct id *key_id, uint8_t out[KEY_BYTES], struct err *e);
 
 /* An opened snapshot's body. */

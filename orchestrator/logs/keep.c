@@ -1,0 +1,477 @@
+/* keep.c - see keep.h. */
+#include "orchestrator/logs/keep.h"
+#include "agents/log_frames.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/fanout.h"
+#include "orchestrator/logs/care.h"
+#include "orchestrator/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BATCH_BYTES (8u << 20) /* sealed, in one object, when much comes at once */
+#define MORE_MS 5              /* what comes so soon after goes into the same object */
+#define LOOK_AGAIN_MS 30000    /* at copies that are out */
+#define CATCH_UP_MS 5000       /* at most so long at a time: what comes waits */
+#define UNSEEN_PIECES 1000000  /* that a copy which is away may have, and nothing else knows of */
+
+struct keeper {
+    struct app *app;
+    const struct logs_job *job;
+    struct vault *v;
+    char source[MAX_FORMAT_NAME + 1];
+    uint8_t stream[LOG_STREAM_BYTES];
+    struct shelf shelf;
+    struct fanout *fanout;
+    uint32_t joined; /* copies that get what comes */
+    struct session *session;
+    struct data_key key;
+    bool have_key;
+    struct log_table *table; /* being filled */
+    struct wbuf body;
+    struct log_piece newest; /* that came */
+    struct logs_state state;
+    uint64_t state_ms, looked_ms;
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static int malformed(struct err *e)
+{
+    return err_set(e, ERR_PROTOCOL, _("the agent sent a malformed message"));
+}
+
+/* --- what a policy says --------------------------------------------------------------------------------------------- */
+const struct source_spec *logs_of_policy(const struct policy *p, unsigned *ret_interval_ms)
+{
+    for (size_t i = 0; i < p->n_sources; i++) {
+        uint64_t s = 0;
+        const char *text = source_spec_get(&p->sources[i], "logs");
+        if (text && duration_parse(text, &s) && s * 1000 <= MAX_LOG_INTERVAL_MS) {
+            *ret_interval_ms = (unsigned)s * 1000;
+            return &p->sources[i];
+        }
+    }
+    return NULL;
+}
+
+void logs_source(const char *policy, const char *kind, char out[MAX_FORMAT_NAME + 1])
+{
+    snprintf(out, MAX_FORMAT_NAME + 1, "%s/%s", policy, kind);
+}
+
+/* --- what others see -------------------------------------------------------------------------------------------------- */
+static void count_objects(struct keeper *k)
+{
+    k->state.objects = k->state.bytes = 0;
+    for (size_t i = 0; i < k->shelf.n; i++) {
+        k->state.objects++;
+        k->state.bytes += k->shelf.v[i].len;
+    }
+}
+
+static int say_state(struct keeper *k, bool now, bool running, struct err *e)
+{
+    struct logs_state *s = &k->state;
+    if (!now && k->state_ms && sys_monotonic_ms() - k->state_ms < LOGS_STATE_MS)
+        return 0;
+    s->n_copies = k->v ? k->v->n_copies : s->n_copies;
+    for (size_t i = 0; k->v && i < k->v->n_copies; i++) {
+        struct logs_copy_state *c = &s->copies[i];
+        const struct err *why = k->fanout && fanout_error(k->fanout, i) ? fanout_error(k->fanout, i)
+                                                                        : &k->v->copies[i].problem;
+        snprintf(c->place, sizeof c->place, "%s", k->v->copies[i].place);
+        c->joined = k->joined & (1u << i);
+        if (c->joined) {
+            c->seq = s->last.seq;
+            c->time_ns = s->last.time_ns;
+        }
+        snprintf(c->why, sizeof c->why, "%s",
+                 c->joined     ? ""
+                 : why->why[0] ? why->why
+                               : _("it is being caught up"));
+    }
+    s->written_s = sys_realtime_s();
+    s->running = running;
+    count_objects(k);
+    k->state_ms = sys_monotonic_ms();
+    return logs_state_write(k->app, s, e);
+}
+
+/* --- the copies ----------------------------------------------------------------------------------------------------------- */
+static int open_vault(struct keeper *k, struct err *e)
+{
+    struct vault_open_options o = { .paths = &k->app->paths, .conf = k->job->conf, .logs = true };
+    return vault_open(&o, &k->v, e);
+}
+
+static int new_fanout(struct keeper *k, struct err *e)
+{
+    struct store *stores[MAX_COPIES] = { 0 };
+    fanout_free(k->fanout);
+    k->fanout = NULL;
+    for (size_t i = 0; i < k->v->n_copies; i++)
+        stores[i] = k->joined & (1u << i) ? k->v->copies[i].store : NULL;
+    return fanout_new(stores, k->v->n_copies, &k->fanout, e);
+}
+
+/* Those that answer get what they lack; those that lack nothing join. */
+static int join_copies(struct keeper *k, struct err *e)
+{
+    uint32_t before = k->joined;
+    for (size_t i = 0; i < k->v->n_copies; i++) {
+        struct copy *c = &k->v->copies[i];
+        uint64_t objects = 0, bytes = 0;
+        struct err why = ERR_INIT;
+        if (k->joined & (1u << i) || !(k->shelf.listed & (1u << i)))
+            continue;
+        int rc = logs_catch_up(k->v, &k->shelf, i, sys_monotonic_ms() + CATCH_UP_MS, &objects,
+                               &bytes, &why);
+        if (rc == -ERR_INTERRUPTED || rc == -ERR_NOMEM) {
+            if (e)
+                *e = why;
+            return rc;
+        }
+        if (rc == 0)
+            k->joined |= 1u << i;
+        else if (rc < 0)
+            c->problem = why;
+        if (objects > 0 || (rc == 0 && before))
+            ui_line(&k->app->ui, _("copy \"%s\": caught up with %llu objects of the log%s"),
+                    c->place, (unsigned long long)objects, rc == 0 ? "" : _(", and there is more"));
+    }
+    return k->joined == before && k->fanout ? 0 : new_fanout(k, e);
+}
+
+/* A copy that fell out is no more than one that is away: it is opened anew, and caught up. */
+static int look_again(struct keeper *k, struct err *e)
+{
+    uint32_t all = (1u << k->v->n_copies) - 1;
+    if (k->joined == all || sys_monotonic_ms() - k->looked_ms < LOOK_AGAIN_MS)
+        return 0;
+    struct vault *was = k->v;
+    struct shelf shelf = { 0 };
+    k->v = NULL;
+    int rc = open_vault(k, e);
+    if (rc == 0)
+        rc = shelf_read(k->v, k->source, &shelf, e);
+    fanout_free(k->fanout);
+    k->fanout = NULL;
+    vault_close(was);
+    if (rc < 0)
+        return rc;
+    shelf_done(&k->shelf);
+    k->shelf = shelf;
+    k->joined = 0;
+    k->looked_ms = sys_monotonic_ms();
+    rc = join_copies(k, e);
+    k->looked_ms = sys_monotonic_ms();
+    if (rc == 0 && !k->joined)
+        rc = err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
+    return rc;
+}
+
+static void drop_failed(struct keeper *k)
+{
+    for (size_t i = 0; i < k->v->n_copies; i++)
+        if (k->joined & (1u << i) && !fanout_alive(k->fanout, i)) {
+            const struct err *why = fanout_error(k->fanout, i);
+            k->joined &= ~(1u << i);
+            k->looked_ms = sys_monotonic_ms();
+            ui_warn(&k->app->ui, _("copy \"%s\" does not take the log any more: %s"),
+                    k->v->copies[i].place, why && why->why[0] ? why->why : "?");
+        }
+}
+
+/* --- what comes ------------------------------------------------------------------------------------------------------------ */
+static int new_table(struct keeper *k, struct err *e)
+{
+    k->table = calloc(1, sizeof *k->table);
+    if (k->table)
+        k->table->source = strdup(k->source);
+    return k->table && k->table->source ? 0 : no_memory(e);
+}
+
+static int acknowledge(struct keeper *k, struct err *e)
+{
+    struct wbuf w = WBUF_INIT;
+    wb_varint(&w, k->state.last.seq);
+    int rc = wire_send(session_wire(k->session), FRAME_LOGGED, &w, NULL, 0, e);
+    wbuf_free(&w);
+    return rc;
+}
+
+static int merge(struct keeper *k)
+{
+    struct err why = ERR_INIT;
+    size_t n = 0;
+    int rc = logs_merge(k->v, &k->shelf, k->stream, k->joined, &n, &why);
+    if (rc < 0) /* another time; nothing is lost */
+        ui_warn(&k->app->ui, _("objects of the log could not be put together: %s: %s"), why.what,
+                why.why);
+    return 0;
+}
+
+/* What has come so far, as one object, to all copies; it is acknowledged when it is durable in those that are not out. */
+static int commit(struct keeper *k, struct err *e)
+{
+    struct wbuf object = WBUF_INIT;
+    char name[MAX_OBJECT_NAME];
+    struct log_name parsed;
+    if (!k->table || k->table->n == 0)
+        return 0;
+    int rc = log_object_seal(&k->v->keys, k->table, &k->body, &object, name, e);
+    uint64_t len = object.len;
+    struct outgoing *o = rc == 0 ? outgoing_bytes(name, &object) : NULL;
+    if (rc == 0 && !o)
+        rc = no_memory(e);
+    if (rc == 0)
+        rc = fanout_put(k->fanout, o, k->joined, e);
+    if (rc == 0)
+        rc = fanout_flush(k->fanout, e);
+    wbuf_free(&object);
+    if (rc < 0)
+        return err_wrap(e, _("no copy takes the log"));
+    drop_failed(k);
+    k->state.last = k->newest;
+    if (!k->joined)
+        return err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
+    if (log_name_parse(name, &parsed))
+        rc = shelf_add(&k->shelf, &parsed, len, k->joined, e);
+    shelf_sort(&k->shelf);
+    log_table_free(k->table);
+    k->table = NULL;
+    wbuf_reset(&k->body);
+    /* The next keeper must know of it before the server lets go of it. */
+    if (rc == 0)
+        rc = say_state(k, true, true, e);
+    if (rc == 0)
+        rc = acknowledge(k, e);
+    return rc == 0 ? merge(k) : rc;
+}
+
+static int on_data_key(struct keeper *k, struct rbuf *r, struct err *e)
+{
+    size_t n = 0;
+    rb_id(r, &k->key.id);
+    const uint8_t *blob = rb_blob(r, DATA_KEY_BLOB_BYTES, &n);
+    if (!rb_done(r) || n != DATA_KEY_BLOB_BYTES || k->have_key)
+        return malformed(e);
+    memcpy(k->key.blob, blob, n);
+    k->have_key = true;
+    return 0;
+}
+
+static int on_log(struct keeper *k, struct rbuf *r, struct err *e)
+{
+    struct log_piece p;
+    log_piece_read(r, &p);
+    uint64_t counter = rb_varint(r);
+    size_t n = rb_left(r);
+    const uint8_t *sealed = rb_bytes(r, n);
+    const struct log_piece *was = &k->newest;
+    bool first = was->seq == 0, next_epoch = p.epoch == was->epoch + 1;
+    if (r->bad || !sealed || n <= AEAD_TAG_BYTES || !k->have_key)
+        return malformed(e);
+    if (p.seq != was->seq + 1 || (first && p.epoch != 1) ||
+        (!first && !next_epoch && !log_piece_follows(was, &p)))
+        return err_set(e, ERR_PROTOCOL, _("pieces of a log do not follow one another"));
+    int rc = k->table ? 0 : new_table(k, e);
+    if (rc == 0)
+        rc = log_table_add(k->table, &p, &k->key, counter, n, e);
+    wb_bytes(&k->body, sealed, n);
+    if (rc == 0 && k->body.failed)
+        rc = no_memory(e);
+    k->newest = p;
+    return rc;
+}
+
+static int on_head(struct keeper *k, struct rbuf *r, struct err *e)
+{
+    struct msg_log_head m;
+    int rc = msg_log_head_read(r, &m, e);
+    if (rc < 0)
+        return rc;
+    k->state.head_timeline = m.timeline;
+    k->state.head = m.position;
+    k->state.head_time_ns = m.time_ns;
+    return 0;
+}
+
+static int on_note(struct keeper *k, struct rbuf *r, struct err *e)
+{
+    struct msg_note m;
+    int rc = msg_note_read(r, &m, e);
+    if (rc == 0)
+        ui_warn(&k->app->ui, "%.*s", (int)m.text_len, m.text);
+    return rc;
+}
+
+static int handle(struct keeper *k, enum frame_type type, struct rbuf *r, struct err *e)
+{
+    switch (type) {
+    case FRAME_DATAKEY:
+        return on_data_key(k, r, e);
+    case FRAME_LOG:
+        return on_log(k, r, e);
+    case FRAME_LOG_HEAD:
+        return on_head(k, r, e);
+    case FRAME_NOTE:
+        return on_note(k, r, e);
+    case FRAME_PROGRESS:
+        return 0;
+    default:
+        return err_set(e, ERR_PROTOCOL,
+                       _("the agent sent a message that does not belong to a log"));
+    }
+}
+
+/* The next message, and what comes right behind it, as long as it fits into one object. */
+static int take(struct keeper *k, struct err *e)
+{
+    enum frame_type type = FRAME_PING;
+    struct rbuf r;
+    int rc = wire_recv(session_wire(k->session), &type, &r, 0, e);
+    if (rc == 0)
+        rc = handle(k, type, &r, e);
+    while (rc == 0 && k->table && k->body.len < BATCH_BYTES) {
+        struct err why = ERR_INIT;
+        rc = wire_recv(session_wire(k->session), &type, &r, MORE_MS, &why);
+        if (rc == -ERR_TIMEOUT)
+            return 0;
+        if (rc < 0 && e)
+            *e = why;
+        if (rc == 0)
+            rc = handle(k, type, &r, e);
+    }
+    return rc;
+}
+
+static int converse(struct keeper *k, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0) {
+        if (sys_interrupted())
+            rc = err_set(e, ERR_INTERRUPTED, _("interrupted by a signal"));
+        if (rc == 0)
+            rc = take(k, e);
+        if (rc == 0)
+            rc = commit(k, e);
+        if (rc == 0)
+            rc = look_again(k, e);
+        if (rc == 0)
+            rc = say_state(k, false, true, e);
+    }
+    return session_failed(k->session, rc, e);
+}
+
+/* --- the beginning -------------------------------------------------------------------------------------------------------- */
+/* The newest piece that a copy has. */
+static int newest_on_shelf(struct keeper *k, struct log_piece *ret, struct err *e)
+{
+    struct shelf_reader r = { .v = k->v, .only = -1 };
+    const struct shelf_object *last = NULL;
+    struct log_table *t = NULL;
+    *ret = (struct log_piece){ 0 };
+    for (size_t i = 0; i < k->shelf.n; i++)
+        if (!last || k->shelf.v[i].name.last >= last->name.last)
+            last = &k->shelf.v[i];
+    int rc = last ? shelf_table(&r, last, &t, e) : 0;
+    if (rc == 0 && t)
+        *ret = t->entries[t->n - 1].piece;
+    log_table_free(t);
+    return rc;
+}
+
+/* Where the stream ended. A copy that is away may have more than the others; then our own memory tells, or, where that is lost, room is
+ * left for what it may have. */
+static int find_end(struct keeper *k, struct err *e)
+{
+    struct logs_state was = { 0 };
+    struct err ignored = ERR_INIT;
+    struct log_piece *last = &k->state.last;
+    int rc = newest_on_shelf(k, last, e);
+    if (rc < 0)
+        return rc;
+    bool remembered = logs_state_read(k->app, k->job->policy->name, &was, &ignored) == 0 &&
+                      strcmp(was.vault, k->job->conf->name) == 0 &&
+                      strcmp(was.kind, k->job->spec->kind) == 0;
+    if (remembered && was.last.seq > last->seq)
+        *last = was.last;
+    else if (!remembered && k->shelf.listed != (1u << k->v->n_copies) - 1 && last->seq)
+        last->seq += UNSEEN_PIECES;
+    for (size_t i = 0; remembered && i < was.n_copies && i < MAX_COPIES; i++)
+        k->state.copies[i] = was.copies[i];
+    k->newest = *last;
+    return 0;
+}
+
+static int send_job(struct keeper *k, struct err *e)
+{
+    struct msg_backup m = { .vault_id = k->v->keys.vault_id,
+                            .policy = k->job->policy->name,
+                            .source = k->source,
+                            .compression = k->job->conf->compression,
+                            .sources = (struct source_spec *)(uintptr_t)k->job->spec,
+                            .n_sources = 1 };
+    struct msg_logs l = { .last = k->state.last, .interval_ms = k->job->interval_ms };
+    struct wbuf w = WBUF_INIT;
+    memcpy(m.recovery_pk, k->v->keys.recovery_pk, PUBLIC_KEY_BYTES);
+    msg_logs_write(&w, &m, &l);
+    int rc = w.failed ? no_memory(e)
+                      : wire_send(session_wire(k->session), FRAME_LOGS, &w, NULL, 0, e);
+    wbuf_free(&w);
+    return rc;
+}
+
+static int begin(struct keeper *k, struct err *e)
+{
+    int rc = open_vault(k, e);
+    if (rc == 0)
+        rc = shelf_read(k->v, k->source, &k->shelf, e);
+    if (rc == 0)
+        rc = find_end(k, e);
+    if (rc == 0)
+        rc = join_copies(k, e);
+    if (rc == 0 && !k->joined)
+        rc = err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
+    if (rc == 0)
+        rc = session_start(k->app, k->job->policy->agent, &k->session, e);
+    return rc == 0 ? send_job(k, e) : rc;
+}
+
+int logs_keep(struct app *app, const struct logs_job *j, struct err *e)
+{
+    struct keeper *k = calloc(1, sizeof *k);
+    struct err ignored = ERR_INIT;
+    if (!k)
+        return no_memory(e);
+    k->app = app;
+    k->job = j;
+    k->looked_ms = sys_monotonic_ms();
+    k->state.since_s = sys_realtime_s();
+    snprintf(k->state.policy, sizeof k->state.policy, "%s", j->policy->name);
+    snprintf(k->state.kind, sizeof k->state.kind, "%s", j->spec->kind);
+    snprintf(k->state.vault, sizeof k->state.vault, "%s", j->conf->name);
+    logs_source(j->policy->name, j->spec->kind, k->source);
+    int rc = begin(k, e);
+    if (k->v)
+        log_stream_id(&k->v->keys, k->source, k->stream);
+    if (rc == 0)
+        rc = converse(k, e);
+    if (k->session)
+        session_end(k->session, true, &ignored);
+    if (k->state.last.seq)
+        say_state(k, true, false, &ignored);
+    fanout_free(k->fanout);
+    log_table_free(k->table);
+    wbuf_free(&k->body);
+    shelf_done(&k->shelf);
+    vault_close(k->v);
+    free(k);
+    return rc < 0 ? rc : -ERR_FAILED;
+}

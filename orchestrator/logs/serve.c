@@ -1,0 +1,316 @@
+/* serve.c - see serve.h. */
+#include "orchestrator/logs/serve.h"
+#include "lib/base/i18n.h"
+#include "orchestrator/logs/keep.h"
+#include <stdlib.h>
+
+#define SLACK_NS INT64_C(3600000000000) /* a clock may have been set by so much */
+#define LIST_FRAME 16384                /* pieces in one */
+
+struct served {
+    struct id id;
+    struct log_piece piece;
+    size_t object; /* on the shelf */
+};
+struct logs_serve {
+    struct shelf_reader reader;
+    char source[MAX_FORMAT_NAME + 1];
+    struct shelf shelf;
+    const struct shelf_object **way; /* the objects of the stream, from its beginning */
+    size_t n_way;
+    struct served *v; /* in their order */
+    size_t n, cap;
+    size_t *by_id; /* indices into v, ascending by id */
+    int64_t known_ns;
+    /* the object that was read last */
+    size_t object;
+    struct log_table *table;
+    struct wbuf bytes;
+    size_t body;
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+bool logs_are_kept(struct vault *v, const char *policy, const char *kind)
+{
+    char source[MAX_FORMAT_NAME + 1];
+    struct shelf s = { 0 };
+    struct err ignored = ERR_INIT;
+    logs_source(policy, kind, source);
+    bool any = shelf_read(v, source, &s, &ignored) == 0 && s.n > 0;
+    shelf_done(&s);
+    return any;
+}
+
+void logs_serve_free(struct logs_serve *s)
+{
+    if (!s)
+        return;
+    log_table_free(s->table);
+    wbuf_free(&s->bytes);
+    shelf_done(&s->shelf);
+    free(s->way);
+    free(s->by_id);
+    free(s->v);
+    free(s);
+}
+
+/* --- what is asked for ------------------------------------------------------------------------------------------------ */
+static int find_way(struct logs_serve *s, const uint8_t *stream, struct err *e)
+{
+    struct shelf_pos pos = { 0 };
+    const struct shelf_object *o;
+    s->way = calloc(s->shelf.n + 1, sizeof *s->way);
+    if (!s->way)
+        return no_memory(e);
+    while ((o = shelf_next(&s->shelf, stream, UINT32_MAX, &pos)) || pos.seq)
+        if (o)
+            s->way[s->n_way++] = o;
+    return 0;
+}
+
+static int add(struct logs_serve *s, const struct log_piece *p, size_t object, struct err *e)
+{
+    if (s->n == MAX_WANTED_PIECES)
+        return err_set(e, ERR_LIMIT, _("the log has more than %u pieces behind this backup"),
+                       MAX_WANTED_PIECES);
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 256;
+        struct served *grown = realloc(s->v, cap * sizeof *grown);
+        if (!grown)
+            return no_memory(e);
+        s->v = grown;
+        s->cap = cap;
+    }
+    struct served *x = &s->v[s->n++];
+    x->piece = *p;
+    x->object = object;
+    log_piece_id(&s->reader.v->keys.vault_id, s->source, p, &x->id);
+    return 0;
+}
+
+/* Does all that matters lie behind this piece? */
+static bool is_before(const struct log_piece *p, const struct msg_want_log *w)
+{
+    bool position = p->system == w->system &&
+                    (p->timeline < w->timeline ||
+                     (p->timeline == w->timeline && p->start <= w->position));
+    return p->time_ns <= w->backup_ns - SLACK_NS || (p->time_ns <= w->backup_ns && position);
+}
+
+static bool is_wanted(const struct log_piece *p, const struct msg_want_log *w, uint64_t epoch)
+{
+    if (p->epoch < epoch || p->system != w->system || p->timeline < w->timeline)
+        return false;
+    return p->timeline > w->timeline || p->end > w->position;
+}
+
+/* The tables from the end back to where the backup ends; the first of the way that is needed is *ret_first. What no copy can give is left
+ * out: whoever reads on sees that it is missing. */
+static int read_tables(struct logs_serve *s, const struct msg_want_log *w,
+                       struct log_table **tables, size_t *ret_first, struct err *e)
+{
+    size_t i = s->n_way;
+    bool enough = false;
+    while (i > 0 && !enough) {
+        struct err why = ERR_INIT;
+        i--;
+        int rc = shelf_table(&s->reader, s->way[i], &tables[i], &why);
+        if (rc == -ERR_NOMEM) {
+            if (e)
+                *e = why;
+            return rc;
+        }
+        enough = rc == 0 && is_before(&tables[i]->entries[0].piece, w);
+    }
+    *ret_first = i;
+    return 0;
+}
+
+/* The epoch in which the backup ended: that of the last piece that was had before. */
+static uint64_t epoch_of(struct logs_serve *s, struct log_table **tables, size_t first,
+                         const struct msg_want_log *w)
+{
+    uint64_t epoch = 0;
+    for (size_t i = first; i < s->n_way; i++)
+        for (size_t k = 0; tables[i] && k < tables[i]->n; k++) {
+            const struct log_piece *p = &tables[i]->entries[k].piece;
+            if (p->system == w->system && (!epoch || p->time_ns <= w->backup_ns))
+                epoch = p->epoch;
+        }
+    return epoch;
+}
+
+static int know_keys(struct logs_serve *s, const struct log_table *t, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < t->n_keys; i++)
+        rc = vault_know_key(s->reader.v, &t->keys[i], e);
+    return rc;
+}
+
+static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log_table **tables,
+                  struct err *e)
+{
+    size_t first = 0;
+    bool over = false;
+    int rc = read_tables(s, w, tables, &first, e);
+    uint64_t epoch = rc == 0 ? epoch_of(s, tables, first, w) : 0;
+    for (size_t i = first; rc == 0 && !over && i < s->n_way; i++) {
+        struct log_table *t = tables[i];
+        if (t)
+            rc = know_keys(s, t, e);
+        for (size_t k = 0; rc == 0 && !over && t && k < t->n; k++) {
+            const struct log_piece *p = &t->entries[k].piece;
+            if (!is_wanted(p, w, epoch))
+                continue;
+            rc = add(s, p, i, e);
+            over = w->until_ns &&
+                   p->time_ns > w->until_ns; /* this one still: something must lie beyond */
+        }
+    }
+    return rc;
+}
+
+static int by_id(const void *a, const void *b, void *v)
+{
+    const struct served *s = v;
+    return id_cmp(&s[*(const size_t *)a].id, &s[*(const size_t *)b].id);
+}
+
+static int make_index(struct logs_serve *s, struct err *e)
+{
+    s->by_id = calloc(s->n + 1, sizeof *s->by_id);
+    if (!s->by_id)
+        return no_memory(e);
+    for (size_t i = 0; i < s->n; i++)
+        s->by_id[i] = i;
+    qsort_r(s->by_id, s->n, sizeof *s->by_id, by_id, s->v);
+    return 0;
+}
+
+/* Until when nothing else was written: the last piece's time, or, where the one who follows the log saw the server stand there, later. */
+static void find_known(struct logs_serve *s, struct app *app, const char *policy)
+{
+    struct logs_state st = { 0 };
+    struct err ignored = ERR_INIT;
+    const struct log_piece *last = s->n ? &s->v[s->n - 1].piece : NULL;
+    s->known_ns = last ? last->time_ns : 0;
+    if (last && logs_state_read(app, policy, &st, &ignored) == 0 &&
+        strcmp(st.vault, s->reader.v->name) == 0 && st.last.seq == last->seq &&
+        st.last.end == last->end && st.head == last->end && st.head_timeline == last->timeline &&
+        st.head_time_ns > s->known_ns)
+        s->known_ns = st.head_time_ns;
+}
+
+int logs_serve_new(struct app *app, const struct shelf_reader *reader, const char *policy,
+                   const struct msg_want_log *want, struct logs_serve **ret, struct err *e)
+{
+    uint8_t stream[LOG_STREAM_BYTES];
+    struct logs_serve *s = calloc(1, sizeof *s);
+    struct log_table **tables = NULL;
+    if (!s)
+        return no_memory(e);
+    s->reader = *reader;
+    s->object = SIZE_MAX;
+    logs_source(policy, want->kind, s->source);
+    log_stream_id(&reader->v->keys, s->source, stream);
+    int rc = shelf_read(reader->v, s->source, &s->shelf, e);
+    if (rc == 0)
+        rc = find_way(s, stream, e);
+    if (rc == 0 && !(tables = calloc(s->n_way + 1, sizeof *tables)))
+        rc = no_memory(e);
+    if (rc == 0)
+        rc = choose(s, want, tables, e);
+    if (rc == 0)
+        rc = make_index(s, e);
+    for (size_t i = 0; tables && i < s->n_way; i++)
+        log_table_free(tables[i]);
+    free(tables);
+    find_known(s, app, policy);
+    if (rc < 0)
+        logs_serve_free(s);
+    else
+        *ret = s;
+    return rc < 0 ? err_wrap(e, _("its log")) : 0;
+}
+
+/* --- answers --------------------------------------------------------------------------------------------------------------- */
+int logs_serve_list(struct logs_serve *s, struct wire *w, struct err *e)
+{
+    int rc = 0;
+    struct wbuf b = WBUF_INIT;
+    for (size_t at = 0; rc == 0 && at < s->n; at += LIST_FRAME) {
+        size_t n = s->n - at < LIST_FRAME ? s->n - at : LIST_FRAME;
+        wbuf_reset(&b);
+        wb_varint(&b, n);
+        for (size_t i = 0; i < n; i++)
+            log_piece_write(&b, &s->v[at + i].piece);
+        rc = wire_send(w, FRAME_LOG_LIST, &b, NULL, 0, e);
+    }
+    wbuf_reset(&b);
+    wb_str(&b, s->source);
+    wb_str(&b, "");
+    wb_zigzag(&b, s->known_ns);
+    if (rc == 0)
+        rc = wire_send(w, FRAME_LOG_END, &b, NULL, 0, e);
+    wbuf_free(&b);
+    return rc;
+}
+
+static const struct served *find(const struct logs_serve *s, const struct id *piece)
+{
+    size_t low = 0, high = s->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int c = id_cmp(&s->v[s->by_id[middle]].id, piece);
+        if (c == 0)
+            return &s->v[s->by_id[middle]];
+        if (c < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+bool logs_serve_has(const struct logs_serve *s, const struct id *piece)
+{
+    return s && find(s, piece);
+}
+
+static int load(struct logs_serve *s, size_t object, struct err *e)
+{
+    if (s->object == object)
+        return 0;
+    log_table_free(s->table);
+    s->table = NULL;
+    s->object = SIZE_MAX;
+    int rc = shelf_object_read(&s->reader, s->way[object], &s->bytes, &s->table, &s->body, e);
+    if (rc == 0)
+        s->object = object;
+    return rc;
+}
+
+int logs_serve_get(struct logs_serve *s, const struct id *piece, struct chunk_ref *ret,
+                   const uint8_t **ret_sealed, size_t *ret_len, struct err *e)
+{
+    const struct served *x = find(s, piece);
+    int rc = load(s, x->object, e);
+    size_t at = s->body;
+    for (size_t i = 0; rc == 0 && i < s->table->n; i++) {
+        const struct log_entry *en = &s->table->entries[i];
+        if (en->piece.seq == x->piece.seq) {
+            *ret = (struct chunk_ref){ *piece, s->table->keys[en->key].id, en->counter };
+            *ret_sealed = s->bytes.p + at;
+            *ret_len = en->sealed_len;
+            return 0;
+        }
+        at += en->sealed_len;
+    }
+    return rc < 0 ? rc
+                  : err_set(e, ERR_DAMAGED, _("it is another part of the log than its name says"));
+}

@@ -1,0 +1,274 @@
+/* shelf.c - see shelf.h. */
+#include "orchestrator/logs/shelf.h"
+#include "lib/base/i18n.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TABLE_GUESS (64u << 10) /* most tables are not longer */
+#define MAX_SHELF 1000000
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+/* --- what there is ------------------------------------------------------------------------------------------------ */
+static int order(const void *a, const void *b)
+{
+    const struct log_name *x = &((const struct shelf_object *)a)->name,
+                          *y = &((const struct shelf_object *)b)->name;
+    int stream = memcmp(x->stream, y->stream, sizeof x->stream);
+    if (stream != 0)
+        return stream;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    if (x->last != y->last)
+        return x->last > y->last ? -1 : 1;
+    return id_cmp(&x->hash, &y->hash);
+}
+
+int shelf_add(struct shelf *s, const struct log_name *name, uint64_t len, uint32_t copies,
+              struct err *e)
+{
+    if (s->n == MAX_SHELF)
+        return err_set(e, ERR_LIMIT, _("more than %d objects of logs"), MAX_SHELF);
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 64;
+        struct shelf_object *grown = realloc(s->v, cap * sizeof *grown);
+        if (!grown)
+            return no_memory(e);
+        s->v = grown;
+        s->cap = cap;
+    }
+    s->v[s->n++] = (struct shelf_object){ .name = *name, .len = len, .copies = copies };
+    return 0;
+}
+
+void shelf_sort(struct shelf *s)
+{
+    size_t kept = 0;
+    if (s->n > 0)
+        qsort(s->v, s->n, sizeof *s->v, order);
+    for (size_t i = 0; i < s->n; i++) {
+        if (kept > 0 && order(&s->v[kept - 1], &s->v[i]) == 0)
+            s->v[kept - 1].copies |= s->v[i].copies;
+        else
+            s->v[kept++] = s->v[i];
+    }
+    s->n = kept;
+}
+
+void shelf_done(struct shelf *s)
+{
+    free(s->v);
+    *s = (struct shelf){ 0 };
+}
+
+struct listing {
+    struct shelf *s;
+    size_t copy;
+    struct err *e;
+};
+
+static int see(void *ctx, const char *name, uint64_t len)
+{
+    struct listing *l = ctx;
+    struct log_name n;
+    if (!log_name_parse(name, &n))
+        return 0;
+    return shelf_add(l->s, &n, len, 1u << l->copy, l->e);
+}
+
+static bool answers(const struct copy *c)
+{
+    return c->store && (c->state == COPY_CURRENT || c->state == COPY_BEHIND);
+}
+
+static void prefix_of(const struct vault *v, const char *source, char out[MAX_OBJECT_NAME])
+{
+    uint8_t stream[LOG_STREAM_BYTES];
+    char hex[2 * LOG_STREAM_BYTES + 1] = "";
+    if (source) {
+        log_stream_id(&v->keys, source, stream);
+        hex_encode(stream, sizeof stream, hex);
+    }
+    snprintf(out, MAX_OBJECT_NAME, LOG_FOLDER "%s%s", hex, source ? "/" : "");
+}
+
+int shelf_read(struct vault *v, const char *source, struct shelf *ret, struct err *e)
+{
+    char prefix[MAX_OBJECT_NAME];
+    struct shelf s = { 0 };
+    struct err why = ERR_INIT;
+    prefix_of(v, source, prefix);
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        struct listing l = { &s, i, &why };
+        if (!answers(c)) {
+            why = why.code == ERR_NONE ? c->problem : why;
+            continue;
+        }
+        err_clear(&why);
+        int rc = store_list(c->store, prefix, see, &l, &why);
+        if (rc == -ERR_NOMEM || rc == -ERR_LIMIT) {
+            shelf_done(&s);
+            if (e)
+                *e = why;
+            return rc;
+        }
+        if (rc < 0)
+            c->problem = why;
+        else
+            s.listed |= 1u << i;
+    }
+    if (!s.listed && v->n_copies > 0) {
+        if (e)
+            *e = why;
+        return err_wrap(e, _("no copy can be read"));
+    }
+    shelf_sort(&s);
+    *ret = s;
+    return 0;
+}
+
+/* --- the way through a stream --------------------------------------------------------------------------------------- */
+static bool is_behind(const struct shelf_object *o, const uint8_t *stream, uint64_t seq)
+{
+    int c = memcmp(o->name.stream, stream, LOG_STREAM_BYTES);
+    return c < 0 || (c == 0 && o->name.last < seq);
+}
+
+const struct shelf_object *shelf_next(const struct shelf *s, const uint8_t stream[LOG_STREAM_BYTES],
+                                      uint32_t copies, struct shelf_pos *pos)
+{
+    const struct shelf_object *best = NULL;
+    uint64_t next = 0;
+    while (pos->at < s->n && is_behind(&s->v[pos->at], stream, pos->seq))
+        pos->at++;
+    for (size_t i = pos->at; i < s->n; i++) {
+        const struct shelf_object *o = &s->v[i];
+        if (memcmp(o->name.stream, stream, LOG_STREAM_BYTES) != 0)
+            break;
+        if (!(o->copies & copies) || o->name.last < pos->seq)
+            continue;
+        if (o->name.first > pos->seq) {
+            next = o->name.first;
+            break; /* ascending */
+        }
+        if (!best || o->name.last > best->name.last)
+            best = o;
+    }
+    pos->seq = best ? best->name.last + 1 : next;
+    return best;
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------------ */
+/* Tries the copies in turn; `part` does it with one. */
+struct attempt {
+    const struct shelf_reader *r;
+    const struct shelf_object *o;
+    const char *name;
+    struct wbuf *bytes;
+    struct log_table **table;
+    size_t *body;
+};
+typedef int attempt_fn(const struct attempt *a, struct store *s, struct err *e);
+
+static int try_copies(const struct attempt *a, attempt_fn *fn, struct err *e)
+{
+    struct vault *v = a->r->v;
+    struct err worst = ERR_INIT;
+    err_set(&worst, ERR_ABSENT, _("no copy has it"));
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        struct err why = ERR_INIT;
+        if ((a->r->only >= 0 && i != (size_t)a->r->only) || !(a->o->copies & (1u << i)) ||
+            !answers(c))
+            continue;
+        int rc = fn(a, c->store, &why);
+        if (rc == 0 || rc == -ERR_NOMEM) {
+            if (rc < 0 && e)
+                *e = why;
+            return rc;
+        }
+        if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && a->r->damage) {
+            err_wrap(&why, _("copy \"%s\""), c->place);
+            a->r->damage(a->r->ctx, c, a->name, &why);
+        }
+        if (worst.code == ERR_ABSENT || rc == -ERR_UNREACHABLE)
+            worst = why;
+    }
+    if (e)
+        *e = worst;
+    return err_wrap(e, "%s", a->name);
+}
+
+static int get_table(const struct attempt *a, struct store *s, struct err *e)
+{
+    size_t n = a->o->len < TABLE_GUESS ? (size_t)a->o->len : TABLE_GUESS, span = 0;
+    struct wbuf b = WBUF_INIT;
+    uint8_t *p = wb_grow(&b, n);
+    int rc = p ? store_get(s, a->name, 0, n, p, e) : no_memory(e);
+    if (rc == 0)
+        rc = log_table_span(p, n, &span, e);
+    if (rc == 0 && (span == 0 || span > a->o->len))
+        rc = err_set(e, ERR_DAMAGED, _("it is not an object of a database's log"));
+    if (rc == 0 && span > n) {
+        wbuf_reset(&b);
+        p = wb_grow(&b, span);
+        rc = p ? store_get(s, a->name, 0, span, p, e) : no_memory(e);
+    }
+    if (rc == 0)
+        rc = log_table_open(&a->r->v->keys, &a->o->name, p, span, a->table, e);
+    wbuf_free(&b);
+    return rc;
+}
+
+static int get_whole(const struct attempt *a, struct store *s, struct err *e)
+{
+    struct id hash;
+    size_t span = 0, n = (size_t)a->o->len;
+    if (a->o->len > MAX_LOG_OBJECT + MAX_LOG_TABLE)
+        return err_set(e, ERR_DAMAGED, _("its length cannot be right"));
+    wbuf_reset(a->bytes);
+    uint8_t *p = wb_grow(a->bytes, n);
+    int rc = p ? store_get(s, a->name, 0, n, p, e) : no_memory(e);
+    if (rc < 0)
+        return rc;
+    sha256_of(p, n, &hash);
+    if (!id_eq(&hash, &a->o->name.hash))
+        return err_set(e, ERR_DAMAGED, _("its bytes do not have the hash that its name says"));
+    rc = log_table_open(&a->r->v->keys, &a->o->name, p, n, a->table, e);
+    if (rc < 0)
+        return rc;
+    rc = log_table_span(p, n, &span, e);
+    if (rc == 0)
+        rc = log_body_check(*a->table, p + span, n - span, e);
+    *a->body = span;
+    if (rc < 0) {
+        log_table_free(*a->table);
+        *a->table = NULL;
+    }
+    return rc;
+}
+
+int shelf_table(const struct shelf_reader *r, const struct shelf_object *o, struct log_table **ret,
+                struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    struct attempt a = { .r = r, .o = o, .name = log_name_write(&o->name, name), .table = ret };
+    return try_copies(&a, get_table, e);
+}
+
+int shelf_object_read(const struct shelf_reader *r, const struct shelf_object *o, struct wbuf *out,
+                      struct log_table **ret, size_t *ret_body, struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    struct attempt a = { .r = r,
+                         .o = o,
+                         .name = log_name_write(&o->name, name),
+                         .bytes = out,
+                         .table = ret,
+                         .body = ret_body };
+    return try_copies(&a, get_whole, e);
+}
