@@ -221,7 +221,9 @@ static int source_steps(struct run *r, bool before, struct err *e)
                                     .spec = spec,
                                     .resolved = r->m->resolved,
                                     .report = &r->rep,
-                                    .state_dir = r->state_dir };
+                                    .state_dir = r->state_dir,
+                                    .fetch = r->fetch,
+                                    .vault_id = &r->m->vault_id };
         int (*step)(const struct source_restore *, struct err *) = before ? d->restore_check
                                                                           : d->restore;
         rc = step ? step(&x, e) : 0;

@@ -1,6 +1,7 @@
 /* fetch_remote.c - asking for chunks, opening them on worker threads, and a bounded cache of
  * opened ones. Manual: agents/fetch_remote.h; frames: lib/wire/wire.h; chunk: docs/format.md. */
 #include "agents/fetch_remote.h"
+#include "agents/log_frames.h"
 #include "agents/fetch_keys.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -61,6 +62,11 @@ struct fetch {
     unsigned n_spares;
     unsigned asked, waiting; /* pieces not READY or GONE; threads in fetch_get */
     size_t cached_bytes, ahead_bytes, guess;
+    struct { /* of a log's pieces, while it comes */
+        struct fetch_log_result got;
+        size_t cap;
+        bool wanted, whole;
+    } list;
     uint64_t turns;
 };
 
@@ -365,6 +371,42 @@ static int take_chunk(struct fetch *f, struct rbuf *payload, struct err *e)
     return r;
 }
 
+/* --- the list of a log's pieces (under the lock) ------------------------------------------------ */
+static int bad_list(struct err *e)
+{
+    return err_set(e, ERR_PROTOCOL, _("the orchestrator sent a malformed list of a log"));
+}
+
+static int take_pieces(struct fetch *f, struct rbuf *payload, struct err *e)
+{
+    uint64_t n = rb_varint_max(payload, rb_left(payload));
+    if (!f->list.wanted || f->list.whole || payload->bad || f->list.got.n + n > MAX_WANTED_PIECES)
+        return bad_list(e);
+    if (f->list.got.n + n > f->list.cap) {
+        size_t cap = 2 * f->list.cap > f->list.got.n + n ? 2 * f->list.cap
+                                                         : f->list.got.n + (size_t)n;
+        struct log_piece *grown = realloc(f->list.got.pieces, cap * sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, _("out of memory"));
+        f->list.got.pieces = grown;
+        f->list.cap = cap;
+    }
+    for (uint64_t i = 0; i < n && !payload->bad; i++)
+        log_piece_read(payload, &f->list.got.pieces[f->list.got.n++]);
+    return rb_done(payload) ? 0 : bad_list(e);
+}
+
+static int take_list_end(struct fetch *f, struct rbuf *payload, struct err *e)
+{
+    if (!f->list.wanted || f->list.whole)
+        return bad_list(e);
+    f->list.got.source = rb_strdup(payload, MAX_FRAME_TEXT);
+    f->list.got.why = rb_strdup(payload, MAX_FRAME_TEXT);
+    f->list.got.known_ns = rb_zigzag(payload);
+    f->list.whole = true;
+    return rb_done(payload) && f->list.got.source && f->list.got.why ? 0 : bad_list(e);
+}
+
 static int take_frame(struct fetch *f, enum frame_type type, struct rbuf *payload, struct err *e)
 {
     switch (type) {
@@ -372,6 +414,13 @@ static int take_frame(struct fetch *f, enum frame_type type, struct rbuf *payloa
         return take_chunk(f, payload, e);
     case FRAME_KEY:
         return keyring_add(f->keys, payload, e);
+    case FRAME_LOG_LIST:
+    case FRAME_LOG_END:
+        pthread_mutex_lock(&f->lock);
+        int r = type == FRAME_LOG_LIST ? take_pieces(f, payload, e) : take_list_end(f, payload, e);
+        pthread_cond_broadcast(&f->ready);
+        pthread_mutex_unlock(&f->lock);
+        return r;
     case FRAME_CANCEL:
         return err_set(e, ERR_INTERRUPTED, _("cancelled"));
     default:
@@ -585,6 +634,32 @@ size_t piece_len(const struct piece *p)
     return p->plain.len;
 }
 
+int fetch_log_list(struct fetch *f, const struct msg_want_log *want, struct fetch_log_result *ret,
+                   struct err *e)
+{
+    struct wbuf w = WBUF_INIT;
+    pthread_mutex_lock(&f->lock);
+    f->list.wanted = true;
+    pthread_mutex_unlock(&f->lock);
+    msg_want_log_write(&w, want);
+    int r = wire_send(f->w, FRAME_WANT_LOG, &w, NULL, 0, e);
+    wbuf_free(&w);
+    pthread_mutex_lock(&f->lock);
+    while (r == 0 && !f->list.whole && !f->broken)
+        pthread_cond_wait(&f->ready, &f->lock);
+    if (r == 0 && !f->list.whole) {
+        r = -(int)f->why.code;
+        if (e)
+            *e = f->why;
+    }
+    if (r == 0) {
+        *ret = f->list.got;
+        memset(&f->list, 0, sizeof f->list);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
 /* --- beginning and end ------------------------------------------------------------------------ */
 static int start_threads(struct fetch *f)
 {
@@ -647,6 +722,9 @@ void fetch_free(struct fetch *f)
     while (f->n_spares > 0)
         wbuf_free(&f->spares[--f->n_spares]);
     keyring_free(f->keys);
+    free(f->list.got.pieces);
+    free(f->list.got.source);
+    free(f->list.got.why);
     sys_close_quiet(f->stop_fd);
     pthread_cond_destroy(&f->ready);
     pthread_cond_destroy(&f->work);

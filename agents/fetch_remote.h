@@ -47,6 +47,18 @@ struct piece *fetch_peek(struct fetch *f, const struct id *id);
 void fetch_put(struct fetch *f, struct piece *p); /* NULL-safe */
 const uint8_t *piece_bytes(const struct piece *p);
 size_t piece_len(const struct piece *p);
+/* The pieces of a database's log that the orchestrator has (agents/log_frames.h); each is a chunk then, by its log_piece_id. All owned. */
+struct log_piece;
+struct msg_want_log;
+struct fetch_log_result {
+    struct log_piece *pieces;
+    size_t n;
+    char *source;     /* what they are sealed for */
+    char *why;        /* why there is no more; empty: these are all that are kept */
+    int64_t known_ns; /* up to then these are all that the database wrote, by its host's clock */
+};
+int fetch_log_list(struct fetch *f, const struct msg_want_log *want, struct fetch_log_result *ret,
+                   struct err *e);
 /* Waits until nothing that was asked for is on its way any more: the peer may then be left.
  * Negative as fetch_get. */
 int fetch_drain(struct fetch *f, struct err *e);

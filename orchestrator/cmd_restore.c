@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/logs/serve.h"
 #include "orchestrator/look.h"
 #include "orchestrator/record.h"
 #include "orchestrator/restore_db.h"
@@ -13,7 +14,7 @@
 struct options {
     struct vault_choice choice;
     const char *policy, *to, *snapshot, *at, *from, *on; /* on: another agent's host */
-    bool overwrite, delta, strip;
+    bool overwrite, delta, strip, no_logs;
     struct db_options db;
     char **paths;
     size_t n_paths;
@@ -199,6 +200,24 @@ static int ask_first(struct app *app, const struct restore_job *like, const stru
     return rc;
 }
 
+/* A database comes back as it was last, or at the moment that was asked for: with what is kept of its log. A backup that was named is
+ * restored as it is. */
+static int plan_logs(struct restore_job *j, struct options *o, struct err *e)
+{
+    int64_t ns = 0;
+    bool asked = o->at || o->db.lsn || o->db.point;
+    int rc = o->at ? parse_time(o->at, &ns, e) : 0;
+    if (rc < 0 || o->no_logs || (o->snapshot && !asked))
+        return rc;
+    o->db.at_us = ns / 1000;
+    o->db.logs = logs_are_kept(j->v, o->policy, "postgresql");
+    if (!o->db.logs && (o->db.lsn || o->db.point)) {
+        err_set(e, ERR_ABSENT, _("no log of it is kept, only backups"));
+        rc = err_next(e, _("see which there are: twofold snapshots %s"), o->policy);
+    }
+    return rc;
+}
+
 /* All jobs of a restore. Files that are asked for by name are only files, also those of a database. */
 static int run_jobs(struct app *app, struct restore_job *j, const struct options *o, char **to,
                     struct err *e)
@@ -261,6 +280,9 @@ static int restore(struct app *app, struct options *o, struct record *record, st
         j.msg.strip_source = o->strip;
         j.msg.paths = o->paths;
         j.msg.n_paths = o->n_paths;
+        rc = plan_logs(&j, o, e);
+    }
+    if (rc == 0) {
         rc = run_jobs(app, &j, o, &to, e);
         if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0])
             err_next(
@@ -312,7 +334,10 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_ON,
         OPT_IN_PLACE,
         OPT_VERIFY,
-        OPT_TABLESPACE
+        OPT_TABLESPACE,
+        OPT_LSN,
+        OPT_POINT,
+        OPT_NO_LOGS
     };
     static const struct option options[] = { { "to", required_argument, NULL, OPT_TO },
                                              { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
@@ -327,6 +352,9 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "verify", optional_argument, NULL, OPT_VERIFY },
                                              { "tablespace", required_argument, NULL,
                                                OPT_TABLESPACE },
+                                             { "lsn", required_argument, NULL, OPT_LSN },
+                                             { "point", required_argument, NULL, OPT_POINT },
+                                             { "no-logs", no_argument, NULL, OPT_NO_LOGS },
                                              CHOICE_OPTIONS,
                                              OPTIONS_END };
     struct options o = { 0 };
@@ -369,6 +397,15 @@ int cmd_restore(struct app *app, int argc, char **argv)
         case OPT_VERIFY:
             o.db.verify = optarg ? optarg : "postgres";
             break;
+        case OPT_LSN:
+            o.db.lsn = optarg;
+            break;
+        case OPT_POINT:
+            o.db.point = optarg;
+            break;
+        case OPT_NO_LOGS:
+            o.no_logs = true;
+            break;
         case OPT_TABLESPACE:
             if (!take_space(&o.db, optarg))
                 return app_usage(app, _("--tablespace takes OLD=NEW, up to 64 times"));
@@ -387,6 +424,8 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                    : _("where to? Give --to TARGET"));
     if (o.snapshot && o.at)
         return app_usage(app, _("--snapshot and --at say the same thing; give one"));
+    if (!!o.at + !!o.db.lsn + !!o.db.point > 1)
+        return app_usage(app, _("--at, --lsn and --point say the same thing; give one"));
     o.paths = argv + optind;
     o.n_paths = (size_t)(argc - optind);
     status = paths_ok(app, &o);

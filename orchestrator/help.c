@@ -102,6 +102,11 @@ static const struct {
          "  --live                  look at the copies on other hosts, too\n"
          "  --all                   each policy by itself, also when many are well\n"),
       false, false },
+    { "logs",
+      N_("How far the log of the policy's database is in each copy; exit status 3 when nobody follows it.\n"
+         "  --follow                follow it until told to end (systemd: twofold-logs@POLICY does): what\n"
+         "                          the database commits is in the copies within seconds\n"),
+      false, false },
     { "schedule",
       N_("  apply                   write timers of systemd from the policies' schedules, and scrub, prune\n"
          "                          and check for each vault; start them; take away those of policies\n"
@@ -173,7 +178,7 @@ static const struct {
     { "restore",
       N_("  --to TARGET             a folder; it must be empty or new but for --overwrite\n"
          "  --snapshot ID           which backup (else the newest whole one)\n"
-         "  --at TIME               the newest before\n"
+         "  --at TIME               the newest before; a database whose log is kept: that moment\n"
          "  --from PLACE            only from this copy\n"
          "  --policy NAME           with --copy URL: whose backup\n"
          "  --on AGENT              TARGET is on that agent's host, which must allow it; else on this one\n"
@@ -185,6 +190,8 @@ static const struct {
          "  --verify[=FOLDER]       start a server on it for a moment (its programs are in FOLDER), let it\n"
          "                          recover, look into every database, check all page sums\n"
          "  --tablespace OLD=NEW    where that tablespace is to be; several times\n"
+         "  --lsn LSN, --point NAME where its log is kept: up to that position, that restore point\n"
+         "  --no-logs               the backup as it is; else all that is kept of the log is replayed\n"
          "  --in-place              (instead of --to) where the data folder was; what is there is set aside\n"),
       true, true },
     { "export",

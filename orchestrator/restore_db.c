@@ -182,6 +182,18 @@ static int plan_in_place(struct db_plan *p, json_t *facts, const char *staging, 
     return source_spec_add(p->sources, "data", data, e);
 }
 
+static int plan_log(struct source_spec *spec, const struct db_options *o, struct err *e)
+{
+    char us[24];
+    snprintf(us, sizeof us, "%lld", (long long)o->at_us);
+    int rc = source_spec_add(spec, "logs", "all", e);
+    if (rc == 0 && o->at_us)
+        rc = source_spec_add(spec, "at", us, e);
+    if (rc == 0 && o->lsn)
+        rc = source_spec_add(spec, "lsn", o->lsn, e);
+    return rc == 0 && o->point ? source_spec_add(spec, "point", o->point, e) : rc;
+}
+
 static int make(struct view *view, const struct snap_ref *snap, const struct db_options *o,
                 struct db_plan *p, struct err *e)
 {
@@ -194,6 +206,8 @@ static int make(struct view *view, const struct snap_ref *snap, const struct db_
         rc = source_specs_add(&p->sources, &p->n_sources, KIND, &spec, e);
     if (rc == 0 && o->verify)
         rc = source_spec_add(spec, "verify", o->verify, e);
+    if (rc == 0 && o->logs)
+        rc = plan_log(spec, o, e);
     if (rc == 0 && o->in_place)
         rc = plan_in_place(p, facts, staging, e);
     if (rc == 0 && (o->in_place || o->n_spaces > 0))
@@ -213,10 +227,10 @@ int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const s
     bool database = rc == 0 && has_root(view.body, KIND);
     if (database)
         rc = make(&view, snap, o, &p, e);
-    else if (rc == 0 && (o->in_place || o->verify || o->n_spaces > 0))
+    else if (rc == 0 && (o->in_place || o->verify || o->n_spaces > 0 || o->lsn || o->point))
         rc = err_set(
             e, ERR_USAGE,
-            _("this backup has no database: --in-place, --verify and --tablespace are for those"));
+            _("this backup has no database: --in-place, --verify, --tablespace, --lsn and --point are for those"));
     view_close(&view);
     if (rc < 0)
         db_plan_done(&p);

@@ -5,6 +5,7 @@
 #include "orchestrator/restore_job.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/logs/serve.h"
 #include "orchestrator/look.h"
 #include "orchestrator/session.h"
 #include "orchestrator/stall.h"
@@ -35,6 +36,8 @@ struct restore {
     struct id *reach; /* what the snapshot reaches: the target's host gets nothing else */
     size_t n_reach;
     uint64_t away;
+    char *policy;            /* of the snapshot; owned */
+    struct logs_serve *logs; /* once the agent has asked for them */
     struct {
         size_t place;
         char object[MAX_OBJECT_NAME];
@@ -143,6 +146,52 @@ static int answer(struct restore *r, const struct id *id, unsigned skip, struct 
     return rc;
 }
 
+/* --- the log of a database ------------------------------------------------------------------------------------------------ */
+static int on_want_log(struct restore *r, struct rbuf *p, struct err *e)
+{
+    struct msg_want_log m;
+    struct shelf_reader reader = {
+        .v = r->job->v, .only = r->job->from, .damage = on_damage, .ctx = r
+    };
+    int rc = msg_want_log_read(p, &m, e);
+    if (rc < 0)
+        return rc;
+    if (r->logs)
+        rc = malformed(e);
+    if (rc == 0)
+        rc = logs_serve_new(r->app, &reader, r->policy, &m, &r->logs, e);
+    if (rc == 0)
+        rc = logs_serve_list(r->logs, session_wire(r->session), e);
+    free(m.kind);
+    return rc;
+}
+
+static int answer_piece(struct restore *r, const struct id *id, struct err *e)
+{
+    struct chunk_ref ref = { .id = *id };
+    struct msg_chunk m = { .id = *id };
+    const uint8_t *sealed = NULL;
+    size_t n = 0;
+    struct wbuf w = WBUF_INIT;
+    struct err why = ERR_INIT;
+    int rc = logs_serve_get(r->logs, id, &ref, &sealed, &n, &why);
+    if (rc == 0)
+        rc = send_key(r, &ref.key_id, &why);
+    if (rc < 0 && rc != -ERR_DAMAGED && rc != -ERR_ABSENT && rc != -ERR_UNREACHABLE) {
+        if (e)
+            *e = why;
+        return rc;
+    }
+    m.status = rc == 0 ? CHUNK_OK : rc == -ERR_UNREACHABLE ? CHUNK_AWAY : CHUNK_LOST;
+    m.key_id = ref.key_id;
+    m.counter = ref.counter;
+    msg_chunk_write(&w, &m);
+    rc = wire_send(session_wire(r->session), FRAME_CHUNK, &w, rc == 0 ? sealed : NULL,
+                   rc == 0 ? n : 0, e);
+    wbuf_free(&w);
+    return rc;
+}
+
 static int by_id(const void *a, const void *b)
 {
     return id_cmp(a, b);
@@ -164,6 +213,8 @@ static int on_get(struct restore *r, struct rbuf *p, struct err *e)
         rb_id(p, &id);
         if (p->bad)
             rc = malformed(e);
+        else if (logs_serve_has(r->logs, &id))
+            rc = answer_piece(r, &id, e);
         else if (!is_reached(r, &id))
             rc = err_set(e, ERR_PROTOCOL,
                          _("the agent asked for a chunk that is not of this snapshot"));
@@ -261,6 +312,8 @@ static int handle(struct restore *r, enum frame_type type, struct rbuf *p, struc
         return on_note(r, p, e);
     case FRAME_DIFF:
         return on_diff(r, p, e);
+    case FRAME_WANT_LOG:
+        return on_want_log(r, p, e);
     case FRAME_DONE:
         rc = msg_done_read(p, &r->job->done, e);
         r->done = rc == 0;
@@ -296,6 +349,8 @@ static int make_job(struct restore *r, struct wbuf *w, struct err *e)
     int rc = vault_snapshot(j->v, &j->snap->ref, &s, e);
     if (rc == 0)
         rc = vault_body(j->v, s, &body, e);
+    if (rc == 0 && !(r->policy = strdup(s->policy)))
+        rc = err_set(e, ERR_NOMEM, _("no memory"));
     if (rc == 0) {
         j->msg.vault_id = j->v->keys.vault_id;
         j->msg.snapshot_id = j->snap->ref.id;
@@ -344,6 +399,8 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
     wbuf_free(&r.fetched.sealed);
     free(r.sent_keys);
     free(r.reach);
+    free(r.policy);
+    logs_serve_free(r.logs);
     return rc;
 }
 

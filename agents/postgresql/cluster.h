@@ -12,8 +12,9 @@ struct pg_cluster {
     int folder_fd, data_fd;
     char *data; /* owned; FOLDER/data */
     json_t *facts;
-    uint64_t stop_lsn; /* without this part of the log it is no whole backup */
-    struct stat owner; /* of the data folder */
+    uint64_t stop_lsn;   /* without this part of the log it is no whole backup */
+    uint64_t expect_lsn; /* with its log: so far recovery must come */
+    struct stat owner;   /* of the data folder */
 };
 
 /* Starts a server on it, with a configuration of ours and a socket that only its owner can reach, lets it recover, compares how far it

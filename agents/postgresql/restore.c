@@ -3,7 +3,7 @@
  *
  * Settings: data (in place: where the folder is to be in the end; what is there is set aside), tablespace ("OID=/FOLDER", where it is
  * now), verify ("postgres", or a folder of programs). */
-#include "agents/postgresql/cluster.h"
+#include "agents/postgresql/replay.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -20,9 +20,8 @@
 
 #define MAX_FACTS_BYTES (4u << 20)
 #define MAX_AUTO_CONF (1u << 20)
-#define RECOVERY_LINES                                               \
-    "# Added by twofold restore: recovery ends where pg_wal ends.\n" \
-    "restore_command = 'false'\n"
+#define RECOVERY_MARK "# Added by twofold restore"
+#define RECOVERY_LINES RECOVERY_MARK ": the log is in pg_wal.\nrestore_command = 'false'\n"
 
 static int no_memory(struct err *e)
 {
@@ -212,9 +211,19 @@ static int link_spaces(struct pg_cluster *c, struct err *e)
 }
 
 /* --- recovery ----------------------------------------------------------------------------------- */
+/* What an earlier try wrote goes: a target that was asked for then must not count now. */
+static size_t without_ours(const uint8_t *text, size_t n)
+{
+    static const char mark[] = RECOVERY_MARK;
+    for (size_t at = 0; at + sizeof mark - 1 <= n; at++)
+        if ((at == 0 || text[at - 1] == '\n') && memcmp(text + at, mark, sizeof mark - 1) == 0)
+            return at;
+    return n;
+}
+
 /* recovery.signal makes the server begin a timeline of its own when it is through: what it writes then is never taken for what the
  * original wrote. */
-static int set_recovery(struct pg_cluster *c, struct err *e)
+static int set_recovery(struct pg_cluster *c, const struct pg_replay *log, struct err *e)
 {
     struct wbuf conf = WBUF_INIT;
     uint8_t *old = NULL;
@@ -227,11 +236,10 @@ static int set_recovery(struct pg_cluster *c, struct err *e)
     if (rc < 0)
         return rc;
     if (n > 0)
-        wb_bytes(&conf, old, n);
+        wb_bytes(&conf, old, without_ours(old, n));
     free(old);
-    if (n < strlen(RECOVERY_LINES) ||
-        memcmp(conf.p + n - strlen(RECOVERY_LINES), RECOVERY_LINES, strlen(RECOVERY_LINES)) != 0)
-        wb_bytes(&conf, RECOVERY_LINES, strlen(RECOVERY_LINES));
+    wb_bytes(&conf, RECOVERY_LINES, strlen(RECOVERY_LINES));
+    wb_bytes(&conf, log->target, strlen(log->target));
     rc = conf.failed ? no_memory(e) : write_owned(c, "postgresql.auto.conf", conf.p, conf.len, e);
     wbuf_free(&conf);
     return rc < 0 ? rc : write_owned(c, "recovery.signal", "", 0, e);
@@ -240,6 +248,7 @@ static int set_recovery(struct pg_cluster *c, struct err *e)
 /* --- the whole ---------------------------------------------------------------------------------- */
 static int assemble(struct pg_cluster *c, struct err *e)
 {
+    struct pg_replay log;
     int rc = make_folder(c, "pg_wal", e);
     if (rc == 0)
         rc = make_folder(c, "pg_wal/archive_status", e);
@@ -256,7 +265,11 @@ static int assemble(struct pg_cluster *c, struct err *e)
     if (rc == 0)
         rc = link_spaces(c, e);
     if (rc == 0)
-        rc = set_recovery(c, e);
+        rc = pg_bring_log(c, &log, e);
+    if (rc == 0) {
+        c->expect_lsn = log.expect_lsn;
+        rc = set_recovery(c, &log, e);
+    }
     if (rc == 0)
         rc = sys_syncfs(c->data_fd, e);
     /* The last of all: before, no server starts on what is not whole. */

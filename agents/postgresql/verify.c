@@ -300,14 +300,14 @@ static int check_reached(struct scratch *s, struct err *e)
                          "SELECT to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', "
                          "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
                          &when, e);
-    if (rc == 0 && (!lsn || !lsn_parse(lsn, &reached) || reached < s->c->stop_lsn))
-        rc = err_set(e, ERR_DAMAGED, _("recovery came to %s, but the backup ends at %s"),
-                     lsn ? lsn : "?", lsn_print(s->c->stop_lsn, wanted));
+    if (rc == 0 && (!lsn || !lsn_parse(lsn, &reached) || reached < s->c->expect_lsn))
+        rc = err_set(e, ERR_DAMAGED, _("recovery came to %s, but it should have come to %s"),
+                     lsn ? lsn : "?", lsn_print(s->c->expect_lsn, wanted));
     if (rc == 0)
         report_note(
             s->c->r->report, NULL, 0,
             _("verified: a server recovered to %s (expected: at least %s); last transaction: %s"),
-            lsn, lsn_print(s->c->stop_lsn, wanted), when ? when : _("none in this log"));
+            lsn, lsn_print(s->c->expect_lsn, wanted), when ? when : _("none in this log"));
     free(lsn);
     free(when);
     return rc;

@@ -1,0 +1,172 @@
+/* wal.c - see wal.h. */
+#include "agents/postgresql/wal.h"
+
+#include <string.h>
+
+#define SHORT_HEADER 24
+#define LONG_HEADER 40
+#define FLAG_CONTINUES 1
+#define FLAG_LONG 2
+#define KNOWN_FLAGS 15
+#define RECORD_HEADER 24
+#define MAX_RECORD (1020u << 20)
+#define ALIGN 8u
+#define RM_XLOG 0
+#define RM_XACT 1
+#define PG_EPOCH_US INT64_C(946684800000000)
+enum {
+    XACT_COMMIT = 0x00,
+    XACT_ABORT = 0x20,
+    XACT_COMMIT_PREPARED = 0x30,
+    XACT_ABORT_PREPARED = 0x40
+};
+enum { RESTORE_POINT = 0x70 };
+enum { PART_DATA_SHORT = 255, PART_DATA_LONG = 254, PART_ORIGIN = 253, PART_TOP_XID = 252 };
+
+static uint64_t get(const uint8_t *p, unsigned n)
+{
+    uint64_t v = 0;
+    for (unsigned i = n; i-- > 0;)
+        v = v << 8 | p[i];
+    return v;
+}
+
+void wal_reader_begin(struct wal_reader *r, uint64_t at)
+{
+    wal_commit_fn *fn = r->fn;
+    void *ctx = r->ctx;
+    memset(r, 0, sizeof *r);
+    r->fn = fn;
+    r->ctx = ctx;
+    r->at = at;
+    r->page_want = SHORT_HEADER;
+}
+
+/* Where a record's own data begin; 0: it has parts that do not interest here, or is too short. */
+static size_t data_at(const uint8_t *p, size_t n)
+{
+    size_t at = RECORD_HEADER;
+    while (at + 2 <= n) {
+        if (p[at] == PART_DATA_SHORT)
+            return at + 2;
+        if (p[at] == PART_DATA_LONG)
+            return at + 5;
+        if (p[at] == PART_ORIGIN)
+            at += 3;
+        else if (p[at] == PART_TOP_XID)
+            at += 5;
+        else
+            return 0;
+    }
+    return 0;
+}
+
+static void record_done(struct wal_reader *r)
+{
+    size_t n = r->have < sizeof r->head ? r->have : sizeof r->head;
+    uint8_t info = r->head[16] & 0xF0, rm = r->head[17];
+    bool ends = rm == RM_XACT &&
+                ((info & 0x70) == XACT_COMMIT || (info & 0x70) == XACT_ABORT ||
+                 (info & 0x70) == XACT_COMMIT_PREPARED || (info & 0x70) == XACT_ABORT_PREPARED);
+    bool point = rm == RM_XLOG && info == RESTORE_POINT;
+    size_t at = ends || point ? data_at(r->head, n) : 0;
+    r->end = r->at;
+    if (at == 0 || at + 8 + (point ? WAL_POINT_BYTES : 0) > n || !r->fn)
+        return;
+    struct wal_commit c = { .end = r->at,
+                            .time_us = (int64_t)get(r->head + at, 8) + PG_EPOCH_US,
+                            .is_point = point };
+    if (point)
+        memcpy(c.point, r->head + at + 8, WAL_POINT_BYTES);
+    r->fn(r->ctx, &c);
+}
+
+/* A page's header is whole. */
+static void page_done(struct wal_reader *r)
+{
+    uint16_t flags = (uint16_t)get(r->page + 2, 2);
+    uint32_t rest = (uint32_t)get(r->page + 16, 4);
+    uint64_t page_at = r->at - r->page_have;
+    if (r->page_want == SHORT_HEADER && flags & FLAG_LONG) {
+        r->page_want = LONG_HEADER;
+        return;
+    }
+    r->page_have = 0;
+    r->page_want = 0;
+    r->skip = 0;
+    if (flags & ~KNOWN_FLAGS || get(r->page + 8, 8) != page_at) {
+        r->lost = true; /* not written, or an older one's */
+        r->want = 0;
+        return;
+    }
+    bool goes_on = flags & FLAG_CONTINUES;
+    if (goes_on && !r->lost && r->want && r->want - r->have == rest)
+        return;
+    r->lost = false;
+    r->want = 0;
+    r->have = 0;
+    r->skip = goes_on ? rest : 0;
+}
+
+/* How many of the n bytes at p belong together now; they are taken. */
+static size_t take(struct wal_reader *r, const uint8_t *p, size_t n)
+{
+    size_t left = WAL_PAGE_BYTES - (size_t)(r->at % WAL_PAGE_BYTES);
+    if (r->at % WAL_PAGE_BYTES == 0 && r->page_want == 0)
+        r->page_want = SHORT_HEADER;
+    n = n < left ? n : left;
+    if (r->page_want) {
+        size_t part = r->page_want - r->page_have < n ? r->page_want - r->page_have : n;
+        memcpy(r->page + r->page_have, p, part);
+        r->page_have += part;
+        r->at += part;
+        if (r->page_have == r->page_want)
+            page_done(r);
+        return part;
+    }
+    if (r->lost) {
+        r->at += n;
+        return n;
+    }
+    if (r->skip) {
+        size_t part = r->skip < n ? r->skip : n;
+        r->skip -= (uint32_t)part;
+        r->at += part;
+        return part;
+    }
+    if (!r->want && r->have == 0 && r->at % ALIGN) { /* between two records */
+        size_t pad = ALIGN - (size_t)(r->at % ALIGN), part = pad < n ? pad : n;
+        r->at += part;
+        return part;
+    }
+    size_t part = (r->want ? r->want : 4) - r->have;
+    part = part < n ? part : n;
+    if (r->have < sizeof r->head) {
+        size_t room = sizeof r->head - r->have;
+        memcpy(r->head + r->have, p, part < room ? part : room);
+    }
+    r->have += part;
+    r->at += part;
+    if (!r->want && r->have == 4) {
+        r->want = (uint32_t)get(r->head, 4);
+        if (r->want < RECORD_HEADER || r->want > MAX_RECORD) {
+            r->lost = true; /* the log ends here, for now */
+            r->want = 0;
+            r->have = 0;
+        }
+    } else if (r->want && r->have == r->want) {
+        record_done(r);
+        r->want = 0;
+        r->have = 0;
+    }
+    return part;
+}
+
+void wal_reader_feed(struct wal_reader *r, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        size_t part = take(r, p, n);
+        p += part;
+        n -= part;
+    }
+}
