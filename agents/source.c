@@ -16,6 +16,7 @@ struct source {
 };
 
 static const struct source_driver *const drivers[] = {
+    &source_mariadb,
     &source_postgresql,
     NULL,
 };

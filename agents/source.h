@@ -152,6 +152,6 @@ int source_check(struct source *s, struct err *e);
 void source_free(struct source *s); /* NULL-safe */
 
 /* The drivers. */
-extern const struct source_driver source_postgresql;
+extern const struct source_driver source_mariadb, source_postgresql;
 
 #endif

@@ -14,7 +14,12 @@
 enum {
     OPT_FILES = OPT_OWN,
     OPT_POSTGRESQL,
+    OPT_MARIADB,
     OPT_DATA,
+    OPT_USER,
+    OPT_DEFAULTS_FILE,
+    OPT_BINARIES,
+    OPT_SCRATCH,
     OPT_EXCLUDE,
     OPT_ONE_FS,
     OPT_AGENT,
@@ -30,6 +35,7 @@ enum {
     OPT_KEEP_WITHIN,
     OPT_KEEP /* and those after it, in the order of keep_names */
 };
+#define MARIADB_SOCKET "/run/mysqld/mysqld.sock" /* Debian's and most others' */
 static const char *const keep_names[] = {
     "last", "hourly", "daily", "weekly", "monthly", "yearly"
 };
@@ -163,8 +169,18 @@ static int take_add_option(struct adding *a, int c, struct err *e)
         return append_path(a, optarg, e);
     case OPT_POSTGRESQL:
         return add_source(pol, "postgresql", "conninfo", optarg, e);
+    case OPT_MARIADB:
+        return add_source(pol, "mariadb", "server", optarg ? optarg : MARIADB_SOCKET, e);
     case OPT_DATA:
         return add_to_source(pol, "data", optarg, e);
+    case OPT_USER:
+        return add_to_source(pol, "user", optarg, e);
+    case OPT_DEFAULTS_FILE:
+        return add_to_source(pol, "defaults-file", optarg, e);
+    case OPT_BINARIES:
+        return add_to_source(pol, "binaries", optarg, e);
+    case OPT_SCRATCH:
+        return add_to_source(pol, "scratch", optarg, e);
     case OPT_EXCLUDE:
         return append(&pol->exclude, &pol->n_exclude, optarg, e);
     case OPT_ONE_FS:
@@ -219,7 +235,12 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
     static const struct option options[] = {
         { "files", required_argument, NULL, OPT_FILES },
         { "postgresql", required_argument, NULL, OPT_POSTGRESQL },
+        { "mariadb", optional_argument, NULL, OPT_MARIADB },
         { "data", required_argument, NULL, OPT_DATA },
+        { "user", required_argument, NULL, OPT_USER },
+        { "defaults-file", required_argument, NULL, OPT_DEFAULTS_FILE },
+        { "binaries", required_argument, NULL, OPT_BINARIES },
+        { "scratch", required_argument, NULL, OPT_SCRATCH },
         { "exclude", required_argument, NULL, OPT_EXCLUDE },
         { "one-file-system", no_argument, NULL, OPT_ONE_FS },
         { "vault", required_argument, NULL, OPT_VAULT },

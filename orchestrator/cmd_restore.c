@@ -395,7 +395,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
             o.db.in_place = true;
             break;
         case OPT_VERIFY:
-            o.db.verify = optarg ? optarg : "postgres";
+            o.db.verify = optarg ? optarg : "";
             break;
         case OPT_LSN:
             o.db.lsn = optarg;

@@ -38,17 +38,28 @@ static bool has_root(const struct snapshot_body *b, const char *root)
     return false;
 }
 
-static int read_facts(struct view *view, json_t **ret, struct err *e)
+/* The kinds that have steps of their own at a restore, what stands for the usual programs of --verify, and the parts of one in the
+ * backup (postgresql's config/ comes where it is there). */
+static const struct db_kind {
+    const char *kind, *facts, *programs;
+    const char *parts[5];
+} db_kinds[] = {
+    { KIND, DB_FACTS, "postgres", { "data", "facts.json", "label", "wal", NULL } },
+    { "mariadb", "/mariadb/facts.json", "mariadb", { "backup", "facts.json", NULL } },
+};
+#define DB_KINDS (sizeof db_kinds / sizeof *db_kinds)
+
+static int read_facts(struct view *view, const char *path, json_t **ret, struct err *e)
 {
     char *text = NULL;
     size_t n = 0;
     json_error_t why;
-    int rc = look_read_file(view, DB_FACTS, MAX_FACTS_BYTES, &text, &n, e);
+    int rc = look_read_file(view, path, MAX_FACTS_BYTES, &text, &n, e);
     if (rc < 0)
-        return err_wrap(e, DB_FACTS);
+        return err_wrap(e, "%s", path);
     *ret = json_loadb(text, n, 0, &why);
     free(text);
-    return *ret ? 0 : err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), DB_FACTS);
+    return *ret ? 0 : err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), path);
 }
 
 /* --- tablespaces --------------------------------------------------------------------------------------- */
@@ -148,38 +159,46 @@ static int has_config(void *ctx, const struct entry *en)
     return 1;
 }
 
-/* What is left of the database, and, unless it goes in place, the files of the set. */
-static int plan_paths(struct db_plan *p, struct view *view, bool in_place, struct err *e)
+static int add_config(struct db_plan *p, struct view *view, struct err *e)
 {
-    static const char *const parts[] = { "data", "facts.json", "label", "wal" };
     char *config = (char *)"/" KIND "/config";
     struct select sel = { .paths = &config, .n_paths = 1 };
     struct err ignored = ERR_INIT;
     uint64_t gaps = 0;
     bool there = false;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof *parts; i++)
-        rc = add_path(p, "/" KIND "/", parts[i], e);
     (void)reader_each(&view->src, view->body, &sel, has_config, NULL, &there, &gaps, &ignored);
-    if (rc == 0 && there)
-        rc = add_path(p, "", config, e);
+    return there ? add_path(p, "", config, e) : 0;
+}
+
+/* What is left of the database, and, unless it goes in place, the files of the set. */
+static int plan_paths(struct db_plan *p, struct view *view, const struct db_kind *k, bool in_place,
+                      struct err *e)
+{
+    char folder[64];
+    int rc = 0;
+    snprintf(folder, sizeof folder, "/%s/", k->kind);
+    for (const char *const *part = k->parts; rc == 0 && *part; part++)
+        rc = add_path(p, folder, *part, e);
+    if (rc == 0 && strcmp(k->kind, KIND) == 0)
+        rc = add_config(p, view, e);
     for (size_t i = 0; rc == 0 && !in_place && i < view->body->n_roots; i++)
-        if (strcmp(view->body->roots[i], KIND) != 0)
+        if (strcmp(view->body->roots[i], k->kind) != 0)
             rc = add_path(p, view->body->roots[i][0] == '/' ? "" : "/", view->body->roots[i], e);
     return rc;
 }
 
-static int plan_in_place(struct db_plan *p, json_t *facts, const char *staging, struct err *e)
+static int plan_in_place(struct db_plan *p, struct source_spec *spec, json_t *facts,
+                         const char *staging, struct err *e)
 {
     const char *data = text_of(facts, "data_directory");
     if (data[0] != '/')
-        return err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), DB_FACTS);
+        return err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), "facts.json");
     if (asprintf(&p->target, "%s/%s", data, staging) < 0) {
         p->target = NULL;
         return no_memory(e);
     }
     p->overwrite = true;
-    return source_spec_add(p->sources, "data", data, e);
+    return source_spec_add(spec, "data", data, e);
 }
 
 static int plan_log(struct source_spec *spec, const struct db_options *o, struct err *e)
@@ -194,27 +213,49 @@ static int plan_log(struct source_spec *spec, const struct db_options *o, struct
     return rc == 0 && o->point ? source_spec_add(spec, "point", o->point, e) : rc;
 }
 
+static int make_kind(struct view *view, const struct db_kind *k, const struct db_options *o,
+                     const char *staging, struct db_plan *p, struct err *e)
+{
+    bool spaces = strcmp(k->kind, KIND) == 0 && (o->in_place || o->n_spaces > 0);
+    const char *verify = o->verify && !o->verify[0] ? k->programs : o->verify;
+    struct source_spec *spec;
+    json_t *facts = NULL;
+    int rc = read_facts(view, k->facts, &facts, e);
+    if (rc == 0)
+        rc = source_specs_add(&p->sources, &p->n_sources, k->kind, &spec, e);
+    if (rc == 0 && text_of(facts, "binaries")[0] == '/')
+        rc = source_spec_add(spec, "binaries", text_of(facts, "binaries"), e);
+    if (rc == 0 && verify)
+        rc = source_spec_add(spec, "verify", verify, e);
+    if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)
+        rc = plan_log(spec, o, e);
+    if (rc == 0 && o->in_place)
+        rc = plan_in_place(p, spec, facts, staging, e);
+    if (rc == 0 && spaces)
+        rc = plan_spaces(p, facts, o, staging, e);
+    if (rc == 0 && (o->in_place || spaces))
+        rc = plan_paths(p, view, k, o->in_place, e);
+    json_decref(facts);
+    return rc;
+}
+
 static int make(struct view *view, const struct snap_ref *snap, const struct db_options *o,
                 struct db_plan *p, struct err *e)
 {
-    struct source_spec *spec;
     char id[SHORT_ID_DIGITS + 1], staging[sizeof IN_PLACE_FOLDER + SHORT_ID_DIGITS];
+    int rc = 0;
     snprintf(staging, sizeof staging, IN_PLACE_FOLDER "%s", short_id(&snap->ref.id, id));
-    json_t *facts = NULL;
-    int rc = read_facts(view, &facts, e);
-    if (rc == 0)
-        rc = source_specs_add(&p->sources, &p->n_sources, KIND, &spec, e);
-    if (rc == 0 && o->verify)
-        rc = source_spec_add(spec, "verify", o->verify, e);
-    if (rc == 0 && o->logs)
-        rc = plan_log(spec, o, e);
-    if (rc == 0 && o->in_place)
-        rc = plan_in_place(p, facts, staging, e);
-    if (rc == 0 && (o->in_place || o->n_spaces > 0))
-        rc = plan_spaces(p, facts, o, staging, e);
-    if (rc == 0 && (o->in_place || o->n_spaces > 0))
-        rc = plan_paths(p, view, o->in_place, e);
-    json_decref(facts);
+    for (size_t i = 0; rc == 0 && i < DB_KINDS; i++) {
+        if (!has_root(view->body, db_kinds[i].kind))
+            continue;
+        if (p->n_sources > 0 && o->in_place) {
+            err_set(e, ERR_USAGE,
+                    _("this backup has more than one database, and --in-place puts back "
+                      "one"));
+            return err_next(e, _("restore them with --to DIR"));
+        }
+        rc = make_kind(view, &db_kinds[i], o, staging, p, e);
+    }
     return rc;
 }
 
@@ -224,13 +265,16 @@ int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const s
     struct view view;
     struct db_plan p = { 0 };
     int rc = view_open(v, snap, from, &view, e);
-    bool database = rc == 0 && has_root(view.body, KIND);
-    if (database)
+    if (rc == 0)
         rc = make(&view, snap, o, &p, e);
-    else if (rc == 0 && (o->in_place || o->verify || o->n_spaces > 0 || o->lsn || o->point))
+    if (rc == 0 && p.n_sources == 0 &&
+        (o->in_place || o->verify || o->n_spaces > 0 || o->lsn || o->point))
         rc = err_set(
             e, ERR_USAGE,
             _("this backup has no database: --in-place, --verify, --tablespace, --lsn and --point are for those"));
+    else if (rc == 0 && o->n_spaces > 0 && strcmp(p.sources[0].kind, KIND) != 0)
+        rc = err_set(e, ERR_USAGE, _("the backup has no tablespace as in --tablespace %s"),
+                     o->spaces[0]);
     view_close(&view);
     if (rc < 0)
         db_plan_done(&p);

@@ -16,7 +16,7 @@
 
 struct db_options {
     bool in_place;      /* to where it was; what is there is set aside */
-    const char *verify; /* "postgres", a folder of programs, or NULL */
+    const char *verify; /* a folder of programs; "": the usual ones; or NULL */
     const char *spaces
         [MAX_SPACE_OPTIONS]; /* OLD=NEW: the tablespace's name, number or old folder; its new one */
     size_t n_spaces;

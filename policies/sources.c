@@ -12,6 +12,10 @@
     CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, \
                            text[i], 0, CYAML_UNLIMITED)
 
+const cyaml_schema_field_t mariadb_fields[] = {
+    TEXT("server", 0),   TEXT("user", 1),    TEXT("defaults-file", 2), TEXT("data", 3),
+    TEXT("binaries", 4), TEXT("scratch", 5), TEXT("time-limit", 6),    CYAML_FIELD_END,
+};
 const cyaml_schema_field_t postgresql_fields[] = {
     TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2), TEXT("checkpoint", 3),
     TEXT("logs", 4),     TEXT("slot", 5), CYAML_FIELD_END,
@@ -23,6 +27,7 @@ enum key_type {
     KEY_PATH,  /* a whole path */
     KEY_CHOICE,
     KEY_SPAN, /* seconds, minutes */
+    KEY_DURATION,
 };
 struct source_key {
     const char *name; /* in the order of the fields; NULL ends the table */
@@ -33,6 +38,23 @@ struct source_key {
     const char *comment; /* of the line in the file */
 };
 static const char *const checkpoints[] = { "fast", "spread", NULL };
+static const struct source_key mariadb_keys[] = {
+    { "server", KEY_WORDS, true, NULL, NULL,
+      "Where it listens: its socket, or HOST or HOST:PORT; on the agent's own host." },
+    { "user", KEY_WORDS, false, NULL, "backup",
+      "As whom; else as the user that the agent runs as, whom the server knows by the socket." },
+    { "defaults-file", KEY_PATH, false, NULL, "/etc/twofold/mariadb.cnf",
+      "A file that only the agent can read, with the password: [client], password=..." },
+    { "data", KEY_PATH, false, NULL, "/var/lib/mysql",
+      "Its data folder, where the agent sees it at another place than the server says." },
+    { "binaries", KEY_PATH, false, NULL, "/opt/mariadb/bin",
+      "The folder of mariadb-backup (or xtrabackup) and of the client, where it is no usual one." },
+    { "scratch", KEY_PATH, false, NULL, "/var/backups/twofold",
+      "Where there is room for a copy of all data while a backup runs; else below the agent's\n"
+      "  # own folder." },
+    { "time-limit", KEY_DURATION, false, NULL, "24h", "How long mariadb-backup may run." },
+    { NULL, KEY_WORDS, false, NULL, NULL, NULL },
+};
 static const struct source_key postgresql_keys[] = {
     { "conninfo", KEY_WORDS, true, NULL, NULL,
       "How to connect, as libpq takes it; the password, if any, belongs into ~/.pgpass." },
@@ -55,6 +77,8 @@ static const struct {
     const char *kind, *title;
     const struct source_key *keys;
 } kinds[SOURCE_KINDS] = {
+    [SOURCE_MARIADB] = { "mariadb", "The MariaDB server: all its databases, while it works.",
+                         mariadb_keys },
     [SOURCE_POSTGRESQL] = { "postgresql",
                             "The PostgreSQL server: its whole cluster, while it works.",
                             postgresql_keys },
@@ -83,6 +107,7 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
                      struct err *e)
 {
     char *path = NULL;
+    uint64_t seconds;
     int rc = 0;
     if (!text && k->needed)
         return err_set(e, ERR_CONFIG, _("\"%s\" has no \"%s\""), s->kind, k->name);
@@ -96,6 +121,10 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
         rc = check_choice(k, text, e);
     else if (k->type == KEY_SPAN)
         rc = check_span(k, text, e);
+    else if (k->type == KEY_DURATION && !duration_parse(text, &seconds)) {
+        err_set(e, ERR_CONFIG, _("\"%s\" is not a length of time"), text);
+        rc = err_next(e, _("write for instance: 12h (s, m, h or d)"));
+    }
     if (rc == 0)
         rc = source_spec_add(s, k->name, path ? path : text, e);
     free(path);

@@ -1,0 +1,166 @@
+/* in_place.c - a restored data folder takes the place of the one that is there: by one exchange of two names, so that whatever a kill leaves, one
+ * of the two whole folders is where the server looks. */
+#include "agents/mariadb/restored.h"
+#include "agents/report.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE (1 << 1)
+#endif
+
+/* --- does a server work on it? ------------------------------------------------------------------- */
+/* InnoDB and Aria hold locks on these as long as a server runs, wherever it does: in a container, too. */
+static int check_lock(int data_fd, const char *name, const char *data, struct err *e)
+{
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int fd = sys_openat(data_fd, name, O_RDWR | O_NOFOLLOW, 0, e);
+    if (fd == -ERR_ABSENT) {
+        err_clear(e);
+        return 0;
+    }
+    if (fd < 0)
+        return err_wrap(e, "%s/%s", data, name);
+    int got = fcntl(fd, F_GETLK, &l), rc = 0;
+    if (got < 0) {
+        rc = err_sys(e, "%s/%s", data, name);
+    } else if (l.l_type != F_UNLCK) {
+        rc = err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), (long)l.l_pid, data);
+        err_next(e, _("stop it first: systemctl stop mariadb"));
+    }
+    sys_close_quiet(fd);
+    return rc;
+}
+
+int my_check_stopped(const char *data, struct err *e)
+{
+    int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(e, "%s", data);
+    int rc = check_lock(fd, "ibdata1", data, e);
+    if (rc == 0)
+        rc = check_lock(fd, "aria_log_control", data, e);
+    sys_close_quiet(fd);
+    return rc;
+}
+
+/* --- the place ----------------------------------------------------------------------------------- */
+struct seat {
+    char parent[PATH_MAX], name[NAME_MAX + 1];
+};
+
+/* Its folder and its name in it; links are followed where they may be. */
+static int find_seat(const struct source_restore *r, const char *data, struct seat *ret,
+                     struct err *e)
+{
+    char *whole = r->resolved ? strdup(data) : realpath(data, NULL), *slash;
+    int rc = 0;
+    if (!whole) {
+        err_sys(e, "%s", data);
+        return err_next(e, _("make the folder, empty, or restore to another place: --to DIR"));
+    }
+    slash = strrchr(whole, '/');
+    if (!slash || !slash[1] || strlen(slash + 1) > NAME_MAX - 40 || strlen(whole) >= PATH_MAX)
+        rc = err_set(e, ERR_LIMIT, _("the path is too long"));
+    else {
+        snprintf(ret->name, sizeof ret->name, "%s", slash + 1);
+        slash[slash == whole] = '\0';
+        snprintf(ret->parent, sizeof ret->parent, "%s", whole);
+    }
+    free(whole);
+    return rc;
+}
+
+int my_check_replaceable(const struct source_restore *r, const char *data, struct err *e)
+{
+    struct seat s = { .name = "" };
+    struct stat one, two;
+    char path[PATH_MAX];
+    int rc = find_seat(r, data, &s, e);
+    if (rc == 0)
+        rc = my_check_stopped(data, e);
+    if (rc < 0)
+        return rc;
+    if (snprintf(path, sizeof path, "%s/%s", s.parent, s.name) >= (int)sizeof path ||
+        stat(s.parent, &one) < 0 || stat(path, &two) < 0)
+        return err_sys(e, "%s", data);
+    if (one.st_dev != two.st_dev) {
+        err_set(e, ERR_REFUSED,
+                _("%s is a file system of its own, which no other folder can replace"), data);
+        return err_next(e, _("restore with --to %s/restored, then move the files"), data);
+    }
+    if (access(s.parent, W_OK) < 0)
+        return err_sys(e, "%s", s.parent);
+    return 0;
+}
+
+/* --- the exchange -------------------------------------------------------------------------------- */
+int my_name_before(int dir_fd, const char *name, char ret[NAME_MAX + 1], struct err *e)
+{
+    char stamp[32];
+    struct tm tm;
+    time_t now = (time_t)sys_realtime_s();
+    gmtime_r(&now, &tm);
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+    for (unsigned i = 1; i < 100; i++) {
+        char more[8] = "";
+        if (i > 1)
+            snprintf(more, sizeof more, "-%u", i);
+        if (snprintf(ret, NAME_MAX + 1, "%s.twofold-before-%s%s", name, stamp, more) > NAME_MAX)
+            break;
+        if (faccessat(dir_fd, ret, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+            return 0;
+    }
+    return err_set(e, ERR_EXISTS, _("no name is free beside \"%s\""), name);
+}
+
+/* Where the file system cannot exchange names there is a moment in which no folder has the name. */
+static int exchange(int parent_fd, const char *name, const char *new, struct err *e)
+{
+    char away[NAME_MAX + 1];
+    if (sys_fault_step() == 0 && renameat2(parent_fd, name, parent_fd, new, RENAME_EXCHANGE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return err_sys(e, "%s", name);
+    int rc = my_name_before(parent_fd, name, away, e);
+    if (rc == 0)
+        rc = sys_renameat(parent_fd, name, parent_fd, away, false, e);
+    if (rc == 0)
+        rc = sys_renameat(parent_fd, new, parent_fd, name, false, e);
+    return rc == 0 ? sys_renameat(parent_fd, away, parent_fd, new, false, e) : rc;
+}
+
+int my_put_in_place(struct my_restored *x, const char *data, struct err *e)
+{
+    struct seat s = { .name = "" };
+    char before[NAME_MAX + 1];
+    int parent_fd = -1, rc = my_check_replaceable(x->r, data, e);
+    if (rc == 0)
+        rc = find_seat(x->r, data, &s, e);
+    if (rc == 0)
+        rc = parent_fd = sys_open_folder(s.parent, x->r->resolved, e);
+    if (rc >= 0)
+        rc = my_name_before(parent_fd, s.name, before, e);
+    if (rc == 0)
+        rc = sys_renameat(x->folder_fd, "data", parent_fd, before, false, e);
+    if (rc == 0)
+        rc = sys_fsync_dir(parent_fd, ".", e);
+    if (rc == 0)
+        rc = exchange(parent_fd, s.name, before, e);
+    if (rc == 0)
+        rc = sys_fsync_dir(parent_fd, ".", e);
+    if (rc == 0)
+        report_note(x->r->report, NULL, 0,
+                    _("what was in %s is in %s/%s; delete it when it is not needed any more"), data,
+                    s.parent, before);
+    sys_close_quiet(parent_fd);
+    return rc < 0 ? err_wrap(e, "%s", data) : 0;
+}

@@ -1,0 +1,78 @@
+/*
+ * inner.h - what the files of the MariaDB driver share (agents/source.h is its interface):
+ *
+ *     program.h      the server's own programs: finding them, running one with a deadline and its messages kept
+ *     server.h   questions to a server, through its own client program
+ *     tree.h     what is done with a whole folder: its size, its owner, its removal
+ *     backup.c   begin, roots, end: mariadb-backup into a scratch folder, which the engine then captures
+ *     look.c     what is in the data folder that mariadb-backup would leave out, or that cannot be restored
+ *     scratch.c  the scratch folder
+ *     facts.c    facts.json: what the server was like then
+ *     rights.c   what may be missing, and the statements that grant it
+ *     restore.c, in_place.c, verify.c    the steps at a restore
+ *
+ * In the manifest: mariadb/backup/… (what mariadb-backup wrote, not prepared) · facts.json. A restore prepares it and calls it data/.
+ */
+#ifndef TWOFOLD_AGENTS_MARIADB_INNER_H
+#define TWOFOLD_AGENTS_MARIADB_INNER_H
+
+#include "agents/mariadb/program.h"
+#include "agents/mariadb/server.h"
+#include "agents/source.h"
+
+#include <sys/stat.h>
+
+#define MY_ROOT "mariadb"
+#define MY_BACKUP MY_ROOT "/backup"
+#define MAX_MY_FACTS_BYTES (4u << 20)
+
+struct my_scratch {
+    char *place, *run; /* owned; the folder it is in; the folder of this run */
+    int lock_fd;
+};
+
+struct my {
+    const struct source_spec *spec;
+    struct source_env env;
+    struct my_server server;
+    struct my_vars vars;
+    char *data; /* owned; the data folder as the agent sees it */
+    struct stat owner;
+    struct my_scratch scratch;
+    int64_t started_s, stopped_s;
+    uint64_t pages_wrong;
+    char *backup; /* owned; what mariadb-backup writes to */
+    char *facts;  /* owned */
+    struct source_root early, late;
+};
+
+/* --- scratch.c */
+/* The folder of this run is there, empty, and ours until my_scratch_close: what a killed run left there is removed. `place`: NULL: below the
+ * agent's state. -ERR_BUSY: another run works there. */
+int my_scratch_open(struct my_scratch *s, const char *place, const char *state_dir, struct err *e);
+/* -ERR_NOSPACE: it has no room for so much. */
+int my_scratch_room(const struct my_scratch *s, uint64_t bytes, struct err *e);
+/* Is it full now? */
+bool my_scratch_full(const struct my_scratch *s);
+void my_scratch_close(struct my_scratch *s);
+
+/* --- look.c */
+/* Everything in the data folder. *ret_bytes: how much a backup of it may take. Refuses what could not be restored (-ERR_CONFIG); says what
+ * mariadb-backup does not take (a problem). */
+int my_look(struct my *m, uint64_t *ret_bytes, struct err *e);
+/* The same for what mariadb-backup wrote: a table may have been made meanwhile. */
+int my_look_again(struct my *m, struct err *e);
+
+/* --- facts.c: m->facts */
+int my_make_facts(struct my *m, struct err *e);
+
+/* --- rights.c */
+int my_probe(const struct source_spec *spec, const struct source_env *env, struct err *e);
+/* Whether a statement that needs the right can be said; -ERR_REFUSED with the statement that grants it. */
+int my_check_rights(const struct my_server *s, struct err *e);
+
+/* --- restore.c */
+int my_restore_check(const struct source_restore *r, struct err *e);
+int my_restore(const struct source_restore *r, struct err *e);
+
+#endif

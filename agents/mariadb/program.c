@@ -1,0 +1,349 @@
+/* run.c - see program.h. */
+#include "agents/mariadb/program.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SETPRIV "/usr/bin/setpriv"
+#define TICK_MS 1000
+#define REAP_MS 60000
+#define LOG_LOOK_BYTES (64u << 10)
+#define MAX_LINE_TOLD 300
+#define VERSION_LIMIT_S 60
+
+/* --- the programs ------------------------------------------------------------------------------ */
+static bool has(const char *folder, const char *name, char ret[PATH_MAX])
+{
+    int n = snprintf(ret, PATH_MAX, "%s/%s", folder, name);
+    return n > 0 && n < PATH_MAX && access(ret, X_OK) == 0;
+}
+
+int prog_find(enum my_tool tool, const char *folder, char ret[PATH_MAX], struct err *e)
+{
+    static const char *const names[][4] = {
+        [TOOL_BACKUP] = { "mariadb-backup", "mariabackup", "xtrabackup", NULL },
+        [TOOL_CLIENT] = { "mariadb", "mysql", NULL },
+        [TOOL_SERVER] = { "mariadbd", "mysqld", NULL },
+    };
+    static const char *const usual[] = { "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin",
+                                         NULL };
+    for (const char *const *n = names[tool]; *n; n++) {
+        if (folder && has(folder, *n, ret))
+            return 0;
+        for (const char *const *d = usual; !folder && *d; d++)
+            if (has(*d, *n, ret))
+                return 0;
+    }
+    err_set(e, ERR_ABSENT, _("there is no %s in %s"), names[tool][0],
+            folder ? folder : "/usr/bin, /usr/sbin, /usr/libexec, /usr/local/bin");
+    return err_next(e, tool == TOOL_SERVER
+                           ? _("install it on this host (Debian: mariadb-server)")
+                           : _("install it on this host (Debian: mariadb-backup, mariadb-client), "
+                               "of the server's own version"));
+}
+
+/* --- arguments ----------------------------------------------------------------------------------- */
+void prog_arg(struct prog *r, const char *fmt, ...)
+{
+    va_list ap;
+    char *text = NULL;
+    va_start(ap, fmt);
+    if (r->n == PROG_MAX_ARGS || vasprintf(&text, fmt, ap) < 0)
+        r->failed = true;
+    else
+        r->argv[r->n] = r->texts[r->n] = text;
+    r->n += !r->failed;
+    va_end(ap);
+}
+
+static void clear_args(struct prog *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        free(r->texts[i]);
+    memset(r->argv, 0, sizeof r->argv);
+    r->n = 0;
+    r->failed = false;
+}
+
+void prog_begin(struct prog *r, const char *program, const struct stat *as)
+{
+    clear_args(r);
+    if (as && geteuid() == 0 && as->st_uid != 0) {
+        prog_arg(r, SETPRIV);
+        prog_arg(r, "--reuid=%u", (unsigned)as->st_uid);
+        prog_arg(r, "--regid=%u", (unsigned)as->st_gid);
+        prog_arg(r, "--clear-groups");
+        prog_arg(r, "--pdeathsig=KILL"); /* a change of user takes it away */
+        prog_arg(r, "--");
+    }
+    prog_arg(r, "%s", program);
+}
+
+int prog_init(struct prog *r, const char *state_dir, struct err *e)
+{
+    char path[PATH_MAX];
+    *r = (struct prog){ .log_fd = -1, .fd = -1 };
+    snprintf(path, sizeof path, "%s/said-XXXXXX", state_dir);
+    if (sys_mkdir_p(state_dir, 0700, e) < 0)
+        return -e->code;
+    r->log_fd = mkostemp(path, O_CLOEXEC | O_APPEND);
+    if (r->log_fd < 0)
+        return err_sys(e, "%s", state_dir);
+    (void)unlink(path);
+    return 0;
+}
+
+int prog_start(struct prog *r, int lock_fd, struct err *e)
+{
+    if (r->failed)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    if (ftruncate(r->log_fd, 0) < 0)
+        return err_sys(e, "%s", r->argv[0]);
+    r->fd = sys_spawn_heard(r->argv, lock_fd, r->log_fd, &r->pid, e);
+    return r->fd < 0 ? r->fd : 0;
+}
+
+bool prog_alive(struct prog *r)
+{
+    siginfo_t info = { 0 };
+    return r->pid > 0 && waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+/* --- waiting ------------------------------------------------------------------------------------- */
+/* Its end; it has closed its output already, or is to be killed. */
+static bool reap(struct prog *r, unsigned timeout_ms)
+{
+    int status = -1;
+    if (r->pid > 0 && sys_reap(r->pid, timeout_ms, &status, NULL) < 0)
+        status = -1;
+    r->pid = 0;
+    sys_close_quiet(r->fd);
+    r->fd = -1;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+struct talk { /* what is exchanged with it meanwhile */
+    const char *input;
+    size_t left;
+    int (*each)(void *ctx, const char *part, size_t n, struct err *e);
+    int (*tick)(void *ctx, struct err *e);
+    void *ctx;
+};
+
+static void give_input(struct prog *r, struct talk *t)
+{
+    ssize_t n = t->left > 0 ? send(r->fd, t->input, t->left, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+    if (n > 0) {
+        t->input += n;
+        t->left -= (size_t)n;
+    } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        t->left = 0; /* it does not listen; it will say why */
+    }
+    if (t->left == 0 && t->input) {
+        (void)shutdown(r->fd, SHUT_WR);
+        t->input = NULL;
+    }
+}
+
+/* 0: go on; 1: it has closed its output. */
+static int take_output(struct prog *r, const struct talk *t, struct err *e)
+{
+    char part[16384];
+    ssize_t n = recv(r->fd, part, sizeof part, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0)
+        return 1;
+    return t->each ? t->each(t->ctx, part, (size_t)n, e) : 0;
+}
+
+static int talk(struct prog *r, struct talk *t, uint64_t limit_s, bool *ret_ok, struct err *e)
+{
+    uint64_t until = sys_monotonic_ms() + limit_s * 1000, next = 0;
+    int rc = 0;
+    while (rc == 0) {
+        short events = (short)(POLLIN | (t->input ? POLLOUT : 0));
+        int ready = sys_wait_fd(r->fd, events, TICK_MS, NULL);
+        if (sys_interrupted())
+            rc = err_set(e, ERR_INTERRUPTED, _("interrupted"));
+        else if (sys_monotonic_ms() > until)
+            rc = err_set(e, ERR_TIMEOUT, _("it did not end within %llu s"),
+                         (unsigned long long)limit_s);
+        else if (t->tick && sys_monotonic_ms() >= next)
+            rc = t->tick(t->ctx, e);
+        if (sys_monotonic_ms() >= next)
+            next = sys_monotonic_ms() + TICK_MS;
+        if (rc == 0 && ready == 0 && t->input)
+            give_input(r, t);
+        if (rc == 0 && ready == 0)
+            rc = take_output(r, t, e);
+    }
+    *ret_ok = reap(r, rc < 0 ? 0 : REAP_MS);
+    return rc < 0 ? rc : 0;
+}
+
+int prog_wait(struct prog *r, uint64_t limit_s, int (*tick)(void *ctx, struct err *e), void *ctx,
+              bool *ret_ok, struct err *e)
+{
+    struct talk t = { .tick = tick, .ctx = ctx };
+    return talk(r, &t, limit_s, ret_ok, e);
+}
+
+int prog_feed(struct prog *r, const char *input, uint64_t limit_s,
+              int (*each)(void *ctx, const char *part, size_t n, struct err *e),
+              int (*tick)(void *ctx, struct err *e), void *ctx, bool *ret_ok, struct err *e)
+{
+    struct talk t = {
+        .input = input, .left = strlen(input), .each = each, .tick = tick, .ctx = ctx
+    };
+    return talk(r, &t, limit_s, ret_ok, e);
+}
+
+bool prog_stop(struct prog *r, unsigned timeout_ms)
+{
+    if (r->pid <= 0)
+        return false;
+    if (prog_alive(r))
+        (void)kill(r->pid, SIGTERM);
+    return reap(r, timeout_ms);
+}
+
+/* --- what it said -------------------------------------------------------------------------------- */
+/* The end of it; owned, NULL: no memory. */
+static char *said(const struct prog *r)
+{
+    char *text = malloc(LOG_LOOK_BYTES + 1);
+    off_t end = lseek(r->log_fd, 0, SEEK_END);
+    off_t from = end > (off_t)LOG_LOOK_BYTES ? end - (off_t)LOG_LOOK_BYTES : 0;
+    ssize_t n = text ? sys_pread(r->log_fd, text, LOG_LOOK_BYTES, (uint64_t)from, NULL) : 0;
+    for (ssize_t i = 0; i < n; i++)
+        if (text[i] == '\0')
+            text[i] = ' ';
+    if (text)
+        text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+void prog_tail(const struct prog *r, char ret[PROG_TAIL_BYTES + 1])
+{
+    char *text = said(r), *at = ret;
+    ret[0] = '\0';
+    /* From the last line backwards until no more fit; then in their order. */
+    size_t room = PROG_TAIL_BYTES, end = text ? strlen(text) : 0, from = end;
+    while (from > 0) {
+        size_t begin = from;
+        while (begin > 0 && text[begin - 1] != '\n')
+            begin--;
+        size_t len = from - begin;
+        if (len <= MAX_LINE_TOLD && len + 1 > room)
+            break;
+        room -= len <= MAX_LINE_TOLD ? len + 1 : 0;
+        from = begin > 0 ? begin - 1 : 0;
+        end = begin;
+    }
+    for (char *line = text ? text + end : NULL; line && *line;) {
+        size_t len = strcspn(line, "\n");
+        if (len > 0 && len <= MAX_LINE_TOLD) {
+            if (at > ret)
+                *at++ = ' ';
+            memcpy(at, line, len);
+            at += len;
+        }
+        line += len + (line[len] == '\n');
+    }
+    *at = '\0';
+    for (char *p = ret; *p; p++)
+        if ((unsigned char)*p < 0x20)
+            *p = ' ';
+    free(text);
+}
+
+bool prog_said(const struct prog *r, const char *what)
+{
+    char *text = said(r);
+    bool found = text && strstr(text, what);
+    free(text);
+    return found;
+}
+
+void prog_done(struct prog *r)
+{
+    if (r->pid > 0)
+        reap(r, 0);
+    clear_args(r);
+    sys_close_quiet(r->log_fd);
+    r->log_fd = -1;
+}
+
+/* --- versions ------------------------------------------------------------------------------------ */
+struct first_words {
+    char text[512];
+    size_t n;
+};
+
+static int keep_words(void *ctx, const char *part, size_t n, struct err *e)
+{
+    struct first_words *w = ctx;
+    size_t room = sizeof w->text - 1 - w->n, take = n < room ? n : room;
+    (void)e;
+    memcpy(w->text + w->n, part, take);
+    w->n += take;
+    return 0;
+}
+
+/* Major and minor number of the first "10.11.…" in it. */
+static bool release_of(const char *text, unsigned long ret[2])
+{
+    for (const char *p = text; *p; p++) {
+        char *end = NULL;
+        if (*p < '0' || *p > '9' || (p > text && (p[-1] == '.' || (p[-1] >= '0' && p[-1] <= '9'))))
+            continue;
+        ret[0] = strtoul(p, &end, 10);
+        if (*end != '.' || end[1] < '0' || end[1] > '9')
+            continue;
+        ret[1] = strtoul(end + 1, &end, 10);
+        if (*end == '.')
+            return true;
+    }
+    return false;
+}
+
+int prog_check_version(const char *program, const char *version, const char *state_dir,
+                       struct err *e)
+{
+    struct prog r;
+    struct first_words out = { .n = 0 };
+    char tail[PROG_TAIL_BYTES + 1];
+    unsigned long is[2], wanted[2];
+    bool ok = false;
+    int rc = prog_init(&r, state_dir, e);
+    if (rc < 0)
+        return rc;
+    prog_begin(&r, program, NULL);
+    prog_arg(&r, "--no-defaults");
+    prog_arg(&r, "--version");
+    rc = prog_start(&r, -1, e);
+    if (rc == 0)
+        rc = prog_feed(&r, "", VERSION_LIMIT_S, keep_words, NULL, &out, &ok, e);
+    prog_tail(&r, tail);
+    prog_done(&r);
+    out.text[out.n] = '\0';
+    if (rc < 0 || (!release_of(out.text, is) && !release_of(tail, is)) ||
+        !release_of(version, wanted) || (is[0] == wanted[0] && is[1] == wanted[1]))
+        return rc;
+    err_set(e, ERR_VERSION, _("%s is of version %lu.%lu, but the server is of %lu.%lu"), program,
+            is[0], is[1], wanted[0], wanted[1]);
+    return err_next(e, _("install the programs of the server's own version, and name their folder "
+                         "where they are not in the usual place (binaries:, --verify=FOLDER)"));
+}
