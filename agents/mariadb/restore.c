@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PREPARING ".twofold-preparing"
+#define DAMAGED "innodb_corrupted_pages"
 #define PREPARE_LIMIT_S 86400
 #define MAX_CONF_BYTES (256u << 10)
 
@@ -165,26 +166,26 @@ static const char *programs_folder(const struct source_restore *r)
     return verify && verify[0] == '/' ? verify : binaries;
 }
 
-/* The log of what changed while the backup ran goes into the files. */
-static int prepare_files(struct my_restored *x, struct err *e)
+/* *ret_damaged: all is applied, but pages that were damaged when they were backed up still are. */
+static int run_prepare(struct my_restored *x, const char *program, bool *ret_damaged, struct err *e)
 {
     struct prog r;
-    char program[PATH_MAX], tail[PROG_TAIL_BYTES + 1];
+    char tail[PROG_TAIL_BYTES + 1];
     bool ok = false;
-    const char *version = json_string_value(json_object_get(x->facts, "server_version"));
-    if (prog_find(TOOL_BACKUP, programs_folder(x->r), program, e) < 0 ||
-        prog_check_version(program, version, x->r->state_dir, e) < 0 ||
-        prog_init(&r, x->r->state_dir, e) < 0)
-        return -(int)e->code;
+    int rc = prog_init(&r, x->r->state_dir, e);
+    if (rc < 0)
+        return rc;
     prog_begin(&r, program, &x->owner);
     prog_arg(&r, "--defaults-file=%s", x->conf);
     prog_arg(&r, "--prepare");
     prog_arg(&r, "--innodb-undo-directory=.");
+    prog_arg(&r, "--tmpdir=%s", x->dir);
     prog_arg(&r, "--target-dir=%s/" PREPARING, x->r->folder);
-    int rc = prog_start(&r, -1, e);
+    rc = prog_start(&r, -1, e);
     if (rc == 0)
         rc = prog_wait(&r, PREPARE_LIMIT_S, still_there, x->r->report, &ok, e);
     prog_tail(&r, tail);
+    *ret_damaged = rc == 0 && !ok && prog_said(&r, "can not be fixed");
     if (rc == 0 && (!ok || !prog_said(&r, "completed OK!"))) {
         rc = err_set(e, ERR_DAMAGED, _("mariadb-backup --prepare failed: …%s"), tail);
         err_next(e,
@@ -195,21 +196,40 @@ static int prepare_files(struct my_restored *x, struct err *e)
     return rc < 0 ? err_wrap(e, "%s", program) : 0;
 }
 
-static void tell_corrupt(struct my_restored *x)
+/* The list of damaged pages goes out of the way, to where it can be read. */
+static int put_list_away(struct my_restored *x, struct err *e)
 {
     uint8_t *text = NULL;
     size_t n = 0;
-    if (sys_read_file(x->folder_fd, PREPARING "/innodb_corrupted_pages", MAX_CONF_BYTES, &text, &n,
-                      NULL) == 0) {
-        for (size_t i = 0; i < n; i++)
-            text[i] = text[i] == '\n' ? ' ' : text[i];
-        report_problem(
-            x->r->report, NULL, 0,
-            _("pages were damaged in the server's own files when they were backed up, and "
-              "are still: %.300s"),
-            (char *)text);
-    }
+    int rc = sys_renameat(x->folder_fd, PREPARING "/" DAMAGED, x->folder_fd, DAMAGED, true, e);
+    if (rc == 0)
+        rc = sys_read_file(x->folder_fd, DAMAGED, MAX_CONF_BYTES, &text, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        text[i] = text[i] < 0x20 ? ' ' : text[i];
+    if (rc == 0)
+        report_problem(x->r->report, NULL, 0,
+                       _("pages that were damaged in the server's own files are still: %.300s"),
+                       (char *)text);
     free(text);
+    return rc;
+}
+
+/* The log of what changed while the backup ran goes into the files. */
+static int prepare_files(struct my_restored *x, struct err *e)
+{
+    char program[PATH_MAX];
+    bool damaged = false;
+    const char *version = json_string_value(json_object_get(x->facts, "server_version"));
+    int rc = prog_find(TOOL_BACKUP, programs_folder(x->r), program, e);
+    if (rc == 0)
+        rc = prog_check_version(program, version, x->r->state_dir, e);
+    if (rc == 0)
+        rc = run_prepare(x, program, &damaged, e);
+    if (rc == 0 || !damaged)
+        return rc;
+    err_clear(e);
+    rc = put_list_away(x, e);
+    return rc == 0 ? run_prepare(x, program, &damaged, e) : rc;
 }
 
 /* An older one in this place is set aside. */
@@ -246,10 +266,7 @@ static int assemble(struct my_restored *x, struct err *e)
         rc = tree_give(x->folder_fd, PREPARING, &x->owner, e);
     if (rc == 0)
         rc = sys_syncfs(x->folder_fd, e);
-    if (rc < 0)
-        return rc;
-    tell_corrupt(x);
-    return name_data(x, e);
+    return rc == 0 ? name_data(x, e) : rc;
 }
 
 /* --- the whole ----------------------------------------------------------------------------------- */

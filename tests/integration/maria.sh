@@ -5,7 +5,7 @@ if [ "$(id -u)" -ne 0 ] || [ ! -x /usr/sbin/mariadbd ] || [ ! -x /usr/bin/mariad
     exit 77
 fi
 maria_started=()
-as_mysql() { setpriv --reuid=mysql --regid=mysql --clear-groups env HOME=/tmp "$@"; }
+as_mysql() { setpriv --reuid=mysql --regid=mysql --clear-groups env -u TMPDIR HOME=/tmp "$@"; }
 
 # A server's options where a scenario gives no others; small, and without waiting for the disk.
 maria_options=(--skip-networking --innodb-buffer-pool-size=16M --innodb-log-file-size=8M --innodb-flush-log-at-trx-commit=0
@@ -16,7 +16,7 @@ maria_new() {
     local dir=$work/$1
     shift
     install -d -o mysql -g mysql -m 755 "$dir"
-    mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" --skip-test-db --innodb-log-file-size=8M \
+    env -u TMPDIR mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" --skip-test-db --innodb-log-file-size=8M \
         --auth-root-authentication-method=socket "$@" >"$dir/install.log" 2>&1 || fail "mariadb-install-db: $(tail -n 3 "$dir/install.log")"
 }
 
@@ -24,7 +24,7 @@ maria_new() {
 maria_start() {
     local dir=$1 i
     shift
-    setpriv --reuid=mysql --regid=mysql --clear-groups mariadbd --no-defaults --datadir="$dir/data" --socket="$dir/sock" --pid-file="$dir/pid" \
+    setpriv --reuid=mysql --regid=mysql --clear-groups env -u TMPDIR mariadbd --no-defaults --datadir="$dir/data" --socket="$dir/sock" --pid-file="$dir/pid" \
         "${maria_options[@]}" "$@" >>"$dir/log" 2>&1 &
     local pid=$!
     disown "$pid"
