@@ -292,13 +292,13 @@ static void say_where(struct my_restored *x)
 /* The original's settings may name folders that are its own: a server that is started with them would mix both. */
 static void warn_folders(struct my_restored *x)
 {
-    const char *key;
-    json_t *v;
-    json_object_foreach(json_object_get(x->facts, "folders"), key, v) report_note(
-        x->r->report, NULL, 0,
-        _("start no server on it with the original's setting %s = %s: that folder's files "
-          "are in the data folder now"),
-        key, json_string_value(v));
+    json_t *all = json_object_get(x->facts, "folders");
+    for (void *i = json_object_iter(all); i; i = json_object_iter_next(all, i))
+        report_note(
+            x->r->report, NULL, 0,
+            _("start no server on it with the original's setting %s = %s: that folder's files "
+              "are in the data folder now"),
+            json_object_iter_key(i), json_string_value(json_object_iter_value(i)));
 }
 
 int my_restore_check(const struct source_restore *r, struct err *e)
