@@ -89,23 +89,33 @@ static int publish(int tmp, const char *draft, int dirfd, const char *base, stru
 }
 
 /* --- put --------------------------------------------------------------------------------------------- */
+/* One who writes without the vault's lock (a database's log) may have the draft swept away: it is made again. */
+#define DRAFTS 3
+static int put_draft(int tmp, int dirfd, const char *base, const struct store_data *d,
+                     struct err *e)
+{
+    char draft[DRAFT_NAME_BYTES];
+    int r = -ERR_ABSENT;
+    for (int i = 0; i < DRAFTS && r == -ERR_ABSENT; i++) {
+        err_clear(e);
+        r = make_draft(tmp, d, draft, e);
+        if (r == 0 && (r = publish(tmp, draft, dirfd, base, e)) < 0)
+            sys_unlinkat(tmp, draft, 0, NULL);
+    }
+    return r;
+}
+
 static int put_new(struct folder *f, int dirfd, const char *base, const struct store_data *d,
                    struct err *e)
 {
-    char draft[DRAFT_NAME_BYTES];
     int tmp = folder_enter(f, "tmp", true, e);
     if (tmp < 0)
         return tmp;
-    int r = make_draft(tmp, d, draft, e);
-    if (r == 0) {
-        r = publish(tmp, draft, dirfd, base, e);
-        if (r < 0)
-            sys_unlinkat(tmp, draft, 0, NULL);
-        if (r == -ERR_EXISTS) { /* somebody was quicker: as good, if it is the same */
-            err_clear(e);
-            r = look(dirfd, base, &d->len, e);
-            r = r < 0 ? r : sys_fsync_dir(dirfd, ".", e);
-        }
+    int r = put_draft(tmp, dirfd, base, d, e);
+    if (r == -ERR_EXISTS) { /* somebody was quicker: as good, if it is the same */
+        err_clear(e);
+        r = look(dirfd, base, &d->len, e);
+        r = r < 0 ? r : sys_fsync_dir(dirfd, ".", e);
     }
     sys_close_quiet(tmp);
     return r;

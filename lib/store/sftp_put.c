@@ -193,6 +193,19 @@ struct putting {
     bool moved;  /* what had the name may be aside */
 };
 
+/* One who writes without the vault's lock (a database's log) may have the draft swept away: it is made again. */
+static int name_draft(struct remote *r, struct sftp *s, struct putting *p, struct err *e)
+{
+    int rc = rename_named(r, s, p->draft.name, p->name, e);
+    if (rc != -ERR_ABSENT || sftp_broken(s))
+        return rc;
+    err_clear(e);
+    drop_draft(r, s, &p->draft);
+    p->draft.whole = false;
+    rc = make_draft(r, s, &p->draft, e);
+    return rc < 0 ? rc : rename_named(r, s, p->draft.name, p->name, e);
+}
+
 static int prepare_folders(struct remote *r, struct sftp *s, const char *folder, struct err *e)
 {
     int rc = remote_make_folder(r, s, folder, e);
@@ -215,7 +228,7 @@ static int put_new(struct remote *r, struct sftp *s, struct putting *p, const ch
             rc = make_draft(r, s, &p->draft, e);
     }
     if (rc == 0) {
-        rc = rename_named(r, s, p->draft.name, p->name, e);
+        rc = name_draft(r, s, p, e);
         if (rc == -ERR_EXISTS) { /* somebody was quicker: as good, if it is the same */
             err_clear(e);
             rc = look(r, s, p->name, &p->draft.data->len, e);

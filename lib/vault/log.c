@@ -196,6 +196,7 @@ static void table_write(struct wbuf *w, const struct log_table *t)
 {
     wb_u8(w, TABLE_FORM);
     wb_str(w, t->source);
+    wb_zigzag(w, t->received_ns);
     wb_id(w, &t->body_hash);
     wb_varint(w, t->n_keys);
     for (size_t i = 0; i < t->n_keys; i++) {
@@ -251,6 +252,7 @@ static int table_read(const void *p, size_t n, struct log_table **ret, struct er
     if (rb_u8(&in.r) != TABLE_FORM)
         rb_fail(&in.r);
     t->source = parse_name(&in);
+    t->received_ns = rb_zigzag(&in.r);
     rb_id(&in.r, &t->body_hash);
     read_keys(&in, t);
     read_entries(&in, t);

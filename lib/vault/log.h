@@ -68,7 +68,9 @@ struct log_entry {
     size_t sealed_len;
 };
 struct log_table {
-    char *source; /* owned */
+    char *source;        /* owned */
+    int64_t received_ns; /* when the orchestrator had the last of them, by its clock, which is never
+                            taken back within a stream: what retention goes by */
     struct data_key *keys;
     size_t n_keys;
     struct log_entry *entries; /* ascending by seq, without a gap */

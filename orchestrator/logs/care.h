@@ -12,6 +12,10 @@
 #define LOG_MERGE 16                 /* so many objects of about as many pieces become one */
 #define LOG_MERGED_BYTES (32u << 20) /* as long as that is not larger */
 
+/* So many at least a copy which is away may have that nothing else knows of: a stream goes on behind a multiple of it then, and what is
+ * missing before that is no damage. */
+#define UNSEEN_PIECES 1000000
+
 /* At the end of a stream, of which `s` is the shelf: puts together what there is to, in the copies of `copies`, and deletes there what is
  * in another object. *ret: how many objects it put. */
 int logs_merge(struct vault *v, struct shelf *s, const uint8_t stream[LOG_STREAM_BYTES],

@@ -14,7 +14,6 @@
 #define MORE_MS 5              /* what comes so soon after goes into the same object */
 #define LOOK_AGAIN_MS 30000    /* at copies that are out */
 #define CATCH_UP_MS 5000       /* at most so long at a time: what comes waits */
-#define UNSEEN_PIECES 1000000  /* that a copy which is away may have, and nothing else knows of */
 
 struct keeper {
     struct app *app;
@@ -31,6 +30,8 @@ struct keeper {
     struct log_table *table; /* being filled */
     struct wbuf body;
     struct log_piece newest; /* that came */
+    int64_t received_ns; /* of the newest object, and by the clock that nobody sets when that was */
+    uint64_t received_ms;
     struct logs_state state;
     uint64_t state_ms, looked_ms;
 };
@@ -216,6 +217,18 @@ static int merge(struct keeper *k)
     return 0;
 }
 
+/* Now; never before what has been said already, and never behind it by more than has gone by since: a clock that is set back must not
+ * make what comes look old. */
+static int64_t receive(struct keeper *k)
+{
+    uint64_t ms = sys_monotonic_ms();
+    int64_t now_ns = sys_realtime_ns(),
+            least_ns = k->received_ns + (int64_t)(ms - k->received_ms) * 1000000;
+    k->received_ns = now_ns > least_ns ? now_ns : least_ns;
+    k->received_ms = ms;
+    return k->received_ns;
+}
+
 /* What has come so far, as one object, to all copies; it is acknowledged when it is durable in those that are not out. */
 static int commit(struct keeper *k, struct err *e)
 {
@@ -224,6 +237,7 @@ static int commit(struct keeper *k, struct err *e)
     struct log_name parsed;
     if (!k->table || k->table->n == 0)
         return 0;
+    k->table->received_ns = receive(k);
     int rc = log_object_seal(&k->v->keys, k->table, &k->body, &object, name, e);
     uint64_t len = object.len;
     struct outgoing *o = rc == 0 ? outgoing_bytes(name, &object) : NULL;
@@ -381,10 +395,22 @@ static int newest_on_shelf(struct keeper *k, struct log_piece *ret, struct err *
         if (!last || k->shelf.v[i].name.last >= last->name.last)
             last = &k->shelf.v[i];
     int rc = last ? shelf_table(&r, last, &t, e) : 0;
-    if (rc == 0 && t)
+    if (rc == 0 && t) {
         *ret = t->entries[t->n - 1].piece;
+        k->received_ns = t->received_ns;
+    }
+    for (size_t i = 0; i < k->v->n_tips; i++)
+        if (k->v->tips[i].head->written_ns > k->received_ns)
+            k->received_ns = k->v->tips[i].head->written_ns;
+    k->received_ms = sys_monotonic_ms();
     log_table_free(t);
     return rc;
+}
+
+/* Room for what copies that are away may have; the next piece has a number that tells (logs/scrub.c). */
+static uint64_t leave_room(uint64_t seq)
+{
+    return (seq / UNSEEN_PIECES + 2) * UNSEEN_PIECES;
 }
 
 /* Where the stream ended. A copy that is away may have more than the others; then our own memory tells, or, where that is lost, room is
@@ -403,7 +429,7 @@ static int find_end(struct keeper *k, struct err *e)
     if (remembered && was.last.seq > last->seq)
         *last = was.last;
     else if (!remembered && k->shelf.listed != (1u << k->v->n_copies) - 1 && last->seq)
-        last->seq += UNSEEN_PIECES;
+        last->seq = leave_room(last->seq);
     for (size_t i = 0; remembered && i < was.n_copies && i < MAX_COPIES; i++)
         k->state.copies[i] = was.copies[i];
     k->newest = *last;
