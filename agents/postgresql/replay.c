@@ -235,9 +235,18 @@ static int take_bytes(struct replay *r, const struct log_piece *x, const struct 
     return rc;
 }
 
+/* Why the log ends here. */
+static int end_with(struct replay *r, const char *why, struct err *e)
+{
+    free(r->why);
+    r->why = strdup(why);
+    return r->why ? 0 : no_memory(e);
+}
+
 /* Piece by piece as long as each goes on from the one before; r->why says what ends it. */
 static int take_all(struct replay *r, struct err *e)
 {
+    char text[2 * ERR_TEXT_BYTES + 8], lsn[LSN_TEXT_BYTES];
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < r->n && !r->stop; i++) {
         const struct log_piece *x = &r->v[i];
@@ -251,22 +260,25 @@ static int take_all(struct replay *r, struct err *e)
             continue;
         if (r->at_us && x->time_ns / 1000 > r->at_us + SLACK_US && r->beyond)
             break;
-        rc = get_piece(r, i, &p, e);
-        if (rc < 0)
+        struct err lost = ERR_INIT;
+        rc = get_piece(r, i, &p, &lost);
+        if (rc == -ERR_DAMAGED) { /* what comes before is whole, and is more than the backup has */
+            snprintf(text, sizeof text, "%s: %s", lost.what, lost.why);
+            return end_with(r, text, e);
+        }
+        if (rc < 0) {
+            if (e)
+                *e = lost;
             break;
+        }
         rc = x->kind == LOG_HISTORY ? take_history(r, x, p, e) : take_bytes(r, x, p, e);
         fetch_put(r->fetch, p);
     }
-    if (rc == 1 && !r->why[0]) {
-        char lsn[LSN_TEXT_BYTES];
-        free(r->why);
-        if (asprintf(&r->why, _("what comes behind %s is not kept: there is a gap"),
-                     lsn_print(r->reached, lsn)) < 0) {
-            r->why = NULL;
-            return no_memory(e);
-        }
-    }
-    return rc < 0 ? rc : 0;
+    if (rc != 1)
+        return rc;
+    snprintf(text, sizeof text, _("what comes behind %s is not kept: there is a gap"),
+             lsn_print(r->reached, lsn));
+    return end_with(r, text, e);
 }
 
 /* --- what is asked for ----------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "orchestrator/logs/serve.h"
 #include "lib/base/i18n.h"
 #include "orchestrator/logs/keep.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SLACK_NS INT64_C(3600000000000) /* a clock may have been set by so much */
@@ -22,6 +23,8 @@ struct logs_serve {
     size_t n, cap;
     size_t *by_id; /* indices into v, ascending by id */
     int64_t known_ns;
+    char why[ERR_TEXT_BYTES]; /* there is no more, though there should be */
+
     /* the object that was read last */
     size_t object;
     struct log_table *table;
@@ -66,7 +69,8 @@ static int find_way(struct logs_serve *s, const uint8_t *stream, struct err *e)
     s->way = calloc(s->shelf.n + 1, sizeof *s->way);
     if (!s->way)
         return no_memory(e);
-    while ((o = shelf_next(&s->shelf, stream, UINT32_MAX, &pos)) || pos.seq)
+    uint32_t copies = s->reader.only < 0 ? UINT32_MAX : 1u << s->reader.only;
+    while ((o = shelf_next(&s->shelf, stream, copies, &pos)) || pos.seq)
         if (o)
             s->way[s->n_way++] = o;
     return 0;
@@ -153,7 +157,7 @@ static int know_keys(struct logs_serve *s, const struct log_table *t, struct err
 }
 
 static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log_table **tables,
-                  struct err *e)
+                  bool *ret_over, struct err *e)
 {
     size_t first = 0;
     bool over = false;
@@ -172,6 +176,7 @@ static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log
                    p->time_ns > w->until_ns; /* this one still: something must lie beyond */
         }
     }
+    *ret_over = over;
     return rc;
 }
 
@@ -192,17 +197,25 @@ static int make_index(struct logs_serve *s, struct err *e)
     return 0;
 }
 
-/* Until when nothing else was written: the last piece's time, or, where the one who follows the log saw the server stand there, later. */
-static void find_known(struct logs_serve *s, struct app *app, const char *policy)
+/* Until when nothing else was written: the last piece's time, or, where the one who follows the log saw the server stand there, later. And is
+ * the end here the end that it saw? */
+static void find_known(struct logs_serve *s, struct app *app, const char *policy, bool over)
 {
     struct logs_state st = { 0 };
     struct err ignored = ERR_INIT;
     const struct log_piece *last = s->n ? &s->v[s->n - 1].piece : NULL;
     s->known_ns = last ? last->time_ns : 0;
-    if (last && logs_state_read(app, policy, &st, &ignored) == 0 &&
-        strcmp(st.vault, s->reader.v->name) == 0 && st.last.seq == last->seq &&
-        st.last.end == last->end && st.head == last->end && st.head_timeline == last->timeline &&
-        st.head_time_ns > s->known_ns)
+    uint64_t newest = s->n_way ? s->way[s->n_way - 1]->name.last : 0;
+    bool remembered = logs_state_read(app, policy, &st, &ignored) == 0 &&
+                      strcmp(st.vault, s->reader.v->name) == 0;
+    if (remembered && !over && st.last.seq > newest) {
+        char seen[32], have[32];
+        snprintf(s->why, sizeof s->why,
+                 _("it was followed up to %s, and the copies that answer have it up to %s only"),
+                 ui_time(st.last.time_ns, seen), last ? ui_time(last->time_ns, have) : "?");
+    }
+    if (remembered && last && st.last.seq == last->seq && st.last.end == last->end &&
+        st.head == last->end && st.head_timeline == last->timeline && st.head_time_ns > s->known_ns)
         s->known_ns = st.head_time_ns;
 }
 
@@ -212,6 +225,7 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
     uint8_t stream[LOG_STREAM_BYTES];
     struct logs_serve *s = calloc(1, sizeof *s);
     struct log_table **tables = NULL;
+    bool over = false;
     if (!s)
         return no_memory(e);
     s->reader = *reader;
@@ -224,13 +238,15 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
     if (rc == 0 && !(tables = calloc(s->n_way + 1, sizeof *tables)))
         rc = no_memory(e);
     if (rc == 0)
-        rc = choose(s, want, tables, e);
+        rc = choose(s, want, tables, &over, e);
     if (rc == 0)
         rc = make_index(s, e);
     for (size_t i = 0; tables && i < s->n_way; i++)
         log_table_free(tables[i]);
     free(tables);
-    find_known(s, app, policy);
+    if (rc == 0)
+        find_known(s, app, policy, over);
+
     if (rc < 0)
         logs_serve_free(s);
     else
@@ -253,7 +269,8 @@ int logs_serve_list(struct logs_serve *s, struct wire *w, struct err *e)
     }
     wbuf_reset(&b);
     wb_str(&b, s->source);
-    wb_str(&b, "");
+    wb_str(&b, s->why);
+
     wb_zigzag(&b, s->known_ns);
     if (rc == 0)
         rc = wire_send(w, FRAME_LOG_END, &b, NULL, 0, e);
