@@ -5,7 +5,9 @@
 
 struct base_file {
     struct state_reader *s;
-    const struct entry *en; /* the part that we are in */
+    struct state_reader *own; /* s, where it is ours */
+    struct state_place begin; /* of the file */
+    const struct entry *en;   /* the part that we are in */
     unsigned page_bits;
     uint64_t page_sums_at;
     size_t at, next_sum;  /* in the part */
@@ -20,6 +22,8 @@ struct base_file *base_file_new(struct state_reader *s, const struct entry *en)
     if (!b)
         return NULL;
     b->s = s;
+    b->own = NULL;
+    b->begin = state_place(s);
     b->en = en;
     b->page_bits = en->page_bits;
     b->page_sums_at = en->page_sums_at;
@@ -28,8 +32,23 @@ struct base_file *base_file_new(struct state_reader *s, const struct entry *en)
     return b;
 }
 
+struct base_file *base_file_again(const struct base_file *b)
+{
+    const struct entry *en;
+    struct state_reader *s = state_again(b->s, b->begin, &en);
+    struct base_file *again = s ? base_file_new(s, en) : NULL;
+    if (!again) {
+        state_close(s);
+        return NULL;
+    }
+    again->own = s;
+    return again;
+}
+
 void base_file_free(struct base_file *b)
 {
+    if (b)
+        state_close(b->own);
     free(b);
 }
 
@@ -84,4 +103,9 @@ bool base_page_sums(const struct base_file *b, const struct base_region *r, stru
         return false;
     paged_region_sum(h, ret, n, &sum);
     return id_eq(&sum, r->sum);
+}
+
+size_t base_anchors(const struct base_file *b, uint64_t region, struct anchor_sums *ret, size_t n)
+{
+    return b->page_sums_at > 0 ? state_anchors(b->s, b->page_sums_at, region, ret, n) : 0;
 }

@@ -140,9 +140,12 @@ static uint64_t keep_page_sums(struct capture *c, const struct entry *b)
     if (!(b->flags & ENTRY_PAGED) || b->page_sums_at == 0 || !c->o.next)
         return 0;
     at = state_page_sums_at(c->o.next);
-    if (at > 0)
+    if (at > 0) {
         state_copy_page_sums(c->o.next, c->o.state, b->page_sums_at,
                              (b->size + (UINT64_C(1) << b->page_bits) - 1) >> b->page_bits);
+        state_copy_anchors(c->o.next, c->o.state, b->page_sums_at, at,
+                           (b->size + REGION_BYTES - 1) / REGION_BYTES);
+    }
     return at;
 }
 
@@ -259,7 +262,8 @@ static unsigned page_bits_for(const struct capture *c, const struct scan_stat *s
 static int read_pages(struct capture *c, const struct scan_stat *st, const struct entry *b, int fd,
                       unsigned bits, struct feed_result *r, struct err *e)
 {
-    struct feed_pages o = { .page_bits = bits, .next = c->o.next };
+    bool database = c->root && c->root->page_bytes > 0; /* its pages stay where they are */
+    struct feed_pages o = { .page_bits = bits, .next = c->o.next, .shifts = !database };
     if (b && b->flags & ENTRY_PAGED && !(o.base = base_file_new(c->o.state, b)))
         return err_set(e, ERR_NOMEM, _("no memory"));
     int rc = feed_read_pages(c->o.feed, fd, st, &o, r, e);

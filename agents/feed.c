@@ -52,6 +52,7 @@ void feed_free(struct feed *f)
     cdc_free(f->cdc);
     sha256_free(f->hash);
     paged_hash_free(f->paged);
+    anchors_free(f->anchors);
     spool_free(f->spilled);
     free(f);
 }

@@ -4,7 +4,7 @@
  * of its own. Holes are never read. For one thread.
  *
  * A file that is rewritten in place can be read in pages instead (feed_read_pages): each region of it (lib/vault/paged.h) is what it was in
- * the last run, or that but for some pages, or a chunk of its own. Changed pages of all files are gathered in chunks.
+ * the last run, or that but for some pages or for where it lies, or a chunk of its own. Changed pages of all files are gathered in chunks.
  */
 #ifndef TWOFOLD_AGENTS_FEED_H
 #define TWOFOLD_AGENTS_FEED_H
@@ -70,6 +70,7 @@ struct feed_pages {
     unsigned page_bits;
     struct base_file *base;    /* the file in the last run, or NULL */
     struct state_writer *next; /* for the sums of its pages; may be NULL */
+    bool shifts;               /* data in it may come to lie elsewhere: agents/shift.h */
 };
 /* The same in pages. What it has of the base must be in the vault. */
 int feed_read_pages(struct feed *f, int fd, const struct scan_stat *st, const struct feed_pages *o,

@@ -2,6 +2,7 @@
 #ifndef TWOFOLD_AGENTS_FEED_IMPL_H
 #define TWOFOLD_AGENTS_FEED_IMPL_H
 
+#include "agents/anchors.h"
 #include "agents/feed.h"
 #include "lib/codec/cdc.h"
 
@@ -12,6 +13,7 @@ struct feed {
     struct cdc *cdc;
     struct sha256 *hash;
     struct paged_hash *paged;
+    struct anchors *anchors; /* NULL: not needed yet */
     struct chunk_buf
         *buf; /* being filled with what small files hold, or a part of a large one; or NULL */
     struct chunk_buf *literals; /* being filled with pages that changed, of many files; or NULL */

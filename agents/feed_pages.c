@@ -1,5 +1,6 @@
 /* feed_pages.c - a file that is rewritten in place, read in regions and pages: docs/design.md, "Pages". The manual is agents/feed.h. */
 #include "agents/feed_impl.h"
+#include "agents/shift.h"
 #include "lib/base/bytes.h"
 #include "lib/base/i18n.h"
 
@@ -22,13 +23,16 @@ struct pages { /* one file being read */
     uint64_t size; /* to be read; less when it turns out to be shorter */
     bool sparse;
     struct base_file *base; /* NULL: nothing is known of the file, or not any more */
+    struct shift *shift;    /* NULL: what lies elsewhere is not looked for */
+    uint64_t sums_at;       /* in the new state, of the file; 0: they are not kept */
     struct chunk_buf *buf;  /* for the bytes of a region; NULL: it was handed on */
     uint64_t fresh;         /* bytes that went into new chunks */
     /* the region: */
     bool has_data;                          /* a piece that is not a hole was given */
     bool has_holes, hole[MAX_REGION_PAGES]; /* whole pages that the file system has not */
     struct piece plan[MAX_REGION_PIECES];
-    size_t n_plan;
+    size_t n_plan, planned, fresh_planned; /* pieces; bytes of the region; of these new ones */
+    struct anchor_sums anchors;
 };
 /* A piece of a plan whose bytes are those of the region from `off` on. */
 #define PLAN_LITERAL 0
@@ -92,13 +96,29 @@ static int put_whole(struct pages *g, size_t n, struct err *e)
 /* --- what has changed in a region ------------------------------------------------------------------ */
 static bool plan(struct pages *g, const struct piece *pc)
 {
+    struct piece *last = g->n_plan > 0 ? &g->plan[g->n_plan - 1] : NULL;
+    g->planned += pc->len;
+    if (last && last->seq == pc->seq &&
+        (pc->seq == PIECE_HOLE || last->off + last->len == pc->off) &&
+        (pc->seq != PIECE_KNOWN || id_eq(&last->chunk, &pc->chunk))) {
+        last->len += pc->len;
+        return true;
+    }
     if (g->n_plan == MAX_REGION_PIECES)
         return false;
     g->plan[g->n_plan++] = *pc;
     return true;
 }
 
-/* [from, to) of the region is what it was. */
+/* All that is not planned yet, up to `to`, is new. */
+static bool plan_new(struct pages *g, size_t to)
+{
+    struct piece pc = { .len = to - g->planned, .seq = PLAN_LITERAL, .off = (uint32_t)g->planned };
+    g->fresh_planned += pc.len;
+    return pc.len == 0 || plan(g, &pc);
+}
+
+/* What comes next is [from, to) of what a region was. */
 static bool plan_same(struct pages *g, const struct base_region *r, size_t from, size_t to)
 {
     size_t at = 0;
@@ -144,26 +164,37 @@ static enum page_kind kind_of(const struct pages *g, size_t page, size_t old)
                                                                                : PAGE_NEW;
 }
 
-/* What of n bytes is new, page by page, what lies where it lay, and what is a hole. was: NULL, or page_sums[1] are its. False: too much is
- * new, or it would be in too many pieces. */
-static bool plan_region(struct pages *g, const struct base_region *was, size_t n)
+/* sink of shift_match */
+static bool plan_shifted(void *ctx, size_t at, size_t n, const struct base_region *was, size_t from)
 {
+    struct pages *g = ctx;
+    return plan_new(g, at) && plan_same(g, was, from, from + n);
+}
+
+/* What of n bytes is new, page by page, what lies where it lay or, where shifts is set, elsewhere, and what is a hole. was: NULL, or
+ * page_sums[1] are its. False: too much is new, or it would be in too many pieces. */
+static bool plan_region(struct pages *g, const struct base_region *was, size_t n, bool shifts)
+{
+    const struct shift_sink sink = { .same = plan_shifted, .ctx = g };
     size_t page = (size_t)1 << g->o->page_bits, pages = paged_pages(n, g->o->page_bits);
-    size_t old = was ? paged_pages((size_t)was->len, g->o->page_bits) : 0, fresh = 0;
-    g->n_plan = 0;
+    size_t old = was ? paged_pages((size_t)was->len, g->o->page_bits) : 0;
+    g->n_plan = g->planned = g->fresh_planned = 0;
     for (size_t i = 0, end; i < pages; i = end) {
         enum page_kind kind = kind_of(g, i, old);
         for (end = i + 1; end < pages && kind_of(g, end, old) == kind;)
             end++;
         size_t from = i * page, to = end * page < n ? end * page : n;
-        struct piece pc = { .len = to - from, .seq = PLAN_LITERAL, .off = (uint32_t)from };
-        if (kind == PAGE_HOLE)
-            pc = (struct piece){ .len = to - from, .seq = PIECE_HOLE };
-        fresh += kind == PAGE_NEW ? to - from : 0;
-        if (kind == PAGE_SAME ? !plan_same(g, was, from, to) : !plan(g, &pc))
+        bool ok = true;
+        if (kind == PAGE_SAME)
+            ok = plan_same(g, was, from, to);
+        else if (kind == PAGE_HOLE)
+            ok = plan(g, &(struct piece){ .len = to - from, .seq = PIECE_HOLE });
+        else
+            ok = (!shifts || shift_match(g->shift, from, to, &sink)) && plan_new(g, to);
+        if (!ok)
             return false;
     }
-    return (fresh <= n / 2 || g->has_holes) && few_chunks(g);
+    return (g->fresh_planned <= n / 2 || g->has_holes) && few_chunks(g);
 }
 
 static int carry_out(struct pages *g, struct err *e)
@@ -179,20 +210,44 @@ static int carry_out(struct pages *g, struct err *e)
     return 0;
 }
 
-/* n bytes in the buffer, with their sums. */
-static int place_region(struct pages *g, const struct base_region *was, const struct id *sum,
-                        size_t n, struct err *e)
+/* The anchors of the n bytes in the buffer: what was[] has of them, and is as it was, need not be made again. */
+static void note_anchors(struct pages *g, const struct base_region *was, bool same, uint64_t number,
+                         size_t n)
 {
     struct feed *f = g->f;
-    if (was && was->len == n && was->sum && id_eq(was->sum, sum)) {
-        take_base(g, was);
-        return 0;
+    bool keep[REGION_ANCHORS] = { false };
+    bool had = was && was->len == n && base_anchors(g->base, number, &g->anchors, 1) == 1;
+    for (size_t i = 0; had && i < anchors_in(n); i++) {
+        size_t page = i * ANCHOR_STEP >> g->o->page_bits;
+        size_t last = (i * ANCHOR_STEP + ANCHOR_BYTES - 1) >> g->o->page_bits;
+        keep[i] = !bytes_all_zero(g->anchors.b[i], ANCHOR_SUM_BYTES);
+        for (; !same && keep[i] && page <= last; page++)
+            keep[i] = id_eq(&f->page_sums[0][page], &f->page_sums[1][page]);
     }
-    if (was && !base_page_sums(g->base, was, f->paged, f->page_sums[1]))
+    anchors_make(f->anchors, g->buf->p, n, keep, &g->anchors);
+    state_put_anchors(g->o->next, g->sums_at, number, &g->anchors);
+}
+
+/* n bytes in the buffer, with their sums, are the region with this number. was: NULL, or what was there. */
+static int place_region(struct pages *g, const struct base_region *was, const struct id *sum,
+                        uint64_t number, size_t n, struct err *e)
+{
+    struct feed *f = g->f;
+    struct shift_view v = { .fd = g->fd, .off = number * REGION_BYTES, .p = g->buf->p, .n = n };
+    bool same = was && was->len == n && was->sum && id_eq(was->sum, sum);
+    if (was && !same && !base_page_sums(g->base, was, f->paged, f->page_sums[1]))
         was = NULL;
-    if ((was || g->has_holes) && plan_region(g, was, n))
-        return carry_out(g, e);
-    return put_whole(g, n, e);
+    if (g->sums_at > 0)
+        note_anchors(g, was, same, number, n);
+    bool shifts = g->shift && shift_region(g->shift, &v);
+    bool planned = !same && (was || shifts || g->has_holes) && plan_region(g, was, n, shifts);
+    if (g->shift)
+        shift_seen(g->shift, g->buf->p, n);
+    if (same)
+        take_base(g, was);
+    else
+        return planned ? carry_out(g, e) : put_whole(g, n, e);
+    return 0;
 }
 
 /* --- reading --------------------------------------------------------------------------------------- */
@@ -253,6 +308,7 @@ static int one_region(struct pages *g, uint64_t *off, int *ret_sys, struct err *
     struct feed *f = g->f;
     struct base_region was;
     struct id sum;
+    uint64_t number = *off / REGION_BYTES;
     size_t want = g->size - *off < REGION_BYTES ? (size_t)(g->size - *off) : REGION_BYTES;
     if (make_room(g, e) < 0)
         return -e->code;
@@ -276,7 +332,7 @@ static int one_region(struct pages *g, uint64_t *off, int *ret_sys, struct err *
     *off += (uint64_t)n;
     g->has_data = false;
     bool known = g->base && base_next(g->base, &was);
-    int rc = place_region(g, known ? &was : NULL, &sum, (size_t)n, e);
+    int rc = place_region(g, known ? &was : NULL, &sum, number, (size_t)n, e);
     if (g->has_data)
         f->sums[f->n_sums++] = sum;
     return rc;
@@ -308,6 +364,8 @@ static int skip_hole(struct pages *g, uint64_t n, struct err *e)
                                              (REGION_BYTES >> g->o->page_bits));
     for (uint64_t at = 0; g->base && at < n && base_next(g->base, &was);)
         at += REGION_BYTES;
+    if (g->shift)
+        shift_seen(g->shift, NULL, 0);
     return 0;
 }
 
@@ -328,6 +386,20 @@ static int read_all(struct pages *g, struct feed_result *ret, struct err *e)
     return rc;
 }
 
+static int begin_shift(struct pages *g, uint64_t sums_at, struct err *e)
+{
+    struct feed *f = g->f;
+    if (!g->o->shifts || f->check)
+        return 0;
+    if (!f->anchors && !(f->anchors = anchors_new()))
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    struct shift_opts o = { .base = g->base, .anchors = f->anchors, .hash = f->paged };
+    g->sums_at = sums_at;
+    if (g->base && !(g->shift = shift_new(&o)))
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    return 0;
+}
+
 int feed_read_pages(struct feed *f, int fd, const struct scan_stat *st, const struct feed_pages *o,
                     struct feed_result *ret, struct err *e)
 {
@@ -345,6 +417,8 @@ int feed_read_pages(struct feed *f, int fd, const struct scan_stat *st, const st
     if (rc == 0 && feed_cut(f, e) < 0)
         rc = -(int)e->code;
     ret->page_sums_at = o->next ? state_page_sums_at(o->next) : 0;
+    if (rc == 0 && begin_shift(g, ret->page_sums_at, e) < 0)
+        rc = -(int)e->code;
     feed_advise(f, fd, st->size);
     paged_hash_begin(f->paged, o->page_bits);
     if (rc == 0)
@@ -353,6 +427,7 @@ int feed_read_pages(struct feed *f, int fd, const struct scan_stat *st, const st
     if (g->buf)
         pipeline_discard(f->p, g->buf);
     ret->fresh = g->base ? g->fresh : 0;
+    shift_free(g->shift);
     free(g);
     if (rc < 0)
         return rc;

@@ -18,6 +18,9 @@
 #define SUMS_MAGIC "TWFP"
 #define SUMS_HEAD_BYTES ID_BYTES
 #define SUMS_BUFFER 4096 /* sums */
+#define SIGS_MAGIC "TWFG"
+#define SIGS_HEAD_BYTES ID_BYTES
+#define MIN_REGION_SUMS (REGION_BYTES >> MAX_PAGE_BITS) /* the fewest that a whole region has */
 
 void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES])
 {
@@ -35,6 +38,7 @@ void state_name(const struct state_key *k, char ret[STATE_NAME_BYTES])
 struct names {
     char state[STATE_NAME_BYTES + 8], fresh[STATE_NAME_BYTES + 8];
     char sums[STATE_NAME_BYTES + 8], fresh_sums[STATE_NAME_BYTES + 12];
+    char sigs[STATE_NAME_BYTES + 8], fresh_sigs[STATE_NAME_BYTES + 12];
 };
 
 static void file_names(const struct state_key *k, struct names *ret)
@@ -45,6 +49,16 @@ static void file_names(const struct state_key *k, struct names *ret)
     snprintf(ret->fresh, sizeof ret->fresh, "%s.new", base);
     snprintf(ret->sums, sizeof ret->sums, "%s.sums", base);
     snprintf(ret->fresh_sums, sizeof ret->fresh_sums, "%s.sums-new", base);
+    snprintf(ret->sigs, sizeof ret->sigs, "%s.sigs", base);
+    snprintf(ret->fresh_sigs, sizeof ret->fresh_sigs, "%s.sigs-new", base);
+}
+
+/* Where the anchors of a region are, of a file whose sums of pages begin at `at`: no region has fewer sums than MIN_REGION_SUMS,
+ * so that no two files get the same place. */
+static uint64_t anchors_at(uint64_t at, uint64_t region)
+{
+    uint64_t first = (at - SUMS_HEAD_BYTES) / sizeof(struct id) / MIN_REGION_SUMS;
+    return SIGS_HEAD_BYTES + (first + region) * sizeof(struct anchor_sums);
 }
 
 static void write_head(struct wbuf *w, const struct state_key *k)
@@ -58,8 +72,10 @@ static void write_head(struct wbuf *w, const struct state_key *k)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 struct state_reader {
-    int fd, sums_fd;   /* sums_fd: -1 when there are none */
-    uint64_t pos, end; /* of the leaves */
+    int fd, sums_fd, sigs_fd; /* the latter -1 when there are none */
+    bool borrowed;            /* descriptors: another's */
+    uint64_t pos, end;        /* of the leaves */
+    struct state_place place; /* of `at` */
     struct state_summary sum;
     struct wbuf leaf;
     struct leaf_reader *reader; /* of that leaf */
@@ -128,6 +144,7 @@ static void advance(struct state_reader *s)
     for (;;) {
         if (s->reader && leaf_next(s->reader, &s->at, NULL) == 1) {
             s->have = true;
+            s->place.entry++;
             return;
         }
         leaf_reader_free(s->reader);
@@ -144,6 +161,7 @@ static void advance(struct state_reader *s)
         if (!to || sys_pread(s->fd, to, len, s->pos + 4, NULL) != (ssize_t)len ||
             leaf_reader_new(to, len, true, &s->reader, NULL) < 0)
             return;
+        s->place = (struct state_place){ .leaf_at = s->pos };
         s->pos += 4 + (uint64_t)len;
     }
 }
@@ -165,6 +183,7 @@ int state_open(int dir_fd, const struct state_key *k, struct state_reader **ret,
     }
     s->fd = fd;
     s->sums_fd = sys_openat(dir_fd, names.sums, O_RDONLY | O_NOFOLLOW, 0, NULL);
+    s->sigs_fd = sys_openat(dir_fd, names.sigs, O_RDONLY | O_NOFOLLOW, 0, NULL);
     if (fstat(fd, &st) < 0)
         rc = err_sys(e, _("state of the last run"));
     if (rc == 0)
@@ -186,8 +205,11 @@ void state_close(struct state_reader *s)
         return;
     leaf_reader_free(s->reader);
     wbuf_free(&s->leaf);
-    sys_close_quiet(s->fd);
-    sys_close_quiet(s->sums_fd);
+    if (!s->borrowed) {
+        sys_close_quiet(s->fd);
+        sys_close_quiet(s->sums_fd);
+        sys_close_quiet(s->sigs_fd);
+    }
     free(s);
 }
 
@@ -222,6 +244,44 @@ bool state_page_sums(const struct state_reader *s, uint64_t at, struct id *ret, 
            sys_pread(s->sums_fd, ret, bytes, at, NULL) == (ssize_t)bytes;
 }
 
+size_t state_anchors(const struct state_reader *s, uint64_t at, uint64_t region,
+                     struct anchor_sums *ret, size_t n)
+{
+    ssize_t got = 0;
+    if (s->sigs_fd >= 0 && at >= SUMS_HEAD_BYTES)
+        got = sys_pread(s->sigs_fd, ret, n * sizeof *ret, anchors_at(at, region), NULL);
+    return got > 0 ? (size_t)got / sizeof *ret : 0;
+}
+
+struct state_place state_place(const struct state_reader *s)
+{
+    return s->place;
+}
+
+struct state_reader *state_again(const struct state_reader *s, struct state_place place,
+                                 const struct entry **ret)
+{
+    struct state_reader *n = calloc(1, sizeof *n);
+    if (!n)
+        return NULL;
+    n->fd = s->fd;
+    n->sums_fd = s->sums_fd;
+    n->sigs_fd = s->sigs_fd;
+    n->borrowed = true;
+    n->pos = place.leaf_at;
+    n->end = s->end;
+    n->sum = s->sum;
+    do
+        advance(n);
+    while (n->have && n->place.leaf_at == place.leaf_at && n->place.entry < place.entry);
+    if (n->have && n->place.leaf_at == place.leaf_at) {
+        *ret = &n->at;
+        return n;
+    }
+    state_close(n);
+    return NULL;
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 struct sums_writer {
     int fd; /* -1: none was needed yet, or it failed */
@@ -237,6 +297,8 @@ struct state_writer {
     struct wbuf out;
     struct sha256 *hash;
     struct sums_writer sums;
+    int sigs_fd; /* -1: none were needed yet, or there can be none */
+    bool no_sigs;
     bool committed;
 };
 
@@ -260,6 +322,9 @@ uint64_t state_page_sums_at(struct state_writer *s)
         w->failed = w->fd < 0 || sys_pwrite(w->fd, head, sizeof head, 0, NULL) < 0;
         w->at = SUMS_HEAD_BYTES;
     }
+    static const struct id none = { 0 };
+    while (!w->failed && (w->at / sizeof none + w->n - 1) % MIN_REGION_SUMS != 0)
+        state_add_page_sums(s, &none, 1);
     return w->failed ? 0 : w->at + w->n * sizeof *w->buffer;
 }
 
@@ -310,7 +375,36 @@ void state_copy_page_sums(struct state_writer *s, const struct state_reader *r, 
     w->at += n * sizeof *w->buffer;
 }
 
-/* Puts them in the place of the old ones. Not synced: what a crash tears is found out by its sum. */
+static bool have_sigs(struct state_writer *s)
+{
+    static const uint8_t head[SIGS_HEAD_BYTES] = SIGS_MAGIC;
+    if (s->sigs_fd < 0 && !s->no_sigs) {
+        int flags = O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW;
+        s->sigs_fd = sys_openat(s->dir_fd, s->names.fresh_sigs, flags, 0600, NULL);
+        s->no_sigs = s->sigs_fd < 0 || sys_pwrite(s->sigs_fd, head, sizeof head, 0, NULL) < 0;
+    }
+    return !s->no_sigs;
+}
+
+void state_put_anchors(struct state_writer *s, uint64_t at, uint64_t region,
+                       const struct anchor_sums *sums)
+{
+    if (at >= SUMS_HEAD_BYTES && have_sigs(s) &&
+        sys_pwrite(s->sigs_fd, sums, sizeof *sums, anchors_at(at, region), NULL) < 0)
+        s->no_sigs = true;
+}
+
+void state_copy_anchors(struct state_writer *s, const struct state_reader *r, uint64_t from,
+                        uint64_t at, uint64_t n)
+{
+    if (r->sigs_fd < 0 || from < SUMS_HEAD_BYTES || at < SUMS_HEAD_BYTES || !have_sigs(s))
+        return;
+    off_t in = (off_t)anchors_at(from, 0), end = (off_t)anchors_at(from, n);
+    (void)copy_range(r->sigs_fd, &in, end, s->sigs_fd, (off_t)anchors_at(at, 0));
+}
+
+/* Puts them in the place of the old ones. Not synced: what a crash tears is found out by its sum, and what becomes of anchors matters
+ * little. */
 static void commit_sums(struct state_writer *s)
 {
     struct sums_writer *w = &s->sums;
@@ -319,6 +413,10 @@ static void commit_sums(struct state_writer *s)
         sys_unlinkat(s->dir_fd, s->names.sums, 0, NULL);
     else
         sys_renameat(s->dir_fd, s->names.fresh_sums, s->dir_fd, s->names.sums, true, NULL);
+    if (s->sigs_fd < 0 || s->no_sigs)
+        sys_unlinkat(s->dir_fd, s->names.sigs, 0, NULL);
+    else
+        sys_renameat(s->dir_fd, s->names.fresh_sigs, s->dir_fd, s->names.sigs, true, NULL);
 }
 
 static int flush(struct state_writer *s, struct err *e)
@@ -338,7 +436,7 @@ int state_create(int dir_fd, const struct state_key *k, struct state_writer **re
         return err_set(e, ERR_NOMEM, _("no memory"));
     file_names(k, &s->names);
     s->dir_fd = dir_fd;
-    s->sums.fd = -1;
+    s->sums.fd = s->sigs_fd = -1;
     s->hash = sha256_new();
     s->fd = sys_openat(dir_fd, s->names.fresh, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0600, e);
     if (s->fd < 0) {
@@ -405,6 +503,11 @@ void state_abort(struct state_writer *s)
         sys_close_quiet(s->sums.fd);
         if (!s->committed || s->sums.failed)
             sys_unlinkat(s->dir_fd, s->names.fresh_sums, 0, NULL);
+    }
+    if (s->sigs_fd >= 0) {
+        sys_close_quiet(s->sigs_fd);
+        if (!s->committed || s->no_sigs)
+            sys_unlinkat(s->dir_fd, s->names.fresh_sigs, 0, NULL);
     }
     sha256_free(s->hash);
     wbuf_free(&s->out);

@@ -12,10 +12,13 @@
  *
  * Beside it lie, as .sums, the sums of the pages of files that are kept in pages: "TWFP" ‖ 28 zeros ‖ 32 bytes each, where the
  * file's entry says. They are never believed by themselves: those of a region must make the region's sum, which is in the entry.
+ * And as .sigs, by what data that shifted are looked for: "TWFG" ‖ 28 zeros ‖ struct anchor_sums for each region; those of a file begin
+ * with number (place of its sums of pages in .sums - 32) / 512. Nothing rests on them but what a search costs.
  */
 #ifndef TWOFOLD_AGENTS_STATE_H
 #define TWOFOLD_AGENTS_STATE_H
 
+#include "agents/anchors.h"
 #include "lib/base/id.h"
 #include "lib/vault/manifest.h"
 
@@ -47,6 +50,19 @@ const struct entry *state_seek(struct state_reader *s, const char *path, size_t 
 const struct entry *state_more(struct state_reader *s);
 /* n sums of pages from `at` (in the file's bytes) on. False: they are not there. */
 bool state_page_sums(const struct state_reader *s, uint64_t at, struct id *ret, size_t n);
+/* The anchors of `n` regions from the given one on of the file whose sums of pages begin at `at`. How many there are. */
+size_t state_anchors(const struct state_reader *s, uint64_t at, uint64_t region,
+                     struct anchor_sums *ret, size_t n);
+
+/* Where a reader stands, and a second one that begins there. It has the first one's summary and must not outlive it. NULL: no memory,
+ * or the state cannot be read any more. */
+struct state_place {
+    uint64_t leaf_at;
+    size_t entry; /* of that leaf */
+};
+struct state_place state_place(const struct state_reader *s);
+struct state_reader *state_again(const struct state_reader *s, struct state_place place,
+                                 const struct entry **ret);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 struct state_writer;
@@ -60,6 +76,12 @@ void state_skip_page_sums(struct state_writer *s,
 /* n of the last run, from `from` on. */
 void state_copy_page_sums(struct state_writer *s, const struct state_reader *r, uint64_t from,
                           uint64_t n);
+/* The anchors of a region of the file whose sums of pages begin at `at` in the new state; errors are nobody's. */
+void state_put_anchors(struct state_writer *s, uint64_t at, uint64_t region,
+                       const struct anchor_sums *sums);
+/* Those of n regions of the last run: that file's sums begin at `from`, in the new state at `at`. */
+void state_copy_anchors(struct state_writer *s, const struct state_reader *r, uint64_t from,
+                        uint64_t at, uint64_t n);
 /* What was added is made durable; may be done before it is known whether there will be a commit. */
 int state_sync(struct state_writer *s, struct err *e);
 /* Writes the end and puts it in the place of the old one. */

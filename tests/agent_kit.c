@@ -192,7 +192,7 @@ static void take_key(struct session *s, struct rbuf *r)
     struct err e = ERR_INIT;
     uint8_t aad[2 * ID_BYTES];
     size_t len;
-    assert_true(s->v->n_keys < 256 && id_is_zero(&s->key_id));
+    assert_true(s->v->n_keys < MAX_AK_RUNS && id_is_zero(&s->key_id));
     struct ak_key *k = &s->v->keys[s->v->n_keys++];
     rb_id(r, &k->id);
     const uint8_t *sealed = rb_blob(r, 1000, &len);
@@ -323,7 +323,7 @@ static void take_snapshot(struct session *s, struct rbuf *r)
     open_body(s, &s->r->sum);
     s->r->sum.body = NULL;
     sys_random(&s->r->snapshot, sizeof s->r->snapshot);
-    assert_true(v->n_live < 256);
+    assert_true(v->n_live < MAX_AK_RUNS);
     memmove(v->live + 1, v->live, v->n_live++ * sizeof *v->live);
     v->live[0] = s->r->snapshot;
     wb_id(&b, &s->r->snapshot);

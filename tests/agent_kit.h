@@ -21,15 +21,16 @@ struct ak_key {
     uint8_t key[KEY_BYTES];
 };
 
+#define MAX_AK_RUNS 2048
 struct ak_vault {
     struct id id;
     uint8_t recovery_sk[KEY_BYTES], recovery_pk[PUBLIC_KEY_BYTES], dedup_key[KEY_BYTES];
     struct ak_chunk *chunks;
     size_t n_chunks, cap_chunks;
     size_t *slots, n_slots;
-    struct ak_key keys[256];
+    struct ak_key keys[MAX_AK_RUNS];
     size_t n_keys;
-    struct id live[256]; /* newest first */
+    struct id live[MAX_AK_RUNS]; /* newest first */
     size_t n_live;
     bool drop; /* do not keep what is sealed (for measuring) */
     /* what goes wrong, for tests; 0: nothing */

@@ -280,31 +280,6 @@ static void what_is_rewritten_is_found_out(void **state)
     }
 }
 
-/* Data that shift: pages match nowhere, the content chunker finds nearly all. A file that came into pages does not stay there. */
-static void what_shifts_goes_back(void **state)
-{
-    struct tree *t = *state;
-    struct ak_run r = paged_run(t);
-    tree_noise(t, "dump", 34 * MIB, 1);
-    stored(t, &r);
-    r.delta = DELTA_AUTO;
-    uint64_t last = 0;
-    for (unsigned night = 0; night < 3; night++) {
-        int fd = openat(t->fd, "dump", O_RDWR | O_CLOEXEC);
-        uint8_t *p = malloc(34 * MIB);
-        assert_true(p && fd >= 0 && pread(fd, p, 34 * MIB, 0) == 34 * MIB);
-        assert_int_equal(pwrite(fd, "shifted by thirteen", 13, 0), 13);
-        assert_int_equal(pwrite(fd, p, 34 * MIB - 13, 13), 34 * MIB - 13);
-        close(fd);
-        free(p);
-        run(t, &r);
-        assert_int_equal(!!(flags_of(t, &r, "dump") & ENTRY_PAGED), night == 0);
-        last = r.put_bytes;
-        ak_run_done(&r);
-    }
-    assert_true(last < 4 * MIB);
-}
-
 /* Stands before the C library's: while it is told to, a file of one great hole has data everywhere but in the first page of each region,
  * and in all of one region near its end. */
 static bool full_of_pages;
@@ -399,7 +374,6 @@ int main(int argc, char **argv)
         TEST(holes_are_not_read),
         TEST(the_size_of_pages_may_change),
         TEST(what_is_rewritten_is_found_out),
-        TEST(what_shifts_goes_back),
         TEST(a_buffer_is_not_overtaken),
         TEST(whatever_happens_the_bytes_are_right),
     };
