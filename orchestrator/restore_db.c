@@ -193,6 +193,12 @@ static int plan_in_place(struct db_plan *p, struct source_spec *spec, json_t *fa
     const char *data = text_of(facts, "data_directory");
     if (data[0] != '/')
         return err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), "facts.json");
+    if (json_object_size(json_object_get(facts, "folders")) > 0) {
+        err_set(e, ERR_REFUSED,
+                _("the server keeps files outside of its data folder, which --in-place does not "
+                  "replace"));
+        return err_next(e, _("restore with --to DIR, then put each file where it belongs by hand"));
+    }
     if (asprintf(&p->target, "%s/%s", data, staging) < 0) {
         p->target = NULL;
         return no_memory(e);

@@ -19,6 +19,7 @@
 #define REAP_MS 60000
 #define LOG_LOOK_BYTES (64u << 10)
 #define MAX_LINE_TOLD 300
+#define MAX_LINES_LOOKED 64
 #define VERSION_LIMIT_S 60
 
 /* --- the programs ------------------------------------------------------------------------------ */
@@ -235,34 +236,65 @@ static char *said(const struct prog *r)
     return text;
 }
 
-void prog_tail(const struct prog *r, char ret[PROG_TAIL_BYTES + 1])
+/* Without what stands before each: "[00] 2026-11-26 03:25:52 ", "2026-11-26  3:25:52 0 [ERROR] ". */
+static const char *message_of(const char *line)
 {
-    char *text = said(r), *at = ret;
-    ret[0] = '\0';
-    /* From the last line backwards until no more fit; then in their order. */
-    size_t room = PROG_TAIL_BYTES, end = text ? strlen(text) : 0, from = end;
-    while (from > 0) {
-        size_t begin = from;
-        while (begin > 0 && text[begin - 1] != '\n')
-            begin--;
-        size_t len = from - begin;
-        if (len <= MAX_LINE_TOLD && len + 1 > room)
+    const char *p = line;
+    if (strncmp(p, "[00] ", 5) == 0)
+        p += 5;
+    size_t stamp = strspn(p, "0123456789-: ");
+    if (stamp < 19)
+        return p;
+    p += stamp;
+    const char *end = *p == '[' ? strstr(p, "] ") : NULL;
+    return end && end - p < 12 ? end + 2 : p;
+}
+
+/* A page's dump is as long as a page. */
+static bool is_told(const char *line, bool only_errors)
+{
+    if (!line[0] || strlen(line) > MAX_LINE_TOLD)
+        return false;
+    return !only_errors || ((strstr(line, "rror") || strstr(line, "ERROR")) &&
+                            !strstr(line, "my_thread_global_end"));
+}
+
+/* As many of the last lines as there is room for, in their order. */
+static void put_lines(char *const *lines, size_t n, bool only_errors, char ret[PROG_TAIL_BYTES + 1])
+{
+    size_t room = PROG_TAIL_BYTES, first = n;
+    for (; first > 0; first--) {
+        size_t len = strlen(lines[first - 1]) + 1;
+        if (is_told(lines[first - 1], only_errors) && len > room)
             break;
-        room -= len <= MAX_LINE_TOLD ? len + 1 : 0;
-        from = begin > 0 ? begin - 1 : 0;
-        end = begin;
+        room -= is_told(lines[first - 1], only_errors) ? len : 0;
     }
-    for (char *line = text ? text + end : NULL; line && *line;) {
-        size_t len = strcspn(line, "\n");
-        if (len > 0 && len <= MAX_LINE_TOLD) {
-            if (at > ret)
-                *at++ = ' ';
-            memcpy(at, line, len);
-            at += len;
-        }
-        line += len + (line[len] == '\n');
+    char *at = ret;
+    for (size_t i = first; i < n; i++) {
+        if (!is_told(lines[i], only_errors))
+            continue;
+        const char *text = message_of(lines[i]);
+        if (at > ret)
+            *at++ = ' ';
+        memcpy(at, text, strlen(text));
+        at += strlen(text);
     }
     *at = '\0';
+}
+
+void prog_tail(const struct prog *r, char ret[PROG_TAIL_BYTES + 1])
+{
+    char *text = said(r), *rest = text, *line, *lines[MAX_LINES_LOOKED];
+    size_t n = 0;
+    ret[0] = '\0';
+    while (rest && (line = strsep(&rest, "\n")) != NULL) {
+        if (n == MAX_LINES_LOOKED)
+            memmove(lines, lines + 1, --n * sizeof *lines);
+        lines[n++] = line;
+    }
+    put_lines(lines, n, true, ret);
+    if (!ret[0])
+        put_lines(lines, n, false, ret);
     for (char *p = ret; *p; p++)
         if ((unsigned char)*p < 0x20)
             *p = ' ';

@@ -57,7 +57,7 @@ int prog_feed(struct prog *r, const char *input, uint64_t limit_s,
               int (*tick)(void *ctx, struct err *e), void *ctx, bool *ret_ok, struct err *e);
 /* Asks it to end (SIGTERM) and waits; true: it ended with status 0. */
 bool prog_stop(struct prog *r, unsigned timeout_ms);
-/* The last that it said, in one line; lines as long as a page's dump are left out. */
+/* The last errors that it told of, or else the last that it said, in one line; lines as long as a page's dump are left out. */
 void prog_tail(const struct prog *r, char ret[PROG_TAIL_BYTES + 1]);
 /* Has it said that, near the end? */
 bool prog_said(const struct prog *r, const char *text);
