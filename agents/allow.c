@@ -118,10 +118,11 @@ static int check_pin(const struct rules *r, const struct id *vault, const uint8_
              "twofold agent enrol; if not, find out who changed the orchestrator"));
 }
 
-static int check_read(const struct rules *r, const char *path, struct err *e)
+/* follow: the last part, too, where what it leads to is read. */
+static int check_read(const struct rules *r, const char *path, bool follow, struct err *e)
 {
     char *leads = NULL;
-    int rc = resolve(path, false, &leads, e);
+    int rc = resolve(path, follow, &leads, e);
     if (rc == 0) {
         rc = is_in(leads, r->backup, r->n_backup, e);
         rc = rc == 0 ? not_allowed(r, "allow: backup:", path, leads, e) : rc < 0 ? rc : 0;
@@ -186,7 +187,7 @@ static int check_setting(const struct rules *r, const char *kind, enum setting_r
     case SETTING_NAMES:
         return check_named(r, kind, s->value, e);
     case SETTING_READS:
-        return check_read(r, s->value, e);
+        return check_read(r, s->value, true, e);
     case SETTING_WRITES:
         return check_written(r, s, e);
     case SETTING_RUNS:
@@ -214,7 +215,7 @@ int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *
 {
     int rc = check_pin(r, &m->vault_id, m->recovery_pk, e);
     for (size_t i = 0; rc == 0 && i < m->n_roots; i++)
-        rc = check_read(r, m->roots[i], e);
+        rc = check_read(r, m->roots[i], false, e);
     for (size_t i = 0; rc == 0 && i < m->n_sources; i++)
         rc = check_source(r, &m->sources[i], false, e);
     return rc;
@@ -273,7 +274,7 @@ static int check_compared(const struct rules *r, struct msg_restore *m, struct e
         char *path = NULL;
         if (asprintf(&path, "%s%s", strcmp(m->target, "/") == 0 ? "" : m->target, m->paths[i]) < 0)
             return err_set(e, ERR_NOMEM, _("no memory"));
-        rc = check_read(r, path, e);
+        rc = check_read(r, path, false, e);
         free(path);
     }
     return rc;

@@ -98,6 +98,20 @@ static int on_note(void *ctx, bool problem, const char *path, size_t len, const 
     return problems_add(j->problems, problem, path, len, text, e);
 }
 
+/* A driver is at work before anything is read. */
+static int on_tick(void *ctx, const char *path, size_t len, uint64_t bytes, struct err *e)
+{
+    struct job *j = ctx;
+    if (beat_wants(j->env->beat)) {
+        struct msg_progress p = { .bytes_read = feed_bytes_read(j->feed) + bytes,
+                                  .problems = problems_count(j->problems),
+                                  .path = path,
+                                  .path_len = len };
+        beat_progress(j->env->beat, &p);
+    }
+    return check(j, e);
+}
+
 static int on_chunk(void *ctx, struct err *e)
 {
     struct job *j = ctx;
@@ -267,6 +281,7 @@ static int begin_sources(struct job *j, struct err *e)
                               .capture = j->capture,
                               .on_entry = on_entry,
                               .on_note = on_note,
+                              .on_tick = on_tick,
                               .ctx = j };
     return sources_begin(&o, &j->sources, e);
 }

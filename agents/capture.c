@@ -228,6 +228,17 @@ static int add_parts(struct capture *c, struct entry *en, struct err *e)
     return rc;
 }
 
+/* A copy made for this run is never the file that the next run finds, so it is always read. */
+static void take_after(const struct scan_stat *like, struct entry *en)
+{
+    en->mode = like->mode & 07777;
+    en->uid = like->uid;
+    en->gid = like->gid;
+    en->mtime_s = like->mtime_s;
+    en->mtime_ns = like->mtime_ns;
+    en->ino = 0;
+}
+
 static bool same_times(const struct scan_stat *a, const struct scan_stat *b)
 {
     return a->size == b->size && a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns &&
@@ -319,6 +330,8 @@ static int read_open_file(struct capture *c, const struct scan_item *it, const s
         return problem(c, it, _("was replaced while it was being captured"), e);
     struct entry en = entry_of(it, &st, ENTRY_FILE);
     uint64_t problems = problems_count(c->o.problems);
+    if (c->root && c->root->like)
+        take_after(c->root->like, &en);
     if (add_xattrs(c, it, fd, &en, e) < 0)
         return -e->code;
     en.fflags = meta_fflags(c->meta, fd, st.dev);

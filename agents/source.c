@@ -18,6 +18,7 @@ struct source {
 static const struct source_driver *const drivers[] = {
     &source_mariadb,
     &source_postgresql,
+    &source_sqlite,
     NULL,
 };
 

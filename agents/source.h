@@ -34,6 +34,7 @@ struct log_sink;
 struct log_piece;
 struct fetch;
 struct id;
+struct scan_stat;
 
 /* What is checked while a file is read. `check` is called with parts that begin and end at whole pages (the last one of a file may end
  * early), in order; it may read a page again into p, should it have been torn by a writer. It tells of what is wrong by itself
@@ -59,6 +60,8 @@ struct source_root {  /* all borrowed from the source until it is freed */
     bool may_be_absent; /* the place itself may be gone when its turn comes */
     enum source_delta delta;
     size_t page_bytes; /* for DELTA_PAGES; 0: the engine's default */
+    /* A copy of something else: owner, mode and time of the last change are those. May be NULL. */
+    const struct scan_stat *like;
     /* True: this entry (and what is below it) is left out. `name` is its name in dir_fd, path that of the manifest. May be NULL. */
     bool (*leave_out)(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
     /* The check for this file, or NULL. May be NULL. */
@@ -71,6 +74,9 @@ struct source_env { /* borrowed until the source is freed */
     /* For people, translated; path in the manifest's form. problem: the snapshot is partial. */
     int (*note)(void *ctx, bool problem, const char *path, size_t len, const char *text,
                 struct err *e);
+    /* Called now and then by a driver that works longer than a moment before the engine reads: shows `path` and how many bytes it has
+     * gone through so far; negative when the run is to end. NULL in a probe. */
+    int (*tick)(void *ctx, const char *path, size_t len, uint64_t bytes, struct err *e);
     void *ctx;
 };
 
@@ -152,6 +158,6 @@ int source_check(struct source *s, struct err *e);
 void source_free(struct source *s); /* NULL-safe */
 
 /* The drivers. */
-extern const struct source_driver source_mariadb, source_postgresql;
+extern const struct source_driver source_mariadb, source_postgresql, source_sqlite;
 
 #endif

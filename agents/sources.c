@@ -4,6 +4,7 @@
 #include "lib/base/sys.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,10 @@ static int by_kind(const void *a, const void *b)
 static int begin_all(struct sources *s, struct err *e)
 {
     const struct source_spec *order[MAX_SOURCES];
-    struct source_env env = { .state_dir = s->o.state_dir, .note = s->o.on_note, .ctx = s->o.ctx };
+    struct source_env env = { .state_dir = s->o.state_dir,
+                              .note = s->o.on_note,
+                              .tick = s->o.on_tick,
+                              .ctx = s->o.ctx };
     int rc = source_specs_check(s->o.specs, s->o.n_specs, false, e);
     for (size_t i = 0; rc == 0 && i < s->o.n_specs; i++) {
         order[i] = &s->o.specs[i];
@@ -91,7 +95,7 @@ void sources_free(struct sources *s)
 /* A folder that is on no disk: one on the way to what a source names. */
 static int add_folder(struct sources *s, const char *path, size_t len, struct err *e)
 {
-    char name[MAX_SOURCE_WORD + 256];
+    char name[PATH_MAX];
     struct scan_stat st = { .mode = S_IFDIR | 0755, .uid = geteuid(), .gid = getegid() };
     struct scan_item it = { .path = name,
                             .path_len = len,

@@ -20,6 +20,7 @@ struct sources_opts { /* all borrowed */
     int (*on_entry)(void *ctx, const struct scan_item *it, struct err *e);
     int (*on_note)(void *ctx, bool problem, const char *path, size_t len, const char *text,
                    struct err *e);
+    int (*on_tick)(void *ctx, const char *path, size_t len, uint64_t bytes, struct err *e);
     void *ctx;
 };
 

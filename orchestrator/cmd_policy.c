@@ -15,6 +15,7 @@ enum {
     OPT_FILES = OPT_OWN,
     OPT_POSTGRESQL,
     OPT_MARIADB,
+    OPT_SQLITE,
     OPT_DATA,
     OPT_USER,
     OPT_DEFAULTS_FILE,
@@ -62,22 +63,6 @@ static int append(char ***list, size_t *n, const char *text, struct err *e)
     return 0;
 }
 
-static int append_path(struct adding *a, const char *path, struct err *e)
-{
-    struct policy *pol = a->pol;
-    char *whole = NULL;
-    if (path[0] == '/')
-        return append(&pol->paths, &pol->n_paths, path, e);
-    a->relative = path;
-    /* The shell's current folder; a "scheme:" has no meaning here. */
-    int rc = strchr(path, ':') ? err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), path)
-                               : absolute_url(path, &whole, e);
-    if (rc == 0)
-        rc = append(&pol->paths, &pol->n_paths, whole, e);
-    free(whole);
-    return rc;
-}
-
 static int set_text(char **to, const char *text, struct err *e)
 {
     char *copy = strdup(text);
@@ -86,6 +71,28 @@ static int set_text(char **to, const char *text, struct err *e)
     free(*to);
     *to = copy;
     return 0;
+}
+
+/* Owned. */
+static int make_whole(struct adding *a, const char *path, char **ret, struct err *e)
+{
+    if (path[0] == '/')
+        return set_text(ret, path, e);
+    a->relative = path;
+    /* The shell's current folder; a "scheme:" has no meaning here. */
+    return strchr(path, ':') ? err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), path)
+                             : absolute_url(path, ret, e);
+}
+
+static int append_path(struct adding *a, const char *path, struct err *e)
+{
+    struct policy *pol = a->pol;
+    char *whole = NULL;
+    int rc = make_whole(a, path, &whole, e);
+    if (rc == 0)
+        rc = append(&pol->paths, &pol->n_paths, whole, e);
+    free(whole);
+    return rc;
 }
 
 static int set_duration(uint64_t *to, const char *option, const char *text, struct err *e)
@@ -151,6 +158,24 @@ static int add_source(struct policy *pol, const char *kind, const char *key, con
     return rc == 0 ? source_spec_add(s, key, value, e) : rc;
 }
 
+/* A database of SQLite; several are one source. */
+static int add_database(struct adding *a, const char *path, struct err *e)
+{
+    struct policy *pol = a->pol;
+    struct source_spec *s = NULL;
+    char *whole = NULL;
+    int rc = make_whole(a, path, &whole, e);
+    for (size_t i = 0; i < pol->n_sources; i++)
+        if (strcmp(pol->sources[i].kind, "sqlite") == 0)
+            s = &pol->sources[i];
+    if (rc == 0 && !s)
+        rc = source_specs_add(&pol->sources, &pol->n_sources, "sqlite", &s, e);
+    if (rc == 0)
+        rc = source_spec_add(s, "files", whole, e);
+    free(whole);
+    return rc;
+}
+
 /* A setting of the source that was named last. */
 static int add_to_source(struct policy *pol, const char *key, const char *value, struct err *e)
 {
@@ -171,6 +196,8 @@ static int take_add_option(struct adding *a, int c, struct err *e)
         return add_source(pol, "postgresql", "conninfo", optarg, e);
     case OPT_MARIADB:
         return add_source(pol, "mariadb", "server", optarg ? optarg : MARIADB_SOCKET, e);
+    case OPT_SQLITE:
+        return add_database(a, optarg, e);
     case OPT_DATA:
         return add_to_source(pol, "data", optarg, e);
     case OPT_USER:
@@ -236,6 +263,7 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
         { "files", required_argument, NULL, OPT_FILES },
         { "postgresql", required_argument, NULL, OPT_POSTGRESQL },
         { "mariadb", optional_argument, NULL, OPT_MARIADB },
+        { "sqlite", required_argument, NULL, OPT_SQLITE },
         { "data", required_argument, NULL, OPT_DATA },
         { "user", required_argument, NULL, OPT_USER },
         { "defaults-file", required_argument, NULL, OPT_DEFAULTS_FILE },

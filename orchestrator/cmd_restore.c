@@ -9,6 +9,7 @@
 #include "orchestrator/restore_job.h"
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct options {
@@ -162,7 +163,7 @@ static int restore_spaces(struct app *app, const struct restore_job *like, const
         j.from = like->from;
         j.msg.overwrite = like->msg.overwrite || p->overwrite;
         j.msg.target = p->spaces[i].target;
-        j.msg.strip = p->spaces[i].path;
+        j.msg.strip = p->spaces[i].strip ? p->spaces[i].strip : p->spaces[i].path;
         j.msg.paths = (char **)(uintptr_t)&p->spaces[i].path;
         j.msg.n_paths = 1;
         if (restore_job_run(app, &j, e) < 0)
@@ -176,13 +177,14 @@ static int restore_spaces(struct app *app, const struct restore_job *like, const
 static int ask_first(struct app *app, const struct restore_job *like, const struct db_plan *p,
                      struct err *e)
 {
-    char *only = (char *)DB_FACTS;
+    char *only = (char *)(uintptr_t)p->facts;
     struct restore_job j = { .v = like->v, .snap = like->snap, .agent = like->agent };
     struct source_spec ask = { .kind = p->sources[0].kind };
-    const char *data = source_spec_get(&p->sources[0], "data");
+    const struct source_spec *all = &p->sources[0];
     int rc = source_spec_add(&ask, "stage", "ask", e);
-    if (rc == 0 && data)
-        rc = source_spec_add(&ask, "data", data, e);
+    for (size_t i = 0; rc == 0 && i < all->n; i++) /* what would be replaced */
+        if (strcmp(all->v[i].key, "data") == 0 || strcmp(all->v[i].key, "files") == 0)
+            rc = source_spec_add(&ask, all->v[i].key, all->v[i].value, e);
     j.from = like->from;
     j.msg.target = p->target;
     j.msg.overwrite = true;
@@ -235,7 +237,8 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     if (rc == 0)
         rc = restore_spaces(app, j, &plan, &sum, e);
     if (rc == 0 && sum.done.failed > 0)
-        rc = err_set(e, ERR_DAMAGED, _("a tablespace is not whole; each file is named above"));
+        rc = err_set(e, ERR_DAMAGED,
+                     _("a part of the database is not whole; each file is named above"));
     if (rc == 0) {
         if (plan.target && !(*to = strdup(plan.target)))
             rc = err_set(e, ERR_NOMEM, _("no memory"));

@@ -58,6 +58,7 @@ static const struct {
          "  --mariadb[=SERVER]      a whole MariaDB server, by its socket (/run/mysqld/mysqld.sock), HOST or\n"
          "                          HOST:PORT; --user NAME, --defaults-file FILE (with the password), --data,\n"
          "                          --binaries FOLDER, --scratch FOLDER: room for a copy meanwhile\n"
+         "  --sqlite FILE           (beside files or instead) a database of SQLite; several times\n"
          "  --one-file-system       do not enter file systems mounted below the paths\n"
          "  --agent NAME            on which host (twofold agent list); local, this one\n"
          "  --vault NAME            which vault keeps it, where there are several\n"

@@ -2,6 +2,7 @@
 #include "orchestrator/restore_db.h"
 #include "lib/base/i18n.h"
 #include "orchestrator/look.h"
+#include "orchestrator/restore_sqlite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ void db_plan_done(struct db_plan *p)
 {
     for (size_t i = 0; i < p->n_spaces; i++) {
         free(p->spaces[i].path);
+        free(p->spaces[i].strip);
         free(p->spaces[i].target);
     }
     for (size_t i = 0; i < p->n_paths; i++)
@@ -226,6 +228,7 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     const char *verify = o->verify && !o->verify[0] ? k->programs : o->verify;
     struct source_spec *spec;
     json_t *facts = NULL;
+    p->facts = k->facts;
     int rc = read_facts(view, k->facts, &facts, e);
     if (rc == 0)
         rc = source_specs_add(&p->sources, &p->n_sources, k->kind, &spec, e);
@@ -245,6 +248,28 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     return rc;
 }
 
+static int one_in_place(struct err *e)
+{
+    err_set(e, ERR_USAGE,
+            _("this backup has more than one database, and --in-place puts back "
+              "one"));
+    return err_next(e, _("restore them with --to DIR"));
+}
+
+/* Files of SQLite, which have no server. */
+static int make_sqlite(struct view *view, const struct db_options *o, const char *staging,
+                       struct db_plan *p, struct err *e)
+{
+    if (p->n_sources > 0 && o->in_place)
+        return one_in_place(e);
+    if (p->n_sources == 0 && (o->verify || o->n_spaces > 0 || o->lsn || o->point))
+        return err_set(
+            e, ERR_USAGE,
+            _("this backup has no database server: --verify, --tablespace, --lsn and --point are for those"));
+    p->facts = p->facts ? p->facts : SQLITE_FACTS;
+    return sqlite_plan(view, o->in_place, staging, p, e);
+}
+
 static int make(struct view *view, const struct snap_ref *snap, const struct db_options *o,
                 struct db_plan *p, struct err *e)
 {
@@ -254,15 +279,10 @@ static int make(struct view *view, const struct snap_ref *snap, const struct db_
     for (size_t i = 0; rc == 0 && i < DB_KINDS; i++) {
         if (!has_root(view->body, db_kinds[i].kind))
             continue;
-        if (p->n_sources > 0 && o->in_place) {
-            err_set(e, ERR_USAGE,
-                    _("this backup has more than one database, and --in-place puts back "
-                      "one"));
-            return err_next(e, _("restore them with --to DIR"));
-        }
-        rc = make_kind(view, &db_kinds[i], o, staging, p, e);
+        rc = p->n_sources > 0 && o->in_place ? one_in_place(e)
+                                             : make_kind(view, &db_kinds[i], o, staging, p, e);
     }
-    return rc;
+    return rc == 0 && has_root(view->body, SQLITE_KIND) ? make_sqlite(view, o, staging, p, e) : rc;
 }
 
 int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,

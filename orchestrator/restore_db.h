@@ -28,6 +28,7 @@ struct db_options {
 
 struct db_space { /* a job of its own */
     char *path;   /* in the backup, absolute */
+    char *strip;  /* what is left off of it; NULL: all of it */
     char *target;
 };
 struct db_plan {
@@ -35,8 +36,9 @@ struct db_plan {
     size_t n_spaces;
     char **paths; /* of the main job; none: everything */
     size_t n_paths;
-    char *target;   /* of the main job, when it is in place; else NULL */
-    bool overwrite; /* in place: what an earlier run of the same brought is gone over again */
+    char *target;      /* of the main job, when it is in place; else NULL */
+    const char *facts; /* the small file that the driver is asked with */
+    bool overwrite;    /* in place: what an earlier run of the same brought is gone over again */
     struct source_spec *sources;
     size_t n_sources;
 };

@@ -20,6 +20,16 @@ const cyaml_schema_field_t postgresql_fields[] = {
     TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2), TEXT("checkpoint", 3),
     TEXT("logs", 4),     TEXT("slot", 5), CYAML_FIELD_END,
 };
+static const cyaml_schema_value_t entry_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
+};
+const cyaml_schema_field_t sqlite_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("files", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source,
+                               list[0].v, list[0].n, &entry_schema, 0, MAX_SOURCE_SETTINGS / 2),
+    TEXT("check", 1),
+    TEXT("wait", 2),
+    CYAML_FIELD_END,
+};
 
 /* --- keys --------------------------------------------------------------------------------------- */
 enum key_type {
@@ -28,6 +38,7 @@ enum key_type {
     KEY_CHOICE,
     KEY_SPAN, /* seconds, minutes */
     KEY_DURATION,
+    KEY_PATHS, /* a list: the one of that number among the kind's lists */
 };
 struct source_key {
     const char *name; /* in the order of the fields; NULL ends the table */
@@ -73,6 +84,16 @@ static const struct source_key postgresql_keys[] = {
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 
+static const char *const sqlite_checks[] = { "full", "quick", NULL };
+static const struct source_key sqlite_keys[] = {
+    { "files", KEY_PATHS, true, NULL, NULL,
+      "Its files, by their whole paths; not those that SQLite keeps beside them (-wal, -journal)." },
+    { "check", KEY_CHOICE, false, sqlite_checks, "full",
+      "full: integrity_check of each copy; quick: quick_check. Unset: quick above 4 GiB." },
+    { "wait", KEY_SPAN, false, NULL, "60s", "So long for a program that has a file locked." },
+    { NULL, KEY_WORDS, false, NULL, NULL, NULL },
+};
+
 static const struct {
     const char *kind, *title;
     const struct source_key *keys;
@@ -82,6 +103,8 @@ static const struct {
     [SOURCE_POSTGRESQL] = { "postgresql",
                             "The PostgreSQL server: its whole cluster, while it works.",
                             postgresql_keys },
+    [SOURCE_SQLITE] = { "sqlite", "Databases of SQLite, while programs write to them.",
+                        sqlite_keys },
 };
 
 /* --- reading ------------------------------------------------------------------------------------ */
@@ -131,27 +154,78 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
     return rc;
 }
 
+static int take_list(struct yaml_doc *d, struct source_spec *s, const struct source_key *k,
+                     const struct raw_list *list, struct err *e)
+{
+    char at[96];
+    int rc = 0;
+    snprintf(at, sizeof at, "%s.%s", s->kind, k->name);
+    if (list->n == 0 && k->needed) {
+        (void)err_set(e, ERR_CONFIG, _("\"%s\" has no \"%s\""), s->kind, k->name);
+        return yaml_mistake(d, at, e);
+    }
+    for (unsigned i = 0; rc == 0 && i < list->n; i++) {
+        char *path = NULL;
+        rc = conf_path_normalise(list->v[i], &path, e);
+        snprintf(at, sizeof at, "%s.%s.%u", s->kind, k->name, i);
+        if (rc == -ERR_CONFIG)
+            return yaml_mistake(d, at, e);
+        rc = rc == 0 ? source_spec_add(s, k->name, path, e) : rc;
+        free(path);
+    }
+    return rc;
+}
+
+/* All keys of one source, in the order of its table. */
+static int take_source(struct yaml_doc *d, struct source_spec *s, const struct source_key *keys,
+                       const struct raw_source *raw, struct err *e)
+{
+    char path[64];
+    size_t lists = 0;
+    int rc = 0;
+    for (const struct source_key *k = keys; rc == 0 && k->name; k++) {
+        if (k->type == KEY_PATHS) {
+            rc = take_list(d, s, k, &raw->list[lists++], e);
+            continue;
+        }
+        rc = take_text(s, k, raw->text[k - keys], e);
+        snprintf(path, sizeof path, "%s.%s", s->kind, k->name);
+        if (rc == -ERR_CONFIG)
+            rc = yaml_mistake(d, path, e);
+    }
+    return rc;
+}
+
 int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
                  struct source_spec **ret, size_t *ret_n, struct err *e)
 {
     struct source_spec *s = NULL;
-    char path[64];
     int rc = 0;
     for (int kind = 0; rc == 0 && kind < SOURCE_KINDS; kind++) {
         if (!raw[kind])
             continue;
         rc = source_specs_add(ret, ret_n, kinds[kind].kind, &s, e);
-        for (const struct source_key *k = kinds[kind].keys; rc == 0 && k->name; k++) {
-            rc = take_text(s, k, raw[kind]->text[k - kinds[kind].keys], e);
-            snprintf(path, sizeof path, "%s.%s", kinds[kind].kind, k->name);
-            if (rc == -ERR_CONFIG)
-                rc = yaml_mistake(d, path, e);
-        }
+        if (rc == 0)
+            rc = take_source(d, s, kinds[kind].keys, raw[kind], e);
     }
     return rc;
 }
 
 /* --- writing ------------------------------------------------------------------------------------ */
+static int put_list(struct wbuf *w, const struct source_spec *s, const char *key, struct err *e)
+{
+    int rc = 0;
+    conf_line(w, "  %s:\n", key);
+    for (size_t i = 0; rc == 0 && i < s->n; i++) {
+        if (strcmp(s->v[i].key, key) != 0)
+            continue;
+        conf_line(w, "    - ");
+        rc = yaml_put(w, s->v[i].value, e);
+        conf_line(w, "\n");
+    }
+    return rc;
+}
+
 static int put_source(struct wbuf *w, const struct source_spec *s, int kind, struct err *e)
 {
     int rc = 0;
@@ -159,6 +233,10 @@ static int put_source(struct wbuf *w, const struct source_spec *s, int kind, str
     for (const struct source_key *k = kinds[kind].keys; rc == 0 && k->name; k++) {
         const char *v = source_spec_get(s, k->name);
         conf_line(w, "  # %s\n", k->comment);
+        if (k->type == KEY_PATHS) {
+            rc = put_list(w, s, k->name, e);
+            continue;
+        }
         if (!v) {
             conf_line(w, "  # %s: %s\n", k->name, k->example);
             continue;

@@ -7,7 +7,7 @@
 
 #include "policies/inner.h"
 
-enum source_kind { SOURCE_MARIADB, SOURCE_POSTGRESQL, SOURCE_KINDS };
+enum source_kind { SOURCE_MARIADB, SOURCE_POSTGRESQL, SOURCE_SQLITE, SOURCE_KINDS };
 
 #define MAX_SOURCE_KEYS 16
 #define MAX_SOURCE_LISTS 4
@@ -20,15 +20,16 @@ struct raw_source { /* in the order of the kind's table of keys */
     struct raw_list list[MAX_SOURCE_LISTS];
 };
 
-extern const cyaml_schema_field_t mariadb_fields[], postgresql_fields[];
+extern const cyaml_schema_field_t mariadb_fields[], postgresql_fields[], sqlite_fields[];
 /* NOLINTBEGIN(bugprone-macro-parentheses): types and members cannot stand in them */
 #define SOURCE_FIELD(type, member, kind, name, fields)                                            \
     CYAML_FIELD_MAPPING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member[(kind)], \
                             fields)
 /* NOLINTEND(bugprone-macro-parentheses) */
-#define SOURCE_FIELDS(type, member)                                        \
-    SOURCE_FIELD(type, member, SOURCE_MARIADB, "mariadb", mariadb_fields), \
-        SOURCE_FIELD(type, member, SOURCE_POSTGRESQL, "postgresql", postgresql_fields)
+#define SOURCE_FIELDS(type, member)                                                     \
+    SOURCE_FIELD(type, member, SOURCE_MARIADB, "mariadb", mariadb_fields),              \
+        SOURCE_FIELD(type, member, SOURCE_POSTGRESQL, "postgresql", postgresql_fields), \
+        SOURCE_FIELD(type, member, SOURCE_SQLITE, "sqlite", sqlite_fields)
 
 /* *ret and *ret_n are the caller's, also on failure. */
 int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],

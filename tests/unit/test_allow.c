@@ -239,6 +239,24 @@ static void sources_are_held_to_the_list(void **state)
     assert_int_equal(source_is(&r, "postgresql", "verify", "/tmp/bin", true), -ERR_REFUSED);
 }
 
+static void a_database_file_counts_where_it_leads(void **state)
+{
+    (void)state;
+    char back[512], way[600], other[600];
+    char *reads[] = { back };
+    struct rules r = { .name = (char *)"o", .n_pins = 1, .backup = reads, .n_backup = 1 };
+    struct err e = ERR_INIT;
+    snprintf(back, sizeof back, "%s/lite", dir);
+    snprintf(way, sizeof way, "%s/lite/way.db", dir);
+    snprintf(other, sizeof other, "%s/secret.db", dir);
+    assert_int_equal(sys_mkdir_p(at("lite"), 0755, &e), 0);
+    assert_int_equal(sys_write_file(AT_FDCWD, other, "x", 1, 0600, &e), 0);
+    assert_int_equal(symlink(other, way), 0);
+    assert_int_equal(source_is(&r, "sqlite", "files", at("lite/none.db"), false), 0);
+    assert_int_equal(source_is(&r, "sqlite", "files", way, false), -ERR_REFUSED);
+    assert_int_equal(source_is(&r, "sqlite", "files", other, false), -ERR_REFUSED);
+}
+
 #define KEY_A "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 #define KEY_B "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 #define KEY_C "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"
@@ -293,9 +311,13 @@ static void test_key_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_file),      cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_paths),     cmocka_unit_test(what_a_source_writes_to_is_resolved),
-        cmocka_unit_test(test_key_lines), cmocka_unit_test(sources_are_held_to_the_list),
+        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(what_a_source_writes_to_is_resolved),
+        cmocka_unit_test(test_key_lines),
+        cmocka_unit_test(sources_are_held_to_the_list),
+        cmocka_unit_test(a_database_file_counts_where_it_leads),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

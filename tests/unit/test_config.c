@@ -110,9 +110,9 @@ static const struct {
     { "# nothing\n\n", 0, "empty", "" },
     { "- a\n", 1, "key: value", "own" },
     { "files:\n  paths: [/etc]\nrpo: 26h\nretension: 1\n", 4, "retension",
-      "vault, agent, files, postgresql, class, schedule" },
+      "vault, agent, files, mariadb, postgresql, sqlite, class" },
     { "retension: 1\nfiles:\n  paths: [/etc]\n", 1, "retension",
-      "vault, agent, files, postgresql, class, schedule" },
+      "vault, agent, files, mariadb, postgresql, sqlite, class" },
     { "files:\n  paths: [/etc]\n  excludes: [a]\n", 3, "excludes",
       "paths, exclude, one-file-system" },
     { "files:\n  paths:\n    - /etc\n\n  vault: x\n", 5, "vault", "skip-cache-dirs" },
@@ -560,6 +560,25 @@ static void test_policy_of_a_database(void **state)
     policy_free(pol);
 }
 
+static void test_policy_of_sqlite(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *pol = NULL;
+    policy_file(f, "lite.yaml", "sqlite:\n  files: [/srv//a b.db, \"/srv/x: y.db\"]\n  wait: 5s\n");
+    assert_int_equal(policy_load(&f->p, "lite", &pol, &f->e), 0);
+    assert_string_equal(policy_kind(pol), "sqlite");
+    free(pol->name);
+    pol->name = strdup("written");
+    assert_int_equal(policy_write(&f->p, pol, &f->e), 0);
+    policy_free(pol);
+    assert_int_equal(policy_load(&f->p, "written", &pol, &f->e), 0);
+    assert_int_equal(pol->sources[0].n, 3);
+    assert_string_equal(pol->sources[0].v[0].value, "/srv/a b.db");
+    assert_string_equal(pol->sources[0].v[1].value, "/srv/x: y.db");
+    assert_string_equal(source_spec_get(&pol->sources[0], "wait"), "5s");
+    policy_free(pol);
+}
+
 static void test_policy_of_a_database_mistakes(void **state)
 {
     struct fixture *f = *state;
@@ -569,6 +588,11 @@ static void test_policy_of_a_database_mistakes(void **state)
         "postgresql: { conninfo: x=y, data: srv/pg }\n",
         "postgresql: { conninfo: x=y, checkpoint: soon }\n",
         "postgresql: { conninfo: x=y, pasword: secret }\n",
+        "sqlite: { wait: 5s }\n",
+        "sqlite: { files: [] }\n",
+        "sqlite: { files: [/a, b.db] }\n",
+        "sqlite: { files: [/a], wait: 5 }\n",
+        "sqlite: { files: [/a], check: none }\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct policy *pol = NULL;
@@ -590,6 +614,7 @@ int main(void)
         TEST(test_policy_absent),
         TEST(test_policy_written_and_read_back),
         TEST(test_policy_of_a_database),
+        TEST(test_policy_of_sqlite),
         TEST(test_policy_of_a_database_mistakes),
         TEST(test_policy_minimal_written),
         TEST(test_policy_that_cannot_be_written),
