@@ -51,10 +51,9 @@ static int by_kind(const void *a, const void *b)
 static int begin_all(struct sources *s, struct err *e)
 {
     const struct source_spec *order[MAX_SOURCES];
-    struct source_env env = { .state_dir = s->o.state_dir,
-                              .note = s->o.on_note,
-                              .tick = s->o.on_tick,
-                              .ctx = s->o.ctx };
+    struct source_env env = {
+        .state_dir = s->o.state_dir, .note = s->o.on_note, .tick = s->o.on_tick, .ctx = s->o.ctx
+    };
     int rc = source_specs_check(s->o.specs, s->o.n_specs, false, e);
     for (size_t i = 0; rc == 0 && i < s->o.n_specs; i++) {
         order[i] = &s->o.specs[i];

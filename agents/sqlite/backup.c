@@ -56,7 +56,9 @@ static int take_path(struct sl *s, const char *path, struct err *e)
 static int take_paths(struct sl *s, struct err *e)
 {
     s->files = calloc(s->spec->n + 1, sizeof *s->files);
-    int rc = s->files ? 0 : sl_no_memory(e);
+    int rc = 0;
+    if (!s->files)
+        return sl_no_memory(e);
     for (size_t i = 0; rc == 0 && i < s->spec->n; i++)
         if (strcmp(s->spec->v[i].key, SL_KEY) == 0)
             rc = take_path(s, s->spec->v[i].value, e);

@@ -6,11 +6,12 @@
 static json_t *file_facts(const struct sl_file *f)
 {
     static const char *const results[] = { "ok", "damaged", "not checked" };
+    uint64_t bytes = f->pages * f->page_bytes;
     json_t *o = json_pack(
         "{s:s, s:s, s:I, s:i, s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:I}", "path", f->path,
-        "file", f->name, "bytes", (json_int_t)(f->pages * f->page_bytes), "page_size",
-        (int)f->page_bytes, "pages", (json_int_t)f->pages, "journal", f->wal ? "wal" : "rollback",
-        "encoding", f->encoding, "user_version", (json_int_t)f->user_version, "application_id",
+        "file", f->name, "bytes", (json_int_t)bytes, "page_size", (int)f->page_bytes, "pages",
+        (json_int_t)f->pages, "journal", f->wal ? "wal" : "rollback", "encoding", f->encoding,
+        "user_version", (json_int_t)f->user_version, "application_id",
         (json_int_t)f->application_id, "schema_version", (json_int_t)f->schema_version, "check",
         sl_check_name(f->check), "result", results[f->result], "restarts", (json_int_t)f->restarts,
         "writers_held_ms", (json_int_t)f->held_ms);

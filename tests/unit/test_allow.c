@@ -172,7 +172,8 @@ static int source_becomes(struct rules *r, const char *kind, const char *key, co
 {
     struct setting v[] = { { (char *)"conninfo", (char *)"host=/run user=backup" },
                            { (char *)(uintptr_t)key, strdup(value) } };
-    struct source_spec s = { (char *)(uintptr_t)kind, restore ? v + 1 : v, restore ? 1 : 2 };
+    bool alone = restore || strcmp(kind, "postgresql") != 0;
+    struct source_spec s = { (char *)(uintptr_t)kind, alone ? v + 1 : v, alone ? 1 : 2 };
     struct msg_backup b = { .vault_id = r->pins[0].vault, .sources = &s, .n_sources = 1 };
     struct msg_restore m = { .vault_id = r->pins[0].vault, .sources = &s, .n_sources = 1 };
     struct err e = ERR_INIT;
