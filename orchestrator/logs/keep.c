@@ -11,9 +11,11 @@
 #include <stdlib.h>
 
 #define BATCH_BYTES (8u << 20) /* sealed, in one object, when much comes at once */
-#define MORE_MS 5              /* what comes so soon after goes into the same object */
-#define LOOK_AGAIN_MS 30000    /* at copies that are out */
-#define CATCH_UP_MS 5000       /* at most so long at a time: what comes waits */
+#define MORE_MS 5              /* what comes so soon after goes into the same object; */
+#define BACKLOG_MS 500         /* or so soon, where the server is ahead by more than */
+#define BACKLOG_BYTES (2u << 20)
+#define LOOK_AGAIN_MS 30000 /* at copies that are out */
+#define CATCH_UP_MS 5000    /* at most so long at a time: what comes waits */
 
 struct keeper {
     struct app *app;
@@ -354,7 +356,9 @@ static int take(struct keeper *k, struct err *e)
         rc = handle(k, type, &r, e);
     while (rc == 0 && k->table && k->body.len < BATCH_BYTES) {
         struct err why = ERR_INIT;
-        rc = wire_recv(session_wire(k->session), &type, &r, MORE_MS, &why);
+        bool behind = k->state.head > k->newest.end + BACKLOG_BYTES &&
+                      k->state.head_timeline == k->newest.timeline;
+        rc = wire_recv(session_wire(k->session), &type, &r, behind ? BACKLOG_MS : MORE_MS, &why);
         if (rc == -ERR_TIMEOUT)
             return 0;
         if (rc < 0 && e)

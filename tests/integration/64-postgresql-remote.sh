@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
+. "$TWOFOLD_SRC/tests/integration/wal.sh"
 . "$TWOFOLD_SRC/tests/integration/lab.sh"
 lab_begin
 trap 'status=$?; pg_stop_all; (exit "$status"); lab_end' EXIT
@@ -32,5 +33,34 @@ expect 0 on agent check db1 && said 'may be run: postgres'
 expect 0 on restore db --on db1 --to /srv/back/x --verify && said 'verified: a server recovered' && said 'all page checksums are right'
 lab_on db1 test -f /srv/back/x/postgresql/data/PG_VERSION || fail "it is not on db1"
 expect 0 on restore db --to "$work/here" --verify && said 'verified: a server recovered'
+
+# --- its log, over a link that is cut while more than a segment is written ----------------------------------------------------
+sed -i '/conninfo:/a\  logs: 1s' "$work/v/c/policies/db.yaml"
+follow_there() {
+    lab_on orch env TWOFOLD_LINK_DEADLINE_S=4 "$t" logs db --follow >"$work/.keep" 2>&1 </dev/null &
+    keeper=$!
+}
+rows_kept() { # all that the server has written
+    local lsn
+    lsn=$(pg_sql "$one" "SELECT pg_current_wal_flush_lsn() - '0/0'")
+    lab_until 'on --json logs db >"$work/.out" 2>/dev/null; [ "$(json position log)" -ge '"$lsn"' ] 2>/dev/null' 30 ||
+        fail "the log is not kept: $(cat "$work/.keep")"
+}
+follow_there
+pg_sql "$one" "INSERT INTO t SELECT 0 FROM generate_series(1, 10)"
+rows_kept
+lab_cut db1
+pg_sql "$one" "INSERT INTO t SELECT 0 FROM generate_series(1, 300000)"
+wait "$keeper" && fail "the keeper ended well though the link was cut"
+grep -q 'agent "db1"' "$work/.keep" || fail "not told whose link was cut: $(cat "$work/.keep")"
+lab_join db1
+lab_until 'follow_there; sleep 2; kill -0 "$keeper" 2>/dev/null' 30
+rows_kept
+grep -q 'begins anew' "$work/.keep" && fail "a cut link broke the log off"
+expect 0 on restore db --on db1 --to /srv/back/y --verify && said 'the last transaction in it ended at'
+expect 0 on restore db --to "$work/there" && said 'its log'
+[ "$(with_server "$work/there" 'SELECT count(*) FROM t')" = 301010 ] || fail "rows are missing"
+kill "$keeper"
+wait "$keeper"
 
 finish
