@@ -20,7 +20,9 @@
 
 struct msg_logs {          /* blob BACKUP's payload (one source and no roots) ‖ … */
     struct log_piece last; /* of the stream; seq 0: there is none */
-    unsigned interval_ms;  /* so long may what the server wrote wait for more */
+    /* So long may what the server wrote wait for more. 0: nothing is followed, and no piece is sent; where the server keeps more for us than
+     * its limit, that is given up. Answered by notes and FRAME_DONE. */
+    unsigned interval_ms;
 };
 void msg_logs_write(struct wbuf *w, const struct msg_backup *job, const struct msg_logs *m);
 /* ret_job: as from msg_backup_read. */

@@ -84,12 +84,20 @@ static int on_note(void *ctx, bool problem, const char *path, size_t len, const 
     return problems_add(ctx, problem, path, len, text, e);
 }
 
+static int send_done(struct wire *w, struct problems *p, struct err *e)
+{
+    struct wbuf done = WBUF_INIT;
+    msg_done_write(&done, &(struct msg_done){ .failed = problems_count(p) });
+    int rc = wire_send(w, FRAME_DONE, &done, NULL, 0, e);
+    wbuf_free(&done);
+    return rc;
+}
+
 int source_probe(struct wire *w, const struct source_spec *all, size_t n, const char *state_dir,
                  struct err *e)
 {
     struct problems *p = problems_new(w);
     struct source_env env = { .state_dir = state_dir, .note = on_note, .ctx = p };
-    struct wbuf done = WBUF_INIT;
     int rc = p ? source_specs_check(all, n, false, e) : err_set(e, ERR_NOMEM, _("no memory"));
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct source_driver *d = source_driver(all[i].kind);
@@ -97,11 +105,8 @@ int source_probe(struct wire *w, const struct source_spec *all, size_t n, const 
         if (rc < 0)
             err_wrap(e, "%s", all[i].kind);
     }
-    if (rc == 0) {
-        msg_done_write(&done, &(struct msg_done){ .failed = problems_count(p) });
-        rc = wire_send(w, FRAME_DONE, &done, NULL, 0, e);
-    }
-    wbuf_free(&done);
+    if (rc == 0)
+        rc = send_done(w, p, e);
     problems_free(p);
     return rc;
 }
@@ -118,10 +123,12 @@ int source_follow(struct wire *w, const struct msg_backup *job, const struct msg
     const struct source_driver *d = rc == 0 ? source_driver(spec->kind) : NULL;
     if (d && !d->follow)
         rc = err_set(e, ERR_CONFIG, _("a source of this kind has no log that can be followed"));
-    if (rc == 0)
+    if (rc == 0 && start->interval_ms > 0)
         rc = log_sink_new(w, job, start, &k, e);
     if (rc == 0)
         rc = d->follow(spec, &env, &start->last, start->interval_ms, k, e);
+    if (rc == 0 && !k)
+        rc = send_done(w, p, e);
     log_sink_free(k);
     problems_free(p);
     return rc < 0 ? err_wrap(e, "%s", spec->kind) : 0;

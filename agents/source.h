@@ -119,7 +119,8 @@ struct source_driver {
     int (*check)(void *s, struct err *e); /* may be NULL */
     void (*free)(void *s);                /* NULL-safe */
     /* Follows what the database writes into its log, from where the stream ended (last; seq 0: there is none), until log_sink_wait fails.
-     * What the server writes waits no longer than interval_ms for more. NULL: it has no log that could be followed. */
+     * What the server writes waits no longer than interval_ms for more. k NULL: nothing is followed; only where the server keeps more for us
+     * than it shall (its "slot-limit"), that is given up. NULL: it has no log that could be followed. */
     int (*follow)(const struct source_spec *spec, const struct source_env *env,
                   const struct log_piece *last, unsigned interval_ms, struct log_sink *k,
                   struct err *e);

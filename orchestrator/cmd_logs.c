@@ -74,11 +74,6 @@ static int follow(struct app *app, const char *name)
 }
 
 /* --- how far ------------------------------------------------------------------------------------------------------------ */
-static bool is_running(const struct logs_state *s)
-{
-    return s->running && sys_realtime_s() - s->written_s <= LOGS_STALE_S;
-}
-
 static void print_position(struct app *app, const struct logs_state *s)
 {
     char when[64], size[32];
@@ -122,7 +117,7 @@ static int show(struct app *app, const char *name)
     struct err e = ERR_INIT;
     char age[64];
     int rc = load_job(app, name, &p, &conf, &j, &e), status = 0;
-    if (rc == 0 && (rc = logs_state_read(app, name, &s, &e)) == -ERR_ABSENT) {
+    if (rc == 0 && (rc = logs_state_read(&app->paths, name, &s, &e)) == -ERR_ABSENT) {
         err_set(&e, ERR_PARTIAL, _("its log has never been followed"));
         err_next(
             &e,
@@ -131,7 +126,7 @@ static int show(struct app *app, const char *name)
     }
     if (rc == 0) {
         json_t *copies = json_array();
-        bool running = is_running(&s);
+        bool running = logs_running(&s, sys_realtime_s());
         ui_line(&app->ui,
                 running ? _("%s: its log is followed") : _("%s: its log is NOT followed (for %s)"),
                 name, ui_age(sys_realtime_s() - s.written_s, age));

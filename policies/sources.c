@@ -17,8 +17,8 @@ const cyaml_schema_field_t mariadb_fields[] = {
     TEXT("binaries", 4), TEXT("scratch", 5), TEXT("time-limit", 6),    CYAML_FIELD_END,
 };
 const cyaml_schema_field_t postgresql_fields[] = {
-    TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2), TEXT("checkpoint", 3),
-    TEXT("logs", 4),     TEXT("slot", 5), CYAML_FIELD_END,
+    TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2),    TEXT("checkpoint", 3),
+    TEXT("logs", 4),     TEXT("slot", 5), TEXT("slot-limit", 6), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t entry_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -39,6 +39,7 @@ enum key_type {
     KEY_SPAN, /* seconds, minutes */
     KEY_DURATION,
     KEY_PATHS, /* a list: the one of that number among the kind's lists */
+    KEY_SIZE, /* bytes */
 };
 struct source_key {
     const char *name; /* in the order of the fields; NULL ends the table */
@@ -81,6 +82,10 @@ static const struct source_key postgresql_keys[] = {
       "  # The service twofold-logs@POLICY follows it." },
     { "slot", KEY_WORDS, false, NULL, "twofold",
       "The replication slot for that; another name where two follow one server." },
+    { "slot-limit", KEY_SIZE, false, NULL, "20GiB",
+      "If the server has to keep more of its log than that for us (no copy takes it), it need not: the\n"
+      "  # log begins anew later, and needs a new backup then. The bound of the server itself, also for\n"
+      "  # when nobody follows: max_slot_wal_keep_size." },
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 
@@ -126,6 +131,15 @@ static int check_span(const struct source_key *k, const char *text, struct err *
     return err_next(e, _("write it like this: %s"), k->example);
 }
 
+static int check_size(const struct source_key *k, const char *text, struct err *e)
+{
+    uint64_t n = 0;
+    if (size_parse(text, &n))
+        return 0;
+    err_set(e, ERR_CONFIG, _("\"%s\": \"%s\" is no number of bytes"), k->name, text);
+    return err_next(e, _("write it like this: %s"), k->example);
+}
+
 static int take_text(struct source_spec *s, const struct source_key *k, const char *text,
                      struct err *e)
 {
@@ -147,7 +161,8 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
     else if (k->type == KEY_DURATION && !duration_parse(text, &seconds)) {
         err_set(e, ERR_CONFIG, _("\"%s\" is not a length of time"), text);
         rc = err_next(e, _("write for instance: 12h (s, m, h or d)"));
-    }
+    } else if (k->type == KEY_SIZE)
+        rc = check_size(k, text, e);
     if (rc == 0)
         rc = source_spec_add(s, k->name, path ? path : text, e);
     free(path);

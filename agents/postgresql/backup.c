@@ -1,7 +1,7 @@
 /* backup.c - a physical backup of a running PostgreSQL server: backup mode in one session, the files of its folders, and the log from
  * the start of the backup to its end, which a temporary replication slot keeps there meanwhile. When the session ends, for whatever
  * reason, the server leaves backup mode and drops the slot by itself. The map of the files is in inner.h. */
-#include "agents/postgresql/inner.h"
+#include "agents/postgresql/slot.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/vault/manifest.h"
@@ -418,6 +418,8 @@ static int prepare(struct pg *p, struct err *e)
     if (rc == 0)
         rc = check_running(p, e);
     if (rc == 0)
+        rc = pg_slot_note(p->c, p->spec, &p->env, e);
+    if (rc == 0)
         rc = take_slot(p, e);
     if (rc == 0)
         rc = start(p, e);
@@ -583,10 +585,10 @@ static int driver_check(void *s, struct err *e)
 }
 
 static const struct source_setting settings[] = {
-    { "conninfo", SETTING_NAMES, true }, { "data", SETTING_READS, false },
-    { "os-user", SETTING_NAMES, false }, { "checkpoint", SETTING_PLAIN, false },
-    { "slot", SETTING_PLAIN, false },    { "logs", SETTING_PLAIN, false },
-    { NULL, SETTING_PLAIN, false },
+    { "conninfo", SETTING_NAMES, true },    { "data", SETTING_READS, false },
+    { "os-user", SETTING_NAMES, false },    { "checkpoint", SETTING_PLAIN, false },
+    { "slot", SETTING_PLAIN, false },       { "logs", SETTING_PLAIN, false },
+    { "slot-limit", SETTING_PLAIN, false }, { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
     { "verify", SETTING_RUNS,

@@ -1,7 +1,7 @@
 /* follow.c - what the server writes into its log, as it writes it: one replication session with a slot of its own, which keeps the log
  * until it is durable in the copies (PostgreSQL's manual, "Streaming Replication Protocol"). */
 #include "agents/log_sink.h"
-#include "agents/postgresql/inner.h"
+#include "agents/postgresql/slot.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_SLOT "twofold"
 #define PIECE_BYTES (1u << 20)
 #define STATUS_MS 5000
 #define LOOK_MS 500
@@ -35,7 +34,8 @@ struct follow {
     uint8_t *buf;  /* what is not a piece yet: it ends at `at` */
     size_t n;
     uint64_t since_ms, status_ms,
-        asked_ms;  /* first byte in buf; last status; the server wants to hear (0: no) */
+        asked_ms; /* first byte in buf; last status; the server wants to hear (0: no) */
+    struct pg_guard *guard;
     uint64_t told; /* the last flush position that the server knows */
 };
 
@@ -288,6 +288,10 @@ static uint64_t get64(const char *p)
 static int lost(struct follow *f, struct err *e)
 {
     char text[ERR_TEXT_BYTES];
+    if (pg_guard_fired(f->guard, text)) {
+        err_set(e, ERR_LIMIT, "%s", text);
+        return err_next(e, _("see what the copies do: twofold status; then make a backup"));
+    }
     snprintf(text, sizeof text, "%s", PQerrorMessage(f->c));
     text[strcspn(text, "\n")] = '\0';
     err_set(e, ERR_UNREACHABLE, _("the server has ended the stream: %s"),
@@ -473,6 +477,8 @@ static int follow(struct follow *f, struct err *e)
     if (rc == 0)
         rc = server_connect_replication(conninfo, os_user, &f->c, e);
     if (rc == 0)
+        rc = pg_guard_start(f->spec, PQsocket(f->c), &f->guard, e);
+    if (rc == 0)
         rc = ask(f, e);
     PQfinish(f->sql);
     f->sql = NULL;
@@ -490,22 +496,33 @@ static int follow(struct follow *f, struct err *e)
     return rc;
 }
 
+/* While no copy takes the log. */
+static int only_guard(struct follow *f, struct err *e)
+{
+    char text[ERR_TEXT_BYTES];
+    int rc = server_connect(source_spec_get(f->spec, "conninfo"),
+                            source_spec_get(f->spec, "os-user"), &f->sql, e);
+    if (rc == 0)
+        rc = pg_slot_guard(f->sql, f->spec, text, e);
+    return rc == 1 ? f->env->note(f->env->ctx, true, PG_ROOT, strlen(PG_ROOT), text, e) : rc;
+}
+
 int pg_follow(const struct source_spec *spec, const struct source_env *env,
               const struct log_piece *last, unsigned interval_ms, struct log_sink *k, struct err *e)
 {
-    const char *slot = source_spec_get(spec, "slot");
     struct follow f = { .spec = spec,
                         .env = env,
                         .k = k,
                         .last = last,
                         .interval_ms = interval_ms,
-                        .slot = slot ? slot : DEFAULT_SLOT };
+                        .slot = pg_slot_name(spec) };
     if (strlen(f.slot) > 63 ||
         strspn(f.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(f.slot))
         return err_set(e, ERR_CONFIG, _("\"%s\" is no name of a replication slot (a-z, 0-9, _)"),
                        f.slot);
-    f.buf = malloc(PIECE_BYTES);
-    int rc = f.buf ? follow(&f, e) : no_memory(e);
+    f.buf = k ? malloc(PIECE_BYTES) : NULL;
+    int rc = !k ? only_guard(&f, e) : f.buf ? follow(&f, e) : no_memory(e);
+    pg_guard_free(f.guard);
     PQfinish(f.sql);
     PQfinish(f.c);
     free(f.buf);

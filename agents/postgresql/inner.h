@@ -6,6 +6,7 @@
  *     facts.c    facts.json: what the server was like then
  *     rights.c   what may be missing, and the statements that grant it
  *     follow.c   what the server writes into its log, as it writes it
+ *     slot.c     what it keeps of its log for us, and the bound for that
  *     restore.c  the steps at a restore
  *     scratch.c  a server started for a moment on restored files
  *     page.h, server.h

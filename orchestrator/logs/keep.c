@@ -5,6 +5,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/fanout.h"
 #include "orchestrator/logs/care.h"
+#include "orchestrator/probe.h"
 #include "orchestrator/session.h"
 
 #include <stdio.h>
@@ -36,6 +37,9 @@ struct keeper {
     uint64_t received_ms;
     struct logs_state state;
     uint64_t state_ms, looked_ms;
+    int64_t newest_s;               /* when the newest piece came */
+    char problem[ERR_TEXT_BYTES];   /* that the agent named last */
+    char epoch_why[ERR_TEXT_BYTES]; /* of the epoch that has come and is not durable yet */
 };
 
 static int no_memory(struct err *e)
@@ -92,6 +96,7 @@ static int say_state(struct keeper *k, bool now, bool running, struct err *e)
         if (c->joined) {
             c->seq = s->last.seq;
             c->time_ns = s->last.time_ns;
+            c->complete_s = s->complete_s;
         }
         snprintf(c->why, sizeof c->why, "%s",
                  c->joined     ? ""
@@ -102,7 +107,7 @@ static int say_state(struct keeper *k, bool now, bool running, struct err *e)
     s->running = running;
     count_objects(k);
     k->state_ms = sys_monotonic_ms();
-    return logs_state_write(k->app, s, e);
+    return logs_state_write(&k->app->paths, s, e);
 }
 
 /* --- the copies ----------------------------------------------------------------------------------------------------------- */
@@ -231,6 +236,18 @@ static int64_t receive(struct keeper *k)
     return k->received_ns;
 }
 
+/* What a restore since then needs, and how far all is here. */
+static void note_durable(struct keeper *k)
+{
+    struct logs_state *s = &k->state;
+    if (k->newest.epoch != s->last.epoch || s->last.seq == 0) {
+        s->epoch_s = k->newest_s;
+        snprintf(s->epoch_why, sizeof s->epoch_why, "%s", k->epoch_why);
+    }
+    s->last = k->newest;
+    s->complete_s = k->newest_s;
+}
+
 /* What has come so far, as one object, to all copies; it is acknowledged when it is durable in those that are not out. */
 static int commit(struct keeper *k, struct err *e)
 {
@@ -253,7 +270,7 @@ static int commit(struct keeper *k, struct err *e)
     if (rc < 0)
         return err_wrap(e, _("no copy takes the log"));
     drop_failed(k);
-    k->state.last = k->newest;
+    note_durable(k);
     if (!k->joined)
         return err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
     if (log_name_parse(name, &parsed))
@@ -302,7 +319,11 @@ static int on_log(struct keeper *k, struct rbuf *r, struct err *e)
     wb_bytes(&k->body, sealed, n);
     if (rc == 0 && k->body.failed)
         rc = no_memory(e);
+    if (!first && next_epoch)
+        snprintf(k->epoch_why, sizeof k->epoch_why, "%s",
+                 k->problem[0] ? k->problem : _("it does not go on from what was kept"));
     k->newest = p;
+    k->newest_s = sys_realtime_s();
     return rc;
 }
 
@@ -315,6 +336,9 @@ static int on_head(struct keeper *k, struct rbuf *r, struct err *e)
     k->state.head_timeline = m.timeline;
     k->state.head = m.position;
     k->state.head_time_ns = m.time_ns;
+    if (k->state.last.seq && k->state.last.timeline == m.timeline &&
+        k->state.last.end >= m.position)
+        k->state.complete_s = sys_realtime_s();
     return 0;
 }
 
@@ -322,9 +346,12 @@ static int on_note(struct keeper *k, struct rbuf *r, struct err *e)
 {
     struct msg_note m;
     int rc = msg_note_read(r, &m, e);
-    if (rc == 0)
-        ui_warn(&k->app->ui, "%.*s", (int)m.text_len, m.text);
-    return rc;
+    if (rc < 0)
+        return rc;
+    ui_warn(&k->app->ui, "%.*s", (int)m.text_len, m.text);
+    if (m.problem)
+        snprintf(k->problem, sizeof k->problem, "%.*s", (int)m.text_len, m.text);
+    return 0;
 }
 
 static int handle(struct keeper *k, enum frame_type type, struct rbuf *r, struct err *e)
@@ -417,6 +444,17 @@ static uint64_t leave_room(uint64_t seq)
     return (seq / UNSEEN_PIECES + 2) * UNSEEN_PIECES;
 }
 
+static void remember(struct keeper *k, const struct logs_state *was)
+{
+    for (size_t i = 0; i < k->v->n_copies; i++)
+        for (size_t j = 0; j < was->n_copies; j++)
+            if (strcmp(k->v->copies[i].place, was->copies[j].place) == 0)
+                k->state.copies[i] = was->copies[j];
+    k->state.complete_s = was->complete_s;
+    k->state.epoch_s = was->epoch_s;
+    snprintf(k->state.epoch_why, sizeof k->state.epoch_why, "%s", was->epoch_why);
+}
+
 /* Where the stream ended. A copy that is away may have more than the others; then our own memory tells, or, where that is lost, room is
  * left for what it may have. */
 static int find_end(struct keeper *k, struct err *e)
@@ -427,15 +465,15 @@ static int find_end(struct keeper *k, struct err *e)
     int rc = newest_on_shelf(k, last, e);
     if (rc < 0)
         return rc;
-    bool remembered = logs_state_read(k->app, k->job->policy->name, &was, &ignored) == 0 &&
+    bool remembered = logs_state_read(&k->app->paths, k->job->policy->name, &was, &ignored) == 0 &&
                       strcmp(was.vault, k->job->conf->name) == 0 &&
                       strcmp(was.kind, k->job->spec->kind) == 0;
     if (remembered && was.last.seq > last->seq)
         *last = was.last;
     else if (!remembered && k->shelf.listed != (1u << k->v->n_copies) - 1 && last->seq)
         last->seq = leave_room(last->seq);
-    for (size_t i = 0; remembered && i < was.n_copies && i < MAX_COPIES; i++)
-        k->state.copies[i] = was.copies[i];
+    if (remembered)
+        remember(k, &was);
     k->newest = *last;
     return 0;
 }
@@ -458,7 +496,7 @@ static int send_job(struct keeper *k, struct err *e)
     return rc;
 }
 
-static int begin(struct keeper *k, struct err *e)
+static int begin_copies(struct keeper *k, struct err *e)
 {
     int rc = open_vault(k, e);
     if (rc == 0)
@@ -467,17 +505,46 @@ static int begin(struct keeper *k, struct err *e)
         rc = find_end(k, e);
     if (rc == 0)
         rc = join_copies(k, e);
-    if (rc == 0 && !k->joined)
-        rc = err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
+    return rc == 0 && !k->joined ? err_set(e, ERR_UNREACHABLE, _("no copy takes the log")) : rc;
+}
+
+static int begin(struct keeper *k, struct err *e)
+{
+    int rc = begin_copies(k, e);
+    if (rc < 0 && !sys_interrupted())
+        probe_slot(k->app, k->job->policy, k->job->conf, k->job->spec);
     if (rc == 0)
         rc = session_start(k->app, k->job->policy->agent, &k->session, e);
     return rc == 0 ? send_job(k, e) : rc;
 }
 
+/* That it is followed no more, and why: for those who look. Where not even the end of the stream could be found, what is known of it stays. */
+static void say_end(struct keeper *k, const struct err *why)
+{
+    struct logs_state was = { 0 };
+    struct err ignored = ERR_INIT;
+    struct logs_state *s = &k->state;
+    bool known = s->last.seq > 0;
+    if (!known) {
+        if (logs_state_read(&k->app->paths, s->policy, &was, &ignored) < 0)
+            return;
+        s = &was;
+    }
+    snprintf(s->why, sizeof s->why, "%s", why->why);
+    if (known) {
+        say_state(k, true, false, &ignored);
+        return;
+    }
+    s->running = false;
+    s->written_s = sys_realtime_s();
+    logs_state_write(&k->app->paths, s, &ignored);
+}
+
 int logs_keep(struct app *app, const struct logs_job *j, struct err *e)
 {
     struct keeper *k = calloc(1, sizeof *k);
-    struct err ignored = ERR_INIT;
+    struct err ignored = ERR_INIT, own = ERR_INIT;
+    e = e ? e : &own;
     if (!k)
         return no_memory(e);
     k->app = app;
@@ -489,14 +556,13 @@ int logs_keep(struct app *app, const struct logs_job *j, struct err *e)
     snprintf(k->state.vault, sizeof k->state.vault, "%s", j->conf->name);
     logs_source(j->policy->name, j->spec->kind, k->source);
     int rc = begin(k, e);
-    if (k->v)
+    if (rc == 0) {
         log_stream_id(&k->v->keys, k->source, k->stream);
-    if (rc == 0)
         rc = converse(k, e);
+    }
     if (k->session)
         session_end(k->session, true, &ignored);
-    if (k->state.last.seq)
-        say_state(k, true, false, &ignored);
+    say_end(k, e);
     fanout_free(k->fanout);
     log_table_free(k->table);
     wbuf_free(&k->body);

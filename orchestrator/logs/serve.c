@@ -206,7 +206,7 @@ static void find_known(struct logs_serve *s, struct app *app, const char *policy
     const struct log_piece *last = s->n ? &s->v[s->n - 1].piece : NULL;
     s->known_ns = last ? last->time_ns : 0;
     uint64_t newest = s->n_way ? s->way[s->n_way - 1]->name.last : 0;
-    bool remembered = logs_state_read(app, policy, &st, &ignored) == 0 &&
+    bool remembered = logs_state_read(&app->paths, policy, &st, &ignored) == 0 &&
                       strcmp(st.vault, s->reader.v->name) == 0;
     if (remembered && !over && st.last.seq > newest) {
         char seen[32], have[32];

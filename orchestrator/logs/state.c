@@ -2,17 +2,19 @@
 #include "orchestrator/logs/state.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/ui.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_STATE_BYTES 65536
 
-static int state_path(struct app *app, const char *policy, char **ret, struct err *e)
+static int state_path(const struct config_paths *p, const char *policy, char **ret, struct err *e)
 {
     *ret = NULL;
-    if (asprintf(ret, "%s/logs/%s.json", app->paths.state_dir, policy) < 0) {
+    if (asprintf(ret, "%s/logs/%s.json", p->state_dir, policy) < 0) {
         *ret = NULL;
         return err_set(e, ERR_NOMEM, _("no memory"));
     }
@@ -52,15 +54,17 @@ static void piece_of(json_t *o, struct log_piece *ret)
                                .len = (size_t)number(o, "len") };
 }
 
-int logs_state_write(struct app *app, const struct logs_state *s, struct err *e)
+int logs_state_write(const struct config_paths *p, const struct logs_state *s, struct err *e)
 {
     char *path = NULL, *folder = NULL, *out = NULL;
     json_t *copies = json_array();
     for (size_t i = 0; i < s->n_copies; i++) {
         const struct logs_copy_state *c = &s->copies[i];
-        json_array_append_new(copies, json_pack("{s:s, s:b, s:I, s:I, s:s}", "place", c->place,
+        json_array_append_new(copies, json_pack("{s:s, s:b, s:I, s:I, s:I, s:o}", "place", c->place,
                                                 "joined", c->joined, "seq", (json_int_t)c->seq,
-                                                "time_ns", (json_int_t)c->time_ns, "why", c->why));
+                                                "time_ns", (json_int_t)c->time_ns, "complete",
+                                                (json_int_t)c->complete_s, "why",
+                                                ui_json_text(c->why, strlen(c->why))));
     }
     json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o}",
                           "policy", s->policy, "kind", s->kind, "vault", s->vault, "last",
@@ -69,9 +73,13 @@ int logs_state_write(struct app *app, const struct logs_state *s, struct err *e)
                           (json_int_t)s->head_timeline, "head", (json_int_t)s->head, "head_time_ns",
                           (json_int_t)s->head_time_ns, "objects", (json_int_t)s->objects, "bytes",
                           (json_int_t)s->bytes, "copies", copies);
-    int rc = state_path(app, s->policy, &path, e);
-    if (rc == 0 && (!(out = json_dumps(o, JSON_INDENT(1))) ||
-                    asprintf(&folder, "%s/logs", app->paths.state_dir) < 0))
+    json_object_set_new(o, "complete", json_integer((json_int_t)s->complete_s));
+    json_object_set_new(o, "epoch", json_integer((json_int_t)s->epoch_s));
+    json_object_set_new(o, "epoch_why", ui_json_text(s->epoch_why, strlen(s->epoch_why)));
+    json_object_set_new(o, "why", ui_json_text(s->why, strlen(s->why)));
+    int rc = state_path(p, s->policy, &path, e);
+    if (rc == 0 &&
+        (!(out = json_dumps(o, JSON_INDENT(1))) || asprintf(&folder, "%s/logs", p->state_dir) < 0))
         rc = err_set(e, ERR_NOMEM, _("no memory"));
     if (rc == 0)
         rc = sys_mkdir_p(folder, 0700, e);
@@ -94,15 +102,17 @@ static void copies_of(json_t *all, struct logs_state *s)
         c->joined = json_is_true(json_object_get(o, "joined"));
         c->seq = number(o, "seq");
         c->time_ns = (int64_t)number(o, "time_ns");
+        c->complete_s = (int64_t)number(o, "complete");
     }
 }
 
-int logs_state_read(struct app *app, const char *policy, struct logs_state *ret, struct err *e)
+int logs_state_read(const struct config_paths *paths, const char *policy, struct logs_state *ret,
+                    struct err *e)
 {
     char *path = NULL;
     uint8_t *p = NULL;
     size_t n = 0;
-    int rc = state_path(app, policy, &path, e);
+    int rc = state_path(paths, policy, &path, e);
     if (rc == 0)
         rc = sys_read_file(AT_FDCWD, path, MAX_STATE_BYTES, &p, &n, e);
     json_t *o = rc == 0 ? json_loadb((const char *)p, n, 0, NULL) : NULL;
@@ -116,7 +126,11 @@ int logs_state_read(struct app *app, const char *policy, struct logs_state *ret,
                                 .head = number(o, "head"),
                                 .head_time_ns = (int64_t)number(o, "head_time_ns"),
                                 .objects = number(o, "objects"),
-                                .bytes = number(o, "bytes") };
+                                .bytes = number(o, "bytes"),
+                                .complete_s = (int64_t)number(o, "complete"),
+                                .epoch_s = (int64_t)number(o, "epoch") };
+        text(o, "epoch_why", s.epoch_why, sizeof s.epoch_why);
+        text(o, "why", s.why, sizeof s.why);
         text(o, "policy", s.policy, sizeof s.policy);
         text(o, "kind", s.kind, sizeof s.kind);
         text(o, "vault", s.vault, sizeof s.vault);
@@ -128,4 +142,9 @@ int logs_state_read(struct app *app, const char *policy, struct logs_state *ret,
     free(p);
     free(path);
     return rc;
+}
+
+bool logs_running(const struct logs_state *s, int64_t now_s)
+{
+    return s->running && now_s - s->written_s <= LOGS_STALE_S;
 }
