@@ -31,7 +31,7 @@ _twofold() {
     else
         case $command in
         help) COMPREPLY=($(compgen -W "$(LC_ALL=C twofold help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p')" -- "$cur")) ;;
-        backup | status | snapshots | restore | check | enqueue | pause | resume)
+        backup | status | snapshots | restore | check | enqueue | pause | resume | logs)
             COMPREPLY=($(compgen -W "$(_twofold_names policies)" -- "$cur")) ;;
         *) # words of its usage: add, list, lint, …
             COMPREPLY=($(compgen -W "$(LC_ALL=C twofold "$command" --help 2>/dev/null | awk 'NR > 1 && !/^        / { exit } { print }' |

@@ -17,6 +17,8 @@ enum {
     OPT_MARIADB,
     OPT_SQLITE,
     OPT_DATA,
+    OPT_LOGS,
+    OPT_SLOT,
     OPT_USER,
     OPT_DEFAULTS_FILE,
     OPT_BINARIES,
@@ -40,6 +42,7 @@ enum {
 static const char *const keep_names[] = {
     "last", "hourly", "daily", "weekly", "monthly", "yearly"
 };
+#define MAX_LOGS_S 3600
 #define KEEPS (sizeof keep_names / sizeof *keep_names)
 
 /* --- add ------------------------------------------------------------------------------------------ */
@@ -186,6 +189,21 @@ static int add_to_source(struct policy *pol, const char *key, const char *value,
         e, _("name the database before it: --postgresql \"host=/run/postgresql user=postgres\""));
 }
 
+static int add_logs(struct policy *pol, const char *text, struct err *e)
+{
+    uint64_t seconds = 0;
+    if (!duration_parse(text, &seconds) || seconds > MAX_LOGS_S) {
+        err_set(e, ERR_USAGE, _("\"%s\" is no time of up to an hour"), text);
+        return err_next(e, _("write for instance: %s"), "--logs 5s");
+    }
+    if (pol->n_sources == 0 || strcmp(pol->sources[pol->n_sources - 1].kind, "postgresql") != 0) {
+        err_set(e, ERR_USAGE, _("--%s belongs to a PostgreSQL server"), "logs");
+        return err_next(
+            e, _("name it before: --postgresql \"host=/run/postgresql user=postgres\" --logs 5s"));
+    }
+    return add_to_source(pol, "logs", text, e);
+}
+
 static int take_add_option(struct adding *a, int c, struct err *e)
 {
     struct policy *pol = a->pol;
@@ -200,6 +218,10 @@ static int take_add_option(struct adding *a, int c, struct err *e)
         return add_database(a, optarg, e);
     case OPT_DATA:
         return add_to_source(pol, "data", optarg, e);
+    case OPT_LOGS:
+        return add_logs(pol, optarg, e);
+    case OPT_SLOT:
+        return add_to_source(pol, "slot", optarg, e);
     case OPT_USER:
         return add_to_source(pol, "user", optarg, e);
     case OPT_DEFAULTS_FILE:
@@ -265,6 +287,8 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
         { "mariadb", optional_argument, NULL, OPT_MARIADB },
         { "sqlite", required_argument, NULL, OPT_SQLITE },
         { "data", required_argument, NULL, OPT_DATA },
+        { "logs", required_argument, NULL, OPT_LOGS },
+        { "slot", required_argument, NULL, OPT_SLOT },
         { "user", required_argument, NULL, OPT_USER },
         { "defaults-file", required_argument, NULL, OPT_DEFAULTS_FILE },
         { "binaries", required_argument, NULL, OPT_BINARIES },

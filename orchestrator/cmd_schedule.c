@@ -19,6 +19,18 @@ static const char *when(const struct schedule_timer *t, char out[32])
 }
 
 /* --- list --------------------------------------------------------------------------------------------------------- */
+static void list_logs(struct app *app, const struct schedule *s)
+{
+    for (size_t i = 0; i < s->n_logs; i++) {
+        const struct schedule_log *l = &s->logs[i];
+        bool on = schedule_enabled("", l->unit);
+        ui_line(&app->ui, _("%-10s %-16s all the time%s"), "logs", l->policy,
+                on ? "" : _("   NOT ENABLED: run: twofold schedule apply"));
+        ui_json(&app->ui, json_pack("{s:s, s:s, s:s, s:b}", "type", "service", "target", l->policy,
+                                    "unit", l->unit, "enabled", on));
+    }
+}
+
 static int list(struct app *app, struct err *e)
 {
     struct schedule *s = NULL;
@@ -28,7 +40,7 @@ static int list(struct app *app, struct err *e)
     for (size_t i = 0; i < s->n_timers; i++) {
         const struct schedule_timer *t = &s->timers[i];
         char at[32];
-        bool on = schedule_enabled("", t);
+        bool on = schedule_enabled("", t->unit);
         ui_line(&app->ui, _("%-10s %-16s next %s   %s%s"), job_kind_name(t->kind), t->target,
                 when(t, at), t->spec, on ? "" : _("   NOT ENABLED: run: twofold schedule apply"));
         ui_json(&app->ui,
@@ -36,7 +48,8 @@ static int list(struct app *app, struct err *e)
                           job_kind_name(t->kind), "target", t->target, "schedule", t->spec, "unit",
                           t->unit, "next", (json_int_t)t->next_s, "enabled", on));
     }
-    if (s->n_timers == 0)
+    list_logs(app, s);
+    if (s->n_timers == 0 && s->n_logs == 0)
         ui_line(
             &app->ui,
             _("nothing runs by itself; give a policy a schedule, such as: schedule: \"*-*-* 02:00:00\""));
@@ -105,7 +118,7 @@ static int systemctl(const struct applying *a, const char *verb, const char *uni
 }
 
 /* The files are right; now systemd is to know. */
-static int activate(struct applying *a, struct err *e)
+static int activate(struct applying *a, const struct schedule *s, struct err *e)
 {
     int rc = systemctl(a, "daemon-reload", NULL, e);
     for (size_t i = 0; rc == 0 && i < a->n_stop; i++)
@@ -114,6 +127,8 @@ static int activate(struct applying *a, struct err *e)
         rc = systemctl(a, "restart", a->start[i], e);
     if (rc == 0 && a->services)
         rc = systemctl(a, "restart", "twofoldd.service", e); /* what runs is queued again */
+    for (size_t i = 0; rc == 0 && a->services && i < s->n_logs; i++)
+        rc = systemctl(a, "restart", s->logs[i].unit, e); /* and these go on where they were */
     return rc;
 }
 
@@ -124,6 +139,8 @@ static void summary(const struct applying *a, const struct schedule *s, const ch
     for (size_t i = 0; i < s->n_timers; i++)
         ui_line(ui, _("%-10s %-16s next %s"), job_kind_name(s->timers[i].kind), s->timers[i].target,
                 when(&s->timers[i], at));
+    for (size_t i = 0; i < s->n_logs; i++)
+        ui_line(ui, _("%-10s %-16s all the time%s"), "logs", s->logs[i].policy, "");
     if (a->changes == 0)
         ui_line(ui, _("all timers are as the policies say"));
     else if (dry)
@@ -148,7 +165,7 @@ static int apply(struct app *app, const char *root, bool dry, struct err *e)
     if (rc == 0)
         rc = schedule_apply(s, root, dry, on_change, &a, e);
     if (rc == 0 && !dry && a.systemctl && a.changes)
-        rc = activate(&a, e);
+        rc = activate(&a, s, e);
     if (rc == 0)
         summary(&a, s, root, dry);
     schedule_free(s);

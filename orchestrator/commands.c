@@ -43,7 +43,7 @@ const struct command commands[] = {
       N_("mend one copy from another") },
     { "replicate", cmd_replicate, "[--copy PLACE]… [--take-over] [--vault V]",
       N_("catch up copies that missed something") },
-    { "logs", cmd_logs, "POLICY [--follow]", N_("how far a database's log is kept; keep it") },
+    { "logs", cmd_logs, "[POLICY] [--follow]", N_("how far a database's log is kept; keep it") },
     { "schedule", cmd_schedule, "apply [--dry-run] [--root DIR] | list",
       N_("make the timers that the policies ask for; when they run next") },
     { "jobs", cmd_jobs, "[--all]", N_("what runs and what waits") },

@@ -57,6 +57,7 @@ int gather_facts(struct app *app, const struct gather *g, struct facts *ret, int
     catalog_close(c);
     if (have < 0)
         facts_timers(ret);
+    facts_logs(ret, &app->paths);
     if (g->look)
         facts_look(ret, &app->paths, g->vault, g->remote || !ret->has_catalog);
     return 0;

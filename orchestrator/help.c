@@ -55,6 +55,8 @@ static const struct {
          "  --postgresql CONNINFO   (beside files or instead) a whole server, as libpq finds it; what is missing\n"
          "                          for it is said, with the statement that grants it; --data FOLDER: where\n"
          "                          the agent sees its data, if not where the server says\n"
+         "    --logs 5s             keep its log, too, for restores to any moment: what it writes waits no\n"
+         "                          longer than this; --slot NAME: the replication slot for it (twofold)\n"
          "  --mariadb[=SERVER]      a whole MariaDB server, by its socket (/run/mysqld/mysqld.sock), HOST or\n"
          "                          HOST:PORT; --user NAME, --defaults-file FILE (with the password), --data,\n"
          "                          --binaries FOLDER, --scratch FOLDER: room for a copy meanwhile\n"
@@ -107,9 +109,12 @@ static const struct {
          "  --all                   each policy by itself, also when many are well\n"),
       false, false },
     { "logs",
-      N_("How far the log of the policy's database is in each copy; exit status 3 when nobody follows it.\n"
-         "  --follow                follow it until told to end (systemd: twofold-logs@POLICY does): what\n"
-         "                          the database commits is in the copies within seconds\n"),
+      N_("How far the log of the policy's database is in each copy; without a policy, a line for each that\n"
+         "says \"logs:\". Exit status 3 when nobody follows it, or it is more than 5 minutes behind.\n"
+         "  --follow                follow it until told to end: what the database commits is in the copies\n"
+         "                          within seconds. The service twofold-logs@POLICY does that; twofold\n"
+         "                          schedule apply starts it\n"
+         "  --restart               (with it) after a failure: again, at first after 5 s, later 2 min\n"),
       false, false },
     { "schedule",
       N_("  apply                   write timers of systemd from the policies' schedules, and scrub, prune\n"

@@ -205,6 +205,14 @@ void record_export(struct app *app, struct vault *v)
 }
 
 /* --- the audit trail ------------------------------------------------------------------------------------------------------ */
+static bool has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    return false;
+}
+
 /* Commands that only look, by themselves or with such a second word, are not recorded. */
 static bool only_looks(int argc, char **argv)
 {
@@ -215,6 +223,8 @@ static bool only_looks(int argc, char **argv)
     for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
         if (strcmp(argv[0], looks[i]) == 0)
             return true;
+    if (strcmp(argv[0], "logs") == 0)
+        return !has_word(argc, argv, "--follow");
     for (size_t i = 0; argc > 1 && i < sizeof words / sizeof *words; i++)
         if (strcmp(argv[1], words[i]) == 0)
             return true;
@@ -226,14 +236,6 @@ static bool is_one_of(int argc, char **argv, const char *const table[][2], size_
     for (size_t i = 0; i < n; i++)
         if (strcmp(argv[0], table[i][0]) == 0 &&
             (!table[i][1] || (argc > 1 && strcmp(argv[1], table[i][1]) == 0)))
-            return true;
-    return false;
-}
-
-static bool has_word(int argc, char **argv, const char *word)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], word) == 0)
             return true;
     return false;
 }

@@ -5,6 +5,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/calendar.h"
+#include "orchestrator/logs/keep.h"
 #include "orchestrator/queue.h"
 #include "orchestrator/text.h"
 #include "policies/settings.h"
@@ -109,13 +110,29 @@ static int fill_next(struct making *m, struct schedule_timer *t)
     return rc < 0 && t->kind == JOB_BACKUP ? say_where(m, t->target) : rc;
 }
 
+void schedule_log_unit(const char *policy, char out[MAX_NAME + 32])
+{
+    snprintf(out, MAX_NAME + 32, "twofold-logs@%s.service", policy);
+}
+
+static int add_log(struct making *m, const char *policy)
+{
+    struct schedule_log l = { 0 };
+    snprintf(l.policy, sizeof l.policy, "%s", policy);
+    schedule_log_unit(policy, l.unit);
+    return add((void **)&m->s->logs, &m->s->n_logs, sizeof l, &l, m->e);
+}
+
 static int on_policy(void *ctx, const char *name)
 {
     struct making *m = ctx;
     struct policy *p = NULL;
+    unsigned interval_ms;
     int rc = policy_load(m->paths, name, &p, m->e);
     if (rc == 0 && p->schedule)
         rc = add_timer(m, JOB_BACKUP, name, p->schedule);
+    if (rc == 0 && logs_of_policy(p, &interval_ms))
+        rc = add_log(m, name);
     policy_free(p);
     return rc;
 }
@@ -227,10 +244,19 @@ static int timer_files(struct making *m, const struct schedule_timer *t)
                     false, t->unit);
 }
 
+static int log_files(struct making *m, const struct schedule_log *l)
+{
+    char *of = NULL;
+    int rc = find_unit(m, "twofold-logs@.service", &of);
+    return rc == 0 ? add_file(m, text_print(UNITS "multi-user.target.wants/%s", l->unit), of, true,
+                              l->unit)
+                   : rc;
+}
+
 static int service_files(struct making *m)
 {
-    static const char *const services[] = { "twofoldd", "twofold-backup@", "twofold-scrub@",
-                                            "twofold-prune@", "twofold-page" };
+    static const char *const services[] = { "twofoldd",       "twofold-backup@", "twofold-scrub@",
+                                            "twofold-prune@", "twofold-page",    "twofold-logs@" };
     char *of = NULL;
     int rc = find_unit(m, CHECK_TIMER, &of);
     if (rc == 0)
@@ -258,6 +284,8 @@ static int make(const struct config_paths *p, const char *root, bool files, stru
     int rc = m.s ? make_timers(&m) : no_memory(e);
     for (size_t i = 0; files && rc == 0 && i < m.s->n_timers; i++)
         rc = timer_files(&m, &m.s->timers[i]);
+    for (size_t i = 0; files && rc == 0 && i < m.s->n_logs; i++)
+        rc = log_files(&m, &m.s->logs[i]);
     if (files && rc == 0)
         rc = service_files(&m);
     wbuf_free(&m.writable);
@@ -290,6 +318,7 @@ void schedule_free(struct schedule *s)
         free(s->files[i].content);
     }
     free(s->timers);
+    free(s->logs);
     free(s->files);
     free(s);
 }

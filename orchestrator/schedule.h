@@ -8,6 +8,7 @@
  *   timers.target.wants/twofold-check.timer                                                          always
  *   twofoldd.service.d/copies.conf, and of the services that the timers start                        folders to be written to
  *   multi-user.target.wants/twofoldd.service
+ *   multi-user.target.wants/twofold-logs@POLICY.service                                              policies with `logs:`
  *
  * Names of policies and vaults are instances as they are: they have no letter that systemd would have escaped.
  */
@@ -35,7 +36,14 @@ struct schedule_file {
     bool link;
     const char *unit; /* the timer that it is about (borrowed), or NULL */
 };
+/* The service that follows a log. */
+struct schedule_log {
+    char policy[MAX_NAME + 1];
+    char unit[MAX_NAME + 32];
+};
 struct schedule {
+    struct schedule_log *logs; /* owned */
+    size_t n_logs;
     struct schedule_timer *timers; /* owned */
     size_t n_timers;
     struct schedule_file *files;
@@ -58,7 +66,9 @@ typedef void schedule_change_fn(void *ctx, enum schedule_change c, const char *p
 /* Brings the files below root to that state (with dry: only says what it would do). Files of timers that are wanted no more go. */
 int schedule_apply(const struct schedule *s, const char *root, bool dry, schedule_change_fn *fn,
                    void *ctx, struct err *e);
-/* Whether the timer is enabled below root. */
-bool schedule_enabled(const char *root, const struct schedule_timer *t);
+/* Whether the timer or the service is enabled below root. */
+bool schedule_enabled(const char *root, const char *unit);
+/* "twofold-logs@POLICY.service" */
+void schedule_log_unit(const char *policy, char out[MAX_NAME + 32]);
 
 #endif

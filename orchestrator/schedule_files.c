@@ -15,6 +15,7 @@
 
 #define MAX_UNIT_BYTES ((size_t)1 << 20)
 #define WANTS "/" SCHEDULE_UNITS "/timers.target.wants"
+#define SERVICES "/" SCHEDULE_UNITS "/multi-user.target.wants"
 
 struct applying {
     const struct schedule *s;
@@ -106,7 +107,8 @@ static bool is_instance(const char *name, const char *tail)
     size_t n = strlen(name), t = strlen(tail);
     return n > t && strcmp(name + n - t, tail) == 0 &&
            (starts(name, "twofold-backup@") || starts(name, "twofold-scrub@") ||
-            starts(name, "twofold-prune@") || starts(name, "twofold-page."));
+            starts(name, "twofold-prune@") || starts(name, "twofold-page.") ||
+            starts(name, "twofold-logs@"));
 }
 
 static bool wanted(const struct schedule *s, const char *path)
@@ -145,8 +147,10 @@ static bool is_ours(const char *root, const char *path)
 
 static int sweep_one(struct applying *a, const char *dir, const char *name)
 {
-    bool in_wants = strcmp(dir, WANTS) == 0;
-    if (!is_instance(name, in_wants ? ".timer" : ".timer.d"))
+    bool service = strcmp(dir, SERVICES) == 0, in_wants = service || strcmp(dir, WANTS) == 0;
+    if (service && !starts(name, "twofold-logs@"))
+        return 0;
+    if (!is_instance(name, service ? ".service" : in_wants ? ".timer" : ".timer.d"))
         return 0;
     char *folder = text_print("%s/%s", dir, name);
     char *path = in_wants ? text_print("%s", folder) : text_print("%s/schedule.conf", folder);
@@ -182,12 +186,17 @@ int schedule_apply(const struct schedule *s, const char *root, bool dry, schedul
         rc = apply_file(&a, &s->files[i]);
     if (rc == 0)
         rc = sweep(&a, WANTS);
+    if (rc == 0)
+        rc = sweep(&a, SERVICES);
     return rc == 0 ? sweep(&a, "/" SCHEDULE_UNITS) : rc;
 }
 
-bool schedule_enabled(const char *root, const struct schedule_timer *t)
+bool schedule_enabled(const char *root, const char *unit)
 {
-    char *path = text_print("%s" WANTS "/%s", root, t->unit);
+    static const char service[] = ".service";
+    size_t n = strlen(unit), k = strlen(service);
+    bool is_service = n > k && strcmp(unit + n - k, service) == 0;
+    char *path = text_print("%s%s/%s", root, is_service ? SERVICES : WANTS, unit);
     struct stat st;
     bool there = lstat(path, &st) == 0;
     free(path);

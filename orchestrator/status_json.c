@@ -1,6 +1,7 @@
 /* status_json.c - `twofold --json status`: see status_view.h for what comes in which order. */
 #include "orchestrator/look.h"
 #include "orchestrator/status_view.h"
+#include "orchestrator/watch/log_words.h"
 #include "orchestrator/watch/message.h"
 
 #include <stdlib.h>
@@ -65,6 +66,32 @@ static json_t *copy_json(const struct status_view *v, const struct copy_fact *c)
     return o;
 }
 
+static json_t *lag_or_null(int64_t s)
+{
+    return s >= 0 ? json_integer((json_int_t)s) : json_null();
+}
+
+/* null: no log is to be kept. */
+static json_t *log_json(const struct facts *f, const struct policy_fact *p)
+{
+    const struct logs_state *s = p->log;
+    struct log_sum sum;
+    if (!p->logs)
+        return json_null();
+    log_sum(s, f->now_s, log_limit_s(p), &sum);
+    json_t *copies = json_array();
+    for (size_t i = 0; s && i < s->n_copies; i++)
+        json_array_append_new(copies,
+                              json_pack("{s:s, s:o, s:o}", "copy", s->copies[i].place, "lag_s",
+                                        lag_or_null(log_copy_lag_s(s, &s->copies[i], f->now_s)),
+                                        "why", text(s->copies[i].why)));
+    return json_pack("{s:b, s:b, s:o, s:o, s:I, s:o, s:o, s:o}", "followed", sum.followed, "well",
+                     !sum.bad, "lag_s", lag_or_null(sum.lag_s), "complete_s",
+                     time_or_null(s ? s->complete_s : 0), "ahead_bytes", (json_int_t)sum.ahead,
+                     "began_s", time_or_null(s ? s->epoch_s : 0), "why", text(s ? s->why : NULL),
+                     "copies", copies);
+}
+
 static void set_policy(const struct status_view *v, json_t *o, const struct policy_fact *p)
 {
     struct policy_sum s;
@@ -84,6 +111,7 @@ static void set_policy(const struct status_view *v, json_t *o, const struct poli
     json_object_set_new(o, "schedule", text(p->schedule));
     json_object_set_new(o, "next_run_s", time_or_null(p->next_s));
     json_object_set_new(o, "held", json_boolean(p->held));
+    json_object_set_new(o, "log", log_json(v->f, p));
     json_object_set_new(o, "timer",
                         v->f->by_systemd && p->schedule ? json_boolean(!p->no_timer) : json_null());
 }

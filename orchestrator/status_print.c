@@ -4,6 +4,7 @@
 #include "orchestrator/queue.h"
 #include "orchestrator/status_view.h"
 #include "orchestrator/text.h"
+#include "orchestrator/watch/log_words.h"
 #include "orchestrator/watch/message.h"
 
 #include <inttypes.h>
@@ -281,11 +282,37 @@ static void print_next_run(const struct status_view *v, const struct policy_fact
 /* What is wrong with the runs of a policy stands with it; the rest follows below. */
 static bool is_told_here(const char *key)
 {
-    static const char *const kinds[] = { "run/", "held/", "timer/", "schedule/" };
+    static const char *const kinds[] = { "run/", "held/",     "timer/",   "schedule/",
+                                         "log/", "log-copy/", "log-gap/", "log-slot/" };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strncmp(key, kinds[i], strlen(kinds[i])) == 0)
             return true;
     return false;
+}
+
+/* How far the log of its database is; where it is not as it shall be, the alarm may have its time, the command stands here at once. */
+static void print_log(const struct status_view *v, const struct policy_fact *p,
+                      const struct policy_sum *s)
+{
+    char key[MAX_NAME + 8], next[FINDING_TEXT_BYTES], size[32];
+    struct log_sum sum;
+    if (!p->logs)
+        return;
+    char *words = log_words(p->log, v->f->now_s);
+    print_wrapped(&v->app->ui, 2, _("log:          "), words);
+    free(words);
+    log_sum(p->log, v->f->now_s, log_limit_s(p), &sum);
+    if (sum.ahead && s->log) {
+        char *text = text_print(_("the server is %s ahead"), ui_bytes(sum.ahead, size));
+        print_wrapped(&v->app->ui, INDENT, _("lag:  "), text);
+        free(text);
+    }
+    snprintf(key, sizeof key, "log/%s", p->name);
+    if (s->log && !findings_get(v->fs, key)) {
+        if (p->log && p->log->why[0])
+            print_wrapped(&v->app->ui, INDENT, _("why:  "), p->log->why);
+        print_wrapped(&v->app->ui, INDENT, _("next: "), log_next(v->f, p, next));
+    }
 }
 
 static void print_policy(const struct status_view *v, const struct policy_fact *p)
@@ -302,6 +329,7 @@ static void print_policy(const struct status_view *v, const struct policy_fact *
     if (p->partial_s > p->whole_s)
         print_last_partial(v, p);
     print_next_run(v, p);
+    print_log(v, p, &s);
     if (s.future)
         print_wrapped(ui, INDENT, _("why:  "),
                       _("the last backup is from the future: check this machine's clock"));

@@ -39,7 +39,7 @@ enum key_type {
     KEY_SPAN, /* seconds, minutes */
     KEY_DURATION,
     KEY_PATHS, /* a list: the one of that number among the kind's lists */
-    KEY_SIZE, /* bytes */
+    KEY_SIZE,  /* bytes */
 };
 struct source_key {
     const char *name; /* in the order of the fields; NULL ends the table */

@@ -1,5 +1,5 @@
 /* rights.c - what a backup of this server needs, whether it is there, and the statement that grants it. */
-#include "agents/postgresql/inner.h"
+#include "agents/postgresql/slot.h"
 #include "lib/base/i18n.h"
 
 #include <stdarg.h>
@@ -112,6 +112,82 @@ static int check_settings(struct probe *p, struct err *e)
     return 0;
 }
 
+/* --- the log, where it is to be followed ---------------------------------------------------------- */
+static int check_room(struct probe *p, const struct pg_slot *slot, struct err *e)
+{
+    bool slots = false, senders = slot->active;
+    int rc = ask(p,
+                 slot->there ? "SELECT true"
+                             : "SELECT current_setting('max_replication_slots')::int > "
+                               "(SELECT count(*) FROM pg_replication_slots) + 1",
+                 &slots, e);
+    if (rc == 0 && !senders)
+        rc = ask(p,
+                 "SELECT current_setting('max_wal_senders')::int > "
+                 "(SELECT count(*) FROM pg_stat_get_wal_senders())",
+                 &senders, e);
+    if (rc < 0)
+        return rc;
+    if (!slots)
+        tell(p, true,
+             _("its log needs a replication slot beside that of the backup: ALTER SYSTEM SET "
+               "max_replication_slots = 10; then restart the server"));
+    if (!senders)
+        tell(
+            p, true,
+            _("nobody more may follow its log: ALTER SYSTEM SET max_wal_senders = 10; then restart "
+              "the server"));
+    return 0;
+}
+
+/* Only a session that is let in as one who follows shows that it would be. */
+static void try_to_follow(struct probe *p)
+{
+    PGconn *c = NULL;
+    struct err why = ERR_INIT;
+    int rc = server_connect_replication(source_spec_get(p->spec, "conninfo"),
+                                        source_spec_get(p->spec, "os-user"), &c, &why);
+    PGresult *r = rc == 0 ? PQexec(c, "IDENTIFY_SYSTEM") : NULL;
+    if (rc < 0)
+        tell(p, true, _("its log cannot be followed: %s"), why.why);
+    else if (PQresultStatus(r) != PGRES_TUPLES_OK)
+        tell(p, true, _("its log cannot be followed: %s"), PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+}
+
+static int check_logs(struct probe *p, struct err *e)
+{
+    bool unbounded = false, standby = false, may = false;
+    struct pg_slot slot;
+    if (!source_spec_get(p->spec, "logs"))
+        return 0;
+    int rc = pg_slot_look(p->c, pg_slot_name(p->spec), &slot, e);
+    if (rc == 0)
+        rc = check_room(p, &slot, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT coalesce(current_setting('max_slot_wal_keep_size', true), '-1') = '-1'",
+                 &unbounded, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT pg_is_in_recovery()", &standby, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user",
+                 &may, e);
+    if (rc < 0)
+        return rc;
+    if (unbounded && PQserverVersion(p->c) >= 130000)
+        tell(p, false,
+             _("nothing bounds the log that the server keeps for us while nobody follows it: ALTER "
+               "SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf();"));
+    if (standby)
+        tell(p, false,
+             _("it is a standby: what the primary has and this server has not received is in no "
+               "copy"));
+    if (may) /* else that has been said */
+        try_to_follow(p);
+    return 0;
+}
+
 static void check_folder(struct probe *p)
 {
     const char *given = source_spec_get(p->spec, "data"), *data = given ? given : p->data;
@@ -149,6 +225,8 @@ int pg_probe(const struct source_spec *spec, const struct source_env *env, struc
         rc = check_rights(&p, e);
     if (rc == 0)
         rc = check_settings(&p, e);
+    if (rc == 0)
+        rc = check_logs(&p, e);
     if (rc == 0)
         check_folder(&p);
     PQfreemem(p.role);

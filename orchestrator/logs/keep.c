@@ -37,7 +37,7 @@ struct keeper {
     uint64_t received_ms;
     struct logs_state state;
     uint64_t state_ms, looked_ms;
-    int64_t newest_s;               /* when the newest piece came */
+    int64_t asked_s, newest_s; /* when the agent was asked to follow; when the newest piece came */
     char problem[ERR_TEXT_BYTES];   /* that the agent named last */
     char epoch_why[ERR_TEXT_BYTES]; /* of the epoch that has come and is not durable yet */
 };
@@ -241,7 +241,7 @@ static void note_durable(struct keeper *k)
 {
     struct logs_state *s = &k->state;
     if (k->newest.epoch != s->last.epoch || s->last.seq == 0) {
-        s->epoch_s = k->newest_s;
+        s->epoch_s = k->asked_s;
         snprintf(s->epoch_why, sizeof s->epoch_why, "%s", k->epoch_why);
     }
     s->last = k->newest;
@@ -402,6 +402,8 @@ static int converse(struct keeper *k, struct err *e)
     while (rc == 0) {
         if (sys_interrupted())
             rc = err_set(e, ERR_INTERRUPTED, _("interrupted by a signal"));
+        if (rc == 0 && k->job->changed && k->job->changed(k->job->ctx))
+            rc = err_set(e, ERR_BUSY, _("the configuration has changed"));
         if (rc == 0)
             rc = take(k, e);
         if (rc == 0)
@@ -515,6 +517,7 @@ static int begin(struct keeper *k, struct err *e)
         probe_slot(k->app, k->job->policy, k->job->conf, k->job->spec);
     if (rc == 0)
         rc = session_start(k->app, k->job->policy->agent, &k->session, e);
+    k->asked_s = sys_realtime_s();
     return rc == 0 ? send_job(k, e) : rc;
 }
 
@@ -530,7 +533,8 @@ static void say_end(struct keeper *k, const struct err *why)
             return;
         s = &was;
     }
-    snprintf(s->why, sizeof s->why, "%s", why->why);
+    snprintf(s->why, sizeof s->why, "%s",
+             why->code == ERR_INTERRUPTED ? _("it was told to end") : why->why);
     if (known) {
         say_state(k, true, false, &ignored);
         return;

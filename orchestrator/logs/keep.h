@@ -13,6 +13,9 @@ struct logs_job {
     const struct vault_conf *conf;
     const struct source_spec *spec; /* of the policy: whose log */
     unsigned interval_ms;
+    /* Asked all the time (may be NULL): what is here has changed, and shall be begun again: logs_keep ends with -ERR_BUSY. */
+    bool (*changed)(void *ctx);
+    void *ctx;
 };
 /* The source of a policy whose log is followed, and how long what it writes may wait; NULL: none is. */
 const struct source_spec *logs_of_policy(const struct policy *p, unsigned *ret_interval_ms);

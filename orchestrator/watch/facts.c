@@ -2,6 +2,7 @@
 #include "orchestrator/watch/facts.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/logs/keep.h"
 #include "orchestrator/schedule.h"
 #include "orchestrator/text.h"
 
@@ -58,6 +59,7 @@ void facts_done(struct facts *f)
         free(p->agent);
         free(p->schedule);
         free(p->roles);
+        free(p->log);
     }
     for (size_t i = 0; i < f->n_copies; i++) {
         free(f->copies[i].place);
@@ -204,6 +206,38 @@ static void join_vault(struct facts *f, const struct policy *pol, struct policy_
         add_word(&v->roles, pol->notify[i]);
 }
 
+static void take_logs(const struct config_paths *paths, const struct policy *pol,
+                      struct policy_fact *p)
+{
+    unsigned interval_ms;
+    struct stat st;
+    const struct source_spec *spec = logs_of_policy(pol, &interval_ms);
+    const char *limit = spec ? source_spec_get(spec, "slot-limit") : NULL;
+    char *file = text_print("%s/policies/%s.yaml", paths->config_dir, pol->name);
+    p->logs = spec != NULL;
+    if (limit && !size_parse(limit, &p->slot_limit))
+        p->slot_limit = 0;
+    if (stat(file, &st) == 0)
+        p->changed_s = st.st_mtim.tv_sec;
+    free(file);
+}
+
+void facts_logs(struct facts *f, const struct config_paths *p)
+{
+    for (size_t i = 0; i < f->n_policies; i++) {
+        struct policy_fact *pol = &f->policies[i];
+        struct logs_state *s = pol->logs ? calloc(1, sizeof *s) : NULL;
+        struct err ignored = ERR_INIT;
+        free(pol->log);
+        pol->log = NULL;
+        if (s && logs_state_read(p, pol->name, s, &ignored) == 0 &&
+            strcmp(s->vault, pol->vault) == 0)
+            pol->log = s;
+        else
+            free(s);
+    }
+}
+
 static int load_policy(void *ctx, const char *name)
 {
     struct load *l = ctx;
@@ -226,6 +260,7 @@ static int load_policy(void *ctx, const char *name)
     p->prunes = keeps_less(&pol->retention);
     p->selected = true;
     join_vault(f, pol, p);
+    take_logs(l->paths, pol, p);
     policy_free(pol);
     return 0;
 }
@@ -236,7 +271,9 @@ void facts_timers(struct facts *f)
         struct policy_fact *p = &f->policies[i];
         struct schedule_timer t = { .kind = JOB_BACKUP };
         snprintf(t.unit, sizeof t.unit, "twofold-backup@%s.timer", p->name);
-        p->no_timer = p->schedule && !schedule_enabled("", &t);
+        p->no_timer = p->schedule && !schedule_enabled("", t.unit);
+        schedule_log_unit(p->name, t.unit);
+        p->no_follower = p->logs && !schedule_enabled("", t.unit);
     }
 }
 

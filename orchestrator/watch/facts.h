@@ -16,6 +16,7 @@
 #define TWOFOLD_ORCHESTRATOR_WATCH_FACTS_H
 
 #include "orchestrator/catalog/catalog.h"
+#include "orchestrator/logs/state.h"
 #include "orchestrator/status.h"
 #include "policies/contacts.h"
 #include "policies/settings.h"
@@ -42,6 +43,13 @@ struct policy_fact {
     bool no_timer;     /* it has a schedule, and systemd has no timer for it */
     bool bad_schedule; /* systemd does not understand it (facts_next_runs asks) */
     bool selected;     /* is to be shown; findings are of all */
+    /* The log of its database: */
+    bool logs;        /* is to be kept */
+    bool no_follower; /* and systemd has no service for that */
+    struct logs_state
+        *log;            /* how far it is (facts_logs); owned; NULL: it has never been followed */
+    uint64_t slot_limit; /* 0: none */
+    int64_t changed_s;   /* when its file was last written */
 };
 
 struct copy_fact {
@@ -115,6 +123,8 @@ uint64_t facts_fingerprint(const struct config_paths *p);
 int facts_catalog(struct facts *f, struct catalog *c, struct err *e);
 /* Which policies lack their timer; a part of facts_catalog, for where there is no catalog. */
 void facts_timers(struct facts *f);
+/* How far the logs of databases are, as their keepers say; may be repeated. */
+void facts_logs(struct facts *f, const struct config_paths *p);
 /* Opens the vaults that hold selected policies and judges their copies; those on other hosts only with `remote`. A vault that cannot
  * be opened is a problem. only: this vault alone, or NULL. */
 void facts_look(struct facts *f, const struct config_paths *p, const char *only, bool remote);

@@ -1,6 +1,7 @@
 /* findings.c - judges what is known (SMX-6, PY-DB-1, PY-contacts); the table is in findings.h. */
 #include "orchestrator/watch/findings.h"
 #include "lib/base/i18n.h"
+#include "orchestrator/watch/log_words.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -165,6 +166,110 @@ static void find_clock(const struct facts *f, const struct policy_fact *p, struc
     g->roles = p->roles;
     say(g->text, _("policy %s: the last backup is from the future"), p->name);
     say(g->next, _("check this machine's clock: timedatectl"));
+}
+
+/* --- logs of databases --------------------------------------------------------------------------------- */
+static struct finding *of_policy(const struct policy_fact *p, struct finding *g)
+{
+    g->policy = p;
+    g->roles = p->roles;
+    return g;
+}
+
+static void find_log(const struct facts *f, const struct policy_fact *p, struct findings *fs)
+{
+    const struct logs_state *s = p->log;
+    int64_t asked_s = p->changed_s > p->created_s ? p->changed_s : p->created_s;
+    int64_t since_s = s && s->complete_s ? s->complete_s : asked_s, age_s = f->now_s - since_s;
+    const char *why = s ? s->why : "";
+    char age[64];
+    if (since_s == 0 || age_s <= log_limit_s(p))
+        return;
+    struct finding *g = of_policy(p,
+                                  add(fs, age_s > LOG_CRITICAL_S ? ALARM_CRITICAL : ALARM_WARNING,
+                                      "SMX-6", "log/%s", p->name));
+    ui_age(age_s, age);
+    if (!s || !s->complete_s)
+        say(g->text,
+            _("policy %s: the log of its database is to be kept, and nothing of it is%s%s"),
+            p->name, why[0] ? ": " : "", why);
+    else if (logs_running(s, f->now_s))
+        say(g->text, _("policy %s: the log of its database is %s behind in every copy"), p->name,
+            age);
+    else
+        say(g->text, _("policy %s: the log of its database is not followed for %s%s%s"), p->name,
+            age, why[0] ? ": " : "", why);
+    log_next(f, p, g->next);
+}
+
+/* Of copies that are always there; the one who follows catches them up by itself. */
+static void find_log_copies(const struct facts *f, const struct policy_fact *p, struct findings *fs)
+{
+    const struct logs_state *s = p->log;
+    char age[64];
+    for (size_t i = 0; s && logs_running(s, f->now_s) && i < s->n_copies; i++) {
+        const struct logs_copy_state *c = &s->copies[i];
+        const struct copy_fact *copy = facts_copy((struct facts *)f, p->vault, c->place);
+        int64_t lag_s = log_copy_lag_s(s, c, f->now_s);
+        lag_s = lag_s < 0 && s->epoch_s ? f->now_s - s->epoch_s : lag_s;
+        if (!copy || copy->rotating || lag_s <= LOG_COPY_S)
+            continue;
+        struct finding *g = of_policy(
+            p, add(fs, ALARM_WARNING, "PY-DB-1", "log-copy/%s/%s", p->name, c->place));
+        say(g->text, _("policy %s: copy %s is %s behind with the log of its database%s%s"), p->name,
+            c->place, ui_age(lag_s, age), c->why[0] ? ": " : "", c->why);
+        say(g->next, _("bring the copy back; it is caught up by itself: twofold logs %s"), p->name);
+    }
+}
+
+/* When the newest whole backup was begun, as far as is known: what it stands on must not be older than the log. */
+static int64_t backup_begun_s(const struct policy_fact *p)
+{
+    const struct run_fact *r = &p->last;
+    bool is_its = r->started_s && r->started_s <= p->whole_s && r->ended_s >= p->whole_s;
+    return is_its ? r->started_s : p->whole_s;
+}
+
+static void find_log_gap(const struct policy_fact *p, struct findings *fs)
+{
+    const struct logs_state *s = p->log;
+    if (!s || !s->epoch_s || backup_begun_s(p) > s->epoch_s)
+        return;
+    bool first = s->epoch_why[0] == '\0';
+    struct finding *g = of_policy(
+        p, add(fs, first ? ALARM_NOTICE : ALARM_WARNING, "PY-SW-1", "log-gap/%s", p->name));
+    if (first)
+        say(g->text,
+            _("policy %s: the log of its database is kept now; a restore to any moment needs a "
+              "backup that was begun since"),
+            p->name);
+    else
+        say(g->text, _("policy %s: a gap in the log of its database: %s"), p->name, s->epoch_why);
+    say(g->next, "twofold backup %s", p->name);
+}
+
+static void find_log_slot(const struct facts *f, const struct policy_fact *p, struct findings *fs)
+{
+    uint64_t limit = p->slot_limit ? p->slot_limit / 2 : LOG_KEPT_BYTES;
+    struct log_sum sum;
+    char size[32];
+    log_sum(p->log, f->now_s, log_limit_s(p), &sum);
+    if (!sum.followed || sum.ahead <= limit)
+        return;
+    struct finding *g = of_policy(p, add(fs, ALARM_WARNING, "", "log-slot/%s", p->name));
+    say(g->text, _("policy %s: the server keeps %s of its log that no copy has"), p->name,
+        ui_bytes(sum.ahead, size));
+    say(g->next, _("see what the copies do: twofold logs %s"), p->name);
+}
+
+static void find_logs(const struct facts *f, const struct policy_fact *p, struct findings *fs)
+{
+    if (!p->logs)
+        return;
+    find_log(f, p, fs);
+    find_log_copies(f, p, fs);
+    find_log_gap(p, fs);
+    find_log_slot(f, p, fs);
 }
 
 /* --- agents ---------------------------------------------------------------------------------------------- */
@@ -502,6 +607,7 @@ void findings_find(const struct facts *f, struct findings *ret)
         find_degraded(f, &f->policies[i], ret);
         find_clock(f, &f->policies[i], ret);
         find_next(&f->policies[i], ret);
+        find_logs(f, &f->policies[i], ret);
     }
     for (size_t i = 0; i < f->n_vaults; i++) {
         find_care(f, &f->vaults[i], true, ret);

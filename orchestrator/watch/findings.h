@@ -10,6 +10,10 @@
  * | run/POLICY            | the last run failed, and none has ended well since                      | warning           |
  * | degraded/POLICY       | the last run missed a copy, and that is not caught up yet               | warning           |
  * | partial/POLICY        | the last run could not read some files                                  | notice            |
+ * | log/POLICY            | the log of its database is in no copy for longer than 5 min (or its RPO) | warning; critical from an hour on |
+ * | log-copy/POLICY/PLACE | a copy that is always there lacks what another has of the log for longer than 15 min | warning  |
+ * | log-gap/POLICY        | the log does not go on from before, and no whole backup was begun since | warning; notice for the first one |
+ * | log-slot/POLICY       | the server keeps half of slot-limit (10 GiB) of its log for us          | warning           |
  * | agent/NAME            | no run of any of its policies has reached it for longer than a day      | critical          |
  * | copy/VAULT/PLACE      | not current for longer than the vault's smallest RPO                    | warning; critical from twice that on |
  * | medium/VAULT/PLACE    | a rotating copy not current for longer than `every` and a quarter       | warning; critical from twice `every` on |
@@ -35,6 +39,10 @@
 #define FREE_WARNING_PERCENT 10
 #define FREE_CRITICAL_PERCENT 3
 #define CLOCK_SLACK_S 300
+#define LOG_FOLLOW_S 300
+#define LOG_CRITICAL_S 3600
+#define LOG_COPY_S 900
+#define LOG_KEPT_BYTES (UINT64_C(10) << 30)
 #define FIRST_BEAT_S 3600 /* how long a site with schedules may be without its first heartbeat */
 #define FINDING_TEXT_BYTES 800
 

@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/text.h"
+#include "orchestrator/watch/log_words.h"
 #include "orchestrator/watch/out.h"
 
 #include <inttypes.h>
@@ -200,12 +201,63 @@ static void vaults(struct wbuf *o, const struct facts *f)
     }
 }
 
+static void log_copies(struct wbuf *o, const struct facts *f)
+{
+    static const char name[] = "twofold_log_copy_lag_seconds";
+    family(o, name, "gauge",
+           "How far a copy is behind the others with the log; absent: it has nothing of it.");
+    for (size_t i = 0; i < f->n_policies; i++) {
+        const struct policy_fact *p = &f->policies[i];
+        for (size_t k = 0; p->logs && p->log && k < p->log->n_copies; k++) {
+            int64_t lag_s = log_copy_lag_s(p->log, &p->log->copies[k], f->now_s);
+            if (lag_s < 0)
+                continue;
+            out(o, "%s", name);
+            label(o, '{', "policy", p->name);
+            label(o, ',', "vault", p->vault);
+            label(o, ',', "place", p->log->copies[k].place);
+            out(o, "} %" PRId64 "\n", lag_s);
+        }
+    }
+}
+
+static void logs(struct wbuf *o, const struct facts *f)
+{
+    static const char *const families[][2] = {
+        { "twofold_log_followed", "1: the log of the policy's database is followed." },
+        { "twofold_log_complete_timestamp_seconds",
+          "Up to when the log of the policy's database is in a copy." },
+        { "twofold_log_ahead_bytes", "What the server has written of it and no copy has." },
+    };
+    size_t n = 0;
+    for (size_t i = 0; i < f->n_policies; i++)
+        n += f->policies[i].logs;
+    for (size_t k = 0; n && k < sizeof families / sizeof *families; k++) {
+        family(o, families[k][0], "gauge", families[k][1]);
+        for (size_t i = 0; i < f->n_policies; i++) {
+            const struct policy_fact *p = &f->policies[i];
+            struct log_sum s;
+            log_sum(p->log, f->now_s, log_limit_s(p), &s);
+            if (!p->logs || (k == 1 && s.lag_s < 0))
+                continue;
+            of_policy(o, families[k][0], p);
+            out(o, "%" PRId64 "\n",
+                k == 0   ? (int64_t)s.followed
+                : k == 1 ? p->log->complete_s
+                         : (int64_t)s.ahead);
+        }
+    }
+    if (n)
+        log_copies(o, f);
+}
+
 char *metrics_text(const struct facts *f, const struct findings *found)
 {
     struct wbuf o = WBUF_INIT;
     policies(&o, f, found);
     copies(&o, f);
     vaults(&o, f);
+    logs(&o, f);
     site(&o, f, found);
     return out_take(&o);
 }

@@ -2,6 +2,7 @@
 #include "orchestrator/watch/page.h"
 #include "lib/base/i18n.h"
 #include "orchestrator/text.h"
+#include "orchestrator/watch/log_words.h"
 #include "orchestrator/watch/message.h"
 #include "orchestrator/watch/out.h"
 #include "orchestrator/watch/summary.h"
@@ -188,6 +189,7 @@ static const char *policy_word(const struct policy_fact *p, const struct policy_
            : s->overdue     ? _("overdue")
            : s->places == 0 ? _("not known where")
            : s->places == 1 ? _("in one place only")
+           : s->log         ? _("look at its log")
            : s->attention   ? _("look at its copies")
                             : _("good");
 }
@@ -259,6 +261,50 @@ static void policies(struct wbuf *o, const struct facts *f, const struct finding
         free(text);
     }
     free(order);
+}
+
+/* --- logs of databases ------------------------------------------------------------------------------------------ */
+static void log_row(struct wbuf *o, const struct facts *f, const struct findings *fs,
+                    const struct policy_fact *p)
+{
+    char size[32], when[32];
+    struct policy_sum s;
+    struct log_sum log;
+    policy_sum(f, fs, p, &s);
+    log_sum(p->log, f->now_s, log_limit_s(p), &log);
+    char *words = log_words(p->log, f->now_s);
+    char *state = text_print("%s%s", s.log ? "! " : "", words);
+    out(o, "<tr%s>", s.log ? " class=\"attention\"" : "");
+    cell(o, false, _("Policy"), p->name);
+    cell(o, false, _("State"), state);
+    cell(o, false, _("Up to date as of"),
+         p->log && p->log->complete_s ? time_text(p->log->complete_s, when) : "–");
+    cell(o, true, _("Server is ahead by"), log.ahead ? ui_bytes(log.ahead, size) : "–");
+    out(o, "</tr>\n");
+    free(words);
+    free(state);
+}
+
+static void logs(struct wbuf *o, const struct facts *f, const struct findings *fs)
+{
+    bool any = false;
+    for (size_t i = 0; i < f->n_policies; i++) {
+        if (!f->policies[i].logs || !f->policies[i].selected)
+            continue;
+        if (!any) {
+            element(o, "h2", _("Logs of databases"));
+            out(o, "<table>\n<thead><tr>");
+            heading(o, false, _("Policy"));
+            heading(o, false, _("State"));
+            heading(o, false, _("Up to date as of"));
+            heading(o, true, _("Server is ahead by"));
+            out(o, "</tr></thead>\n<tbody>\n");
+            any = true;
+        }
+        log_row(o, f, fs, &f->policies[i]);
+    }
+    if (any)
+        out(o, "</tbody>\n</table>\n");
 }
 
 /* --- copies ------------------------------------------------------------------------------------------------------- */
@@ -347,6 +393,7 @@ char *page_html(const struct facts *f, const struct findings *fs)
     page_head(&o, f, fs);
     findings(&o, f, fs, false);
     policies(&o, f, fs);
+    logs(&o, f, fs);
     copies(&o, f);
     findings(&o, f, fs, true);
     foot(&o, f);

@@ -2,6 +2,7 @@
 #include "orchestrator/watch/summary.h"
 #include "lib/base/i18n.h"
 #include "orchestrator/text.h"
+#include "orchestrator/watch/log_words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,9 +89,13 @@ void policy_sum(const struct facts *f, const struct findings *fs, const struct p
     }
     ret->overdue = !p->whole_s || f->now_s - p->whole_s > (int64_t)p->rpo_s;
     ret->future = p->whole_s > f->now_s;
+    struct log_sum log;
+    log_sum(p->log, f->now_s, log_limit_s(p), &log);
+    ret->log = p->logs && log.bad;
     bool few = p->whole_s && ret->places < PLACES_WANTED;
-    ret->own = ret->overdue || ret->future || own >= ALARM_WARNING;
-    ret->attention = ret->overdue || ret->future || bad_copy || few || worst >= ALARM_WARNING;
+    ret->own = ret->overdue || ret->future || ret->log || own >= ALARM_WARNING;
+    ret->attention = ret->overdue || ret->future || ret->log || bad_copy || few ||
+                     worst >= ALARM_WARNING;
     ret->rank = (!p->whole_s ? 32 : 0) + (ret->overdue ? 16 : 0) + (ret->places == 0 ? 8 : 0) +
                 (ret->attention ? 4 : 0) + (worst > 0 ? worst : 0);
     if (!ret->attention)

@@ -10,6 +10,7 @@ struct policy_sum {
     size_t places; /* copies that have its newest whole backup, as far as is known */
     bool overdue;  /* also when there is no whole one yet */
     bool own;      /* wrong with this policy itself, not only with its vault or a copy */
+    bool log;      /* the log of its database is not kept as it shall be */
     bool future;   /* received later than now: a clock has jumped */
     bool
         attention; /* overdue, in too few places, or something of it, of its vault or of a copy is wrong */

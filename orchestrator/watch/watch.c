@@ -114,8 +114,9 @@ static int raise_found(const struct facts *f, const struct finding *g, struct ca
 /* "KIND/NAME[/PLACE]" of a policy, or of a vault with policies, whose file could be read: another file's mistake does not hide it. */
 static bool is_of_known(const struct facts *f, const char *key)
 {
-    static const char *const of_policy[] = { "rpo/",   "run/",  "partial/", "degraded/",
-                                             "clock/", "held/", "timer/",   "schedule/" };
+    static const char *const of_policy[] = { "rpo/",   "run/",      "partial/", "degraded/",
+                                             "clock/", "held/",     "timer/",   "schedule/",
+                                             "log/",   "log-copy/", "log-gap/", "log-slot/" };
     char name[MAX_NAME + 1];
     const char *at = strchr(key, '/');
     size_t n = at ? strcspn(at + 1, "/") : 0;
@@ -319,6 +320,7 @@ static int judge(struct watch *w, struct catalog *c, int64_t now_s, struct watch
     w->f.now_s = now_s;
     if (rc == 0)
         rc = facts_catalog(&w->f, c, e);
+    facts_logs(&w->f, &w->paths);
     /* This runs in twofoldd: it is alive, however old its last sign of life in the catalog. */
     w->f.heartbeat_s = now_s;
     if (rc == 0)

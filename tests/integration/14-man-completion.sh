@@ -47,6 +47,8 @@ said '^backup$'
 expect 0 complete_line twofold backup ""
 said '^etc$'
 said '^web$'
+expect 0 complete_line twofold logs e
+said '^etc$'
 expect 0 complete_line twofold --quiet restore e
 said '^etc$'
 expect 0 complete_line twofold restore --ov

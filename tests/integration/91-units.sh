@@ -13,7 +13,7 @@ apply() { expect 0 "$t" schedule apply --root "$root" "$@"; }
 
 # --- the files as they are shipped: exposure below 2.5 -----------------------------------------------------------------------------
 # (twofold-check and twofold-tell run a site's own command and wall(1), and say so.)
-for unit in twofoldd twofold-backup@ twofold-scrub@ twofold-prune@ twofold-page; do
+for unit in twofoldd twofold-backup@ twofold-scrub@ twofold-prune@ twofold-page twofold-logs@; do
     expect 0 systemd-analyze security --no-pager --offline=true --threshold=24 "$TWOFOLD_SRC/systemd/$unit.service"
 done
 # Verified where all that they name exists: this machine's root, with the programs beside.
@@ -21,7 +21,7 @@ done
     mkdir -p "$work/bin" "$work/verify"
     cp "$TWOFOLD_SRC"/systemd/* "$work/verify/"
     sed -i "s|^ExecStart=twofoldd|ExecStart=${t%/*}/twofoldd|; s|^ExecStart=twofold |ExecStart=$t |; /^Documentation=/d" "$work"/verify/*.service "$work"/verify/*.timer
-    for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer twofold-check.timer; do
+    for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer twofold-check.timer twofold-logs@x.service; do
         expect 0 systemd-analyze verify --man=no "$work/verify/$unit" && not_said "^(twofold|$work)"
     done
 }
@@ -88,6 +88,22 @@ rm -r "${root:?}/lib"
 expect 1 "$t" schedule apply --root "$root" && said 'not installed'
 expect 2 "$t" schedule
 expect 2 "$t" schedule apply more
+
+# --- a database whose log is kept: a service of its own -----------------------------------------------------------------------------------
+mkdir -p "$root/lib/systemd/system" && cp "$TWOFOLD_SRC"/systemd/* "$root/lib/systemd/system/"
+rm "$units/twofold-backup@home-2.timer.d/schedule.conf"
+printf 'postgresql:\n  conninfo: "host=%s user=nobody"\n  logs: 5s\n' "$work" >"$TWOFOLD_CONFIG/policies/db.yaml"
+apply && said 'new: .*multi-user.target.wants/twofold-logs@db\.service' && said 'logs +db +all the time'
+[ "$(readlink "$units/multi-user.target.wants/twofold-logs@db.service")" = /lib/systemd/system/twofold-logs@.service ] || fail "no service follows the log"
+grep -qxF "ReadWritePaths=-\"$a\"" "$units/twofold-logs@.service.d/copies.conf" || fail "the one who follows may not write to the copies"
+apply && said 'as the policies say'
+expect 0 "$t" schedule list && said 'logs +db +all the time.*NOT ENABLED'
+ln -s nowhere "$units/multi-user.target.wants/other.service"
+sed -i '/logs:/d' "$TWOFOLD_CONFIG/policies/db.yaml"
+apply && said 'gone: .*twofold-logs@db\.service'
+[ ! -L "$units/multi-user.target.wants/twofold-logs@db.service" ] || fail "the log of a policy that does not ask is followed"
+[ -L "$units/multi-user.target.wants/other.service" ] && [ -L "$units/multi-user.target.wants/twofoldd.service" ] || fail "another service went"
+rm "$TWOFOLD_CONFIG/policies/db.yaml"
 
 # --- the slot of a timer is its calendar time, however late it fires ---------------------------------------------------------------------------
 slot() { expect 0 "$t" --json enqueue backup home-2 --slot auto && json slot queued; }

@@ -1,4 +1,5 @@
 /* test_findings.c - orchestrator/watch/findings.c and summary.c: what is wrong with which facts, as a table (SMX-6, PY-DB-1). */
+#include "orchestrator/watch/log_words.h"
 #include "orchestrator/watch/summary.h"
 
 #include <jansson.h>
@@ -23,6 +24,7 @@ struct site {
     struct settings s;
     struct contacts k;
     struct role r[1];
+    struct logs_state l;
 };
 
 static void well(struct site *t)
@@ -356,6 +358,136 @@ static void beat_never(struct site *t)
 {
     t->f.heartbeat_s = 0;
 }
+/* A log that is followed: two seconds behind, in all copies, and older than the newest backup. */
+static void followed(struct site *t)
+{
+    static const char *const places[] = { "a", "b", "safe" };
+    t->l = (struct logs_state){ .policy = "db",
+                                .vault = "main",
+                                .last = { .seq = 100, .timeline = 1, .end = 5000 },
+                                .written_s = NOW - 1,
+                                .running = true,
+                                .head_timeline = 1,
+                                .head = 5000,
+                                .complete_s = NOW - 2,
+                                .epoch_s = NOW - 20 * DAY,
+                                .n_copies = 3 };
+    for (size_t i = 0; i < 3; i++) {
+        t->l.copies[i] = (struct logs_copy_state){ .joined = true,
+                                                   .seq = 100,
+                                                   .complete_s = NOW - 2 };
+        snprintf(t->l.copies[i].place, sizeof t->l.copies[i].place, "%s", places[i]);
+    }
+    t->p[0].logs = true;
+    t->p[0].log = &t->l;
+}
+static void log_ended(struct site *t, int64_t ago_s)
+{
+    followed(t);
+    t->l.running = false;
+    t->l.complete_s = NOW - ago_s;
+}
+static void log_bound(struct site *t)
+{
+    log_ended(t, LOG_FOLLOW_S);
+}
+static void log_over(struct site *t)
+{
+    log_ended(t, LOG_FOLLOW_S + 1);
+}
+static void log_long(struct site *t)
+{
+    log_ended(t, LOG_CRITICAL_S + 1);
+}
+static void log_rpo(struct site *t)
+{
+    log_ended(t, 61);
+    t->p[0].rpo_s = 60;
+    t->p[0].whole_s = NOW - 30;
+}
+static void log_stuck(struct site *t)
+{
+    followed(t);
+    t->l.complete_s = NOW - LOG_FOLLOW_S - 1;
+}
+static void log_never(struct site *t)
+{
+    t->p[0].logs = true;
+}
+static void log_asked_just_now(struct site *t)
+{
+    log_never(t);
+    t->p[0].changed_s = NOW - 10;
+}
+static void log_not_asked(struct site *t)
+{
+    log_over(t);
+    t->p[0].logs = false;
+}
+static void log_copy(struct site *t, size_t at, int64_t ago_s)
+{
+    followed(t);
+    t->l.copies[at].joined = false;
+    t->l.copies[at].seq = ago_s ? 50 : 0;
+    t->l.copies[at].complete_s = ago_s ? NOW - ago_s : 0;
+}
+static void log_copy_bound(struct site *t)
+{
+    log_copy(t, 1, LOG_COPY_S);
+}
+static void log_copy_over(struct site *t)
+{
+    log_copy(t, 1, LOG_COPY_S + 1);
+}
+static void log_copy_nothing(struct site *t)
+{
+    log_copy(t, 0, 0);
+}
+static void log_copy_carried(struct site *t)
+{
+    log_copy(t, 2, DAY);
+}
+static void log_copy_quiet(struct site *t) /* nothing was written for long: nothing is missing */
+{
+    followed(t);
+    t->l.copies[1].complete_s = NOW - DAY;
+}
+static void log_first(struct site *t)
+{
+    followed(t);
+    t->l.epoch_s = NOW - HOUR;
+}
+static void log_gap(struct site *t)
+{
+    log_first(t);
+    snprintf(t->l.epoch_why, sizeof t->l.epoch_why, "the server was put back");
+}
+static void log_gap_closed(struct site *t)
+{
+    log_gap(t);
+    t->p[0].whole_s = t->p[0].last.started_s = t->p[0].last.ended_s = NOW - HOUR + 1;
+}
+static void log_gap_meanwhile(struct site *t) /* the backup was begun before */
+{
+    log_gap_closed(t);
+    t->p[0].last.started_s = NOW - HOUR - 1;
+}
+static void log_kept(struct site *t)
+{
+    followed(t);
+    t->l.head = t->l.last.end + LOG_KEPT_BYTES + 1;
+}
+static void log_kept_limit(struct site *t)
+{
+    followed(t);
+    t->p[0].slot_limit = 2000;
+    t->l.head = t->l.last.end + 1001;
+}
+static void log_kept_within(struct site *t)
+{
+    log_kept_limit(t);
+    t->l.head--;
+}
 static struct err mistake = { .code = ERR_CONFIG,
                               .what = "policies/x.yaml",
                               .why = "line 3: what?" };
@@ -429,6 +561,27 @@ static const struct {
     { "no scheduler where all is by hand", beat_old_by_hand, "" },
     { "schedules and never a scheduler", beat_never, "2:scheduler" },
     { "a mistake in a file", mistaken, "1:config" },
+    { "a log that is followed", followed, "" },
+    { "not followed for the bound", log_bound, "" },
+    { "and longer", log_over, "1:log/db" },
+    { "for an hour", log_long, "2:log/db" },
+    { "for the RPO, which is less", log_rpo, "1:log/db" },
+    { "followed, and nothing becomes durable", log_stuck, "1:log/db" },
+    { "never followed", log_never, "2:log/db" },
+    { "asked for just now", log_asked_just_now, "" },
+    { "asked for no more", log_not_asked, "" },
+    { "a copy behind with the log", log_copy_bound, "" },
+    { "and longer", log_copy_over, "1:log-copy/db/b" },
+    { "a copy that has nothing of it", log_copy_nothing, "1:log-copy/db/a" },
+    { "a carried copy behind with the log", log_copy_carried, "" },
+    { "a log to which nothing came for long", log_copy_quiet, "" },
+    { "a log that is newer than the backup", log_first, "0:log-gap/db" },
+    { "a gap", log_gap, "1:log-gap/db" },
+    { "a backup since then", log_gap_closed, "" },
+    { "a backup that was begun before", log_gap_meanwhile, "1:log-gap/db" },
+    { "the server keeps much", log_kept, "1:log-slot/db" },
+    { "half of the limit", log_kept_within, "" },
+    { "more than half of the limit", log_kept_limit, "1:log-slot/db" },
 };
 
 static void keys_of(const struct findings *fs, char out[1024])
@@ -461,6 +614,38 @@ static void long_words_are_cut_between_characters(void **unused)
         assert_non_null(text);
         assert_true(strlen(fs.all[0].text) > FINDING_TEXT_BYTES - 8);
         json_decref(text);
+        findings_done(&fs);
+    }
+    (void)unused;
+}
+
+static void logs_are_said(void **unused)
+{
+    struct site t;
+    struct policy_sum sum;
+    struct findings fs;
+    static const struct {
+        void (*change)(struct site *);
+        const char *words;
+        bool attention; /* at once, before there is an alarm */
+    } rows[] = {
+        { log_never, "NOT FOLLOWED yet", true },
+        { log_bound, "NOT FOLLOWED; kept up to 5 min ago", true },
+        { followed, "complete up to 2 s ago in 3 copies", false },
+        { log_copy_bound, "kept up to 2 s ago in 2 of 3 copies", false },
+        { log_stuck, "complete up to 5 min ago in 3 copies", true },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        well(&t);
+        rows[i].change(&t);
+        char *words = log_words(t.p[0].log, NOW);
+        assert_string_equal(words, rows[i].words);
+        free(words);
+        findings_find(&t.f, &fs);
+        policy_sum(&t.f, &fs, &t.p[0], &sum);
+        assert_int_equal(sum.attention, rows[i].attention);
+        policy_sum(&t.f, &fs, &t.p[1], &sum);
+        assert_false(sum.own);
         findings_done(&fs);
     }
     (void)unused;
@@ -574,6 +759,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_words_are_cut_between_characters),
         cmocka_unit_test(what_is_wrong_is_found),
+        cmocka_unit_test(logs_are_said),
         cmocka_unit_test(the_verdict_counts_places),
         cmocka_unit_test(places_are_those_that_have_the_newest),
         cmocka_unit_test(the_worst_comes_first),
