@@ -94,6 +94,14 @@ struct source_setting {
     bool needed;
 };
 
+/* Of a driver that asks SQL (policies/sql_checks.h): the question itself must be on the agent's own list, word for word. */
+#define SQL_CHECK_SETTINGS                                                               \
+    { "check", SETTING_PLAIN, false }, { "check-database", SETTING_PLAIN, false },       \
+        { "check-sql", SETTING_NAMES, false }, { "check-expect", SETTING_PLAIN, false }, \
+    {                                                                                    \
+        "check-restored", SETTING_PLAIN, false                                           \
+    }
+
 struct source_restore { /* for the steps after the files are in place */
     const char *folder; /* absolute: where the virtual root's content lies (TARGET/postgresql) */
     const struct source_spec *spec;

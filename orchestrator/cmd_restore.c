@@ -275,6 +275,8 @@ static int restore(struct app *app, struct options *o, struct record *record, st
     if (rc == 0)
         rc = choose(app, v, o, &j.snap, e);
     if (rc == 0) {
+        o->db.sources = p ? p->sources : NULL;
+        o->db.n_sources = p ? p->n_sources : 0;
         say_unchecked(app, v, o);
         j.v = v;
         j.agent = o->on ? o->on : "local";

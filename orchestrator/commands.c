@@ -43,6 +43,8 @@ const struct command commands[] = {
       N_("mend one copy from another") },
     { "replicate", cmd_replicate, "[--copy PLACE]… [--take-over] [--vault V]",
       N_("catch up copies that missed something") },
+    { "check", cmd_check, "POLICY",
+      N_("ask a live database whether all is as the policy expects") },
     { "logs", cmd_logs, "[POLICY] [--follow]", N_("how far a database's log is kept; keep it") },
     { "schedule", cmd_schedule, "apply [--dry-run] [--root DIR] | list",
       N_("make the timers that the policies ask for; when they run next") },

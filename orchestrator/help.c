@@ -108,6 +108,10 @@ static const struct {
          "  --live                  look at the copies on other hosts, too\n"
          "  --all                   each policy by itself, also when many are well\n"),
       false, false },
+    { "check",
+      N_("Connects to the policy's databases: what they are, what a backup would lack, and the answers\n"
+         "to the questions (checks:) of the policy. Exit status 4: something is not right.\n"),
+      false, false },
     { "logs",
       N_("How far the log of the policy's database is in each copy; without a policy, a line for each that\n"
          "says \"logs:\". Exit status 3 when nobody follows it, or it is more than 5 minutes behind.\n"

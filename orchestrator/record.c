@@ -218,7 +218,7 @@ static bool only_looks(int argc, char **argv)
 {
     /* alarms keeps a record of its own */
     static const char *const looks[] = { "status",  "snapshots", "version", "metrics", "help",
-                                         "enqueue", "page",      "jobs",    "alarms" };
+                                         "enqueue", "page",      "jobs",    "alarms",  "check" };
     static const char *const words[] = { "list", "show", "lint", "verify", "check", "status" };
     for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
         if (strcmp(argv[0], looks[i]) == 0)

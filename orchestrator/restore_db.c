@@ -221,6 +221,32 @@ static int plan_log(struct source_spec *spec, const struct db_options *o, struct
     return rc == 0 && o->point ? source_spec_add(spec, "point", o->point, e) : rc;
 }
 
+static const struct source_spec *of_policy(const struct db_options *o, const char *kind)
+{
+    for (size_t i = 0; i < o->n_sources; i++)
+        if (strcmp(o->sources[i].kind, kind) == 0)
+            return &o->sources[i];
+    return NULL;
+}
+
+static bool is_check(const char *key)
+{
+    return strcmp(key, "check") == 0 || strncmp(key, "check-", 6) == 0;
+}
+
+/* What is run, and what is asked, is the policy's to say: never the backup's, which is what a host sent that may have been in other hands. */
+static int take_policy(struct source_spec *spec, const struct db_options *o, bool verify,
+                       struct err *e)
+{
+    const struct source_spec *from = of_policy(o, spec->kind);
+    const char *binaries = from ? source_spec_get(from, "binaries") : NULL;
+    int rc = binaries ? source_spec_add(spec, "binaries", binaries, e) : 0;
+    for (size_t i = 0; rc == 0 && from && verify && i < from->n; i++)
+        if (is_check(from->v[i].key))
+            rc = source_spec_add(spec, from->v[i].key, from->v[i].value, e);
+    return rc;
+}
+
 static int make_kind(struct view *view, const struct db_kind *k, const struct db_options *o,
                      const char *staging, struct db_plan *p, struct err *e)
 {
@@ -232,8 +258,9 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     int rc = read_facts(view, k->facts, &facts, e);
     if (rc == 0)
         rc = source_specs_add(&p->sources, &p->n_sources, k->kind, &spec, e);
-    if (rc == 0 && text_of(facts, "binaries")[0] == '/')
-        rc = source_spec_add(spec, "binaries", text_of(facts, "binaries"), e);
+    if (rc == 0)
+        rc = take_policy(spec, o, verify != NULL, e);
+
     if (rc == 0 && verify)
         rc = source_spec_add(spec, "verify", verify, e);
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)

@@ -20,6 +20,9 @@ struct db_options {
     const char *spaces
         [MAX_SPACE_OPTIONS]; /* OLD=NEW: the tablespace's name, number or old folder; its new one */
     size_t n_spaces;
+    const struct source_spec
+        *sources; /* of the policy: its checks are asked, its programs are used */
+    size_t n_sources;
     bool
         logs; /* what is kept of its log is replayed, too; one of these says how far (none: to its end): */
     int64_t at_us; /* since 1970; 0: not */

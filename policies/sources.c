@@ -1,5 +1,7 @@
 /* sources.c - see policies/sources.h. */
 #include "policies/sources.h"
+#include "policies/sql_checks.h"
+
 #include "lib/base/i18n.h"
 
 #include <stdio.h>
@@ -16,9 +18,25 @@ const cyaml_schema_field_t mariadb_fields[] = {
     TEXT("server", 0),   TEXT("user", 1),    TEXT("defaults-file", 2), TEXT("data", 3),
     TEXT("binaries", 4), TEXT("scratch", 5), TEXT("time-limit", 6),    CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t check_fields[] = {
+    YAML_TEXT_OPT("name", struct raw_sql_check, name),
+    YAML_TEXT_OPT("database", struct raw_sql_check, database),
+    YAML_TEXT_OPT("sql", struct raw_sql_check, sql),
+    YAML_TEXT_OPT("expect", struct raw_sql_check, expect),
+    YAML_TEXT_OPT("restored", struct raw_sql_check, restored),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t check_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_sql_check, check_fields),
+};
+#define SQL_CHECKS                                                                    \
+    CYAML_FIELD_SEQUENCE_COUNT("checks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,    \
+                               struct raw_source, checks, n_checks, &check_schema, 0, \
+                               MAX_SQL_CHECKS)
 const cyaml_schema_field_t postgresql_fields[] = {
-    TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2),    TEXT("checkpoint", 3),
-    TEXT("logs", 4),     TEXT("slot", 5), TEXT("slot-limit", 6), CYAML_FIELD_END,
+    TEXT("conninfo", 0),   TEXT("data", 1), TEXT("os-user", 2),
+    TEXT("checkpoint", 3), TEXT("logs", 4), TEXT("slot", 5),
+    TEXT("slot-limit", 6), SQL_CHECKS,      CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t entry_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -211,6 +229,40 @@ static int take_source(struct yaml_doc *d, struct source_spec *s, const struct s
     return rc;
 }
 
+static int add_text(struct source_spec *s, const char *key, const char *text, struct err *e)
+{
+    return text ? source_spec_add(s, key, text, e) : 0;
+}
+
+/* Questions to the database, each a run of settings (policies/sql_checks.h). */
+static int take_checks(struct yaml_doc *d, struct source_spec *s, const struct raw_source *raw,
+                       struct err *e)
+{
+    char at[64];
+    struct sql_checks understood;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < raw->n_checks; i++) {
+        const struct raw_sql_check *c = &raw->checks[i];
+        snprintf(at, sizeof at, "%s.checks.%u", s->kind, i);
+        if (!c->name || !c->name[0]) {
+            (void)err_set(e, ERR_CONFIG, _("a check has no \"name\""));
+            return yaml_mistake(d, at, e);
+        }
+        rc = source_spec_add(s, "check", c->name, e);
+        if (rc == 0)
+            rc = add_text(s, "check-database", c->database, e);
+        if (rc == 0)
+            rc = add_text(s, "check-sql", c->sql, e);
+        if (rc == 0)
+            rc = add_text(s, "check-expect", c->expect, e);
+        if (rc == 0)
+            rc = add_text(s, "check-restored", c->restored, e);
+        if (rc == 0 && sql_checks_of(s, &understood, e) < 0)
+            return yaml_mistake(d, at, e);
+    }
+    return rc;
+}
+
 int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
                  struct source_spec **ret, size_t *ret_n, struct err *e)
 {
@@ -222,6 +274,8 @@ int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
         rc = source_specs_add(ret, ret_n, kinds[kind].kind, &s, e);
         if (rc == 0)
             rc = take_source(d, s, kinds[kind].keys, raw[kind], e);
+        if (rc == 0)
+            rc = take_checks(d, s, raw[kind], e);
     }
     return rc;
 }
@@ -240,6 +294,15 @@ static int put_list(struct wbuf *w, const struct source_spec *s, const char *key
     }
     return rc;
 }
+
+#define CHECKS_EXAMPLE                                                                        \
+    "  # Questions to it, asked at each backup, by twofold check, and of what is restored.\n" \
+    "  # checks:\n"                                                                           \
+    "  #   - name: accounts\n"                                                                \
+    "  #     database: shop\n"                                                                \
+    "  #     sql: SELECT count(*) FROM accounts\n"                                            \
+    "  #     expect: \"> 0\"          # else the backup is partial, a restore not right\n"    \
+    "  #     restored: at-least     # as many as when it was backed up; or: same\n"
 
 static int put_source(struct wbuf *w, const struct source_spec *s, int kind, struct err *e)
 {
@@ -260,6 +323,8 @@ static int put_source(struct wbuf *w, const struct source_spec *s, int kind, str
         rc = yaml_put(w, v, e);
         conf_line(w, "\n");
     }
+    if (kind == SOURCE_POSTGRESQL)
+        conf_line(w, "%s", CHECKS_EXAMPLE);
     return rc;
 }
 

@@ -15,9 +15,14 @@ struct raw_list {
     char **v;
     unsigned n;
 };
+struct raw_sql_check {
+    char *name, *database, *sql, *expect, *restored;
+};
 struct raw_source { /* in the order of the kind's table of keys */
     char *text[MAX_SOURCE_KEYS];
     struct raw_list list[MAX_SOURCE_LISTS];
+    struct raw_sql_check *checks;
+    unsigned n_checks;
 };
 
 extern const cyaml_schema_field_t mariadb_fields[], postgresql_fields[], sqlite_fields[];

@@ -49,6 +49,7 @@ static void driver_free(void *s)
     free(p->label);
     free(p->map);
     free(p->facts);
+    json_decref(p->checks);
     free(p->control);
     free(p->again);
     free(p);
@@ -550,7 +551,11 @@ static int check_spaces(struct pg *p, struct err *e)
 static int driver_end(void *s, struct err *e)
 {
     struct pg *p = s;
-    int rc = read_control(p, e);
+    p->checks = json_array();
+    /* As near to the end as can be: that is what a restore comes to. */
+    int rc = p->checks ? pg_run_checks(p->spec, &p->env, false, p->checks, e) : no_memory(e);
+    if (rc == 0)
+        rc = read_control(p, e);
     if (rc == 0)
         rc = stop(p, e);
     if (rc == 0)
@@ -588,19 +593,16 @@ static const struct source_setting settings[] = {
     { "conninfo", SETTING_NAMES, true },    { "data", SETTING_READS, false },
     { "os-user", SETTING_NAMES, false },    { "checkpoint", SETTING_PLAIN, false },
     { "slot", SETTING_PLAIN, false },       { "logs", SETTING_PLAIN, false },
-    { "slot-limit", SETTING_PLAIN, false }, { NULL, SETTING_PLAIN, false },
+    { "slot-limit", SETTING_PLAIN, false }, SQL_CHECK_SETTINGS,
+    { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
-    { "verify", SETTING_RUNS,
-      false }, /* "postgres": the server as its package installs it; or the folder of its programs */
-    { "tablespace", SETTING_WRITES, false },
-    { "logs", SETTING_PLAIN, false },
-    { "at", SETTING_PLAIN, false },
-    { "lsn", SETTING_PLAIN, false },
-    { "point", SETTING_PLAIN, false },
+    { "verify", SETTING_RUNS, false }, /* "postgres": the server as its package installs it; or the folder of its programs */
+    { "tablespace", SETTING_WRITES, false }, { "logs", SETTING_PLAIN, false },
+    { "at", SETTING_PLAIN, false },          SQL_CHECK_SETTINGS,
+    { "lsn", SETTING_PLAIN, false },         { "point", SETTING_PLAIN, false },
     { "stage", SETTING_PLAIN, false }, /* "ask": only whether it can be done */
-    { "data", SETTING_WRITES, false },
-    { NULL, SETTING_PLAIN, false },
+    { "data", SETTING_WRITES, false },       { NULL, SETTING_PLAIN, false },
 };
 
 const struct source_driver source_postgresql = {

@@ -78,6 +78,8 @@ int pg_make_facts(struct pg *p, struct err *e)
                      "pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, "
                      "datfrozenxid::text AS frozen_xid "
                      "FROM pg_database WHERE datallowconn ORDER BY oid"));
+    if (p->checks && json_array_size(p->checks) > 0)
+        json_object_set(o, "checks", p->checks);
     p->facts = json_dumps(o, JSON_INDENT(2));
     json_decref(o);
     return p->facts ? 0 : err_set(e, ERR_NOMEM, _("no memory"));

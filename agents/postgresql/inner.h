@@ -5,6 +5,7 @@
  *     files.c    which files of a cluster belong into a snapshot, and the check of their pages
  *     facts.c    facts.json: what the server was like then
  *     rights.c   what may be missing, and the statements that grant it
+  *     checks.c   the policy's questions
  *     follow.c   what the server writes into its log, as it writes it
  *     slot.c     what it keeps of its log for us, and the bound for that
  *     restore.c  the steps at a restore
@@ -19,6 +20,7 @@
 
 #include "agents/postgresql/server.h"
 #include "agents/source.h"
+#include "policies/sql_checks.h"
 
 #include <limits.h>
 
@@ -61,6 +63,7 @@ struct pg {
     uint64_t start_lsn, stop_lsn;
     uint32_t timeline;
     int64_t started_s, stopped_s;
+    json_t *checks;            /* answers to the policy's questions */
     char *label, *map, *facts; /* owned; map: NULL where there are no tablespaces */
     uint8_t *control;          /* global/pg_control as it is when all else has been read */
     size_t control_len;
@@ -100,6 +103,12 @@ int pg_make_facts(struct pg *p, struct err *e);
 
 /* --- rights.c */
 int pg_probe(const struct source_spec *spec, const struct source_env *env, struct err *e);
+
+/* --- checks.c */
+/* Tells of those that are not right (all: of each); results (may be NULL): an array, for facts.json. */
+int pg_run_checks(const struct source_spec *spec, const struct source_env *env, bool all,
+                  json_t *results, struct err *e);
+int pg_ask_in(PGconn *c, const char *sql, char **ret_value, struct err *e);
 
 /* --- follow.c */
 int pg_follow(const struct source_spec *spec, const struct source_env *env,

@@ -229,6 +229,8 @@ int pg_probe(const struct source_spec *spec, const struct source_env *env, struc
         rc = check_logs(&p, e);
     if (rc == 0)
         check_folder(&p);
+    if (rc == 0)
+        rc = pg_run_checks(spec, env, true, NULL, e);
     PQfreemem(p.role);
     free(p.data);
     PQfinish(p.c);

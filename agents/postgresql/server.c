@@ -67,9 +67,9 @@ static void on_notice(void *ctx, const char *text)
     (void)text;
 }
 
-struct how { /* a session is opened */
-    const char *conninfo;
-    bool has_database, replication;
+struct how {                         /* a session is opened */
+    const char *conninfo, *database; /* NULL: that of conninfo */
+    bool replication;
 };
 
 static PGconn *open_session(const struct how *h, uid_t uid)
@@ -81,10 +81,10 @@ static PGconn *open_session(const struct how *h, uid_t uid)
                                          "keepalives_idle",
                                          h->replication ? "replication" : "keepalives_idle",
                                          "dbname",
-                                         h->has_database ? NULL : "dbname" },
+                                         h->database ? "dbname" : NULL },
                       *const values[MAX_KEYS] = {
-                          "twofold",   "10",      "UTF8", "60", h->replication ? "database" : "60",
-                          h->conninfo, "postgres"
+                          "twofold",   "10",       "UTF8", "60", h->replication ? "database" : "60",
+                          h->conninfo, h->database
                       };
     uid_t before = geteuid();
     bool changed = uid != (uid_t)-1 && uid != before && become(uid);
@@ -129,10 +129,10 @@ static int check_session(PGconn *c, struct err *e)
                                                    : rc;
 }
 
-static int connect_how(const char *conninfo, const char *os_user, bool replication, PGconn **ret,
-                       struct err *e)
+static int connect_how(const struct how *how, const char *os_user, PGconn **ret, struct err *e)
 {
     struct err own = ERR_INIT;
+    const char *conninfo = how->conninfo;
     char *why = NULL;
     e = e ? e : &own;
     err_clear(e);
@@ -146,7 +146,10 @@ static int connect_how(const char *conninfo, const char *os_user, bool replicati
     }
     uid_t uid = connect_as(given, os_user, e);
     char *database = word_of(given, "dbname");
-    struct how h = { conninfo, database != NULL, replication };
+    struct how h = *how;
+    if (!h.database && !database)
+        h.database = "postgres";
+
     free(database);
     PQconninfoFree(given);
     if (e->code != ERR_NONE)
@@ -170,13 +173,19 @@ static int connect_how(const char *conninfo, const char *os_user, bool replicati
 
 int server_connect(const char *conninfo, const char *os_user, PGconn **ret, struct err *e)
 {
-    return connect_how(conninfo, os_user, false, ret, e);
+    return connect_how(&(struct how){ conninfo, NULL, false }, os_user, ret, e);
+}
+
+int server_connect_to(const char *conninfo, const char *os_user, const char *database, PGconn **ret,
+                      struct err *e)
+{
+    return connect_how(&(struct how){ conninfo, database, false }, os_user, ret, e);
 }
 
 int server_connect_replication(const char *conninfo, const char *os_user, PGconn **ret,
                                struct err *e)
 {
-    return connect_how(conninfo, os_user, true, ret, e);
+    return connect_how(&(struct how){ conninfo, NULL, true }, os_user, ret, e);
 }
 
 /* --- questions -------------------------------------------------------------------------------- */

@@ -16,6 +16,9 @@
 
 /* conninfo: as libpq takes it (key=value or a URI). os_user: NULL: as above. -ERR_UNREACHABLE, -ERR_REFUSED, -ERR_CONFIG, -ERR_VERSION. */
 int server_connect(const char *conninfo, const char *os_user, PGconn **ret, struct err *e);
+/* The same, into that database. */
+int server_connect_to(const char *conninfo, const char *os_user, const char *database, PGconn **ret,
+                      struct err *e);
 /* The same, as one who may also follow the log (START_REPLICATION) beside asking. */
 int server_connect_replication(const char *conninfo, const char *os_user, PGconn **ret,
                                struct err *e);

@@ -342,6 +342,51 @@ static int check_databases(struct scratch *s, struct err *e)
     return rc;
 }
 
+/* --- the policy's questions ---------------------------------------------------------------------------- */
+static int ask_scratch(void *ctx, const char *database, const char *sql, char **ret_value,
+                       struct err *e)
+{
+    PGconn *c = NULL;
+    int rc = connect_to(ctx, database ? database : "postgres", &c, e);
+    if (rc == 0)
+        rc = pg_ask_in(c, sql, ret_value, e);
+    PQfinish(c);
+    return rc;
+}
+
+struct telling {
+    struct report *report;
+    size_t wrong;
+};
+
+static int tell_result(void *ctx, const struct sql_result *r, struct err *e)
+{
+    struct telling *t = ctx;
+    (void)e;
+    t->wrong += !r->right;
+    if (r->right)
+        report_note(t->report, NULL, 0, _("verified: %s"), r->text);
+    else
+        report_problem(t->report, NULL, 0, "%s", r->text);
+    return 0;
+}
+
+static int check_answers(struct scratch *s, struct err *e)
+{
+    struct telling t = { .report = s->c->r->report };
+    struct sql_checks checks;
+    int rc = sql_checks_of(s->c->r->spec, &checks, e);
+    if (rc == 0)
+        rc = sql_checks_run(&checks, json_object_get(s->c->facts, "checks"), ask_scratch, s,
+                            tell_result, &t, e);
+    if (rc == 0 && t.wrong > 0)
+        rc = err_set(e, ERR_DAMAGED,
+                     P_("%zu of the policy's checks is not right on what was restored",
+                        "%zu of the policy's checks are not right on what was restored", t.wrong),
+                     t.wrong);
+    return rc;
+}
+
 static int stop_server(struct scratch *s, struct err *e)
 {
     int status = 0;
@@ -416,6 +461,9 @@ int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
         rc = check_reached(&s, e);
     if (rc == 0)
         rc = check_databases(&s, e);
+    if (rc == 0)
+        rc = check_answers(&s, e);
+
     if (rc == 0)
         rc = stop_server(&s, e);
     if (rc == 0)
