@@ -15,8 +15,9 @@
 #define MORE_MS 5              /* what comes so soon after goes into the same object; */
 #define BACKLOG_MS 500         /* or so soon, where the server is ahead by more than */
 #define BACKLOG_BYTES (2u << 20)
-#define LOOK_AGAIN_MS 30000 /* at copies that are out */
-#define CATCH_UP_MS 5000    /* at most so long at a time: what comes waits */
+#define LOOK_AGAIN_MS 30000   /* at copies that are out */
+#define MERGE_AGAIN_MS 600000 /* after objects could not be put together */
+#define CATCH_UP_MS 5000      /* at most so long at a time: what comes waits */
 
 struct keeper {
     struct app *app;
@@ -40,6 +41,7 @@ struct keeper {
     int64_t asked_s, newest_s; /* when the agent was asked to follow; when the newest piece came */
     char problem[ERR_TEXT_BYTES];   /* that the agent named last */
     char epoch_why[ERR_TEXT_BYTES]; /* of the epoch that has come and is not durable yet */
+    uint64_t merge_ms;              /* not before: it failed */
 };
 
 static int no_memory(struct err *e)
@@ -133,12 +135,12 @@ static int join_copies(struct keeper *k, struct err *e)
     uint32_t before = k->joined;
     for (size_t i = 0; i < k->v->n_copies; i++) {
         struct copy *c = &k->v->copies[i];
-        uint64_t objects = 0, bytes = 0;
+        struct logs_bringing b = { .until_ms = sys_monotonic_ms() + CATCH_UP_MS,
+                                   .only_what_follows = true };
         struct err why = ERR_INIT;
         if (k->joined & (1u << i) || !(k->shelf.listed & (1u << i)))
             continue;
-        int rc = logs_catch_up(k->v, &k->shelf, i, sys_monotonic_ms() + CATCH_UP_MS, &objects,
-                               &bytes, &why);
+        int rc = logs_catch_up(k->v, &k->shelf, i, &b, &why);
         if (rc == -ERR_INTERRUPTED || rc == -ERR_NOMEM) {
             if (e)
                 *e = why;
@@ -148,9 +150,10 @@ static int join_copies(struct keeper *k, struct err *e)
             k->joined |= 1u << i;
         else if (rc < 0)
             c->problem = why;
-        if (objects > 0 || (rc == 0 && before))
+        if (b.objects > 0 || (rc == 0 && before))
             ui_line(&k->app->ui, _("copy \"%s\": caught up with %llu objects of the log%s"),
-                    c->place, (unsigned long long)objects, rc == 0 ? "" : _(", and there is more"));
+                    c->place, (unsigned long long)b.objects,
+                    rc == 0 ? "" : _(", and there is more"));
     }
     return k->joined == before && k->fanout ? 0 : new_fanout(k, e);
 }
@@ -217,8 +220,12 @@ static int merge(struct keeper *k)
 {
     struct err why = ERR_INIT;
     size_t n = 0;
+    if (sys_monotonic_ms() < k->merge_ms)
+        return 0;
     int rc = logs_merge(k->v, &k->shelf, k->stream, k->joined, &n, &why);
     if (rc < 0) /* another time; nothing is lost */
+        k->merge_ms = sys_monotonic_ms() + MERGE_AGAIN_MS;
+    if (rc < 0)
         ui_warn(&k->app->ui, _("objects of the log could not be put together: %s: %s"), why.what,
                 why.why);
     return 0;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TABLE_GUESS (64u << 10) /* most tables are not longer */
+#define TABLE_GUESS (8u << 10) /* most tables are not longer */
 #define MAX_SHELF 1000000
 
 static int no_memory(struct err *e)
@@ -50,10 +50,13 @@ void shelf_sort(struct shelf *s)
     if (s->n > 0)
         qsort(s->v, s->n, sizeof *s->v, order);
     for (size_t i = 0; i < s->n; i++) {
-        if (kept > 0 && order(&s->v[kept - 1], &s->v[i]) == 0)
-            s->v[kept - 1].copies |= s->v[i].copies;
-        else
+        struct shelf_object *was = kept > 0 ? &s->v[kept - 1] : NULL;
+        if (!was || order(was, &s->v[i]) != 0) {
             s->v[kept++] = s->v[i];
+            continue;
+        }
+        was->copies |= s->v[i].copies;
+        was->uneven |= s->v[i].uneven || was->len != s->v[i].len;
     }
     s->n = kept;
 }
@@ -149,7 +152,7 @@ const struct shelf_object *shelf_next(const struct shelf *s, const uint8_t strea
         const struct shelf_object *o = &s->v[i];
         if (memcmp(o->name.stream, stream, LOG_STREAM_BYTES) != 0)
             break;
-        if (!(o->copies & copies) || o->name.last < pos->seq)
+        if (!(o->copies & ~o->bad & copies) || o->name.last < pos->seq)
             continue;
         if (o->name.first > pos->seq) {
             next = o->name.first;
@@ -162,6 +165,20 @@ const struct shelf_object *shelf_next(const struct shelf *s, const uint8_t strea
     return best;
 }
 
+bool shelf_has(const struct shelf *s, const struct log_name *n, size_t copy, size_t from)
+{
+    uint64_t want = n->first; /* all before it is there */
+    for (size_t i = from; i < s->n && want <= n->last; i++) {
+        const struct shelf_object *o = &s->v[i];
+        int stream = memcmp(o->name.stream, n->stream, LOG_STREAM_BYTES);
+        if (stream > 0 || (stream == 0 && o->name.first > want))
+            return false; /* ascending */
+        if (stream == 0 && o->copies & ~o->bad & (1u << copy) && o->name.last >= want)
+            want = o->name.last + 1;
+    }
+    return want > n->last;
+}
+
 /* --- reading ------------------------------------------------------------------------------------------------------------ */
 /* Tries the copies in turn; `part` does it with one. */
 struct attempt {
@@ -171,10 +188,11 @@ struct attempt {
     struct wbuf *bytes;
     struct log_table **table;
     size_t *body;
+    uint64_t len; /* of it, on the copy at hand */
 };
 typedef int attempt_fn(const struct attempt *a, struct store *s, struct err *e);
 
-static int try_copies(const struct attempt *a, attempt_fn *fn, struct err *e)
+static int try_copies(struct attempt *a, attempt_fn *fn, struct err *e)
 {
     struct vault *v = a->r->v;
     struct err worst = ERR_INIT;
@@ -182,10 +200,14 @@ static int try_copies(const struct attempt *a, attempt_fn *fn, struct err *e)
     for (size_t i = 0; i < v->n_copies; i++) {
         struct copy *c = &v->copies[i];
         struct err why = ERR_INIT;
-        if ((a->r->only >= 0 && i != (size_t)a->r->only) || !(a->o->copies & (1u << i)) ||
-            !answers(c))
+        if ((a->r->only >= 0 && i != (size_t)a->r->only) ||
+            !(a->o->copies & ~a->o->bad & (1u << i)) || !answers(c))
             continue;
-        int rc = fn(a, c->store, &why);
+        a->len = a->o->len;
+        int rc = a->o->uneven ? store_stat(c->store, a->name, &a->len, &why) : 0;
+        if (rc == 0 && a->len == 0)
+            rc = err_set(&why, ERR_DAMAGED, _("it is empty"));
+        rc = rc == 0 ? fn(a, c->store, &why) : rc;
         if (rc == 0 || rc == -ERR_NOMEM) {
             if (rc < 0 && e)
                 *e = why;
@@ -205,13 +227,13 @@ static int try_copies(const struct attempt *a, attempt_fn *fn, struct err *e)
 
 static int get_table(const struct attempt *a, struct store *s, struct err *e)
 {
-    size_t n = a->o->len < TABLE_GUESS ? (size_t)a->o->len : TABLE_GUESS, span = 0;
+    size_t n = a->len < TABLE_GUESS ? (size_t)a->len : TABLE_GUESS, span = 0;
     struct wbuf b = WBUF_INIT;
     uint8_t *p = wb_grow(&b, n);
     int rc = p ? store_get(s, a->name, 0, n, p, e) : no_memory(e);
     if (rc == 0)
         rc = log_table_span(p, n, &span, e);
-    if (rc == 0 && (span == 0 || span > a->o->len))
+    if (rc == 0 && (span == 0 || span > a->len))
         rc = err_set(e, ERR_DAMAGED, _("it is not an object of a database's log"));
     if (rc == 0 && span > n) {
         wbuf_reset(&b);
@@ -221,14 +243,19 @@ static int get_table(const struct attempt *a, struct store *s, struct err *e)
     if (rc == 0)
         rc = log_table_open(&a->r->v->keys, &a->o->name, p, span, a->table, e);
     wbuf_free(&b);
+    if (rc == 0 && a->len != span + (*a->table)->body_len) {
+        log_table_free(*a->table);
+        *a->table = NULL;
+        rc = err_set(e, ERR_DAMAGED, _("its length cannot be right"));
+    }
     return rc;
 }
 
 static int get_whole(const struct attempt *a, struct store *s, struct err *e)
 {
     struct id hash;
-    size_t span = 0, n = (size_t)a->o->len;
-    if (a->o->len > MAX_LOG_OBJECT + MAX_LOG_TABLE)
+    size_t span = 0, n = (size_t)a->len;
+    if (a->len > MAX_LOG_OBJECT + MAX_LOG_TABLE)
         return err_set(e, ERR_DAMAGED, _("its length cannot be right"));
     wbuf_reset(a->bytes);
     uint8_t *p = wb_grow(a->bytes, n);

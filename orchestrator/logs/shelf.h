@@ -13,6 +13,10 @@ struct shelf_object {
     struct log_name name;
     uint64_t len;
     uint32_t copies; /* a bit for each that has it, as far as is known */
+    uint32_t sound;  /* of these: was read right, or put, by this process */
+    uint32_t bad;    /* of these: is not right there, and is not read there any more */
+    bool uneven;     /* not of the same length everywhere: one of them is damaged */
+    bool full;       /* nothing more can be put together with it */
 };
 struct shelf {
     struct shelf_object
@@ -39,6 +43,9 @@ struct shelf_pos {
  * none), for the caller to say what is missing. */
 const struct shelf_object *shelf_next(const struct shelf *s, const uint8_t stream[LOG_STREAM_BYTES],
                                       uint32_t copies, struct shelf_pos *pos);
+
+/* Does this copy have all pieces of n? Nothing on the shelf before `from` has any of them. */
+bool shelf_has(const struct shelf *s, const struct log_name *n, size_t copy, size_t from);
 
 /* From the first copy that has it right; `only` >= 0: from that copy. What is damaged on the way is remembered as damage and told
  * to `damage` (may be NULL), as in vault_fetch. -ERR_DAMAGED, -ERR_ABSENT, -ERR_UNREACHABLE. */
