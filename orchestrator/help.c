@@ -289,25 +289,34 @@ static const struct {
       false, true },
 };
 
+static void put(const char *text)
+{
+    text_put(stdout, text, COLUMNS);
+}
+
 void help_overview(struct app *app)
 {
     (void)app;
-    puts(_("Twofold keeps every backup at least twice, in two places, and proves that each can be "
-           "restored.\n"));
-    puts(_("Usage: twofold [--config DIR] [--json] [--quiet] [--yes] COMMAND [ARGUMENTS]\n"));
+    put(_("Twofold keeps every backup at least twice, in two places, and proves that each can be "
+          "restored.\n"));
+    putchar('\n');
+    put(_("Usage: twofold [--config DIR] [--json] [--quiet] [--yes] COMMAND [ARGUMENTS]\n"));
+    putchar('\n');
     for (const struct command *c = commands; c->name; c++) {
         char *name = text_pad(c->name, NAME_COLUMNS, false);
-        printf("  %s %s\n", name, _(c->summary));
+        char *line = text_print("  %s %s", name, _(c->summary));
+        put(line);
+        free(line);
         free(name);
     }
-    puts(_("\nHow a command is used: twofold COMMAND --help\n"
-           "A first backup:  twofold init --vault main --copy a=/backup/a --copy b=/mnt/b\n"
-           "                 twofold policy add etc --files /etc\n"
-           "                 twofold backup etc && twofold status\n"
-           "Everything lost but one copy:\n"
-           "                 twofold restore --copy /mnt/b --policy etc --to /restored"));
-    puts(_("\nExit status: 0 done, 1 failed, 2 usage or configuration, 3 done but not all of it,\n"
-           "4 damage found, 5 refused, 6 no copy could restore it, 130 interrupted."));
+    put(_("\nHow a command is used: twofold COMMAND --help\n"
+          "A first backup:  twofold init --vault main --copy a=/backup/a --copy b=/mnt/b\n"
+          "                 twofold policy add etc --files /etc\n"
+          "                 twofold backup etc && twofold status\n"
+          "Everything lost but one copy:\n"
+          "                 twofold restore --copy /mnt/b --policy etc --to /restored"));
+    put(_("\nExit status: 0 done, 1 failed, 2 usage or configuration, 3 done but not all of it,\n"
+          "4 damage found, 5 refused, 6 no copy could restore it, 130 interrupted."));
 }
 
 /* The usage in lines of at most 80 columns, broken between its arguments. */
@@ -336,16 +345,21 @@ void help_command(struct app *app, const struct command *c)
 {
     (void)app;
     print_usage(c);
-    printf("  %s\n", _(c->summary));
+    char *summary = text_print("  %s", _(c->summary));
+    put(summary);
+    free(summary);
     for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
         if (strcmp(details[i].command, c->name) != 0)
             continue;
-        printf("\n%s", _(details[i].text));
+        putchar('\n');
+        put(_(details[i].text));
         if (details[i].choice)
-            fputs(_(choice_help), stdout);
-        if (details[i].snapshot)
-            printf("\n%s", _(snapshot_help));
+            put(_(choice_help));
+        if (details[i].snapshot) {
+            putchar('\n');
+            put(_(snapshot_help));
+        }
     }
-    puts(_("\nGlobal options: --config DIR, --json (one object a line), --quiet, --yes (answers "
-           "questions)"));
+    put(_("\nGlobal options: --config DIR, --json (one object a line), --quiet, --yes (answers "
+          "questions)"));
 }

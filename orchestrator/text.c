@@ -10,7 +10,9 @@
 #include <wctype.h>
 
 #define CUT_MARK "..."
-#define ESCAPE_BYTES 4 /* \ooo */
+#define ESCAPE_BYTES 4   /* \ooo */
+#define CONTINUED 8      /* so much deeper a line begins no entry of its own */
+#define ENTRY_COLUMNS 26 /* where an entry of a help text says what it does */
 
 /* A few bytes for a message: there is no sensible way on. */
 static void *must(void *p)
@@ -118,6 +120,28 @@ static bool clings(const char *p, size_t len)
     return false;
 }
 
+static size_t indent_of(const char *s)
+{
+    return strspn(s, " ");
+}
+
+/* A line that would end within a command that people copy ends before it, if the command then fits into the next. */
+static size_t before_command(const char *s, size_t best, size_t columns)
+{
+    static const char name[] = "twofold ";
+    for (size_t at = best; at-- > 1;) {
+        if (strchr(";,)", s[at]))
+            return best;
+        if (s[at - 1] != ' ' || strncmp(s + at, name, strlen(name)) != 0)
+            continue;
+        char *command = text_print("%.*s", (int)strcspn(s + at, ";,)"), s + at);
+        bool fits = text_width(command) <= columns;
+        free(command);
+        return fits ? at - 1 : best;
+    }
+    return best;
+}
+
 size_t text_break(const char *s, size_t columns)
 {
     size_t n = strlen(s), done = 0, width = 0, best = 0;
@@ -128,14 +152,94 @@ size_t text_break(const char *s, size_t columns)
         bool wide = w > 1;
         if (done && (s[done] == ' ' || ((wide || after_wide) && !clings(s + done, len)))) {
             if (width > columns)
-                return best ? best : done;
+                return best ? before_command(s, best, columns) : done;
             best = done;
         }
         width += w < 0 ? len : (size_t)w;
         after_wide = wide;
         done += len;
     }
-    return width > columns && best ? best : n;
+    return width > columns && best ? before_command(s, best, columns) : n;
+}
+
+void text_put_line(FILE *f, const char *s, size_t hang, size_t columns)
+{
+    size_t take = indent_of(s);
+    take += text_break(s + take, columns - take);
+    fprintf(f, "%.*s\n", (int)take, s);
+    for (s += take; *(s += indent_of(s)); s += take) {
+        take = text_break(s, columns - hang);
+        fprintf(f, "%*s%.*s\n", (int)hang, "", (int)take, s);
+    }
+}
+
+/* --- texts of several lines ---------------------------------------------------------------------- */
+static size_t line_bytes(const char *s)
+{
+    return strcspn(s, "\n");
+}
+
+/* Lines from s on that are one entry: a first line, and those that go on much deeper; or a paragraph at the margin.
+ * *ret_wide: one is wider than `columns`. *ret_hang: how deep they go on. */
+static const char *entry_end(const char *s, size_t columns, bool *ret_wide, size_t *ret_hang)
+{
+    size_t first = indent_of(s), gap = first;
+    *ret_wide = false;
+    *ret_hang = 0;
+    if (*s == '\n')
+        return s + 1;
+    while (s[gap] && s[gap] != '\n' && strncmp(s + gap, "  ", 2) != 0)
+        gap++;
+    *ret_hang = first ? ENTRY_COLUMNS : 0;
+    if (first && s[gap] == ' ' && gap < ENTRY_COLUMNS)
+        *ret_hang = gap + indent_of(s + gap);
+    for (const char *at = s;;) {
+        char *line = text_print("%.*s", (int)line_bytes(at), at);
+        *ret_wide = *ret_wide || text_width(line) > columns;
+        free(line);
+        at += line_bytes(at);
+        at += *at == '\n';
+        size_t deep = indent_of(at);
+        if (!*at || at[deep] == '\n' || (first ? deep < first + CONTINUED : deep > 0))
+            return at;
+        *ret_hang = deep;
+    }
+}
+
+/* One line of those from s to end; Chinese needs no blank where two of them meet. */
+static char *joined(const char *s, const char *end)
+{
+    char *out = must(malloc((size_t)(end - s) + 1)), *to = out;
+    for (const char *at = s; at < end; at += line_bytes(at) + 1) {
+        const char *word = at == s ? at : at + indent_of(at);
+        if (at > s && !((unsigned char)to[-1] >= 0x80 && (unsigned char)*word >= 0x80))
+            *to++ = ' ';
+        size_t n = line_bytes(at) - (size_t)(word - at);
+        memcpy(to, word, n);
+        to += n;
+    }
+    *to = '\0';
+    return out;
+}
+
+void text_put(FILE *f, const char *text, size_t columns)
+{
+    while (*text) {
+        bool wide;
+        size_t hang;
+        const char *end = entry_end(text, columns, &wide, &hang);
+        if (!wide) {
+            fwrite(text, 1, (size_t)(end - text), f);
+            if (end[-1] != '\n')
+                putc('\n', f);
+            text = end;
+            continue;
+        }
+        char *line = joined(text, end);
+        text_put_line(f, line, hang, columns);
+        free(line);
+        text = end;
+    }
 }
 
 char *text_pad(const char *s, size_t columns, bool right)

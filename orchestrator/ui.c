@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define DEFAULT_COLUMNS 80
+#define HANG 2 /* a line that was broken goes on so much deeper */
 #define NS_PER_S 1000000000LL
 
 void ui_init(struct ui *ui)
@@ -25,6 +26,10 @@ void ui_init(struct ui *ui)
     ui->columns = DEFAULT_COLUMNS;
     if (ui->tty && ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
         ui->columns = w.ws_col;
+    if (isatty(STDOUT_FILENO))
+        ui->out_columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0
+                              ? w.ws_col
+                              : DEFAULT_COLUMNS;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
@@ -73,11 +78,22 @@ void ui_json_path(json_t *o, const char *path, size_t len)
 }
 
 /* --- errors, findings, warnings ---------------------------------------------------------------------- */
+/* Scripts get the line as it is; on a terminal it is broken between words. */
+static void print_line(const struct ui *ui, const char *line, size_t hang)
+{
+    if (ui->tty && ui->columns > 2 * hang)
+        text_put_line(stderr, line, hang, ui->columns);
+    else
+        fprintf(stderr, "%s\n", line);
+}
+
 /* A line for stderr: nothing in it can move the cursor or begin another line. */
-static void print_clean(const char *label, const char *text)
+static void print_clean(struct ui *ui, const char *label, const char *text)
 {
     char *clean = text_clean(text, strlen(text), false);
-    fprintf(stderr, "%s%s\n", label, clean);
+    char *line = text_print("%s%s", label, clean);
+    print_line(ui, line, text_width(label));
+    free(line);
     free(clean);
 }
 
@@ -108,9 +124,9 @@ int ui_error(struct ui *ui, const struct err *e)
         return info->exit_status;
     }
     fflush(stdout); /* what came before stands before */
-    print_clean("twofold: ", e->what[0] ? e->what : ui->command ? ui->command : _("failed"));
-    print_clean(_("  why:  "), e->why[0] ? e->why : _("not known"));
-    print_clean(_("  next: "), next);
+    print_clean(ui, "twofold: ", e->what[0] ? e->what : ui->command ? ui->command : _("failed"));
+    print_clean(ui, _("  why:  "), e->why[0] ? e->why : _("not known"));
+    print_clean(ui, _("  next: "), next);
     return info->exit_status;
 }
 
@@ -131,7 +147,9 @@ void ui_note(struct ui *ui, bool problem, const char *path, size_t path_len, con
         return;
     ui_progress_end(ui);
     char *p = ui_path(path, path_len), *t = text_clean(text, text_len, false);
-    fprintf(stderr, "%s%s%s\n", p, path_len ? ": " : "", t);
+    char *line = text_print("%s%s%s", p, path_len ? ": " : "", t);
+    print_line(ui, line, HANG);
+    free(line);
     free(p);
     free(t);
 }
@@ -154,7 +172,7 @@ void ui_warn(struct ui *ui, const char *fmt, ...)
     } else {
         ui_progress_end(ui);
         fflush(stdout);
-        print_clean(_("twofold: warning: "), text);
+        print_clean(ui, _("twofold: warning: "), text);
     }
     free(text);
 }
@@ -166,9 +184,21 @@ void ui_line(struct ui *ui, const char *fmt, ...)
         return;
     ui_progress_end(ui);
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    char *line = NULL;
+    int n = vasprintf(&line, fmt, ap);
     va_end(ap);
-    putchar('\n');
+    if (n < 0)
+        abort();
+    for (char *at = line, *next = line; next; at = next) {
+        if ((next = strchr(at, '\n')))
+            *next++ = '\0';
+        size_t hang = strspn(at, " ") + HANG;
+        if (ui->out_columns > 2 * hang)
+            text_put_line(stdout, at, hang, ui->out_columns);
+        else
+            puts(at);
+    }
+    free(line);
 }
 
 /* --- values ------------------------------------------------------------------------------------------ */

@@ -12,9 +12,10 @@
 
 struct ui {
     bool json, quiet, yes;
-    bool tty;         /* stderr is a terminal (and neither json nor quiet) */
-    unsigned columns; /* of that terminal; 80 where it cannot be told */
-    unsigned drawn;   /* progress lines now on the screen */
+    bool tty;             /* stderr is a terminal (and neither json nor quiet) */
+    unsigned columns;     /* of that terminal; 80 where it cannot be told */
+    unsigned out_columns; /* of stdout, if that is a terminal: longer lines are broken; else 0 */
+    unsigned drawn;       /* progress lines now on the screen */
     uint64_t last_draw_ms;
     const char *command; /* "backup": a field of every JSON line */
     struct err last;     /* what ui_error printed last; code ERR_NONE: nothing */

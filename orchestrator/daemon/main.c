@@ -2,11 +2,14 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/daemon/daemon.h"
+#include "orchestrator/text.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define COLUMNS 80
 
 static int failed(const struct err *e)
 {
@@ -22,13 +25,14 @@ static int usage(FILE *to)
     fputs("usage: twofoldd [--config DIR] [--lease SECONDS] [--grace SECONDS]\n"
           "       twofoldd --version | --help\n\n",
           to);
-    fputs(
+    text_put(
+        to,
         _("The scheduler: does what timers and people have queued (twofold enqueue), within the windows and\n"
           "limits of the configuration. Started by systemd: systemctl enable --now twofoldd\n\n"
           "  --lease SECONDS   after a crash another orchestrator takes up its jobs so much later (60)\n"
           "  --grace SECONDS   so long what runs may take to end when twofoldd is stopped (60)\n\n"
           "SIGHUP: read the configuration again. SIGTERM: stop; what runs is queued again.\n"),
-        to);
+        COLUMNS);
     return to == stdout ? 0 : 2;
 }
 
