@@ -193,7 +193,10 @@ static int check_missed(struct run *r, struct err *e)
     }
     if (missed == 0 || missed < pathset_count(r->set))
         return 0;
-    return err_set(e, ERR_ABSENT, _("\"/%.400s\" is not in the snapshot"), first);
+    target_undo(r); /* or the same with the right path would find the folder taken */
+    err_set(e, ERR_ABSENT, _("\"/%.400s\" is not in the snapshot"), first);
+    return err_next(e, _("see what it holds: twofold ls SNAPSHOT; where a file is: twofold find "
+                         "NAME"));
 }
 
 static int sync_all(struct run *r, struct err *e)

@@ -432,6 +432,8 @@ static int live_set(struct run *r, struct pathset **ret, struct err *e)
                    : err_set(e, ERR_ABSENT,
                              _("this backup holds a database and no files that could be compared"));
     free(real);
+    if (n == 0)
+        err_next(e, _("compare it with another backup: twofold diff SNAPSHOT SNAPSHOT"));
     return rc;
 }
 
@@ -443,8 +445,10 @@ int compare_run(struct run *r, struct err *e)
         rc = live_set(r, &c.roots, e);
     if (rc == 0)
         rc = pathset_meet(c.roots, r->set, &c.asked, e);
-    if (rc == 0 && pathset_none(c.asked))
-        rc = err_set(e, ERR_ABSENT, _("nothing of what was asked for belongs to this snapshot"));
+    if (rc == 0 && pathset_none(c.asked)) {
+        err_set(e, ERR_ABSENT, _("nothing of what was asked for belongs to this snapshot"));
+        rc = err_next(e, _("see what it holds: twofold ls SNAPSHOT"));
+    }
     if (rc == 0)
         rc = exclude_new(r->m->exclude, r->m->n_exclude, &c.exclude, e);
     if (rc == 0)

@@ -119,6 +119,8 @@ int run_judge(int code);
 int target_open(struct run *r, struct err *e);
 /* Removes the marker. */
 int target_finish(struct run *r, struct err *e);
+/* Nothing was restored: in a target that was empty, the folders on the way to it go again, and the marker. */
+void target_undo(struct run *r);
 void target_close(struct run *r);
 /* A name for a temporary file of this restore. */
 void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES]);

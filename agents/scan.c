@@ -258,6 +258,7 @@ static int end(struct walk *w, struct err *e)
     }
     if (reached == 0) {
         err_set(e, ERR_ABSENT, _("none of the paths to back up is there"));
+        err_next(e, _("is all of it mounted? Else correct the paths in the policy's file"));
         return err_wrap(e, "/%s", w->roots.all[0].path);
     }
     return 0;

@@ -15,6 +15,7 @@
 
 #define MARKER_BYTES 512
 #define MAX_ASIDE_TRIES 100
+#define MAX_EMPTY_DEPTH 100 /* each takes two descriptors */
 #define MARKER_FIRST "twofold restore 1"
 #define MARKER_MADE "target made\ntoken "
 #define MARKER_FOUND "target found\ntoken "
@@ -234,6 +235,8 @@ static int make_target(struct run *r, struct err *e)
     }
     if (rc == 0)
         rc = sys_mkdirat(AT_FDCWD, path, 0700, e);
+    if (rc == -ERR_ABSENT)
+        err_next(e, _("is the folder above it there, and mounted? Else restore elsewhere"));
     if (rc == 0) {
         r->t.fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
         rc = r->t.fd < 0 ? r->t.fd : 0;
@@ -290,6 +293,33 @@ int target_finish(struct run *r, struct err *e)
     if (rc == 0)
         r->t.has_marker = false;
     return rc == -ERR_ABSENT ? 0 : rc;
+}
+
+/* Removes a folder that holds nothing but such folders; anything else stays. ctx: how deep it lies. */
+static int remove_empty(void *ctx, int dir_fd, const char *name, struct err *e)
+{
+    unsigned depth = *(const unsigned *)ctx + 1;
+    int fd = depth > MAX_EMPTY_DEPTH
+                 ? -1
+                 : sys_openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+    (void)e;
+    if (fd < 0)
+        return 0;
+    each_name(fd, remove_empty, &depth, NULL);
+    sys_close_quiet(fd);
+    sys_unlinkat(dir_fd, name, AT_REMOVEDIR, NULL);
+    return 0;
+}
+
+void target_undo(struct run *r)
+{
+    unsigned depth = 0;
+    if (!r->t.empty || r->t.continuing)
+        return;
+    each_name(r->t.fd, remove_empty, &depth, NULL);
+    target_finish(r, NULL);
+    if (r->t.made && !r->m->resolved)
+        sys_unlinkat(AT_FDCWD, r->m->target, AT_REMOVEDIR, NULL);
 }
 
 void target_close(struct run *r)

@@ -10,6 +10,7 @@
 #include "orchestrator/session.h"
 #include "orchestrator/text.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +133,7 @@ static int begin(struct enrolment *x, struct err *e)
     x->new_path = text_print("%s.new", x->key_path);
     x->tag = make_tag(x->app, name);
     int rc = agent_conf_load(&x->app->paths, name, &x->before, e);
-    if (rc == -ERR_ABSENT) {
+    if (rc == -ERR_NAME) {
         err_clear(e);
         rc = 0;
     }
@@ -243,8 +244,10 @@ static int put_paths(struct wbuf *w, const char *word, const char *const *v, siz
                      struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
-        if (v[i][0] != '/' || strchr(v[i], '\n'))
-            return err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), v[i]);
+        if (v[i][0] != '/' || strchr(v[i], '\n')) {
+            err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), v[i]);
+            return err_next(e, _("give it from / on, for instance: --allow /srv"));
+        }
         put(w, "%s %s\n", word, v[i]);
     }
     return 0;
@@ -448,7 +451,10 @@ int agent_revoke(struct app *app, struct agent_conf *conf, struct err *ret_left,
     conf->revoked = true;
     int rc = first ? agent_conf_write(&app->paths, conf, e) : 0;
     if (rc == 0) {
-        agent_ask(app, conf, "revoke", NULL, &answer, ret_left);
+        if (!first && access(conf->identity, F_OK) < 0 && errno == ENOENT)
+            err_set(ret_left, ERR_PARTIAL, _("the key to log in there was removed before"));
+        else
+            agent_ask(app, conf, "revoke", NULL, &answer, ret_left);
         rc = sys_unlinkat(AT_FDCWD, conf->identity, 0, e);
         if (rc == -ERR_ABSENT)
             rc = 0;

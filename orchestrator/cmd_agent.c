@@ -5,6 +5,7 @@
 #include "orchestrator/agent_enrol.h"
 #include "orchestrator/agent_link.h"
 #include "orchestrator/args.h"
+#include "orchestrator/look.h"
 #include "orchestrator/session.h"
 #include "orchestrator/text.h"
 
@@ -187,13 +188,20 @@ static int enrol(struct app *app, int argc, char **argv)
 }
 
 /* --- list ----------------------------------------------------------------------------------------------------- */
+struct listing {
+    struct app *app;
+    size_t n;
+};
+
 static int list_one(void *ctx, const char *name)
 {
-    struct app *app = ctx;
+    struct listing *l = ctx;
+    struct app *app = l->app;
     struct agent_conf *c = NULL;
     struct agent_seen seen;
     struct err e = ERR_INIT;
-    char when[32] = "";
+    char when[32] = "", shown[32];
+    l->n++;
     if (agent_conf_load(&app->paths, name, &c, &e) < 0) {
         ui_warn(&app->ui, "%s: %s", name, e.why);
         return 0;
@@ -209,7 +217,7 @@ static int list_one(void *ctx, const char *name)
     else
         ui_line(&app->ui, _("%s %s %s  key %u  version %s  last seen %s"), name_cell, host_cell,
                 transport_name(c), c->rotation, seen.at_ns ? seen.version : "?",
-                seen.at_ns ? when : _("never"));
+                seen.at_ns ? short_time(seen.at_ns, shown) : _("never"));
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:b}", "type", "agent", "agent",
                           name, "host", c->host, "user", c->user, "port", (int)c->port, "transport",
                           transport_name(c), "rotation", (int)c->rotation, "revoked", c->revoked);
@@ -230,7 +238,10 @@ static int list(struct app *app, int argc, char **argv)
     struct err e = ERR_INIT;
     if (argc > 1)
         return app_usage(app, _("\"%s\" is not expected here"), argv[1]);
-    int rc = agent_conf_each(&app->paths, list_one, app, &e);
+    struct listing l = { .app = app };
+    int rc = agent_conf_each(&app->paths, list_one, &l, &e);
+    if (rc == 0 && l.n == 0)
+        ui_line(&app->ui, _("No agent yet: only this host. Next: twofold agent enrol NAME"));
     return rc < 0 ? ui_error(&app->ui, &e) : 0;
 }
 
@@ -323,6 +334,8 @@ static int check(struct app *app, int argc, char **argv)
     if (status || !c)
         return status;
     int rc = c->revoked ? err_set(&e, ERR_REFUSED, _("it was revoked")) : 0;
+    if (rc < 0)
+        err_next(&e, _("let it in again: twofold agent enrol %s"), c->name);
     if (rc == 0)
         rc = session_try(app, c, host, &e);
     if (rc == 0)

@@ -138,7 +138,7 @@ static int find_alarm(struct catalog *c, struct find *f, struct err *e)
 {
     int rc = catalog_alarms(c, false, 0, take_alarm, f, e);
     if (rc >= 0 && !f->found) {
-        err_set(e, ERR_ABSENT, _("there is no alarm %" PRIu64), f->id);
+        err_set(e, ERR_NAME, _("there is no alarm %" PRIu64), f->id);
         return err_next(e, _("the numbers stand in: twofold alarms"));
     }
     return rc < 0 ? rc : 0;

@@ -60,9 +60,9 @@ static int show_row(void *ctx, const struct audit_row *r, const struct id *hash)
         ui_json(ui, row_json(r, hash));
     } else {
         char *object = text_clean(r->object, strlen(r->object), false);
-        ui_line(ui, "%" PRIu64 "  %s  %s  %s %s: %s%s%s", r->seq,
-                short_time(r->at_s * NS_PER_S, when), r->who, r->action, object, r->result,
-                r->detail[0] ? ", " : "", r->detail);
+        ui_line(ui, "%" PRIu64 "  %s  %s  %s%s%s: %s%s%s", r->seq,
+                short_time(r->at_s * NS_PER_S, when), r->who, r->action, object[0] ? " " : "",
+                object, r->result, r->detail[0] ? ", " : "", r->detail);
         free(object);
     }
     return look_go_on();

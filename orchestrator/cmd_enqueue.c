@@ -74,6 +74,12 @@ static int report(struct app *app, const struct seen *s)
     }
     if (s->state == JOB_QUEUED)
         err_next(&e, _("it is tried again; see: twofold jobs"));
+    else if (s->state == JOB_FAILED)
+        err_next(&e, _("by hand it says what to do: twofold %s%s%s"), job_kind_name(s->kind),
+                 s->kind == JOB_BACKUP ? " "
+                 : s->target[0]        ? " --vault "
+                                       : "",
+                 s->target);
     err_wrap(&e, _("job %" PRIu64 " (%s %s)"), s->id, job_kind_name(s->kind), s->target);
     int status = ui_error(&app->ui, &e);
     return s->exit_status > 0 && s->exit_status < 128 ? s->exit_status : status;

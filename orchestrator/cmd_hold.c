@@ -69,7 +69,7 @@ static int change(struct app *app, const struct request *r, bool hold, struct er
 }
 
 static int list_one(struct app *app, struct vault *v, const struct source_list *l,
-                    const struct snap_ref *s, struct err *e)
+                    const struct snap_ref *s, size_t *n, struct err *e)
 {
     struct hold_note note;
     char id[SHORT_ID_DIGITS + 1], hex[ID_HEX_BYTES], when[32], policy[MAX_FORMAT_NAME + 1];
@@ -78,6 +78,7 @@ static int list_one(struct app *app, struct vault *v, const struct source_list *
         rc = hold_note_get(v, &s->ref.id, &note, e) < 0 ? -ERR_IO : 1;
     if (rc <= 0)
         return rc;
+    ++*n;
     source_policy(l->source, policy);
     ui_line(&app->ui, "%s %s %s: %s%s%s%s", short_id(&s->ref.id, id),
             short_time(s->received_ns, when), policy,
@@ -96,10 +97,13 @@ static int list_one(struct app *app, struct vault *v, const struct source_list *
 static int list(struct app *app, const struct request *r, struct err *e)
 {
     struct vault *v = NULL;
+    size_t n = 0;
     int rc = app_open_vault(app, &r->choice, false, false, &v, e);
     for (size_t i = 0; rc == 0 && i < v->n_lists; i++)
         for (size_t k = 0; rc == 0 && k < v->lists[i]->n; k++)
-            rc = list_one(app, v, v->lists[i], &v->lists[i]->snaps[k], e);
+            rc = list_one(app, v, v->lists[i], &v->lists[i]->snaps[k], &n, e);
+    if (rc == 0 && n == 0)
+        ui_line(&app->ui, _("No backup is held. Next: twofold hold add SNAPSHOT --why TEXT"));
     vault_close(v);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/look.h"
 #include "orchestrator/catalog/catalog.h"
 #include "orchestrator/daemon/child.h"
 #include "orchestrator/queue.h"
@@ -41,13 +42,13 @@ static void when_text(const struct job *j, char out[80])
     char at[32];
     int64_t now_s = sys_realtime_s();
     if (j->state == JOB_QUEUED && j->not_before_s > now_s)
-        snprintf(out, 80, _("not before %s"), ui_time(j->not_before_s * NS_PER_S, at));
+        snprintf(out, 80, _("not before %s"), short_time(j->not_before_s * NS_PER_S, at));
     else if (j->state == JOB_QUEUED)
-        snprintf(out, 80, _("since %s"), ui_time(j->queued_s * NS_PER_S, at));
+        snprintf(out, 80, _("since %s"), short_time(j->queued_s * NS_PER_S, at));
     else if (j->state == JOB_RUNNING)
-        snprintf(out, 80, _("since %s"), ui_time(j->started_s * NS_PER_S, at));
+        snprintf(out, 80, _("since %s"), short_time(j->started_s * NS_PER_S, at));
     else
-        snprintf(out, 80, "%s", ui_time(j->ended_s * NS_PER_S, at));
+        snprintf(out, 80, "%s", short_time(j->ended_s * NS_PER_S, at));
 }
 
 static json_t *job_json(const struct job *j, bool held)

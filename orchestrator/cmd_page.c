@@ -40,6 +40,8 @@ static int write_page(struct app *app, const struct page_args *a, const struct f
     if (!to) {
         snprintf(path, sizeof path, "%s/" PAGE_NAME, app->paths.state_dir);
         to = path;
+        if (sys_mkdir_p(app->paths.state_dir, 0700, e) < 0)
+            return -e->code;
     }
     if (strcmp(to, "-") == 0) {
         fputs(text, stdout);

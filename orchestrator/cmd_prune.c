@@ -190,7 +190,10 @@ int cmd_prune(struct app *app, int argc, char **argv)
     if (r.plan.policy && r.plan.forget)
         return app_usage(app, _("--policy and --forget-policy cannot both be given"));
     if (!r.dry_run)
-        record_begin(&rec, app, "prune", r.plan.policy ? r.plan.policy : "");
+        record_begin(&rec, app, "prune",
+                     r.plan.policy   ? r.plan.policy
+                     : r.plan.forget ? r.plan.forget
+                                     : "");
     if (prune(app, &r, &rec, &status, &e) < 0) {
         err_wrap(&e, "prune");
         status = ui_error(&app->ui, &e);

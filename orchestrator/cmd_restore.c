@@ -69,7 +69,13 @@ static void print_result(struct app *app, const struct vault *v, const struct re
     char hex[ID_HEX_BYTES], size[32];
     const struct msg_done *d = &j->done;
     json_t *copies = json_array();
-    ui_line(&app->ui, _("restored snapshot %.8s to %s"), id_hex(&j->snap->ref.id, hex), o->to);
+    id_hex(&j->snap->ref.id, hex);
+    if (d->failed)
+        ui_line(&app->ui, _("restored snapshot %.8s IN PART to %s"), hex, o->to);
+    else if (o->db.in_place) /* what is at o->to was only on the way */
+        ui_line(&app->ui, _("restored snapshot %.8s in place; next: start the server"), hex);
+    else
+        ui_line(&app->ui, _("restored snapshot %.8s to %s"), hex, o->to);
     ui_line(&app->ui, _("  %llu files, %s, %llu folders; %llu were there already; %llu.%llu s"),
             (unsigned long long)d->files, ui_bytes(d->bytes, size), (unsigned long long)d->dirs,
             (unsigned long long)d->already, (unsigned long long)(ms / 1000),
@@ -96,7 +102,9 @@ static int verdict(struct app *app, const struct restore_job *j, const char *pol
     struct err e = ERR_INIT;
     if (j->done.failed) {
         err_set(&e, ERR_DAMAGED,
-                _("%llu files could not be restored whole and were left out; each is named above"),
+                P_("%llu file could not be restored whole and was left out; it is named above",
+                   "%llu files could not be restored whole and were left out; each is named above",
+                   j->done.failed),
                 (unsigned long long)j->done.failed);
         err_next(
             &e,
@@ -289,7 +297,7 @@ static int restore(struct app *app, struct options *o, struct record *record, st
     }
     if (rc == 0) {
         rc = run_jobs(app, &j, o, &to, e);
-        if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0])
+        if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && !e->next[0])
             err_next(
                 e,
                 _("see which other backups there are: twofold snapshots %s; then add --snapshot ID"),

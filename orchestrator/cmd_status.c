@@ -50,7 +50,7 @@ static int say_lost_vaults(struct app *app, const struct facts *f, const char *o
             continue;
         int rc = vault_conf_load(&app->paths, p->vault[0] ? p->vault : NULL, &conf, &e);
         /* A mistake in a vault's file was shown when it was its turn, but for named policies. */
-        if (rc == -ERR_ABSENT || (rc < 0 && (named || !p->vault[0]))) {
+        if (rc == -ERR_ABSENT || rc == -ERR_NAME || (rc < 0 && (named || !p->vault[0]))) {
             err_wrap(&e, _("policy \"%s\""), p->name);
             worst = ui_error(&app->ui, &e);
         }
@@ -120,8 +120,8 @@ int cmd_status(struct app *app, int argc, char **argv)
     g.n_only = argc - optind;
     int rc = gather_facts(app, &g, &f, &missing, &e);
     int status = rc < 0                           ? ui_error(&app->ui, &e)
-                 : missing && missing == g.n_only ? 1
+                 : missing && missing == g.n_only ? 2
                                                   : show(app, &g, &f, all);
     facts_done(&f);
-    return missing ? 1 : status;
+    return missing ? 2 : status;
 }

@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/look.h"
+#include "orchestrator/text.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -292,6 +293,13 @@ int app_open_policy(struct app *app, const char *policy, const struct vault_choi
     struct vault_choice choice = c ? *c : (struct vault_choice){ 0 };
     struct policy *pol = NULL;
     int rc = choice.copy ? bare_policy(policy, &pol, e) : policy_load(&app->paths, policy, &pol, e);
+    if (rc == -ERR_NAME && e && need_recovery) {
+        char *next = text_print(
+            _("%s; to read a backup whose policy is gone: --copy URL --policy %s"), e->next,
+            policy);
+        err_next(e, "%s", next);
+        free(next);
+    }
     if (rc == 0 && pol && !choice.vault && pol->vault[0])
         choice.vault = pol->vault;
     if (rc == 0)

@@ -316,6 +316,7 @@ int record_command_begin(struct record_command *rc, struct app *app, int argc, c
     struct catalog *c = open_catalog(app);
     int done = c ? append(rc, c, "begun") : -ERR_IO;
     catalog_close(c);
+    rc->begun = done == 0;
     if (done == 0 || !must || !recordable(app))
         return 0;
     err_set(&e, ERR_REFUSED,
@@ -329,7 +330,7 @@ int record_command_begin(struct record_command *rc, struct app *app, int argc, c
 void record_command_end(const struct record_command *rc, int status)
 {
     char result[32];
-    if (rc->looks || status == 2) /* a slip of the command line did nothing */
+    if (rc->looks || (status == 2 && !rc->begun)) /* a slip of the command line did nothing */
         return;
     struct catalog *c = open_catalog(rc->app);
     if (!c)

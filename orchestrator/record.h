@@ -46,6 +46,7 @@ struct record_command {
     struct app *app;
     char action[64], object[MAX_CATALOG_TEXT]; /* the command, and its arguments without secrets */
     bool looks;                                /* it only looks: not recorded */
+    bool begun;                                /* that it begins stands there: its end must, too */
 };
 /* 0, or the exit status of a command that may not run: it takes something away for good and cannot be recorded. */
 int record_command_begin(struct record_command *rc, struct app *app, int argc, char **argv);

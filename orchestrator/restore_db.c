@@ -125,6 +125,20 @@ static int add_path(struct db_plan *p, const char *slash, const char *path, stru
     return 0;
 }
 
+static int no_such_space(json_t *all, const char *asked, struct err *e)
+{
+    char names[400] = "";
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        size_t n = strlen(names);
+        snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "",
+                 text_of(json_array_get(all, i), "name"));
+    }
+    err_set(e, ERR_USAGE, _("the backup has no tablespace as in --tablespace %s"), asked);
+    if (!names[0])
+        return err_next(e, _("leave the option out: it has no tablespaces of its own"));
+    return err_next(e, _("its tablespaces are: %s; write NAME=FOLDER"), names);
+}
+
 static int plan_spaces(struct db_plan *p, json_t *facts, const struct db_options *o,
                        const char *staging, struct err *e)
 {
@@ -148,8 +162,7 @@ static int plan_spaces(struct db_plan *p, json_t *facts, const struct db_options
     }
     for (size_t i = 0; rc == 0 && i < o->n_spaces; i++)
         if (!used[i])
-            rc = err_set(e, ERR_USAGE, _("the backup has no tablespace as in --tablespace %s"),
-                         o->spaces[i]);
+            rc = no_such_space(all, o->spaces[i], e);
     return rc;
 }
 
@@ -321,13 +334,14 @@ int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const s
     if (rc == 0)
         rc = make(&view, snap, o, &p, e);
     if (rc == 0 && p.n_sources == 0 &&
-        (o->in_place || o->verify || o->n_spaces > 0 || o->lsn || o->point))
-        rc = err_set(
+        (o->in_place || o->verify || o->n_spaces > 0 || o->lsn || o->point)) {
+        err_set(
             e, ERR_USAGE,
             _("this backup has no database: --in-place, --verify, --tablespace, --lsn and --point are for those"));
-    else if (rc == 0 && o->n_spaces > 0 && strcmp(p.sources[0].kind, KIND) != 0)
-        rc = err_set(e, ERR_USAGE, _("the backup has no tablespace as in --tablespace %s"),
-                     o->spaces[0]);
+        rc = err_next(e, _("restore its files into a folder: --to TARGET, and none of these"));
+    } else if (rc == 0 && o->n_spaces > 0 && strcmp(p.sources[0].kind, KIND) != 0) {
+        rc = no_such_space(NULL, o->spaces[0], e);
+    }
     view_close(&view);
     if (rc < 0)
         db_plan_done(&p);

@@ -208,7 +208,7 @@ int conf_absent(const struct config_paths *p, const char *kind, const char *name
     if (!name)
         err_set(e, ERR_ABSENT, _("there is no vault yet"));
     else
-        err_set(e, ERR_ABSENT,
+        err_set(e, ERR_NAME,
                 vault   ? _("there is no vault \"%s\"")
                 : agent ? _("there is no agent \"%s\"")
                         : _("there is no policy \"%s\""),

@@ -71,6 +71,8 @@ static const struct err_info table[ERR_CODES] = {
     [ERR_NOT_WHOLE] = { "not-whole", EXIT_DAMAGE, false,
                         N_("bring a copy that is away back (twofold status), mend: twofold repair; "
                            "then back up anew: twofold backup POLICY") },
+    [ERR_NAME] = { "no-such-name", EXIT_USAGE, false,
+                   N_("check the name; twofold status shows the policies, vaults and copies") },
     [ERR_INTERRUPTED] = { "interrupted", EXIT_INTERRUPT, true,
                           N_("run the same command again; it goes on where it stopped") },
     [ERR_ESCALATED] = { "escalated", EXIT_ESCALATE, false,

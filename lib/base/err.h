@@ -46,6 +46,7 @@ enum err_code {
     ERR_INTERRUPTED, /* by a signal */
     ERR_ESCALATED,   /* no copy could restore it */
     ERR_NOT_WHOLE,   /* a backup needs something that no copy has */
+    ERR_NAME,        /* no policy, vault, agent, job, alarm of the name or number that was given */
     ERR_CODES        /* how many */
 };
 

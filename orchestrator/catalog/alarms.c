@@ -75,7 +75,8 @@ int catalog_alarm_put(struct catalog *c, const struct alarm *a, struct err *e)
 
 static int no_such_alarm(uint64_t id, struct err *e)
 {
-    return err_set(e, ERR_ABSENT, _("there is no alarm %" PRIu64), id);
+    err_set(e, ERR_NAME, _("there is no alarm %" PRIu64), id);
+    return err_next(e, _("the numbers stand in: twofold alarms"));
 }
 
 int catalog_alarm_told(struct catalog *c, uint64_t id, const char *channel, const char *to, bool ok,

@@ -82,6 +82,9 @@ int catalog_open(const struct config_paths *p, unsigned flags, struct catalog **
     if (rc == 0)
         rc = catalog_open_file(path, flags, ret, e);
     free(path);
+    if (rc == -ERR_ABSENT)
+        err_next(e, _("the first backup makes it; if there was one, it is lost: make it again from "
+                      "the copies: twofold catalog rebuild"));
     return rc;
 }
 

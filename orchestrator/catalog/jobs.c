@@ -149,7 +149,8 @@ int catalog_jobs(struct catalog *c, unsigned wanted, size_t limit, catalog_job_f
 
 static int no_such_job(uint64_t id, struct err *e)
 {
-    return err_set(e, ERR_ABSENT, _("there is no job %" PRIu64), id);
+    err_set(e, ERR_NAME, _("there is no job %" PRIu64), id);
+    return err_next(e, _("see which there are, and which there were: twofold jobs --all"));
 }
 
 int catalog_job(struct catalog *c, uint64_t id, catalog_job_fn *fn, void *ctx, struct err *e)
@@ -252,9 +253,10 @@ int catalog_job_pause(struct catalog *c, uint64_t id, bool pause, struct err *e)
 {
     int rc = sql_do(&c->sql, e, "UPDATE jobs SET pause = ?2 WHERE id = ?1 AND state IN (0, 1)",
                     SQL_INT(id), SQL_INT(pause));
-    return rc < 0    ? rc
-           : rc == 0 ? err_set(e, ERR_ABSENT, _("no job %" PRIu64 " is queued or runs"), id)
-                     : 0;
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    err_set(e, ERR_ABSENT, _("no job %" PRIu64 " is queued or runs"), id);
+    return err_next(e, _("see what runs and what waits: twofold jobs"));
 }
 
 int catalog_job_cancel(struct catalog *c, uint64_t id, struct err *e)

@@ -84,16 +84,16 @@ static int judge(struct app *app, const struct vault *v, const struct plan_optio
         keep_all(s, _("not asked for"));
         return 0;
     }
-    int rc = config_name_ok(s->policy) ? policy_load(&app->paths, s->policy, &p, e) : -ERR_ABSENT;
+    int rc = config_name_ok(s->policy) ? policy_load(&app->paths, s->policy, &p, e) : -ERR_NAME;
     bool forget = o->forget && strcmp(o->forget, s->policy) == 0;
     if (rc == 0 && forget) {
         err_set(e, ERR_REFUSED, _("the policy \"%s\" is still there"), s->policy);
         rc = err_next(e, _("remove its file first, or give it a retention"));
-    } else if (rc == -ERR_ABSENT && forget) {
+    } else if (rc == -ERR_NAME && forget) {
         err_clear(e);
         forget_all(s);
         rc = 0;
-    } else if (rc == -ERR_ABSENT) {
+    } else if (rc == -ERR_NAME) {
         err_clear(e);
         keep_all(s, _("its policy is gone"));
         rc = 0;
@@ -150,7 +150,7 @@ static int check_names(const struct plan *p, const struct plan_options *o, struc
         for (size_t i = 0; i < p->n && !found; i++)
             found = strcmp(p->sources[i].policy, names[k]) == 0;
         if (!found) {
-            err_set(e, ERR_ABSENT, _("the vault holds no backups of a policy \"%s\""), names[k]);
+            err_set(e, ERR_NAME, _("the vault holds no backups of a policy \"%s\""), names[k]);
             return err_next(e, _("see which there are: twofold snapshots"));
         }
     }

@@ -107,7 +107,8 @@ static void page_head(struct wbuf *o, const struct facts *f, const struct findin
     char *made = text_print(_("As of %s, made by %s"), time_text(f->now_s, when), this_host(host));
     out(o, "<p class=\"made\">");
     html(o, made);
-    out(o, "</p>\n<p class=\"verdict %s\">%s", sum.attention || sum.others ? "bad" : "good",
+    out(o, "</p>\n<p class=\"verdict %s\">%s",
+        sum.attention || sum.others || sum.policies == 0 ? "bad" : "good",
         sum.attention || sum.others ? "! " : "");
     html(o, verdict);
     out(o, "</p>\n");

@@ -74,8 +74,13 @@ refuse 2 'no option --fro=a' "$t" restore etc --to /srv/back --fro=a
 # --- no vault yet -----------------------------------------------------------------------------------------
 refuse 1 'twofold init' "$t" snapshots
 refuse 1 'twofold init' "$t" ls latest
-refuse 1 'nope' "$t" snapshots --vault nope
+refuse 2 'nope' "$t" snapshots --vault nope
 refuse 1 'twofold init' "$t" policy add etc --files /etc
+
+refuse 1 'twofold catalog rebuild' "$t" catalog check
+refuse 1 'twofold catalog rebuild' "$t" audit
+"$t" page --out - >io/out 2>io/err || complain "no page without a vault"
+grep -q 'verdict good' io/out && complain "the page is green where nothing is backed up"
 
 # --- init -------------------------------------------------------------------------------------------------
 init() { # STATUS PATTERN ARGUMENTS...: with a name and a good passphrase
@@ -141,7 +146,7 @@ mv conf/vaults/main.yaml main.yaml
 init 1 'main.op' "${three[@]}"
 mv main.yaml conf/vaults/main.yaml
 refuse 1 'holds a vault' "$t" init --vault other --passphrase-file pass --copy "a=$here/a" --copy "b=$here/c"
-refuse 1 'main' "$t" snapshots --vault nope
+refuse 2 'main' "$t" snapshots --vault nope
 "$t" init --vault other --passphrase-file pass "${three[@]}" >io/out 2>io/err || complain "the second init failed"
 refuse 2 'main' "$t" snapshots
 rm -r conf/vaults/other.yaml
@@ -187,12 +192,60 @@ refuse 2 'nothing to back up' "$t" policy add etc
 refuse 2 'name of a policy' "$t" policy add 'e t c' --files /etc
 refuse 2 '\.\.' "$t" policy add etc --files /etc/../home
 refuse 2 'length of time' "$t" policy add etc --files /etc --rpo soon
-refuse 1 'main' "$t" policy add etc --files /etc --vault nope
-refuse 1 'nope' "$t" policy show nope
+refuse 2 'main' "$t" policy add etc --files /etc --vault nope
+refuse 2 'agent enrol' "$t" policy add etc --files /etc --agent nope
+refuse 2 'nope' "$t" policy show nope
 "$t" policy add etc --files /etc >io/out 2>io/err || complain "policy add itself failed"
 refuse 1 'etc.yaml' "$t" policy add etc --files /etc
-refuse 1 'nope' "$t" backup nope
-refuse 1 'nope' "$t" status nope
+refuse 2 'nope' "$t" backup nope
+refuse 2 'nope' "$t" status nope
+refuse 2 'name one of those that there are: etc; to read a backup whose policy is gone: --copy URL --policy nope' \
+    "$t" restore nope --to "$here/r" "${look[@]}"
+refuse 2 'those that there are: etc' "$t" enqueue backup nope
+refuse 2 'those that there are: etc' "$t" pause nope
+refuse 2 'agent enrol' "$t" agent check nope
+
+# What to do next is about the mistake, never about a copy that lost something.
+for command in "resume 77" "cancel 77" "pause 77"; do
+    # shellcheck disable=SC2086 # two words
+    refuse 2 'next: see which there are, and which there were: twofold jobs --all' "$t" $command
+done
+refuse 2 'next: the numbers stand in: twofold alarms' "$t" alarms ack 77
+refuse 2 'next: the numbers stand in: twofold alarms' "$t" alarms show 77
+refuse 2 'next: the numbers stand in: twofold alarms' "$t" alarms called 77 Li --reached
+cp conf/policies/etc.yaml etc.yaml
+sed 's|- /etc$|- /nowhere-at-all|' etc.yaml >conf/policies/etc.yaml
+rc=0
+"$t" backup etc >io/out 2>io/err || rc=$?
+[ $rc -eq 1 ] && grep -q 'next: is all of it mounted? Else correct the paths' io/err || complain "no path is there"
+mkdir kept
+echo 1 >kept/file
+sed "s|- /etc$|- $here/kept|" etc.yaml >conf/policies/etc.yaml
+"$t" backup etc >io/out 2>io/err || complain "backup itself failed"
+refuse 1 'is the folder above it there, and mounted' "$t" restore etc --to /proc/nowhere/x "${look[@]}"
+rc=0
+"$t" restore etc --to "$here/r" /nowhere-at-all "${look[@]}" >io/out 2>io/err || rc=$?
+[ $rc -eq 1 ] && grep -q 'next: see what it holds: twofold ls' io/err || complain "a file that is not in the backup"
+[ ! -e r ] || complain "a target was left though nothing was restored"
+"$t" restore etc --to "$here/r" "$here/kept/file" "${look[@]}" >io/out 2>io/err && rm -r r ||
+    complain "the right path is refused after a wrong one"
+refuse 2 'next: restore its files into a folder' "$t" restore etc --to "$here/r" --verify "${look[@]}"
+refuse 2 'no backups of a policy "gone"' "$t" prune --forget-policy gone
+refuse 5 'still there' "$t" --yes prune --forget-policy etc
+rc=0
+"$t" status >io/out 2>io/err || rc=$?
+[ $rc -eq 0 ] || complain "a slip at prune is told as a failed prune"
+cp etc.yaml conf/policies/etc.yaml
+
+# A record of what began says how it ended, also when it was a slip; what there is none of is said.
+"$t" restore >io/out 2>io/err
+"$t" audit list >io/out
+tail -n 2 io/out | head -n 1 | grep -q 'restore: begun$' && tail -n 1 io/out | grep -q 'restore: exit 2$' ||
+    complain "an open end in the audit trail"
+"$t" agent list >io/out 2>io/err
+grep -q 'twofold agent enrol NAME' io/out || complain "agent list says nothing"
+"$t" hold list >io/out 2>io/err
+grep -q 'twofold hold add SNAPSHOT' io/out || complain "hold list says nothing"
 printf 'vault: main\nfiles:\n  paths:\n    - /etc\n    - relative/path\n' >conf/policies/bad.yaml
 refuse 2 'bad.yaml, line 5' "$t" policy show bad
 refuse 2 'bad.yaml, line 5' "$t" backup bad

@@ -122,7 +122,7 @@ zh_refuse 2 '口令有 5 个字符，至少须有 16 个' init --vault main --co
 zh_expect 0 --yes init --vault main --copy "machine-room=$a" --copy "building-2=$b" --passphrase-file "$work/pass"
 said '^TWOFOLD 恢复资料' && said '^恢复密钥不在本机' && said '^twofold: 警告：'
 zh_expect 0 status && said '^存储库 main，尚无内容' && said '^尚无策略。'
-zh_refuse 1 '没有策略 "etc"' backup etc
+zh_refuse 2 '没有策略 "etc"' backup etc
 zh_expect 0 policy add budget --files "$src" --rpo 1s && said '^已写入：'
 zh_refuse 1 '文件已存在' policy add budget --files "$src"
 zh_expect 0 policy list && said '^budget：.*RPO 1 秒）'

@@ -202,7 +202,7 @@ expect 0 "$t" alarms check
 [ "$(wc -l <"$work/mail")" -eq "$n" ] || fail "the recovery was told twice"
 expect 0 "$t" alarms && said 'No alarm is open'
 expect 0 "$t" alarms --all && said 'well again'
-expect 1 "$t" alarms ack 9999
+expect 2 "$t" alarms ack 9999
 expect 2 "$t" alarms ack
 expect 2 "$t" alarms ack x
 expect 2 "$t" alarms pray

@@ -270,7 +270,7 @@ static void twice_is_once(void **state)
     seen = look(s->c, id);
     assert_int_equal(seen.last.state, JOB_DONE);
     assert_string_equal(seen.target, "etc");
-    assert_int_equal(catalog_job(s->c, 999, see_job, &seen, &e), -ERR_ABSENT);
+    assert_int_equal(catalog_job(s->c, 999, see_job, &seen, &e), -ERR_NAME);
 }
 
 static void jobs_come_by_priority_and_age(void **state)
@@ -701,12 +701,12 @@ static void an_alarm_is_raised_once_told_acknowledged_and_cleared(void **state)
     assert_int_equal(alarms(s->c, true).last.told, 0);
     assert_int_equal(catalog_alarm_told(s->c, id, "mail", "wang", true, "", NOW + 2, &e), 0);
     assert_int_equal(catalog_alarm_told(s->c, 99, "mail", "wang", true, "", NOW + 2, &e),
-                     -ERR_ABSENT);
+                     -ERR_NAME);
     assert_int_equal(catalog_tellings(s->c, id, count_telling, &told, &e), 0);
     assert_int_equal(told, 101);
     assert_int_equal(catalog_alarm_ack(s->c, id, "wang", "phone", NOW + 3, &e), 0);
     assert_int_equal(catalog_alarm_ack(s->c, id, "li", "mail", NOW + 4, &e), 0);
-    assert_int_equal(catalog_alarm_ack(s->c, 99, "li", "mail", NOW + 4, &e), -ERR_ABSENT);
+    assert_int_equal(catalog_alarm_ack(s->c, 99, "li", "mail", NOW + 4, &e), -ERR_NAME);
     struct alarm_seen seen = alarms(s->c, true);
     assert_int_equal(seen.n, 1);
     assert_string_equal(seen.text, "older");

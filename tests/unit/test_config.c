@@ -197,11 +197,11 @@ static void test_policy_absent(void **state)
 {
     struct fixture *f = *state;
     struct policy *pol = NULL;
-    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), -ERR_ABSENT);
+    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), -ERR_NAME);
     assert_non_null(strstr(f->e.next, "policy add"));
     policy_file(f, "www.yaml", "x");
     policy_file(f, "home.yaml", "x");
-    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), -ERR_ABSENT);
+    assert_int_equal(policy_load(&f->p, "etc", &pol, &f->e), -ERR_NAME);
     assert_non_null(strstr(f->e.next, "home, www"));
     assert_int_equal(policy_load(&f->p, "../policies/www", &pol, &f->e), -ERR_USAGE);
 }
@@ -308,7 +308,7 @@ static void test_policy_that_cannot_be_written(void **state)
     pol.name = "x";
     pol.n_paths = 0;
     assert_int_equal(policy_write(&f->p, &pol, &f->e), -ERR_CONFIG);
-    assert_int_equal(policy_load(&f->p, "x", &(struct policy *){ NULL }, &f->e), -ERR_ABSENT);
+    assert_int_equal(policy_load(&f->p, "x", &(struct policy *){ NULL }, &f->e), -ERR_NAME);
 }
 
 static int note_name(void *ctx, const char *name)
@@ -361,7 +361,7 @@ static void test_vault_load(void **state)
     vault_file(f, "other.yaml", ANCHORS TWO_COPIES);
     assert_int_equal(vault_conf_load(&f->p, NULL, &v, &f->e), -ERR_CONFIG);
     assert_non_null(strstr(f->e.next, "main, other"));
-    assert_int_equal(vault_conf_load(&f->p, "third", &v, &f->e), -ERR_ABSENT);
+    assert_int_equal(vault_conf_load(&f->p, "third", &v, &f->e), -ERR_NAME);
     assert_non_null(strstr(f->e.next, "main, other"));
     assert_int_equal(vault_conf_load(&f->p, "other", &v, &f->e), 0);
     assert_int_equal(v->min_copies, 1);

@@ -296,7 +296,7 @@ static void test_agent(void **state)
     struct fixture *f = *state;
     struct agent_conf *a = NULL;
     char want[128], names[64] = "";
-    assert_int_equal(agent_conf_load(&f->p, "db1", &a, &f->e), -ERR_ABSENT);
+    assert_int_equal(agent_conf_load(&f->p, "db1", &a, &f->e), -ERR_NAME);
     assert_non_null(strstr(f->e.next, "agent enrol"));
     const char *text = "host: db1.example\nhost-key: " HOST_KEY "\n";
     write_conf(f, "agents", "db1.yaml", text, strlen(text));

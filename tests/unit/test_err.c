@@ -154,6 +154,7 @@ static void table_has_exit_statuses(void **state)
         { ERR_IO, 1 },      { ERR_NOSPACE, 1 },  { ERR_READONLY, 1 },    { ERR_ABSENT, 1 },
         { ERR_EXISTS, 1 },  { ERR_PROTOCOL, 1 }, { ERR_VERSION, 1 },     { ERR_TIMEOUT, 1 },
         { ERR_LIMIT, 1 },   { ERR_NOMEM, 1 },    { ERR_UNREACHABLE, 1 }, { ERR_NOT_WHOLE, 4 },
+        { ERR_NAME, 2 },
     };
     assert_int_equal(sizeof want / sizeof *want, ERR_CODES);
     for (size_t i = 0; i < ERR_CODES; i++)
