@@ -177,6 +177,9 @@ static int write_all(struct adopt *a, struct err *e)
 static int adopt(struct adopt *a, struct err *e)
 {
     int rc = copies_check(a->conf.copies, a->conf.n_copies, e);
+    if (rc < 0 && a->conf.n_copies == 1)
+        err_next(e, _("is only one copy left? Copy its folder to a second disk (cp -a), then name "
+                      "both: --copy PLACE=URL --copy PLACE=URL"));
     if (rc == 0)
         rc = ui_passphrase(&a->app->ui, a->passphrase_file, false, &a->passphrase, e);
     for (size_t i = 0; rc == 0 && i < a->conf.n_copies; i++)

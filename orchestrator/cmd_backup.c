@@ -97,7 +97,7 @@ static int verdict(struct app *app, const struct vault *v, const struct backup_j
         const struct err *why = &j->published.problem[i];
         err_set(&e, ERR_PARTIAL, _("the backup is good, but copy \"%s\" lacks it: %s"),
                 v->copies[i].place, why->why[0] ? why->why : why->what);
-        err_next(&e, _("mend that copy's place, then run: twofold replicate"));
+        publish_next(&e, why);
     } else if (j->state != SNAPSHOT_WHOLE) {
         err_set(&e, ERR_PARTIAL,
                 _("%llu things could not be read as they should; each is named above"),

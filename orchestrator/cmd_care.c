@@ -120,7 +120,9 @@ static void say_lost(struct app *app, size_t lost)
     if (lost)
         ui_line(
             &app->ui,
-            _("  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again"),
+            P_("  %zu chunk is lost in every copy; where the source still has it, the next backup stores it again",
+               "  %zu chunks are lost in every copy; where the source still has them, the next backup stores them again",
+               lost),
             lost);
 }
 
@@ -150,6 +152,12 @@ static void look_for_lost(struct care *c, const struct care_result *r)
     say_lost(c->app, lost);
 }
 
+static void not_looked_at(struct err *e, size_t n)
+{
+    err_set(e, ERR_PARTIAL,
+            P_("%zu copy could not be looked at", "%zu copies could not be looked at", n), n);
+}
+
 /* --- scrub -------------------------------------------------------------------------------------------------------------- */
 static int scrub_verdict(struct app *app, const struct care *c, int only,
                          const struct care_result *r, const struct opened_result *opened,
@@ -160,11 +168,14 @@ static int scrub_verdict(struct app *app, const struct care *c, int only,
         err_set(&e, ERR_NOT_WHOLE, _("%llu backups are not whole; each is named above"),
                 (unsigned long long)needs->bad);
     } else if (r->findings || opened->bad) {
-        err_set(&e, ERR_DAMAGED, _("%llu objects are damaged or missing; each is named above"),
-                (unsigned long long)r->findings + opened->bad);
+        unsigned long long n = (unsigned long long)r->findings + opened->bad;
+        err_set(&e, ERR_DAMAGED,
+                P_("%llu object is damaged or missing; it is named above",
+                   "%llu objects are damaged or missing; each is named above", n),
+                n);
         err_next(&e, _("mend them from another copy: twofold repair"));
     } else if (not_looked(c->v, only, r)) {
-        err_set(&e, ERR_PARTIAL, _("%zu copies could not be looked at"), not_looked(c->v, only, r));
+        not_looked_at(&e, not_looked(c->v, only, r));
         err_next(&e, _("see what is wrong with them: twofold status"));
     } else {
         ui_line(&app->ui, _("no damage found"));
@@ -379,12 +390,15 @@ static int repair_verdict(struct app *app, const struct care *c, int only,
                                 (json_int_t)m->objects, "bytes", (json_int_t)m->bytes, "failed",
                                 (json_int_t)failed, "stamp", stamp));
     if (failed) {
-        err_set(&e, ERR_DAMAGED, _("%zu objects could not be mended; each is named above"), failed);
+        err_set(&e, ERR_DAMAGED,
+                P_("%zu object could not be mended; it is named above",
+                   "%zu objects could not be mended; each is named above", failed),
+                failed);
         err_next(
             &e,
             _("bring a copy that is away back and run it again; then back up anew: twofold backup POLICY"));
     } else if (not_looked(c->v, only, r)) {
-        err_set(&e, ERR_PARTIAL, _("%zu copies could not be looked at"), not_looked(c->v, only, r));
+        not_looked_at(&e, not_looked(c->v, only, r));
         err_next(&e, _("see what is wrong with them: twofold status"));
     } else {
         if (m->objects == 0)

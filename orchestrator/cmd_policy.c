@@ -1,6 +1,8 @@
 /* cmd_policy.c - `twofold policy add|lint|list|show`: what is backed up, as files that a person may write by hand. */
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/calendar.h"
 #include "orchestrator/look.h"
 #include "orchestrator/probe.h"
 #include "orchestrator/text.h"
@@ -361,6 +363,21 @@ static bool probe(struct app *app, const struct policy *pol, const struct vault_
     return why.code == ERR_NONE && missing == 0;
 }
 
+/* Where nobody can tell what systemd makes of it, it is taken as it is. */
+static int check_schedule(const char *spec, struct err *e)
+{
+    int64_t at[CALENDAR_BATCH];
+    size_t n = 0;
+    struct err why = ERR_INIT;
+    int rc = calendar_next(spec, sys_realtime_s(), at, &n, &why);
+    if (rc == -ERR_CONFIG)
+        *e = why;
+    if (rc == -ERR_CONFIG || rc < 0 || n > 0)
+        return rc == -ERR_CONFIG ? rc : 0;
+    err_set(e, ERR_USAGE, _("the schedule \"%s\" never comes"), spec);
+    return err_next(e, _("try it with: systemd-analyze calendar '%s'"), spec);
+}
+
 static int write_policy(struct app *app, const struct policy *pol, bool *ret_ready, struct err *e)
 {
     struct vault_conf *conf = NULL;
@@ -370,6 +387,8 @@ static int write_policy(struct app *app, const struct policy *pol, bool *ret_rea
     if (rc == 0 && strcmp(pol->agent, "local") != 0)
         rc = agent_conf_load(&app->paths, pol->agent, &agent, e);
     agent_conf_free(agent);
+    if (rc == 0 && pol->schedule)
+        rc = check_schedule(pol->schedule, e);
     if (rc == 0)
         rc = policy_write(&app->paths, pol, e);
     if (rc == 0)

@@ -152,7 +152,7 @@ static int print_result(struct app *app, const struct vault *v, const struct wan
             else if (vault_copy_carried(c))
                 err_next(&e, _("mount its disk, then run: twofold replicate --copy %s"), c->place);
             else
-                err_next(&e, _("mend that copy's place, then run: twofold replicate"));
+                publish_next(&e, why);
         }
     }
     return e.code ? (err_wrap(&e, "replicate"), ui_error(&app->ui, &e)) : 0;

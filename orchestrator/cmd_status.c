@@ -65,8 +65,9 @@ static void say_what_is_missing(struct app *app, const struct facts *f, int wors
         ui_line(
             &app->ui,
             _("No vault yet. Next: twofold init --vault NAME --copy PLACE=URL --copy PLACE=URL"));
-        ui_line(&app->ui,
-                _("Or, where there are copies and the configuration was lost: twofold adopt"));
+        ui_line(
+            &app->ui,
+            _("Or, where there are copies and the configuration was lost: twofold adopt --help"));
     } else if (f->n_policies == 0 && worst == 0)
         ui_line(&app->ui, _("No policy yet. Next: twofold policy add NAME --files PATH"));
 }

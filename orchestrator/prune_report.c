@@ -105,7 +105,9 @@ static void report_copy(const struct prune *p, size_t i, const struct swept_copy
     struct ui *ui = &p->app->ui;
     const char *place = p->v->copies[i].place;
     char a[32], b[32];
-    if (s->problem.code)
+    if (s->problem.code && dry_run)
+        ui_line(ui, _("copy \"%s\": cannot be pruned now: %s"), place, problem_text(&s->problem));
+    else if (s->problem.code)
         ui_line(ui, _("copy \"%s\": %s deleted (%" PRIu64 " objects), then: %s"), place,
                 ui_bytes(s->bytes, a), s->objects, problem_text(&s->problem));
     else if (s->waits[0])

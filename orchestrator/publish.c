@@ -588,3 +588,13 @@ int publish_snapshot(struct vault *v, struct fanout *f, const char *source, stru
     *ret_id = ref.ref.id;
     return 0;
 }
+
+int publish_next(struct err *e, const struct err *why)
+{
+    if (why->code == ERR_NOSPACE)
+        return err_next(
+            e, _("make room there: twofold prune, or a larger disk; then: twofold replicate"));
+    if (why->code == ERR_UNREACHABLE && why->next[0])
+        return err_next(e, _("%s; then: twofold replicate"), why->next);
+    return err_next(e, _("mend that copy's place, then run: twofold replicate"));
+}

@@ -65,5 +65,7 @@ int publish_head(struct vault *v, struct fanout *f, bool changed, transferred_fn
  * head; merges a fork. `ret` goes on from publish_head, or begins as zeros. Why a copy still is not current: ret->problem. */
 int publish_replicate(struct vault *v, struct fanout *f, bool take_over, transferred_fn *fn,
                       void *ctx, struct published *ret, struct err *e);
+/* Fills in e's next step: what brings a copy back that missed it for this reason. */
+int publish_next(struct err *e, const struct err *why);
 
 #endif

@@ -88,7 +88,8 @@ static void describe_copy(const struct vault *v, size_t i, const struct publishe
             row->state = "current";
             row->why = "";
         }
-    } else if (p && p->n_current > 0 && strcmp(s->name, "current") == 0) {
+    } else if (p && p->n_current > 0 &&
+               (strcmp(s->name, "current") == 0 || strcmp(s->name, "behind") == 0)) {
         row->state = "behind";
         row->why = p->problem[i].why[0] ? p->problem[i].why : p->problem[i].what;
     } else if (answers && c->state == COPY_CURRENT) {

@@ -37,7 +37,10 @@ static void judge_behind(const struct vault *v, const struct copy *c, struct cop
     if (c->generation == 0)
         snprintf(s->text, sizeof s->text, _("behind: has no backup yet"));
     else if (newest > c->generation)
-        snprintf(s->text, sizeof s->text, _("behind by %" PRIu64), newest - c->generation);
+        snprintf(s->text, sizeof s->text,
+                 P_("behind by %" PRIu64 " generation", "behind by %" PRIu64 " generations",
+                    newest - c->generation),
+                 newest - c->generation);
     else
         snprintf(s->text, sizeof s->text, _("behind: half of a fork"));
     copy_text(s->next, v->n_tips > 1
@@ -47,8 +50,10 @@ static void judge_behind(const struct vault *v, const struct copy *c, struct cop
 
 /* --- damage that was noted earlier --------------------------------------------------------------------- */
 struct noted {
+    const struct vault *v;
     const char *place;
     struct copy_status *s;
+    bool of[MAX_COPIES]; /* copies of which damage was noted */
 };
 
 static int count_noted(void *ctx, const char *place, const char *name, const char *why,
@@ -56,6 +61,8 @@ static int count_noted(void *ctx, const char *place, const char *name, const cha
 {
     struct noted *n = ctx;
     (void)e;
+    for (size_t i = 0; i < n->v->n_copies; i++)
+        n->of[i] |= strcmp(place, n->v->copies[i].place) == 0;
     if (strcmp(place, n->place) != 0)
         return 0;
     if (n->s->damaged_objects++ == 0)
@@ -64,15 +71,20 @@ static int count_noted(void *ctx, const char *place, const char *name, const cha
 }
 
 /* What only a look at the objects shows; nothing is read here, so it is as old as the last scrub or restore. */
-static void judge_noted(const struct copy *c, struct copy_status *s)
+static void judge_noted(const struct noted *noted, const struct copy *c, struct copy_status *s)
 {
     unsigned long long n = s->damaged_objects;
+    bool all = true;
+    for (size_t i = 0; i < noted->v->n_copies; i++)
+        all = all && noted->of[i];
     s->bad = true;
     s->name = "damaged";
     snprintf(s->text, sizeof s->text, P_("%llu damaged object", "%llu damaged objects", n), n);
-    copy_text(s->next, c->state == COPY_BEHIND
-                           ? _("mend them: twofold repair; then: twofold replicate")
-                           : _("mend them: twofold repair"));
+    copy_text(
+        s->next,
+        all                       ? _("mend them: twofold repair; what every copy has lost comes back with a new backup: twofold backup POLICY")
+        : c->state == COPY_BEHIND ? _("mend them: twofold repair; then: twofold replicate")
+                                  : _("mend them: twofold repair"));
 }
 
 /* What opening the vault has shown. */
@@ -92,7 +104,7 @@ static void judge_damaged(const struct copy *c, struct copy_status *s)
 int copy_judge(const struct vault *v, size_t i, struct copy_status *s, struct err *e)
 {
     const struct copy *c = &v->copies[i];
-    struct noted noted = { c->place, s };
+    struct noted noted = { .v = v, .place = c->place, .s = s };
     memset(s, 0, sizeof *s);
     int rc = chunkdb_each_damage(v->db, count_noted, &noted, e);
     if (rc < 0)
@@ -108,7 +120,7 @@ int copy_judge(const struct vault *v, size_t i, struct copy_status *s, struct er
     if (c->state == COPY_BEHIND)
         judge_behind(v, c, s);
     if (s->damaged_objects)
-        judge_noted(c, s);
+        judge_noted(&noted, c, s);
     if (c->bad_heads || c->problem.code != ERR_NONE)
         judge_damaged(c, s);
     /* A damaged newest head shows an older state, too; that is no rollback. */

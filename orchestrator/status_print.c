@@ -173,9 +173,13 @@ static void print_devices(const struct status_view *v, const struct vault_fact *
             if (&f->vaults[a->vault] != vault || &f->vaults[b->vault] != vault || !a->device ||
                 a->device != b->device)
                 continue;
-            ui_warn(&v->app->ui,
-                    _("copies \"%s\" and \"%s\" are on one device; PY-DB-1 asks for two places"),
-                    a->place, b->place);
+            char *text = text_print(
+                _("copies \"%s\" and \"%s\" are on one device; PY-DB-1 asks for two places"),
+                a->place, b->place);
+            char *label = text_print("  %s: ", level_word(ALARM_WARNING));
+            print_wrapped(&v->app->ui, 0, label, text);
+            free(label);
+            free(text);
             k = i; /* one line a copy is enough */
         }
 }
@@ -249,12 +253,12 @@ static void print_last_whole(const struct status_view *v, const struct policy_fa
     print_run(v, _("last whole:  "), &p->whole, p->whole_s, remark);
     free(remark);
     if (s->places < PLACES_WANTED) {
-        char *text = text_print(P_("the last backup is in %zu place, as far as is known",
-                                   "the last backup is in %zu places, as far as is known",
-                                   s->places),
-                                s->places);
-        print_wrapped(&v->app->ui, INDENT, _("why:  "), text);
-        free(text);
+        print_wrapped(&v->app->ui, INDENT, _("why:  "),
+                      s->places
+                          ? _("the last backup is known to be whole in 1 place only; what the "
+                              "other copies lack stands with them")
+                          : _("of no copy it is known that it has the last backup whole; what "
+                              "each lacks stands with it"));
     }
 }
 
@@ -264,8 +268,13 @@ static void print_last_partial(const struct status_view *v, const struct policy_
     char *remark = text_print(_("%s ago"), ui_age(v->f->now_s - p->partial_s, age));
     print_run(v, _("last partial:"), &p->partial, p->partial_s, remark);
     free(remark);
-    print_wrapped(&v->app->ui, INDENT, _("why:  "),
-                  _("some files could not be read; the run named them"));
+    print_wrapped(&v->app->ui, INDENT, _("why:  "), _("some files could not be read"));
+    char *next = text_print(
+        _("a run by hand names them, twofold backup %s; then let the agent read "
+          "them, or exclude them in the policy"),
+        p->name);
+    print_wrapped(&v->app->ui, INDENT, _("next: "), next);
+    free(next);
 }
 
 static void print_next_run(const struct status_view *v, const struct policy_fact *p)
@@ -315,15 +324,24 @@ static void print_log(const struct status_view *v, const struct policy_fact *p,
     }
 }
 
+/* "good" is said of nothing that somebody has to look after. */
+static const char *policy_word(const struct policy_fact *p, const struct policy_sum *s)
+{
+    return !p->whole_s      ? (p->partial_s ? _("NO WHOLE BACKUP YET") : _("NOTHING YET"))
+           : s->overdue     ? _("OVERDUE")
+           : s->places == 0 ? _("IN NO PLACE FOR CERTAIN")
+           : s->places < PLACES_WANTED ? _("IN ONE PLACE ONLY")
+           : s->own                    ? _("ATTENTION")
+           : s->attention              ? _("good; but see above")
+                                       : _("good");
+}
+
 static void print_policy(const struct status_view *v, const struct policy_fact *p)
 {
     struct ui *ui = &v->app->ui;
     struct policy_sum s;
     policy_sum(v->f, v->fs, p, &s);
-    ui_line(ui, _("Policy %s: %s"), p->name,
-            !p->whole_s ? (p->partial_s ? _("NO WHOLE BACKUP YET") : _("NOTHING YET"))
-            : s.overdue ? _("OVERDUE")
-                        : _("good"));
+    ui_line(ui, _("Policy %s: %s"), p->name, policy_word(p, &s));
     if (p->whole_s)
         print_last_whole(v, p, &s);
     if (p->partial_s > p->whole_s)

@@ -125,19 +125,24 @@ static size_t indent_of(const char *s)
     return strspn(s, " ");
 }
 
-/* A line that would end within a command that people copy ends before it, if the command then fits into the next. */
+/* What may stand in a command that people copy: no end of a clause, nothing Chinese. */
+static size_t command_bytes(const char *s)
+{
+    size_t n = 0;
+    while (s[n] && (unsigned char)s[n] < 0x80 && !strchr(";,)", s[n]))
+        n++;
+    return n;
+}
+
+/* A line that would end within a command ends before it, if the command then fits into the next. */
 static size_t before_command(const char *s, size_t best, size_t columns)
 {
     static const char name[] = "twofold ";
-    for (size_t at = best; at-- > 1;) {
-        if (strchr(";,)", s[at]))
-            return best;
-        if (s[at - 1] != ' ' || strncmp(s + at, name, strlen(name)) != 0)
+    for (size_t at = best; at-- > 2 && command_bytes(s + at) > best - at;) {
+        bool begins = s[at - 1] == ' ' || (unsigned char)s[at - 1] >= 0x80;
+        if (!begins || strncmp(s + at, name, strlen(name)) != 0)
             continue;
-        char *command = text_print("%.*s", (int)strcspn(s + at, ";,)"), s + at);
-        bool fits = text_width(command) <= columns;
-        free(command);
-        return fits ? at - 1 : best;
+        return command_bytes(s + at) <= columns ? at - (s[at - 1] == ' ') : best;
     }
     return best;
 }

@@ -69,6 +69,8 @@ static int take_copies(struct yaml_doc *d, const struct config_paths *p,
         r = copies_check_at(NULL, raw->n_copies, &bad, e);
     if (r == 0 || r == -ERR_NOMEM)
         return r;
+    if (raw->n_copies < 2)
+        err_next(e, _("write a second one below copies:, with place: and url:"));
     if (bad < raw->n_copies)
         snprintf(path, sizeof path, "copies.%zu", bad);
     return yaml_mistake(d, path, e);

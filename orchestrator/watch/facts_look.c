@@ -29,10 +29,15 @@ static void take_judgement(struct facts *f, const struct vault *v, size_t i, str
     }
     c->looked = true;
     c->bad = s.bad;
+    /* Why it is behind was seen by the run that it missed. */
+    bool known = !s.why[0] && c->why[0] && strcmp(s.name, "behind") == 0 &&
+                 strcmp(c->state, "behind") == 0;
+    if (!known)
+        snprintf(c->why, sizeof c->why, "%s", s.why);
     snprintf(c->state, sizeof c->state, "%s", s.name);
     snprintf(c->text, sizeof c->text, "%s", s.text);
-    snprintf(c->why, sizeof c->why, "%s", s.why);
-    snprintf(c->next, sizeof c->next, "%s", s.next);
+    snprintf(c->next, sizeof c->next, "%s",
+             known ? _("see to that, then run: twofold replicate") : s.next);
     c->damaged_objects = s.damaged_objects;
     c->rolled_back = of->rolled_back;
     c->bad_heads = of->bad_heads;

@@ -87,13 +87,13 @@ static bool run_failed(const struct run_fact *r)
 static void find_run(const struct policy_fact *p, struct findings *fs)
 {
     const struct run_fact *r = &p->last;
-    if (run_failed(r) && r->ended_s > p->whole_s && r->ended_s > p->partial_s) {
+    if (run_failed(r) && r->ended_s >= p->whole_s && r->ended_s >= p->partial_s) {
         struct finding *g = add(fs, ALARM_WARNING, "", "run/%s", p->name);
         g->policy = p;
         g->roles = p->roles;
         say(g->text, _("policy %s: the last run failed: %s"), p->name,
             r->error ? r->error : _("it said no reason"));
-        say(g->next, _("see what it says to do, then again: twofold backup %s"), p->name);
+        say(g->next, _("run it by hand, it says what to do: twofold backup %s"), p->name);
     }
     if (r->ended_s && r->exit_status == 3 && r->problems > 0) {
         struct finding *g = add(fs, ALARM_NOTICE, "", "partial/%s", p->name);

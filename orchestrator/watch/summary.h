@@ -23,7 +23,7 @@ void policy_sum(const struct facts *f, const struct findings *fs, const struct p
 bool copy_carried(const struct facts *f, const struct copy_fact *c);
 /* Something about this copy needs somebody. */
 bool copy_attention(const struct facts *f, const struct copy_fact *c);
-/* "current", "behind by 3", "carried; up to date 3 days ago": what to show. Returns out. */
+/* "current", "behind by 3 generations", "carried; up to date 3 days ago": what to show. Returns out. */
 const char *copy_words(const struct facts *f, const struct copy_fact *c, char out[200]);
 
 struct site_sum {

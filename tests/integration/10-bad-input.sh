@@ -195,6 +195,10 @@ refuse 2 'length of time' "$t" policy add etc --files /etc --rpo soon
 refuse 2 'main' "$t" policy add etc --files /etc --vault nope
 refuse 2 'agent enrol' "$t" policy add etc --files /etc --agent nope
 refuse 2 'nope' "$t" policy show nope
+if command -v systemd-analyze >/dev/null; then
+    refuse 2 'systemd-analyze calendar' "$t" policy add etc --files /etc --schedule tomorrow-ish
+    refuse 2 'never comes' "$t" policy add etc --files /etc --schedule '2020-01-01 02:00:00'
+fi
 "$t" policy add etc --files /etc >io/out 2>io/err || complain "policy add itself failed"
 refuse 1 'etc.yaml' "$t" policy add etc --files /etc
 refuse 2 'nope' "$t" backup nope

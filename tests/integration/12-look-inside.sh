@@ -137,7 +137,8 @@ run 1 "$t" ls latest --from b
 run 3 "$t" backup src
 mv b.away b
 run 3 "$t" status
-says 'b +behind by 1'
+says 'b +behind by 1 generation '
+says 'Policy src: IN ONE PLACE ONLY'
 says 'next: twofold replicate'
 narrow
 run 0 "$t" replicate

@@ -64,6 +64,18 @@ expect 3 "$t" status && shows a "1 rolled-back True"
 expect 0 "$t" replicate && said 'copy "a": complete'
 expect 0 "$t" status
 
+# --- what every copy has lost: no advice that runs in a circle, and nothing that is called good ------------------------------
+for pack in $(cd "$a" && find packs -type f -size +1k); do
+    for copy in "$a" "$b"; do printf damaged | dd of="$copy/$pack" bs=1 seek=500 conv=notrunc status=none; done
+done
+expect 4 "$t" scrub --read-data=100%
+expect 3 "$t" status && said 'Policy tree: IN NO PLACE FOR CERTAIN' && not_said 'Policy tree: good' && said 'what every copy has lost'
+clean "$work/out"
+expect 4 "$t" restore tree --to "$work/out" --passphrase-file "$pass" && said 'restored snapshot .* IN PART to'
+new_vault "$work/v2" && a=$work/v2/a b=$work/v2/b
+policy_add tree --files "$src"
+expect 0 "$t" backup tree
+
 # --- a vault object with a root key of somebody's own ----------------------------------------------------------------------------
 forge='
 import sys

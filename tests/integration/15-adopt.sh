@@ -17,7 +17,7 @@ adopt() { "$t" adopt --passphrase-file "$pass" "$@"; }
 # --- what is refused, and leaves nothing
 expect 2 adopt
 said '--copy PLACE=URL'
-expect 2 adopt --copy "a=$a"
+expect 2 adopt --copy "a=$a" && said 'next: is only one copy left\? Copy its folder to a second disk'
 said 'PY-DB-1|two'
 printf 'Wrong-Horse-Battery-99\n' >"$work/wrong"
 chmod 600 "$work/wrong"

@@ -107,7 +107,9 @@ for place in a b; do # a full disk, midway in the run
     policy_add tree --files "$src"
     expect 0 "$t" backup tree
     for i in 1 2 3 4; do grow big$i 8000000; done
-    expect 3 "$t" backup tree && said "$place\".*[Nn]o space|[Nn]o space.*$place" && degraded $place
+    expect 3 "$t" backup tree && said "$place\".*[Nn]o space|[Nn]o space.*$place" && said 'next: make room there: twofold prune' &&
+        degraded $place
+    expect 3 "$t" status && said 'why:  No space left' && said 'Policy tree: IN ONE PLACE ONLY'
     # What was whole there before still is.
     clean "$work/out"
     expect 0 "$t" restore --copy "$work/f/$place" --policy tree --to "$work/out" --passphrase-file "$pass"

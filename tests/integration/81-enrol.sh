@@ -20,6 +20,9 @@ small_tree "$work/tree" 1 40
 lab_on db1 cp -a "$work/tree" /srv/data
 fingerprint=$(lab_on db1 ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2)
 
+expect 0 on agent list
+said 'No agent yet'
+
 # --- enrolment ---------------------------------------------------------------------------------------
 lab_on orch rm /root/.ssh/known_hosts
 expect 5 on agent enrol db1
@@ -131,4 +134,9 @@ lab_cut db1
 export TWOFOLD_LINK_DEADLINE_S=2
 expect 3 on agent revoke db1
 said 'could not be removed'
+lab_join db1 # there is no key any more with which it could be tried again
+expect 3 on agent revoke db1
+said 'the key to log in there was removed before'
+expect 5 on agent check db1
+said 'next: let it in again: twofold agent enrol db1'
 finish

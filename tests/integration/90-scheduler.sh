@@ -77,7 +77,7 @@ enqueue p1 --slot two --wait
 enqueue p1 --slot two && said 'already'
 [ "$(snapshots p1)" = 2 ] || fail "one slot gave $(($(snapshots p1) - 1)) runs"
 expect 0 "$t" jobs && said 'nothing'
-expect 1 "$t" enqueue backup p9
+expect 2 "$t" enqueue backup p9
 expect 2 "$t" enqueue nonsense
 [ "$(catalog "SELECT count(*) FROM runs WHERE job > 0 AND kind = 'backup'")" = 2 ] || fail "runs are not tied to their jobs"
 
@@ -251,7 +251,7 @@ expect 0 "$t" cancel "$id"
 until_true "in_state $id $cancelled"
 expect 5 "$t" cancel "$id"
 rm "$gate"
-expect 1 "$t" pause 99999
+expect 2 "$t" pause 99999
 
 # --- signs of life ---------------------------------------------------------------------------------------------------------------------------------------
 until_true '[ "$heartbeat" -nt "$trace" ]'

@@ -270,6 +270,51 @@ static void texts_are_cut_by_columns(void **state)
     free(right);
 }
 
+/* The texts of several lines that text_put and text_put_line print. */
+static void prints(bool help, const char *text, size_t hang, size_t columns, const char *want)
+{
+    char *out = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&out, &n);
+    assert_non_null(f);
+    if (help)
+        text_put(f, text, columns);
+    else
+        text_put_line(f, text, hang, columns);
+    fclose(f);
+    assert_string_equal(out, want);
+    free(out);
+}
+
+static void lines_are_broken_between_words_and_before_commands(void **state)
+{
+    (void)state;
+    prints(false, "short", 2, 20, "short\n");
+    prints(false, "", 2, 20, "\n");
+    prints(false, "  one two three four five", 4, 20, "  one two three four\n    five\n");
+    prints(false, "nothingcanbedonehereatall no", 2, 10, "nothingcanbedonehereatall\n  no\n");
+    prints(false, "mend it, then: twofold repair", 2, 26, "mend it, then:\n  twofold repair\n");
+    prints(false, "mend it: twofold repair; then it is well", 2, 30,
+           "mend it: twofold repair; then\n  it is well\n");
+    prints(false, "so: twofold restore etc --to /srv/back", 2, 20,
+           "so: twofold restore\n  etc --to /srv/back\n"); /* it fits nowhere */
+}
+
+static void a_help_is_broken_anew_where_it_is_too_wide(void **state)
+{
+    (void)state;
+    prints(true, "Fits.\n\n  --a   fits\n        too\n", 0, 20,
+           "Fits.\n\n  --a   fits\n        too\n");
+    prints(true, "No newline", 0, 20, "No newline\n");
+    prints(true, "  --alpha   what it does and\n            what not\n  --b       short\n", 0, 24,
+           "  --alpha   what it does\n            and what not\n  --b       short\n");
+    prints(true, "  --of X    what it is for, all\n    --and Y an entry of its own\n", 0, 27,
+           "  --of X    what it is for,\n            all\n    --and Y an entry of its\n"
+           "                          own\n");
+    prints(true, "A paragraph at the\nmargin is put together.\n", 0, 22,
+           "A paragraph at the\nmargin is put\ntogether.\n");
+}
+
 static void a_path_of_a_megabyte_is_cut_at_once(void **state)
 {
     char *long_path = malloc((1u << 20) + 1);
@@ -417,6 +462,8 @@ int main(void)
         cmocka_unit_test(an_error_is_one_object_with_json),
         cmocka_unit_test(quiet_keeps_problems_and_warnings),
         cmocka_unit_test(texts_are_cut_by_columns),
+        cmocka_unit_test(lines_are_broken_between_words_and_before_commands),
+        cmocka_unit_test(a_help_is_broken_anew_where_it_is_too_wide),
         cmocka_unit_test(a_path_of_a_megabyte_is_cut_at_once),
         cmocka_unit_test(progress_never_exceeds_the_width),
         cmocka_unit_test(progress_is_drawn_over_itself),
