@@ -5,6 +5,7 @@
 #include "orchestrator/logs/serve.h"
 #include "orchestrator/look.h"
 #include "orchestrator/record.h"
+#include "orchestrator/restore_binlog.h"
 #include "orchestrator/restore_db.h"
 #include "orchestrator/restore_job.h"
 #include <limits.h>
@@ -228,6 +229,25 @@ static int plan_logs(struct restore_job *j, struct options *o, struct err *e)
     return rc;
 }
 
+static int replay_binlogs(struct app *app, const struct restore_job *j, const struct options *o,
+                          const char *to, struct restore_job *sum, struct err *e)
+{
+    struct restore_job replay;
+    char when[32];
+    if (o->db.in_place) {
+        ui_warn(
+            &app->ui,
+            _("--in-place replays no binary logs: this is the backup of %s; for the moment itself "
+              "restore with --to DIR"),
+            ui_time(j->snap->received_ns, when));
+        return 0;
+    }
+    int rc = binlog_replay(app, j, o->policy, to, &o->db, &replay, e);
+    if (rc == 0)
+        add_counts(sum, &replay);
+    return rc;
+}
+
 /* All jobs of a restore. Files that are asked for by name are only files, also those of a database. */
 static int run_jobs(struct app *app, struct restore_job *j, const struct options *o, char **to,
                     struct err *e)
@@ -261,6 +281,8 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     }
     if (rc == 0)
         rc = restore_job_run(app, j, e);
+    if (rc == 0 && plan.binlogs && j->done.failed == 0)
+        rc = replay_binlogs(app, j, o, *to, &sum, e);
     if (rc == 0)
         add_counts(j, &sum);
     db_plan_done(&plan);

@@ -271,10 +271,12 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     int rc = read_facts(view, k->facts, &facts, e);
     if (rc == 0)
         rc = source_specs_add(&p->sources, &p->n_sources, k->kind, &spec, e);
+    bool binlogs = strcmp(k->kind, "mariadb") == 0;
+    p->binlogs |= binlogs && o->at_us > 0;
+    bool behind = p->binlogs && binlogs && !o->in_place; /* it is looked at behind its logs */
     if (rc == 0)
-        rc = take_policy(spec, o, verify != NULL, e);
-
-    if (rc == 0 && verify)
+        rc = take_policy(spec, o, verify != NULL && !behind, e);
+    if (rc == 0 && verify && !behind)
         rc = source_spec_add(spec, "verify", verify, e);
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)
         rc = plan_log(spec, o, e);
@@ -282,7 +284,7 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = plan_in_place(p, spec, facts, staging, e);
     if (rc == 0 && spaces)
         rc = plan_spaces(p, facts, o, staging, e);
-    if (rc == 0 && (o->in_place || spaces))
+    if (rc == 0 && (o->in_place || spaces || (binlogs && json_object_get(facts, "binlogs"))))
         rc = plan_paths(p, view, k, o->in_place, e);
     json_decref(facts);
     return rc;

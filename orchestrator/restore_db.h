@@ -44,6 +44,7 @@ struct db_plan {
     bool overwrite;    /* in place: what an earlier run of the same brought is gone over again */
     struct source_spec *sources;
     size_t n_sources;
+    bool binlogs; /* a MariaDB server's: to a moment by its binary logs (restore_binlog.h) */
 };
 /* An empty plan where the backup has no database; -ERR_USAGE when options then ask for one. */
 int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,

@@ -15,8 +15,9 @@
                            text[i], 0, CYAML_UNLIMITED)
 
 const cyaml_schema_field_t mariadb_fields[] = {
-    TEXT("server", 0),   TEXT("user", 1),    TEXT("defaults-file", 2), TEXT("data", 3),
-    TEXT("binaries", 4), TEXT("scratch", 5), TEXT("time-limit", 6),    CYAML_FIELD_END,
+    TEXT("server", 0),     TEXT("user", 1),     TEXT("defaults-file", 2),
+    TEXT("data", 3),       TEXT("binaries", 4), TEXT("scratch", 5),
+    TEXT("time-limit", 6), TEXT("binlog", 7),   CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t check_fields[] = {
     YAML_TEXT_OPT("name", struct raw_sql_check, name),
@@ -68,6 +69,7 @@ struct source_key {
     const char *comment; /* of the line in the file */
 };
 static const char *const checkpoints[] = { "fast", "spread", NULL };
+static const char *const binlogs[] = { "keep", "none", NULL };
 static const struct source_key mariadb_keys[] = {
     { "server", KEY_WORDS, true, NULL, NULL,
       "Where it listens: its socket, or HOST or HOST:PORT; on the agent's own host." },
@@ -83,6 +85,8 @@ static const struct source_key mariadb_keys[] = {
       "Where there is room for a copy of all data while a backup runs; else below the agent's\n"
       "  # own folder." },
     { "time-limit", KEY_DURATION, false, NULL, "24h", "How long mariadb-backup may run." },
+    { "binlog", KEY_CHOICE, false, binlogs, "keep",
+      "keep: also the binary logs that are closed, for restores to any moment; none: not." },
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 static const struct source_key postgresql_keys[] = {

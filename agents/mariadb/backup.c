@@ -32,6 +32,8 @@ static void driver_free(void *s)
         return;
     my_scratch_close(&m->scratch);
     my_vars_done(&m->vars);
+    free(m->logs_text);
+    free(m->logs_place);
     free(m->data);
     free(m->backup);
     free(m->facts);
@@ -191,7 +193,9 @@ static int prepare(struct my *m, struct err *e)
         rc = my_look_again(m, e);
     if (rc == 0)
         rc = check_corrupt(m, e);
-    return rc == 0 ? give_copy(m, e) : rc;
+    if (rc == 0)
+        rc = give_copy(m, e);
+    return rc == 0 && my_has_binlogs(m) ? my_close_binlogs(m, e) : rc;
 }
 
 static int driver_begin(const struct source_spec *spec, const struct source_env *env, void **ret,
@@ -210,10 +214,11 @@ static int driver_begin(const struct source_spec *spec, const struct source_env 
     }
     unsigned long page = strtoul(my_var(&m->vars, "innodb_page_size"), NULL, 10);
     bool usual = page >= 4096 && page <= 65536 && (page & (page - 1)) == 0;
-    m->early = (struct source_root){ .name = MY_BACKUP,
-                                     .place = m->backup,
-                                     .delta = DELTA_PAGES,
-                                     .page_bytes = usual ? page : INNODB_PAGE_BYTES };
+    m->early[0] = (struct source_root){ .name = MY_BACKUP,
+                                        .place = m->backup,
+                                        .delta = DELTA_PAGES,
+                                        .page_bytes = usual ? page : INNODB_PAGE_BYTES };
+    m->early[1] = my_binlog_root(m);
     *ret = m;
     return 0;
 }
@@ -223,8 +228,8 @@ static int driver_roots(void *s, bool late, const struct source_root **ret, size
 {
     struct my *m = s;
     (void)e;
-    *ret = late ? &m->late : &m->early;
-    *ret_n = 1;
+    *ret = late ? &m->late : m->early;
+    *ret_n = !late && m->logs_place ? 2 : 1;
     return 0;
 }
 
@@ -240,15 +245,23 @@ static int driver_end(void *s, struct err *e)
 }
 
 static const struct source_setting settings[] = {
-    { "server", SETTING_NAMES, true },         { "user", SETTING_NAMES, false },
-    { "defaults-file", SETTING_READS, false }, { "data", SETTING_READS, false },
-    { "binaries", SETTING_RUNS, false },       { "scratch", SETTING_WRITES, false },
-    { "time-limit", SETTING_PLAIN, false },    { NULL, SETTING_PLAIN, false },
+    { "server", SETTING_NAMES, true },
+    { "user", SETTING_NAMES, false },
+    { "defaults-file", SETTING_READS, false },
+    { "data", SETTING_READS, false },
+    { "binaries", SETTING_RUNS, false },
+    { "scratch", SETTING_WRITES, false },
+    { "time-limit", SETTING_PLAIN, false },
+    { "binlog", SETTING_PLAIN, false },
+    { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
     { "verify", SETTING_RUNS, false }, /* "mariadb": the server as its package installs it; or the folder of its programs */
     { "binaries", SETTING_RUNS, false }, /* the folder of mariadb-backup, where it is no usual one */
     { "stage", SETTING_PLAIN, false },   { "data", SETTING_WRITES, false },
+    { "replay", SETTING_WRITES, false }, /* the data folder that binary logs are replayed on */
+    { "at", SETTING_PLAIN, false },      /* up to then: seconds since 1970 */
+    { "tables", SETTING_PLAIN, false },  /* "check": all of them, after a replay */
     { NULL, SETTING_PLAIN, false },
 };
 

@@ -97,6 +97,15 @@ static json_t *databases_json(const struct my *m)
     return a;
 }
 
+static json_t *binlogs_json(const struct my *m)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; i < m->n_logs; i++)
+        if (m->logs_seen[i])
+            json_array_append_new(files, json_string(m->logs[i]));
+    return json_pack("{s:I, s:o}", "flushed_at", (json_int_t)m->flushed_s, "files", files);
+}
+
 int my_make_facts(struct my *m, struct err *e)
 {
     char *info = own_file(m, "info"), *points = own_file(m, "checkpoints"),
@@ -115,6 +124,8 @@ int my_make_facts(struct my *m, struct err *e)
     json_object_set_new(o, "last_lsn", line_value(points, "last_lsn"));
     if (binlog)
         put_binlog(o, binlog);
+    if (m->logs_place)
+        json_object_set_new(o, "binlogs", binlogs_json(m));
     json_object_set_new(o, "folders", folders_json(m));
     json_object_set_new(o, "settings", settings_json(m));
     json_object_set_new(o, "databases", databases_json(m));

@@ -7,11 +7,12 @@
  *     backup.c   begin, roots, end: mariadb-backup into a scratch folder, which the engine then captures
  *     look.c     what is in the data folder that mariadb-backup would leave out, or that cannot be restored
  *     scratch.c  the scratch folder
+ *     binlog.c   the binary logs that are closed: captured as they lie there
  *     facts.c    facts.json: what the server was like then
  *     rights.c   what may be missing, and the statements that grant it
- *     restore.c, in_place.c, verify.c    the steps at a restore
+ *     restore.c, in_place.c, verify.c, replay.c, instance.c    the steps at a restore
  *
- * In the manifest: mariadb/backup/… (what mariadb-backup wrote, not prepared) · facts.json. A restore prepares it and calls it data/.
+ * In the manifest: mariadb/backup/… (what mariadb-backup wrote, not prepared) · binlog/… · facts.json. A restore prepares it and calls it data/.
  */
 #ifndef TWOFOLD_AGENTS_MARIADB_INNER_H
 #define TWOFOLD_AGENTS_MARIADB_INNER_H
@@ -24,7 +25,10 @@
 
 #define MY_ROOT "mariadb"
 #define MY_BACKUP MY_ROOT "/backup"
+#define MY_BINLOG MY_ROOT "/binlog"
+#define MY_REPLAYING ".twofold-replaying" /* a data folder while logs are replayed on it */
 #define MAX_MY_FACTS_BYTES (4u << 20)
+#define MAX_BINLOGS 4000
 
 struct my_scratch {
     char *place, *run; /* owned; the folder it is in; the folder of this run */
@@ -43,7 +47,13 @@ struct my {
     uint64_t pages_wrong;
     char *backup; /* owned; what mariadb-backup writes to */
     char *facts;  /* owned */
-    struct source_root early, late;
+    /* the binary logs */
+    char *logs_text, *logs_place; /* owned; their folder */
+    char *logs[MAX_BINLOGS];      /* in logs_text; all that are closed */
+    bool logs_seen[MAX_BINLOGS];
+    size_t n_logs;
+    int64_t flushed_s; /* what was committed before is in them */
+    struct source_root early[2], late;
 };
 
 /* --- scratch.c */
@@ -62,6 +72,15 @@ void my_scratch_close(struct my_scratch *s);
 int my_look(struct my *m, uint64_t *ret_bytes, struct err *e);
 /* The same for what mariadb-backup wrote: a table may have been made meanwhile. */
 int my_look_again(struct my *m, struct err *e);
+
+/* --- binlog.c */
+/* Are they to be kept? */
+bool my_has_binlogs(const struct my *m);
+/* Closes the one that is written to; m->logs. */
+int my_close_binlogs(struct my *m, struct err *e);
+struct source_root my_binlog_root(struct my *m);
+/* How many there are, and how much: as text for people; false: none. */
+bool my_tell_binlogs(const struct my *m, char *text, size_t size);
 
 /* --- facts.c: m->facts */
 int my_make_facts(struct my *m, struct err *e);

@@ -35,6 +35,7 @@ int prog_find(enum my_tool tool, const char *folder, char ret[PATH_MAX], struct 
         [TOOL_BACKUP] = { "mariadb-backup", "mariabackup", "xtrabackup", NULL },
         [TOOL_CLIENT] = { "mariadb", "mysql", NULL },
         [TOOL_SERVER] = { "mariadbd", "mysqld", NULL },
+        [TOOL_BINLOG] = { "mariadb-binlog", "mysqlbinlog", NULL },
     };
     static const char *const usual[] = { "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin",
                                          NULL };

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#define PROG_MAX_ARGS 96
+#define PROG_MAX_ARGS 4096
 #define PROG_TAIL_BYTES 400
 
 struct prog {
@@ -34,7 +34,7 @@ struct prog {
 
 /* What stands for a program of MariaDB and MySQL: "mariadb-backup", "mariabackup", "xtrabackup". folder: NULL: where packages put them.
  * -ERR_ABSENT: there is none of them. */
-enum my_tool { TOOL_BACKUP, TOOL_CLIENT, TOOL_SERVER };
+enum my_tool { TOOL_BACKUP, TOOL_CLIENT, TOOL_SERVER, TOOL_BINLOG };
 int prog_find(enum my_tool tool, const char *folder, char ret[PATH_MAX], struct err *e);
 
 /* Is that program (mariadb-backup, or a server) of the version's release (10.11, 8.0)? Another one would copy or prepare something else than

@@ -28,17 +28,17 @@ static int no_memory(struct err *e)
 }
 
 /* --- what was restored --------------------------------------------------------------------------- */
-static int read_facts(struct my_restored *x, struct err *e)
+int my_read_facts(int folder_fd, json_t **ret, struct err *e)
 {
     uint8_t *text = NULL;
     size_t n = 0;
     json_error_t why;
-    int rc = sys_read_file(x->folder_fd, "facts.json", MAX_MY_FACTS_BYTES, &text, &n, e);
+    int rc = sys_read_file(folder_fd, "facts.json", MAX_MY_FACTS_BYTES, &text, &n, e);
     if (rc < 0)
         return err_wrap(e, "facts.json");
-    x->facts = json_loadb((const char *)text, n, 0, &why);
+    *ret = json_loadb((const char *)text, n, 0, &why);
     free(text);
-    return json_is_string(json_object_get(x->facts, "server_version"))
+    return json_is_string(json_object_get(*ret, "server_version"))
                ? 0
                : err_set(e, ERR_DAMAGED, _("facts.json of the backup cannot be read"));
 }
@@ -49,7 +49,7 @@ static int open_restored(struct my_restored *x, const struct source_restore *r, 
     x->folder_fd = sys_open_folder(r->folder, r->resolved, e);
     if (x->folder_fd < 0)
         return err_wrap(e, "%s", r->folder);
-    int rc = read_facts(x, e);
+    int rc = my_read_facts(x->folder_fd, &x->facts, e);
     if (rc == 0 && asprintf(&x->data, "%s/data", r->folder) < 0) {
         x->data = NULL;
         rc = no_memory(e);
@@ -60,7 +60,7 @@ static int open_restored(struct my_restored *x, const struct source_restore *r, 
     return rc;
 }
 
-static void close_restored(struct my_restored *x)
+void my_restored_done(struct my_restored *x)
 {
     if (x->dir[0])
         (void)tree_remove(AT_FDCWD, x->dir, NULL);
@@ -121,7 +121,7 @@ static void put_letters(const struct my_restored *x, struct wbuf *w)
     }
 }
 
-static int make_conf(struct my_restored *x, const char *from, struct err *e)
+int my_make_conf(struct my_restored *x, const char *from, struct err *e)
 {
     static const char head[] = "[mysqld]\ninnodb_undo_directory=.\n";
     struct wbuf w = WBUF_INIT;
@@ -257,7 +257,9 @@ static int assemble(struct my_restored *x, struct err *e)
 {
     int rc = tree_remove(x->folder_fd, PREPARING, e); /* an earlier try's */
     if (rc == 0)
-        rc = make_conf(x, "backup", e);
+        rc = tree_remove(x->folder_fd, MY_REPLAYING, e);
+    if (rc == 0)
+        rc = my_make_conf(x, "backup", e);
     if (rc == 0)
         rc = sys_renameat(x->folder_fd, "backup", x->folder_fd, PREPARING, false, e);
     if (rc == 0)
@@ -317,6 +319,8 @@ int my_restore(const struct source_restore *r, struct err *e)
     const char *verify = source_spec_get(r->spec, "verify"), *in = source_spec_get(r->spec, "data");
     if (source_spec_get(r->spec, "stage"))
         return 0;
+    if (source_spec_get(r->spec, "replay"))
+        return my_replay(r, e);
     int rc = open_restored(&x, r, e);
     if (rc == 0 && in && json_object_size(json_object_get(x.facts, "folders")) > 0) {
         rc = err_set(
@@ -339,6 +343,6 @@ int my_restore(const struct source_restore *r, struct err *e)
         warn_folders(&x);
         report_note(r->report, NULL, 0, _("the data folder: %s"), in ? in : x.data);
     }
-    close_restored(&x);
+    my_restored_done(&x);
     return rc;
 }

@@ -16,9 +16,32 @@ struct my_restored {
     char conf[48];     /* in it: what of backup-my.cnf may be used */
 };
 
+struct my_instance { /* a server on x->data */
+    struct my_restored *x;
+    struct prog server;
+    struct my_server at;
+    char socket[48];
+};
+/* When it returns 0, the server answers. my_instance_stop comes after a failure, too. */
+int my_instance_start(struct my_instance *i, struct my_restored *x, const char *programs,
+                      struct err *e);
+/* Why it does not run: its last words. -ERR_DAMAGED. */
+int my_instance_died(struct my_instance *i, struct err *e);
+/* rc: what went before, which it returns, or that the server did not end well. */
+int my_instance_stop(struct my_instance *i, int rc, struct err *e);
+/* CHECK TABLE … EXTENDED over all; what is not right is a problem. */
+int my_check_tables(struct my_instance *i, struct err *e);
+
 /* Starts a server on it that no network and nobody else can reach, has every table checked (CHECK TABLE … EXTENDED), and stops it. Tables that
  * are not right are problems; -ERR_DAMAGED: the server does not even start, or dies. */
 int my_verify(struct my_restored *x, const char *programs, struct err *e);
+
+/* The steps of a restore that only replays binary logs onto a data folder that another one made. */
+int my_replay(const struct source_restore *r, struct err *e);
+/* x->dir and x->conf, from backup-my.cnf in the folder `from` of folder_fd. */
+int my_make_conf(struct my_restored *x, const char *from, struct err *e);
+int my_read_facts(int folder_fd, json_t **ret, struct err *e);
+void my_restored_done(struct my_restored *x);
 
 /* -ERR_BUSY: a server works on the files of that folder. No folder, no files: 0. */
 int my_check_stopped(const char *data, struct err *e);

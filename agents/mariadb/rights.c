@@ -183,7 +183,10 @@ int my_probe(const struct source_spec *spec, const struct source_env *env, struc
         check_rights(&p);
         check_programs(&p);
         check_folders(&p);
-        if (strcmp(my_var(&p.m.vars, "log_bin"), "ON") != 0)
+        char text[200];
+        if (my_has_binlogs(&p.m) && my_tell_binlogs(&p.m, text, sizeof text))
+            tell(&p, false, "%s", text);
+        else if (strcmp(my_var(&p.m.vars, "log_bin"), "ON") != 0)
             tell(&p, false,
                  _("the server keeps no binary log (log_bin): a restore brings back the moments of "
                    "backups only"));

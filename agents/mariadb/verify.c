@@ -1,93 +1,28 @@
-/* verify.c - a server started for a moment on the prepared files: as the user that owns them, with a configuration of ours, no network, no log of
- * its own, and a socket in a folder that only that user can enter. Every table is checked. It is shut down cleanly; of the files only its own
- * logs are then other ones than before. */
+/* verify.c - every table of a server that works on prepared files (instance.c) is checked. The server is shut down cleanly; of the files only its
+ * own logs are then other ones than before. */
 #include "agents/mariadb/restored.h"
 #include "agents/report.h"
 #include "lib/base/bytes.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define POLL_US 100000
-#define START_LIMIT_S 86400
 #define CHECK_LIMIT_S (7 * 86400)
-#define STOP_MS 600000
 #define MAX_CHECK_LINE 8192
 #define MAX_WRONG_TOLD 50
 #define MAX_NAME 800 /* of a database and a table, in UTF-8 */
 
 struct check {
-    struct my_restored *x;
-    struct prog server;
-    struct my_server at;
-    char socket[48];
+    struct my_instance *i;
+    struct report *report;
     uint64_t tables, wrong, unchecked;
     char last[MAX_NAME]; /* the last table that was not right */
     char line[MAX_CHECK_LINE];
     size_t n;
 };
-
-static int start_server(struct check *c, const char *program, struct err *e)
-{
-    struct prog *r = &c->server;
-    static const char *const fixed[] = {
-        "--skip-networking",
-        "--skip-grant-tables",
-        "--skip-log-bin",
-        "--skip-slave-start",
-        "--skip-external-locking",
-        "--loose-event-scheduler=OFF",
-        "--innodb-buffer-pool-dump-at-shutdown=OFF",
-        "--innodb-buffer-pool-load-at-startup=OFF",
-        "--innodb-buffer-pool-size=64M",
-        "--loose-performance-schema=OFF",
-        "--loose-wsrep-on=OFF",
-        "--loose-mysqlx=OFF",
-        "--loose-userstat=OFF",
-        "--general-log=OFF",
-        "--slow-query-log=OFF",
-    };
-    prog_begin(r, program, &c->x->owner);
-    prog_arg(r, "--defaults-file=%s", c->x->conf);
-    prog_arg(r, "--datadir=%s", c->x->data);
-    prog_arg(r, "--socket=%s", c->socket);
-    prog_arg(r, "--pid-file=%s/pid", c->x->dir);
-    prog_arg(r, "--tmpdir=%s", c->x->dir);
-    prog_arg(r, "--secure-file-priv=%s", c->x->dir);
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        prog_arg(r, "%s", fixed[i]);
-    return prog_start(r, -1, e);
-}
-
-static int server_died(struct check *c, struct err *e)
-{
-    char tail[PROG_TAIL_BYTES + 1];
-    prog_tail(&c->server, tail);
-    return err_set(e, ERR_DAMAGED, _("the server does not run on what was restored: …%s"), tail);
-}
-
-/* Until it answers; it may have transactions to undo first. */
-static int wait_answer(struct check *c, struct err *e)
-{
-    uint64_t until = sys_monotonic_ms() + START_LIMIT_S * 1000ull;
-    for (;; usleep(POLL_US)) {
-        struct err ignored = ERR_INIT;
-        if (sys_interrupted())
-            return err_set(e, ERR_INTERRUPTED, _("interrupted"));
-        if (!prog_alive(&c->server))
-            return server_died(c, e);
-        if (sys_monotonic_ms() > until)
-            return err_set(e, ERR_TIMEOUT, _("the server does not answer"));
-        c->x->r->report->n.bytes_read++;
-        if (access(c->socket, F_OK) == 0 && my_query(&c->at, "SELECT 1", NULL, &ignored) == 0)
-            return 0;
-    }
-}
 
 /* --- the tables ---------------------------------------------------------------------------------- */
 static void put_quoted(struct wbuf *w, const char *name)
@@ -104,7 +39,7 @@ static void put_quoted(struct wbuf *w, const char *name)
 static int list_tables(struct check *c, struct wbuf *sql, struct err *e)
 {
     char *text = NULL, *at, *f[2];
-    int rc = my_query(&c->at,
+    int rc = my_query(&c->i->at,
                       "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE "
                       "TABLE_TYPE IN ('BASE TABLE', 'SEQUENCE', 'SYSTEM VERSIONED') AND "
                       "TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') "
@@ -143,14 +78,14 @@ static void judge(struct check *c, char *line)
         return; /* its first line says why */
     snprintf(c->last, sizeof c->last, "%s", f[0]);
     if (++c->wrong <= MAX_WRONG_TOLD)
-        report_problem(c->x->r->report, NULL, 0, _("table %s is not right: %s"), f[0], f[3]);
+        report_problem(c->report, NULL, 0, _("table %s is not right: %s"), f[0], f[3]);
 }
 
 static int take_part(void *ctx, const char *part, size_t n, struct err *e)
 {
     struct check *c = ctx;
     (void)e;
-    c->x->r->report->n.bytes_read++;
+    c->report->n.bytes_read++;
     for (size_t i = 0; i < n; i++) {
         if (c->n < MAX_CHECK_LINE - 1)
             c->line[c->n++] = part[i] == '\0' ? ' ' : part[i];
@@ -167,7 +102,7 @@ static int beat(void *ctx, struct err *e)
 {
     struct check *c = ctx;
     (void)e;
-    c->x->r->report->n.bytes_read++;
+    c->report->n.bytes_read++;
     return 0;
 }
 
@@ -176,17 +111,17 @@ static int check_tables(struct check *c, struct err *e)
     struct wbuf sql = WBUF_INIT;
     int rc = list_tables(c, &sql, e);
     if (rc == 0)
-        rc = my_stream(&c->at, (const char *)sql.p, CHECK_LIMIT_S, take_part, beat, c, e);
+        rc = my_stream(&c->i->at, (const char *)sql.p, CHECK_LIMIT_S, take_part, beat, c, e);
     wbuf_free(&sql);
-    if (rc < 0 && !prog_alive(&c->server))
-        return server_died(c, e);
+    if (rc < 0 && !prog_alive(&c->i->server))
+        return my_instance_died(c->i, e);
     if (rc < 0)
         return err_wrap(e, "CHECK TABLE");
     if (c->wrong > MAX_WRONG_TOLD)
-        report_problem(c->x->r->report, NULL, 0, _("and %llu more tables that are not right"),
+        report_problem(c->report, NULL, 0, _("and %llu more tables that are not right"),
                        (unsigned long long)(c->wrong - MAX_WRONG_TOLD));
     if (c->wrong == 0)
-        report_note(c->x->r->report, NULL, 0,
+        report_note(c->report, NULL, 0,
                     P_("verified: a server started; %llu table is right (CHECK TABLE EXTENDED)",
                        "verified: a server started; %llu tables are right (CHECK TABLE EXTENDED)",
                        c->tables - c->unchecked),
@@ -194,46 +129,24 @@ static int check_tables(struct check *c, struct err *e)
     return 0;
 }
 
-static int verify(struct check *c, const char *folder, struct err *e)
+int my_check_tables(struct my_instance *i, struct err *e)
 {
-    char program[PATH_MAX];
-    const char *version = json_string_value(json_object_get(c->x->facts, "server_version"));
-    int rc = prog_find(TOOL_SERVER, folder, program, e);
-    if (rc < 0)
-        return err_next(
-            e, _("install it (Debian: mariadb-server), or name the folder of its programs: "
-                 "--verify=/opt/mariadb/bin"));
-    rc = prog_find(TOOL_CLIENT, folder, c->at.client, e);
-    if (rc == 0)
-        rc = prog_check_version(program, version, c->x->r->state_dir, e);
-    if (rc == 0)
-        rc = start_server(c, program, e);
-    if (rc == 0)
-        rc = wait_answer(c, e);
-    if (rc == 0)
-        rc = check_tables(c, e);
-    bool ran = c->server.pid > 0, well = prog_stop(&c->server, STOP_MS);
-    if (rc == 0 && ran && !well)
-        rc = server_died(c, e);
+    struct check *c = calloc(1, sizeof *c);
+    if (!c)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    c->i = i;
+    c->report = i->x->r->report;
+    int rc = check_tables(c, e);
+    free(c);
     return rc;
 }
 
 int my_verify(struct my_restored *x, const char *programs, struct err *e)
 {
-    struct check *c = calloc(1, sizeof *c);
-    if (!c)
-        return err_set(e, ERR_NOMEM, _("no memory"));
-    c->x = x;
-    snprintf(c->socket, sizeof c->socket, "%s/sock", x->dir);
-    c->at = (struct my_server){ .where = c->socket, .user = "root", .state_dir = x->r->state_dir };
-    int rc = x->owner.st_uid == 0
-                 ? err_set(e, ERR_REFUSED,
-                           _("the data folder belongs to root, as whom no server starts"))
-                 : prog_init(&c->server, x->r->state_dir, e);
-    if (rc == 0) {
-        rc = verify(c, programs[0] == '/' ? programs : NULL, e);
-        prog_done(&c->server);
-    }
-    free(c);
+    struct my_instance i;
+    int rc = my_instance_start(&i, x, programs, e);
+    if (rc == 0)
+        rc = my_check_tables(&i, e);
+    rc = my_instance_stop(&i, rc, e);
     return rc < 0 ? err_wrap(e, _("verification")) : 0;
 }

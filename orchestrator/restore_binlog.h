@@ -1,0 +1,16 @@
+/*
+ * restore_binlog.h - a MariaDB server's data folder that was just restored goes on to a moment: with the binary logs that a later backup
+ * brought. Which backup: the first after that moment; or, where there is none, the newest there is, and what is then lost is said.
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_RESTORE_BINLOG_H
+#define TWOFOLD_ORCHESTRATOR_RESTORE_BINLOG_H
+
+#include "orchestrator/restore_db.h"
+#include "orchestrator/restore_job.h"
+
+/* like: the job that brought the data, to the folder `to`. Where no binary logs are kept that is said, and nothing is done. */
+int binlog_replay(struct app *app, const struct restore_job *like, const char *policy,
+                  const char *to, const struct db_options *o, struct restore_job *ret,
+                  struct err *e);
+
+#endif
