@@ -152,6 +152,12 @@ static void print_position(struct app *app, const struct logs_state *s)
         ui_line(&app->ui, _("  without a gap since %s"), ui_time(s->epoch_s * 1000000000, when));
 }
 
+/* null: nothing of it is there. */
+static json_t *lag_json(int64_t lag_s)
+{
+    return lag_s < 0 ? json_null() : json_integer((json_int_t)lag_s);
+}
+
 static void print_copies(struct app *app, const struct logs_state *s, int64_t now_s, json_t *out)
 {
     for (size_t i = 0; i < s->n_copies; i++) {
@@ -165,8 +171,8 @@ static void print_copies(struct app *app, const struct logs_state *s, int64_t no
                     c->why);
         else
             ui_line(&app->ui, _("  copy \"%s\": has nothing of it: %s"), c->place, c->why);
-        json_array_append_new(out, json_pack("{s:s, s:b, s:I, s:o}", "place", c->place, "complete",
-                                             lag_s == 0, "lag_s", (json_int_t)lag_s, "why",
+        json_array_append_new(out, json_pack("{s:s, s:b, s:o, s:o}", "place", c->place, "complete",
+                                             lag_s == 0, "lag_s", lag_json(lag_s), "why",
                                              ui_json_text(c->why, strlen(c->why))));
     }
 }
@@ -174,18 +180,16 @@ static void print_copies(struct app *app, const struct logs_state *s, int64_t no
 static void show_json(struct app *app, const char *name, const struct logs_state *s,
                       const struct log_sum *sum, json_t *copies)
 {
-    json_t *o = json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:o}", "type", "log", "policy", name,
+    json_t *o = json_pack("{s:s, s:s, s:b, s:b, s:o, s:I, s:o}", "type", "log", "policy", name,
                           "running", sum->followed, "well", !sum->bad, "lag_s",
-                          (json_int_t)sum->lag_s, "ahead", (json_int_t)sum->ahead, "copies",
-                          copies);
-    if (s)
-        json_object_update_new(
-            o, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "position",
-                         (json_int_t)s->last.end, "timeline", (json_int_t)s->last.timeline,
-                         "pieces", (json_int_t)s->last.seq, "time_ns", (json_int_t)s->last.time_ns,
-                         "head", (json_int_t)s->head, "objects", (json_int_t)s->objects, "bytes",
-                         (json_int_t)s->bytes, "began_s", (json_int_t)s->epoch_s, "why",
-                         ui_json_text(s->why, strlen(s->why))));
+                          lag_json(sum->lag_s), "ahead", (json_int_t)sum->ahead, "copies", copies);
+    json_object_update_new(
+        o, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "position",
+                     (json_int_t)s->last.end, "timeline", (json_int_t)s->last.timeline, "pieces",
+                     (json_int_t)s->last.seq, "time_ns", (json_int_t)s->last.time_ns, "head",
+                     (json_int_t)s->head, "objects", (json_int_t)s->objects, "bytes",
+                     (json_int_t)s->bytes, "began_s", (json_int_t)s->epoch_s, "why",
+                     ui_json_text(s->why, strlen(s->why))));
     ui_json(&app->ui, o);
 }
 
@@ -201,6 +205,8 @@ static bool show_state(struct app *app, const struct policy *p, const struct vau
     bool any = logs_state_read(&app->paths, p->name, &state, &ignored) == 0 &&
                strcmp(state.vault, conf->name) == 0;
     const struct logs_state *s = any ? &state : NULL;
+    if (!any)
+        state = (struct logs_state){ 0 };
     json_t *copies = json_array();
     log_sum(s, now_s, log_limit_s(&fact), &sum);
     char *words = log_words(s, now_s);
@@ -213,7 +219,7 @@ static bool show_state(struct app *app, const struct policy *p, const struct vau
         print_position(app, s);
     if (s && (!all || app->ui.json))
         print_copies(app, s, now_s, copies);
-    show_json(app, p->name, s, &sum, copies);
+    show_json(app, p->name, &state, &sum, copies);
     if (!sum.bad)
         return true;
     if (s && s->why[0] && !sum.followed)

@@ -21,7 +21,10 @@ int64_t log_copy_lag_s(const struct logs_state *s, const struct logs_copy_state 
 {
     if (c->seq >= s->last.seq)
         return 0;
-    return c->complete_s ? since(c->complete_s, now_s) : -1;
+    if (!c->complete_s)
+        return -1;
+    int64_t lag_s = since(c->complete_s, now_s);
+    return lag_s ? lag_s : 1; /* 0 is for those that lack nothing */
 }
 
 void log_sum(const struct logs_state *s, int64_t now_s, int64_t limit_s, struct log_sum *ret)

@@ -15,7 +15,7 @@ new_vault "$work/v"
 db_policy db "$one"
 expect 0 "$t" policy lint
 
-expect 3 "$t" logs db && said 'never been followed'
+expect 3 "$t" logs db && said 'NOT FOLLOWED yet'
 follow db
 load "$one" 12
 sleep 1
@@ -101,7 +101,7 @@ expect 0 "$t" backup db
 pg_sql "$two" "INSERT INTO ledger SELECT id + 1, clock_timestamp(), 9, total + 9 FROM ledger ORDER BY id DESC LIMIT 1"
 caught_up "$two" db
 unfollow
-expect 3 "$t" logs db && said 'NOT followed'
+expect 3 "$t" logs db && said 'NOT FOLLOWED; kept up to'
 for place in a b; do
     clean "$work/r"
     expect 0 "$t" restore db --to "$work/r" --from $place

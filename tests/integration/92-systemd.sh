@@ -156,6 +156,37 @@ c.commit()' || fail "the heartbeat cannot be made old"
 expect 0 on systemctl start twofold-check.service
 grep -q 'twofoldd' "$root/var/lib/twofold/told" || { fail "nobody was told that twofoldd is dead"; on journalctl --no-pager -u twofold-check -n 20; }
 
+# --- a database's log: followed by a service of its own, in its sandbox, without twofoldd -------------------------------------------------------
+if on sh -c 'ls /usr/lib/postgresql/*/bin/postgres && id postgres' >/dev/null 2>&1; then
+    on sh -c 'install -d -o postgres -g postgres /run/postgresql /srv/pg
+        cat >/etc/systemd/system/database.service; systemctl daemon-reload; systemctl start database.service' <<'END'
+[Service]
+Type=notify
+User=postgres
+Environment=PGDATA=/srv/pg/data
+ExecStartPre=sh -c 'exec $(ls /usr/lib/postgresql/*/bin/initdb | tail -n 1) -A peer -U postgres'
+ExecStart=sh -c 'exec $(ls /usr/lib/postgresql/*/bin/postgres | tail -n 1) -k /run/postgresql -c listen_addresses='
+END
+    expect 0 on twofold policy add db --postgresql "host=/run/postgresql user=postgres" --logs 1s --schedule none
+    expect 3 on twofold status db && said 'log: +NOT FOLLOWED yet' && said 'next: twofold schedule apply'
+    expect 0 on twofold schedule apply && said 'new: .*twofold-logs@db.service'
+    on systemctl stop twofoldd.service
+    wait_for 'on twofold logs >/dev/null' 30 || on systemctl status --no-pager twofold-logs@db.service
+    expect 0 on twofold schedule list && said 'logs +db +all the time' && not_said 'NOT ENABLED.*db'
+    before=$(prop twofold-logs@db.service MainPID)
+    on kill -KILL "$before"
+    wait_for '[ "$(prop twofold-logs@db.service MainPID)" != "$before" ] && [ "$(prop twofold-logs@db.service ActiveState)" = active ]'
+    expect 0 on twofold backup db
+    wait_for 'on twofold logs >/dev/null' 30
+    on sed -i '/logs:/d' /etc/twofold/policies/db.yaml
+    expect 0 on twofold schedule apply && said 'gone: .*twofold-logs@db.service'
+    [ "$(prop twofold-logs@db.service ActiveState)" = inactive ] || fail "the log is followed although nobody asks any more: $(prop twofold-logs@db.service ActiveState)"
+    on systemctl stop database.service
+    on rm /etc/twofold/policies/db.yaml
+else
+    skip_part "a log under systemd: PostgreSQL is not here"
+fi
+
 # --- a policy that is gone ------------------------------------------------------------------------------------------------------------------------
 on rm /etc/twofold/policies/data.yaml
 expect 0 on twofold schedule apply && said 'gone: .*twofold-backup@data.timer'

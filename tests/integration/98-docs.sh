@@ -25,6 +25,15 @@ happened() { # HOST WHAT
     '') ;;
     'the orchestrator is gone') lab_on "$1" rm -rf /etc/twofold /var/lib/twofold ;;
     'the second copy is gone') lab_on "$1" rm -rf /mnt/b ;;
+    'a PostgreSQL server runs')
+        lab_on "$1" sh -c "install -d -o postgres -g postgres /run/postgresql /srv/pg && cd / &&
+            setpriv --reuid=postgres --regid=postgres --clear-groups sh -c 'PATH=\$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):\$PATH
+                initdb -D /srv/pg/data -k -A trust -U postgres && pg_ctl -D /srv/pg/data -l /srv/pg/log -w -o \"-k /run/postgresql -c listen_addresses=\" start' &&
+            twofold --yes init --vault main --copy here=/backup/a --copy there=/mnt/b --passphrase-file /root/pass --keep-recovery-key" >"$work/hook" 2>&1 ||
+            fail "$2: $(tail -n 3 "$work/hook")" ;;
+    'the service of db runs') # as systemd would start it
+        lab_on "$1" sh -c 'twofold logs db --follow --restart >/tmp/logs 2>&1 &'
+        lab_until "lab_on '$1' twofold logs >/dev/null 2>&1" 20 || fail "$2: not so" ;;
     *) fail "nobody knows what this means: $2" ;;
     esac
 }
