@@ -78,6 +78,7 @@ grep -q 'begins anew' "$work/.keep" && fail "a copy that was behind broke the lo
 mv "$a.away" "$a"
 unfollow
 follow db
+add_rows "$one" 1 # only the new one can have it
 caught_up "$one" db
 unfollow
 same_logs "after both were away"
