@@ -30,7 +30,7 @@ until_true() { # CONDITION [SECONDS]
         sleep 0.2
     done
 }
-followed() { "$TWOFOLD_FAST" logs db; }
+followed() { "$TWOFOLD_FAST" logs db && "$TWOFOLD_FAST" --json logs db | grep -q '"position": *[1-9]'; }
 copy_lags() { "$TWOFOLD_FAST" --json logs db | grep -q '"place": *"'"$1"'", *"complete": *false'; }
 state() { python3 - "$work/v/s/logs/db.json" "$@" <<'END'
 import json, sys
