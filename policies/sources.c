@@ -14,11 +14,6 @@
     CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, \
                            text[i], 0, CYAML_UNLIMITED)
 
-const cyaml_schema_field_t mariadb_fields[] = {
-    TEXT("server", 0),     TEXT("user", 1),     TEXT("defaults-file", 2),
-    TEXT("data", 3),       TEXT("binaries", 4), TEXT("scratch", 5),
-    TEXT("time-limit", 6), TEXT("binlog", 7),   CYAML_FIELD_END,
-};
 static const cyaml_schema_field_t check_fields[] = {
     YAML_TEXT_OPT("name", struct raw_sql_check, name),
     YAML_TEXT_OPT("database", struct raw_sql_check, database),
@@ -34,6 +29,11 @@ static const cyaml_schema_value_t check_schema = {
     CYAML_FIELD_SEQUENCE_COUNT("checks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,    \
                                struct raw_source, checks, n_checks, &check_schema, 0, \
                                MAX_SQL_CHECKS)
+const cyaml_schema_field_t mariadb_fields[] = {
+    TEXT("server", 0),   TEXT("user", 1),    TEXT("defaults-file", 2), TEXT("data", 3),
+    TEXT("binaries", 4), TEXT("scratch", 5), TEXT("time-limit", 6),    TEXT("binlog", 7),
+    SQL_CHECKS,          CYAML_FIELD_END,
+};
 const cyaml_schema_field_t postgresql_fields[] = {
     TEXT("conninfo", 0),   TEXT("data", 1), TEXT("os-user", 2),
     TEXT("checkpoint", 3), TEXT("logs", 4), TEXT("slot", 5),
@@ -327,7 +327,7 @@ static int put_source(struct wbuf *w, const struct source_spec *s, int kind, str
         rc = yaml_put(w, v, e);
         conf_line(w, "\n");
     }
-    if (kind == SOURCE_POSTGRESQL)
+    if (kind == SOURCE_POSTGRESQL || kind == SOURCE_MARIADB)
         conf_line(w, "%s", CHECKS_EXAMPLE);
     return rc;
 }

@@ -32,6 +32,7 @@ static void driver_free(void *s)
         return;
     my_scratch_close(&m->scratch);
     my_vars_done(&m->vars);
+    json_decref(m->checks);
     free(m->logs_text);
     free(m->logs_place);
     free(m->data);
@@ -175,6 +176,13 @@ static int give_copy(struct my *m, struct err *e)
     return rc;
 }
 
+static int ask_questions(struct my *m, struct err *e)
+{
+    m->checks = json_array();
+    return m->checks ? my_run_checks(&m->server, m->spec, &m->env, false, m->checks, e)
+                     : no_memory(e);
+}
+
 /* --- the interface ------------------------------------------------------------------------------- */
 static int prepare(struct my *m, struct err *e)
 {
@@ -193,6 +201,8 @@ static int prepare(struct my *m, struct err *e)
         rc = my_look_again(m, e);
     if (rc == 0)
         rc = check_corrupt(m, e);
+    if (rc == 0)
+        rc = ask_questions(m, e);
     if (rc == 0)
         rc = give_copy(m, e);
     return rc == 0 && my_has_binlogs(m) ? my_close_binlogs(m, e) : rc;
@@ -253,15 +263,20 @@ static const struct source_setting settings[] = {
     { "scratch", SETTING_WRITES, false },
     { "time-limit", SETTING_PLAIN, false },
     { "binlog", SETTING_PLAIN, false },
+    SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
-    { "verify", SETTING_RUNS, false }, /* "mariadb": the server as its package installs it; or the folder of its programs */
-    { "binaries", SETTING_RUNS, false }, /* the folder of mariadb-backup, where it is no usual one */
-    { "stage", SETTING_PLAIN, false },   { "data", SETTING_WRITES, false },
+    { "verify", SETTING_RUNS,
+      false }, /* "mariadb": the server as its package installs it; or the folder of its programs */
+    { "binaries", SETTING_RUNS,
+      false }, /* the folder of mariadb-backup, where it is no usual one */
+    { "stage", SETTING_PLAIN, false },
+    { "data", SETTING_WRITES, false },
     { "replay", SETTING_WRITES, false }, /* the data folder that binary logs are replayed on */
     { "at", SETTING_PLAIN, false },      /* up to then: seconds since 1970 */
     { "tables", SETTING_PLAIN, false },  /* "check": all of them, after a replay */
+    SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };
 

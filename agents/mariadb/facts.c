@@ -124,6 +124,8 @@ int my_make_facts(struct my *m, struct err *e)
     json_object_set_new(o, "last_lsn", line_value(points, "last_lsn"));
     if (binlog)
         put_binlog(o, binlog);
+    if (json_array_size(m->checks) > 0)
+        json_object_set(o, "checks", m->checks);
     if (m->logs_place)
         json_object_set_new(o, "binlogs", binlogs_json(m));
     json_object_set_new(o, "folders", folders_json(m));

@@ -9,6 +9,7 @@
  *     scratch.c  the scratch folder
  *     binlog.c   the binary logs that are closed: captured as they lie there
  *     facts.c    facts.json: what the server was like then
+ *     checks.c   the policy's questions
  *     rights.c   what may be missing, and the statements that grant it
  *     restore.c, in_place.c, verify.c, replay.c, instance.c    the steps at a restore
  *
@@ -21,6 +22,7 @@
 #include "agents/mariadb/server.h"
 #include "agents/source.h"
 
+#include <jansson.h>
 #include <sys/stat.h>
 
 #define MY_ROOT "mariadb"
@@ -45,8 +47,9 @@ struct my {
     struct my_scratch scratch;
     int64_t started_s, stopped_s;
     uint64_t pages_wrong;
-    char *backup; /* owned; what mariadb-backup writes to */
-    char *facts;  /* owned */
+    char *backup;   /* owned; what mariadb-backup writes to */
+    char *facts;    /* owned */
+    json_t *checks; /* owned; answers to the policy's questions */
     /* the binary logs */
     char *logs_text, *logs_place; /* owned; their folder */
     char *logs[MAX_BINLOGS];      /* in logs_text; all that are closed */
@@ -84,6 +87,11 @@ bool my_tell_binlogs(const struct my *m, char *text, size_t size);
 
 /* --- facts.c: m->facts */
 int my_make_facts(struct my *m, struct err *e);
+
+/* --- checks.c */
+/* The policy's questions. results: an array, or NULL; all: those that are right are told, too. */
+int my_run_checks(const struct my_server *s, const struct source_spec *spec,
+                  const struct source_env *env, bool all, json_t *results, struct err *e);
 
 /* --- rights.c */
 int my_probe(const struct source_spec *spec, const struct source_env *env, struct err *e);

@@ -29,6 +29,8 @@ int my_instance_start(struct my_instance *i, struct my_restored *x, const char *
 int my_instance_died(struct my_instance *i, struct err *e);
 /* rc: what went before, which it returns, or that the server did not end well. */
 int my_instance_stop(struct my_instance *i, int rc, struct err *e);
+/* The policy's questions, beside what was answered at the backup. -ERR_DAMAGED: something is not right. */
+int my_check_answers(struct my_instance *i, struct err *e);
 /* CHECK TABLE … EXTENDED over all; what is not right is a problem. */
 int my_check_tables(struct my_instance *i, struct err *e);
 

@@ -191,6 +191,8 @@ int my_probe(const struct source_spec *spec, const struct source_env *env, struc
                  _("the server keeps no binary log (log_bin): a restore brings back the moments of "
                    "backups only"));
     }
+    if (rc == 0)
+        rc = my_run_checks(&p.m.server, spec, env, true, NULL, e);
     my_scratch_close(&p.m.scratch);
     my_vars_done(&p.m.vars);
     free(p.r.text);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUERY_LIMIT_S 300
+#define QUERY_LIMIT_S 600
 #define MAX_ANSWER_BYTES (16u << 20)
 
 int my_server_init(struct my_server *s, const struct source_spec *spec, const char *state_dir,

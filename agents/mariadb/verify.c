@@ -147,6 +147,8 @@ int my_verify(struct my_restored *x, const char *programs, struct err *e)
     int rc = my_instance_start(&i, x, programs, e);
     if (rc == 0)
         rc = my_check_tables(&i, e);
+    if (rc == 0)
+        rc = my_check_answers(&i, e);
     rc = my_instance_stop(&i, rc, e);
     return rc < 0 ? err_wrap(e, _("verification")) : 0;
 }

@@ -138,9 +138,18 @@ maria_stop "$one"
 # --- a set ----------------------------------------------------------------------------------------------------------------
 maria_start "$one"
 small_tree "$work/tree" 73 20
-printf 'files: { paths: ["%s", /etc/hostname] }\nmariadb: { server: "%s" }\n' "$work/tree" "$one/sock" >"$work/v/c/policies/set.yaml"
+set_policy() { # SQL
+    printf 'files: { paths: ["%s", /etc/hostname] }\nmariadb:\n  server: "%s"\n  checks:\n    - { name: rows of big, database: app, sql: "%s", expect: "= 12000", restored: same }\n' \
+        "$work/tree" "$one/sock" "$1" >"$work/v/c/policies/set.yaml"
+}
+set_policy "DELETE FROM big"
+expect 4 "$t" check set && said "rows of big.*READ ONLY"
+set_policy "SELECT COUNT(*) FROM big"
+expect 0 "$t" check set && said "rows of big"
 expect 0 "$t" backup set
-expect 0 "$t" restore set --to "$work/set" && same_tree "$work/tree" "$work/set$work/tree"
+maria_sql "$one" "DELETE FROM app.big WHERE id = 7"
+expect 4 "$t" check set && said "rows of big"
+expect 0 "$t" restore set --to "$work/set" --verify && said "verified: .*rows of big" && same_tree "$work/tree" "$work/set$work/tree"
 [ -f "$work/set/etc/hostname" ] && [ -f "$work/set/mariadb/data/ibdata1" ] || fail "the set is not whole"
 expect 0 "$t" restore set --to "$work/raw" /mariadb
 [ -f "$work/raw/mariadb/backup/ibdata1" ] && [ ! -e "$work/raw/mariadb/data" ] || fail "the files as they are"
