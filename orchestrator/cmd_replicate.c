@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/logs/tend.h"
 #include "orchestrator/publish.h"
 #include "orchestrator/record.h"
 #include <stdio.h>
@@ -123,8 +124,43 @@ static void print_copy(struct app *app, const struct copy *c, const struct publi
                       (json_int_t)p->caught_up[i].damaged));
 }
 
+static void print_logs(struct app *app, const struct copy *c, const struct logs_brought *l)
+{
+    char size[32];
+    if (l->objects)
+        ui_line(&app->ui, _("copy \"%s\": %llu objects of logs brought (%s)"), c->place,
+                (unsigned long long)l->objects, ui_bytes(l->bytes, size));
+    if (l->problem.code)
+        ui_line(&app->ui, _("copy \"%s\": logs: still behind: %s"), c->place,
+                l->problem.why[0] ? l->problem.why : l->problem.what);
+    if (l->objects || l->problem.code || l->lost)
+        ui_json(&app->ui, json_pack("{s:s, s:s, s:b, s:I, s:I, s:I}", "type", "copy_logs", "place",
+                                    c->place, "complete", !l->problem.code && !l->lost, "objects",
+                                    (json_int_t)l->objects, "bytes", (json_int_t)l->bytes, "lost",
+                                    (json_int_t)l->lost));
+}
+
+/* What the logs add to the verdict. */
+static void judge_logs(const struct copy *c, const struct logs_brought *l, struct err *e)
+{
+    if (e->code != ERR_NONE)
+        return;
+    if (l->problem.code == ERR_INTERRUPTED) {
+        err_set(e, ERR_INTERRUPTED,
+                _("interrupted; what was brought is there, run it again to go on"));
+    } else if (l->problem.code) {
+        err_set(e, ERR_PARTIAL, _("copy \"%s\": logs: still behind: %s"), c->place,
+                l->problem.why[0] ? l->problem.why : l->problem.what);
+        err_next(e, _("mend that copy's place, then run: twofold replicate"));
+    } else if (l->lost) {
+        err_set(e, ERR_DAMAGED, _("copy \"%s\": %llu objects could not be had whole"), c->place,
+                (unsigned long long)l->lost);
+        err_next(e, _("see what is lost: twofold scrub; then back up anew: twofold backup POLICY"));
+    }
+}
+
 static int print_result(struct app *app, const struct vault *v, const struct wanted *w,
-                        const struct published *p)
+                        const struct published *p, const struct logs_brought *logs)
 {
     struct err e = ERR_INIT;
     for (size_t i = 0; i < v->n_copies; i++) {
@@ -133,6 +169,7 @@ static int print_result(struct app *app, const struct vault *v, const struct wan
         if (!w->copies[i])
             continue;
         print_copy(app, c, p, i);
+        print_logs(app, c, &logs[i]);
         if (p->current[i] && c->rotating)
             say_carry(app, v, c);
         if (p->current[i] && p->caught_up[i].damaged && e.code == ERR_NONE) {
@@ -154,6 +191,7 @@ static int print_result(struct app *app, const struct vault *v, const struct wan
             else
                 publish_next(&e, why);
         }
+        judge_logs(c, &logs[i], &e);
     }
     return e.code ? (err_wrap(&e, "replicate"), ui_error(&app->ui, &e)) : 0;
 }
@@ -165,6 +203,7 @@ static int replicate(struct app *app, const struct vault_choice *choice, struct 
     struct fanout *f = NULL;
     struct store *stores[MAX_COPIES] = { 0 };
     struct published p = { 0 };
+    struct logs_brought logs[MAX_COPIES] = { { 0 } };
     struct showing s = {
         .app = app, .progress = { .phase = N_("catching up"), .started_ms = sys_monotonic_ms() }
     };
@@ -188,9 +227,11 @@ static int replicate(struct app *app, const struct vault_choice *choice, struct 
         skip_unwanted(v, wanted, &p);
         rc = publish_replicate(v, f, take_over, on_transferred, &s, &p, e);
     }
+    if (rc == 0)
+        rc = logs_replicate(app, v, wanted->copies, logs, e);
     ui_progress_end(&app->ui);
     if (rc == 0)
-        *ret_status = print_result(app, v, wanted, &p);
+        *ret_status = print_result(app, v, wanted, &p, logs);
     if (rc == 0)
         record_vault(record, v, &p, NULL);
     else if (v)

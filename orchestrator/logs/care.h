@@ -28,6 +28,7 @@ struct logs_bringing {
         *stamp; /* what is bad on the copy goes to aside/<stamp>/; NULL: it is left as it is */
     bool
         only_what_follows; /* what ends before the first piece that the copy has was pruned there: it is not brought */
+    bool only_count; /* nothing is brought */
     /* May be NULL: is the object of any use? */
     bool (*wanted)(void *ctx, const struct shelf_object *o);
     /* May be NULL: after each that was brought (why NULL), and for each that no copy has whole. */

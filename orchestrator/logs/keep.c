@@ -428,13 +428,16 @@ static int converse(struct keeper *k, struct err *e)
 static int newest_on_shelf(struct keeper *k, struct log_piece *ret, struct err *e)
 {
     struct shelf_reader r = { .v = k->v, .only = -1 };
-    const struct shelf_object *last = NULL;
     struct log_table *t = NULL;
+    uint64_t last = 0;
+    int rc = 0;
     *ret = (struct log_piece){ 0 };
     for (size_t i = 0; i < k->shelf.n; i++)
-        if (!last || k->shelf.v[i].name.last >= last->name.last)
-            last = &k->shelf.v[i];
-    int rc = last ? shelf_table(&r, last, &t, e) : 0;
+        last = k->shelf.v[i].name.last > last ? k->shelf.v[i].name.last : last;
+    for (size_t i = 0; !t && i < k->shelf.n; i++) /* any that ends with it */
+        if (k->shelf.v[i].name.last == last)
+            rc = shelf_table(&r, &k->shelf.v[i], &t, e);
+    ret->seq = last; /* as the names say, whether it can be read or not */
     if (rc == 0 && t) {
         *ret = t->entries[t->n - 1].piece;
         k->received_ns = t->received_ns;
@@ -472,12 +475,12 @@ static int find_end(struct keeper *k, struct err *e)
     struct err ignored = ERR_INIT;
     struct log_piece *last = &k->state.last;
     int rc = newest_on_shelf(k, last, e);
-    if (rc < 0)
-        return rc;
     bool remembered = logs_state_read(&k->app->paths, k->job->policy->name, &was, &ignored) == 0 &&
                       strcmp(was.vault, k->job->conf->name) == 0 &&
                       strcmp(was.kind, k->job->spec->kind) == 0;
-    if (remembered && was.last.seq > last->seq)
+    if (rc < 0 && !(remembered && was.last.seq >= last->seq))
+        return rc;
+    if (remembered && (rc < 0 || was.last.seq > last->seq))
         *last = was.last;
     else if (!remembered && k->shelf.listed != (1u << k->v->n_copies) - 1 && last->seq)
         last->seq = leave_room(last->seq);

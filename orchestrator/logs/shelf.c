@@ -27,6 +27,11 @@ static int order(const void *a, const void *b)
     return id_cmp(&x->hash, &y->hash);
 }
 
+int shelf_order(const struct shelf_object *a, const struct shelf_object *b)
+{
+    return order(a, b);
+}
+
 int shelf_add(struct shelf *s, const struct log_name *name, uint64_t len, uint32_t copies,
               struct err *e)
 {
@@ -98,33 +103,48 @@ static void prefix_of(const struct vault *v, const char *source, char out[MAX_OB
     snprintf(out, MAX_OBJECT_NAME, LOG_FOLDER "%s%s", hex, source ? "/" : "");
 }
 
+static int list_copy(struct vault *v, size_t at, const char *prefix, struct shelf *s, struct err *e)
+{
+    struct copy *c = &v->copies[at];
+    struct listing l = { s, at, e };
+    int rc = store_list(c->store, prefix, see, &l, e);
+    if (rc == 0)
+        s->listed |= 1u << at;
+    else
+        s->listed &= ~(1u << at);
+    if (rc < 0)
+        c->problem = *e;
+    return rc == -ERR_NOMEM || rc == -ERR_LIMIT ? rc : 0;
+}
+
+/* Twice: what is put together while a folder is read may be seen neither as it was nor as it is. What was seen and is gone by now is found
+ * out by whoever reads it. */
+#define LOOKS 2
 int shelf_read(struct vault *v, const char *source, struct shelf *ret, struct err *e)
 {
     char prefix[MAX_OBJECT_NAME];
     struct shelf s = { 0 };
     struct err why = ERR_INIT;
     prefix_of(v, source, prefix);
-    for (size_t i = 0; i < v->n_copies; i++) {
-        struct copy *c = &v->copies[i];
-        struct listing l = { &s, i, &why };
+    for (size_t i = 0; i < LOOKS * v->n_copies; i++) {
+        struct copy *c = &v->copies[i % v->n_copies];
         if (!answers(c)) {
             why = why.code == ERR_NONE ? c->problem : why;
             continue;
         }
+        if (i >= v->n_copies && !(s.listed & (1u << i % v->n_copies)))
+            continue;
         err_clear(&why);
-        int rc = store_list(c->store, prefix, see, &l, &why);
-        if (rc == -ERR_NOMEM || rc == -ERR_LIMIT) {
+        int rc = list_copy(v, i % v->n_copies, prefix, &s, &why);
+        if (rc < 0) {
             shelf_done(&s);
             if (e)
                 *e = why;
             return rc;
         }
-        if (rc < 0)
-            c->problem = why;
-        else
-            s.listed |= 1u << i;
     }
     if (!s.listed && v->n_copies > 0) {
+        shelf_done(&s);
         if (e)
             *e = why;
         return err_wrap(e, _("no copy can be read"));

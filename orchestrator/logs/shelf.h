@@ -32,6 +32,8 @@ void shelf_done(struct shelf *s);
 int shelf_add(struct shelf *s, const struct log_name *name, uint64_t len, uint32_t copies,
               struct err *e);
 void shelf_sort(struct shelf *s);
+/* Less than, equal to or greater than 0, by the names alone. */
+int shelf_order(const struct shelf_object *a, const struct shelf_object *b);
 
 /* The way through a stream in as few objects as there are, among those that one of `copies` has. `at` saves looking: nothing before it on
  * the shelf has piece `seq` or a later one (0 is always true). */
