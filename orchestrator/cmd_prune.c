@@ -4,6 +4,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/look.h"
 #include "orchestrator/prune/clock.h"
+#include "orchestrator/prune/logs.h"
 #include "orchestrator/prune/prune.h"
 #include "orchestrator/prune/sweep.h"
 #include "orchestrator/prune_report.h"
@@ -72,10 +73,13 @@ static int believe_clock(struct app *app, struct vault *v, const struct request 
 }
 
 /* All backups of a policy that is gone: that is asked once more. */
-static int confirm(struct app *app, const struct request *r, const struct plan *plan, struct err *e)
+static int confirm(struct prune *p, const struct request *r, struct err *e)
 {
+    struct app *app = p->app;
+    const struct plan *plan = p->plan;
     char *question = NULL;
-    if (!r->plan.forget || r->dry_run || plan->dropped == 0)
+    if (!r->plan.forget || r->dry_run ||
+        (plan->dropped == 0 && !prune_logs_of(app, p->v, r->plan.forget)))
         return 0;
     bool yes = app->ui.yes;
     if (!yes && isatty(STDIN_FILENO)) {
@@ -102,8 +106,17 @@ static int change(struct prune *p, struct swept *swept, struct err *e)
     return rc < 0 ? rc : sweep_run(p->v, p->litter, &o, swept, e);
 }
 
+static bool forgets_all(const struct plan *plan, const char *policy)
+{
+    bool all = policy != NULL;
+    for (size_t i = 0; all && i < plan->n; i++)
+        all = strcmp(plan->sources[i].policy, policy) != 0 ||
+              plan->sources[i].dropped == plan->sources[i].n;
+    return all;
+}
+
 static int run(struct app *app, struct prune *p, const struct request *r, struct swept *swept,
-               struct err *e)
+               struct prune_logs *logs, struct err *e)
 {
     struct sweep_options dry = { .dry_run = true };
     int rc = may_prune(p->v, r->dry_run, e);
@@ -112,7 +125,9 @@ static int run(struct app *app, struct prune *p, const struct request *r, struct
     if (rc == 0)
         rc = plan_make(app, p->v, &p->options, &p->plan, e);
     if (rc == 0)
-        rc = confirm(app, r, p->plan, e);
+        rc = confirm(p, r, e);
+    if (rc == 0)
+        rc = prune_logs_choose(logs, e);
     if (rc == 0)
         rc = litter_open(p->v->state_dir, r->dry_run, &p->litter, e);
     if (rc == 0)
@@ -123,13 +138,25 @@ static int run(struct app *app, struct prune *p, const struct request *r, struct
     report_plan(p, r->dry_run);
     rc = r->dry_run ? sweep_run(p->v, p->litter, &dry, swept, e) : change(p, swept, e);
     ui_progress_end(&app->ui);
-    return rc;
+    logs->forgets_all = forgets_all(p->plan, r->plan.forget);
+    return rc == 0 ? prune_logs_delete(logs, e) : rc;
+}
+
+static int logs_failed(struct app *app, const struct copy *c, const struct err *why)
+{
+    struct err e = ERR_INIT;
+    err_set(&e, ERR_PARTIAL, _("copy \"%s\" was not pruned: %s"), c->place,
+            why->why[0] ? why->why : why->what);
+    err_next(&e, _("see to it; the next prune goes on there"));
+    err_wrap(&e, "prune");
+    return ui_error(&app->ui, &e);
 }
 
 static int prune(struct app *app, struct request *r, struct record *rec, int *ret_status,
                  struct err *e)
 {
     struct prune p = { .app = app, .options = r->plan, .max_repack_bytes = r->max_repack_bytes };
+    struct prune_logs logs = { .app = app, .o = &r->plan, .dry_run = r->dry_run };
     struct vault_conf *conf = NULL;
     struct swept *swept = calloc(1, sizeof *swept);
     r->choice.what = "prune";
@@ -140,12 +167,17 @@ static int prune(struct app *app, struct request *r, struct record *rec, int *re
         rc = app_open_vault(app, &r->choice, !r->dry_run, false, &p.v, e);
     if (rc == 0)
         rc = vault_conf_load(&app->paths, p.v->name, &conf, e);
+    logs.v = p.v;
     if (rc == 0 && p.v->n_tips == 0)
         ui_line(&app->ui, _("nothing has been backed up yet"));
     else if (rc == 0)
-        rc = run(app, &p, r, swept, e);
+        rc = run(app, &p, r, swept, &logs, e);
     if (rc == 0 && p.v->n_tips > 0)
         *ret_status = report_result(&p, conf, swept, r->dry_run);
+    for (size_t i = 0; rc == 0 && p.v && i < p.v->n_copies && *ret_status == 0; i++)
+        if (logs.problem[i].code)
+            *ret_status = logs_failed(app, &p.v->copies[i], &logs.problem[i]);
+    prune_logs_done(&logs);
     if (p.v && !r->dry_run)
         record_vault(rec, p.v, p.published.n_current ? &p.published : NULL, NULL);
     prune_done(&p);

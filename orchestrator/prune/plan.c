@@ -4,6 +4,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/look.h"
 #include "orchestrator/prune/holds.h"
+#include "orchestrator/prune/logs.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -142,14 +143,16 @@ static void count(struct plan *p, struct plan_source *s)
     p->kept += s->n - s->dropped;
 }
 
-static int check_names(const struct plan *p, const struct plan_options *o, struct err *e)
+/* A policy of which only the log is left may be forgotten, too. */
+static int check_names(struct app *app, struct vault *v, const struct plan *p,
+                       const struct plan_options *o, struct err *e)
 {
     const char *names[] = { o->policy, o->forget };
     for (size_t k = 0; k < 2; k++) {
         bool found = !names[k];
         for (size_t i = 0; i < p->n && !found; i++)
             found = strcmp(p->sources[i].policy, names[k]) == 0;
-        if (!found) {
+        if (!found && !(k == 1 && prune_logs_of(app, v, names[k]))) {
             err_set(e, ERR_NAME, _("the vault holds no backups of a policy \"%s\""), names[k]);
             return err_next(e, _("see which there are: twofold snapshots"));
         }
@@ -202,7 +205,7 @@ int plan_make(struct app *app, struct vault *v, const struct plan_options *o, st
     if (rc == 0)
         rc = order(p, e);
     if (rc == 0)
-        rc = check_names(p, o, e);
+        rc = check_names(app, v, p, o, e);
     if (rc < 0) {
         plan_free(p);
         return rc;
