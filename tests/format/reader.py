@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """Restores a snapshot from one copy of a vault, written from docs/format.md alone.
 
-    reader.py COPYDIR PASSPHRASEFILE [SNAPSHOT|latest] OUTDIR
+    reader.py COPYDIR PASSPHRASEFILE [SNAPSHOT|latest|logs] OUTDIR
+
+With "logs" it takes the databases' logs out instead: OUTDIR/SOURCE/EPOCH-TIMELINE-START holds the bytes of the log from the
+position START (hexadecimal) on, as far as they go on without a gap, OUTDIR/SOURCE/EPOCH-TIMELINE.history a timeline's history.
 
 It shares no code with Twofold: where the two disagree, the page is wrong, or one of them is. Everything that
 the page lets a reader check is checked; the first thing that is not as it must be ends it with exit status 1.
@@ -36,7 +39,11 @@ MAX_FILE = 1 << 60
 MAX_PART_EXTENTS = 2048
 ZEROS = bytes(32)
 VAULT, RECOVERY, KEYS, INDEX, SNAPSHOT, LIST, REACH, HEAD, PACK = range(1, 10)
-SIGNED = (VAULT, SNAPSHOT, HEAD)
+LOG = 11
+SIGNED = (VAULT, SNAPSHOT, HEAD, LOG)
+LOG_BYTES, LOG_HISTORY = 1, 2
+MAX_LOG_TABLE, MAX_LOG_BODY, MAX_LOG_PIECE = 8 << 20, 48 << 20, 4 << 20
+MAX_SEQ = 10**16 - 1
 FILE, DIR, SYMLINK, HARDLINK, FIFO, CHAR, BLOCK, SOCKET, MORE = range(1, 10)
 F_XATTRS, F_FFLAGS, F_MORE, F_LINKED, F_SAME, F_SPARSE, F_ABOVE, F_PAGED = (1 << i for i in range(8))
 REGION = 1 << 20
@@ -407,11 +414,15 @@ class Vault:
         need((chunk_id, offset, length, key_id, counter, short) in rows, "index and pack differ")
         sealed = raw[offset:offset + length]
         need(sha256(sealed)[:16] == short, "chunk %s has another hash" % chunk_id.hex())
+        return self.open_chunk(chunk_id, key_id, counter, sealed, MAX_CHUNK)
+
+    def open_chunk(self, chunk_id, key_id, counter, sealed, most):
+        length = len(sealed)
         aad = b"twofold v1 chunk" + self.id + chunk_id + key_id + struct.pack("<I", length)
         inner = Buf(aead_open(self.data_key(key_id), struct.pack("<IQ", 0, counter), aad, sealed,
                               "chunk " + chunk_id.hex()))
         codec, size = inner.u8(), inner.u32()
-        need(codec in (0, 1) and 0 < size <= MAX_CHUNK, "bad inside of a chunk")
+        need(codec in (0, 1) and 0 < size <= most, "bad inside of a chunk")
         data = inner.take(inner.left())
         if codec == 1:
             params = zstandard.get_frame_parameters(data)
@@ -422,6 +433,79 @@ class Vault:
             data = plain
         need(len(data) == size, "a chunk of another length than stated")
         return data
+
+    # --- logs
+
+    def list_logs(self):
+        """By stream the objects that are there: first piece, last piece, name."""
+        streams = {}
+        folder = os.path.join(self.folder, "logs")
+        for stream in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            if not re.fullmatch(r"[0-9a-f]{16}", stream):
+                continue
+            for name in os.listdir(os.path.join(folder, stream)):
+                m = re.fullmatch(r"(\d{16})-(\d{16})-[0-9a-f]{64}", name)
+                if m and 0 < int(m[1]) <= int(m[2]):
+                    streams.setdefault(stream, []).append((int(m[1]), int(m[2]), name))
+        return streams
+
+    def read_log(self, stream, first, last, name):
+        """The source, and each piece: its number, what it is, and its plaintext."""
+        raw = self.read("logs/%s/%s" % (stream, name))
+        need(sha256(raw).hex() == name[-64:], name + " is not what its name says")
+        b = Buf(raw)
+        t = self.open_envelope(b.take(b.u32()), LOG)
+        need(t.u8() == 1, "a table of another form")
+        source = t.name()
+        t.zigzag()
+        body_hash, keys, pieces = t.id(), [], []
+        for _ in range(t.varint(256)):
+            key_id, sealed = t.id(), t.take(80)
+            self.keys.setdefault(key_id, []).append(sealed)
+            keys.append(key_id)
+        body = b.take(b.left())
+        need(len(body) <= MAX_LOG_BODY and sha256(body) == body_hash, name + ": its pieces are not its table's")
+        own = hkdf(b"", self.ops[0], b"twofold v1 log stream" + self.id + blob(source), 8)
+        need(own.hex() == stream, name + " is of another stream")
+        for _ in range(t.varint(65536)):
+            at = t.at
+            p = {"seq": t.varint(MAX_SEQ), "epoch": t.varint(MAX_SEQ), "kind": t.u8(), "system": t.u64(),
+                 "timeline": t.varint(0xffffffff), "start": t.varint()}
+            span, _, p["len"] = t.varint(MAX_LOG_PIECE), t.zigzag(), t.varint(MAX_LOG_PIECE)
+            p["end"] = p["start"] + span
+            need(p["kind"] in (LOG_BYTES, LOG_HISTORY) and p["len"] > 0, "a piece of an unknown kind")
+            need(span == (p["len"] if p["kind"] == LOG_BYTES else 0), "a piece of another length than stated")
+            need(p["seq"] == (pieces[-1][0]["seq"] + 1 if pieces else first), "numbers that do not follow")
+            p["id"] = sha256(b"twofold v1 log piece" + self.id + blob(source) + t.b[at:t.at])
+            key, counter, length = t.varint(), t.varint(), t.varint(MAX_LOG_PIECE + 21)
+            need(key < len(keys), "a piece without a key")
+            pieces.append((p, keys[key], counter, length))
+        t.end()
+        need(pieces and pieces[-1][0]["seq"] == last, name + " ends elsewhere")
+        need(sum(x[3] for x in pieces) == len(body), name + ": lengths that do not add up")
+        b = Buf(body)
+        for p, key_id, counter, length in pieces:
+            p["data"] = self.open_chunk(p["id"], key_id, counter, b.take(length), MAX_LOG_PIECE)
+            need(len(p["data"]) == p["len"], "a piece of another length than stated")
+        return source, [x[0] for x in pieces]
+
+    def log_pieces(self, stream, objects):
+        """All pieces of a stream once, from the objects that reach farthest."""
+        want = min(o[0] for o in objects)
+        while True:
+            holding = [o for o in objects if o[0] <= want <= o[1]]
+            later = [o[0] for o in objects if o[0] > want]
+            if not holding and not later:
+                return
+            if not holding:
+                print("pieces %d to %d are not here" % (want, min(later) - 1))
+                want = min(later)
+                continue
+            best = max(holding, key=lambda o: o[1])
+            source, pieces = self.read_log(stream, *best)
+            for p in pieces[want - best[0]:]:
+                yield source, p
+            want = best[1] + 1
 
     # --- snapshots
 
@@ -727,6 +811,30 @@ class Target:
             self.set_meta(en, full)
 
 
+def take_logs(vault, out):
+    for stream, objects in vault.list_logs().items():
+        f, before, n = None, None, 0
+        for source, p in vault.log_pieces(stream, objects):
+            folder = os.path.join(out, source.decode().replace("/", "-"))
+            os.makedirs(folder, exist_ok=True)
+            n += 1
+            where = "%d-%d" % (p["epoch"], p["timeline"])
+            if p["kind"] == LOG_HISTORY:
+                with open(os.path.join(folder, where + ".history"), "xb") as h:
+                    h.write(p["data"])
+                before = None
+                continue
+            if before != (p["system"], where, p["start"]):
+                if f:
+                    f.close()
+                f = open(os.path.join(folder, "%s-%016x" % (where, p["start"])), "xb")
+            f.write(p["data"])
+            before = (p["system"], where, p["end"])
+        if f:
+            f.close()
+        print("stream %s of %s: %d pieces in %d objects" % (stream, source.decode(), n, len(objects)))
+
+
 def main():
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
@@ -734,6 +842,9 @@ def main():
     with open(sys.argv[2], "rb") as f:
         passphrase = f.read().rstrip(b"\r\n")
     vault = Vault(sys.argv[1], passphrase)
+    if wanted == "logs":
+        take_logs(vault, sys.argv[-1])
+        return
     listed = vault.choose(wanted)
     snap = vault.read_snapshot(listed)
     os.makedirs(sys.argv[-1], exist_ok=True)

@@ -2,6 +2,7 @@
  * in another language that was written from docs/format.md alone; and the reader takes no flipped bit. */
 #include "lib/base/sys.h"
 #include "lib/vault/chunk.h"
+#include "lib/vault/log.h"
 #include "lib/vault/recovery.h"
 #include "tests/snapshot_kit.h"
 
@@ -326,6 +327,76 @@ static void refuses_another_root(void **state)
     must(c, READ "; test $? = 1 && grep -q 'not the recovery key' $d/log");
 }
 
+#define LOG_SOURCE "db/postgresql"
+#define LOGS "rm -rf $d/out; /usr/bin/python3 -B tests/format/reader.py $d/copy $d/pass logs $d/out"
+
+/* An object of the pieces from first to last: piece n is "n" ten times, but 4, a history, and what follows is on timeline 2. */
+static void put_log(struct copy *c, uint64_t first, uint64_t last)
+{
+    struct log_table *t = calloc(1, sizeof *t);
+    struct wbuf body = WBUF_INIT, object = WBUF_INIT;
+    struct data_key dk = { .id = c->key_id };
+    char name[MAX_OBJECT_NAME], data[10];
+    assert_int_equal(data_key_seal(c->keys.recovery_pk, &c->keys.vault_id, &c->key_id, c->data_key,
+                                   dk.blob, NULL),
+                     0);
+    t->source = strdup(LOG_SOURCE);
+    t->received_ns = DAY_NS + (int64_t)last;
+    for (uint64_t seq = first; seq <= last; seq++) {
+        bool history = seq == 4;
+        struct log_piece p = { .seq = seq,
+                               .epoch = 1,
+                               .kind = history ? LOG_HISTORY : LOG_BYTES,
+                               .system = 77,
+                               .timeline = seq < 4 ? 1 : 2,
+                               .start = seq < 4   ? 1000 + 10 * seq
+                                        : history ? 1040
+                                                  : 990 + 10 * seq,
+                               .time_ns = -DAY_NS,
+                               .len = sizeof data };
+        struct id id;
+        size_t at = body.len;
+        p.end = history ? p.start : p.start + p.len;
+        memset(data, '0' + (int)seq, sizeof data);
+        log_piece_id(&c->keys.vault_id, LOG_SOURCE, &p, &id);
+        assert_int_equal(chunk_seal(c->box, &id, 1000 + seq, 0, data, sizeof data, &body, NULL), 0);
+        assert_int_equal(log_table_add(t, &p, &dk, 1000 + seq, body.len - at, NULL), 0);
+    }
+    assert_int_equal(log_object_seal(&c->keys, t, &body, &object, name, NULL), 0);
+    write_object(c, name, &object);
+    log_table_free(t);
+    wbuf_free(&body);
+    wbuf_free(&object);
+}
+
+static void takes_logs_out(void **state)
+{
+    struct copy *c = *state;
+    put_log(c, 1, 1);
+    put_log(c, 2, 2);
+    put_log(c, 1, 3); /* the first two, put together with the third */
+    put_log(c, 3, 6);
+    must(c, LOGS " && grep -q 'of db/postgresql: 6 pieces in 4 objects' $d/log");
+    must(c, "cd $d/out/db-postgresql && test $(ls | wc -l) = 3 && "
+            "test \"$(cat 1-1-00000000000003f2)\" = 111111111122222222223333333333 && "
+            "test \"$(cat 1-2.history)\" = 4444444444 && "
+            "test \"$(cat 1-2-0000000000000410)\" = 55555555556666666666");
+    must(c, READ); /* who reads backups does not mind them */
+    put_log(c, 9, 9);
+    must(c, LOGS " && grep -q 'pieces 7 to 8 are not here' $d/log");
+    must(
+        c,
+        "cd $d/copy && for f in $(find logs -name '*0003-*0006-*'); do for at in 5 60 -3; do cp $f $d/whole; "
+        "/usr/bin/python3 -c '\n"
+        "import sys; f = open(sys.argv[1], \"r+b\"); at = int(sys.argv[2]); f.seek(at, 2 if at < 0 else 0)\n"
+        "b = f.read(1); f.seek(at, 2 if at < 0 else 0); f.write(bytes([b[0] ^ 1]))' $f $at; "
+        "(cd $OLDPWD; rm -rf $d/out; /usr/bin/python3 -B tests/format/reader.py $d/copy $d/pass logs $d/out) && exit 1; "
+        "cp $d/whole $f; done; done");
+    /* The bytes are right, the name is another stream's. */
+    must(c, "cd $d/copy/logs && mv * 0123456789abcdef && cd $OLDPWD && { " LOGS
+            "; test $? = 1 && grep -q 'another stream' $d/log; }");
+}
+
 static void refuses_another_passphrase(void **state)
 {
     struct copy *c = *state;
@@ -339,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(restores_what_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_every_flipped_object, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_another_root, setup, teardown),
+        cmocka_unit_test_setup_teardown(takes_logs_out, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_another_passphrase, setup, teardown),
     };
     if (access("tests/format/reader.py", R_OK) != 0) {
