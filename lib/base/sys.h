@@ -90,6 +90,18 @@ int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err
 /* The same; err_fd (or -1) becomes its stderr. */
 int sys_spawn_heard(const char *const argv[], int extra_fd, int err_fd, pid_t *ret_pid,
                     struct err *e);
+/* A program of somebody else's, in a process group of its own, with just these descriptors (-1: /dev/null). It dies with us as above. */
+#define MAX_CHILD_GROUPS 64
+struct sys_child {
+    const char *const *argv; /* argv[0]: a whole path */
+    const char *const *env;
+    int in_fd, out_fd, err_fd;
+    bool as_user; /* only root can */
+    uid_t uid;
+    gid_t gid, groups[MAX_CHILD_GROUPS];
+    size_t n_groups;
+};
+int sys_spawn_group(const struct sys_child *c, pid_t *ret_pid, struct err *e);
 /* Where a program of ours lies: what the environment variable says, else beside this program, else in the
  * PATH. `out` has PATH_MAX bytes. -ERR_ABSENT, with where it was looked for. */
 int sys_program_path(const char *name, const char *variable, char *out, struct err *e);

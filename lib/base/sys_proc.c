@@ -91,7 +91,8 @@ void sys_random(void *p, size_t n)
 struct start {
     const char *const *argv;
     pid_t parent;
-    int wire, extra, errors, status;
+    int in, out, extra, errors, status;
+    const struct sys_child *group; /* NULL: one of ours */
 };
 
 struct dirent64_abi {
@@ -165,18 +166,28 @@ static void child_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Raw calls: those of the C library would look for other threads. */
+static bool child_becomes(const struct sys_child *g)
+{
+    return syscall(SYS_setgroups, g->n_groups, g->groups) == 0 &&
+           syscall(SYS_setresgid, g->gid, g->gid, g->gid) == 0 &&
+           syscall(SYS_setresuid, g->uid, g->uid, g->uid) == 0;
+}
+
 static void child_main(const struct start *s)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (s->group && (setpgid(0, 0) < 0 || (s->group->as_user && !child_becomes(s->group))))
+        child_failed(s->status);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten by a change of the user, so after it */
     if (getppid() != s->parent)
         _exit(127); /* it died before we asked */
     child_signals();
-    int status = park(s->status), wire = park(s->wire);
+    int status = park(s->status), in = park(s->in), out = park(s->out);
     int extra = s->extra < 0 ? -1 : park(s->extra);
     int errors = s->errors < 0 ? -1 : park(s->errors);
     if (status < 0)
         child_failed(s->status);
-    if (wire < 0 || (s->extra >= 0 && extra < 0) || dup2(wire, 0) < 0 || dup2(wire, 1) < 0)
+    if (in < 0 || out < 0 || (s->extra >= 0 && extra < 0) || dup2(in, 0) < 0 || dup2(out, 1) < 0)
         child_failed(status);
     if (s->errors >= 0 && (errors < 0 || dup2(errors, STDERR_FILENO) < 0))
         child_failed(status);
@@ -187,7 +198,10 @@ static void child_main(const struct start *s)
     if (dup3(status, CHILD_STATUS_FD, O_CLOEXEC) < 0)
         child_failed(status);
     close_from(CHILD_STATUS_FD + 1);
-    execv(s->argv[0], (char *const *)s->argv);
+    if (s->group)
+        execve(s->argv[0], (char *const *)s->argv, (char *const *)s->group->env);
+    else
+        execv(s->argv[0], (char *const *)s->argv);
     child_failed(CHILD_STATUS_FD);
 }
 
@@ -215,43 +229,63 @@ int sys_spawn(const char *const argv[], int extra_fd, pid_t *ret_pid, struct err
     return sys_spawn_heard(argv, extra_fd, -1, ret_pid, e);
 }
 
+/* Starts it and waits until its program has begun. */
+static int start_child(struct start *s, pid_t *ret_pid, struct err *e)
+{
+    int pipe_fd[2];
+    if (pipe2(pipe_fd, O_CLOEXEC) < 0)
+        return err_sys(e, _("start \"%s\""), s->argv[0]);
+    s->parent = getpid();
+    s->status = pipe_fd[1];
+    pid_t pid = fork();
+    if (pid == 0)
+        child_main(s);
+    sys_close_quiet(pipe_fd[1]);
+    int sys = pid < 0 ? errno : child_began(pipe_fd[0]);
+    sys_close_quiet(pipe_fd[0]);
+    while (pid > 0 && sys != 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (sys != 0) {
+        errno = sys;
+        return err_sys(e, _("start \"%s\""), s->argv[0]);
+    }
+    *ret_pid = pid;
+    return 0;
+}
+
 int sys_spawn_heard(const char *const argv[], int extra_fd, int err_fd, pid_t *ret_pid,
                     struct err *e)
 {
-    int pair[2] = { -1, -1 }, pipe_fd[2] = { -1, -1 }, r = 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
-        pipe2(pipe_fd, O_CLOEXEC) < 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
-        r = err_sys(e, _("start \"%s\""), argv[0]);
-        goto out;
-    }
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, _("start \"%s\""), argv[0]);
     sys_widen(pair[0], SPAWN_ROOM_BYTES);
     sys_widen(pair[1], SPAWN_ROOM_BYTES);
-    struct start s = { argv, getpid(), pair[1], extra_fd, err_fd, pipe_fd[1] };
-    pid_t pid = fork();
-    if (pid == 0)
-        child_main(&s);
-    if (pid < 0) {
-        r = err_sys(e, _("start \"%s\""), argv[0]);
-        goto out;
-    }
-    sys_close_quiet(pipe_fd[1]);
-    pipe_fd[1] = -1;
-    int sys = child_began(pipe_fd[0]);
-    if (sys != 0) {
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        errno = sys;
-        r = err_sys(e, _("start \"%s\""), argv[0]);
-        goto out;
-    }
-    *ret_pid = pid;
-    r = pair[0];
-    pair[0] = -1;
-out:
-    sys_close_quiet(pair[0]);
+    struct start s = {
+        .argv = argv, .in = pair[1], .out = pair[1], .extra = extra_fd, .errors = err_fd
+    };
+    int r = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? err_sys(e, _("start \"%s\""), argv[0])
+                                                    : start_child(&s, ret_pid, e);
     sys_close_quiet(pair[1]);
-    sys_close_quiet(pipe_fd[0]);
-    sys_close_quiet(pipe_fd[1]);
+    if (r == 0)
+        return pair[0];
+    sys_close_quiet(pair[0]);
+    return r;
+}
+
+int sys_spawn_group(const struct sys_child *c, pid_t *ret_pid, struct err *e)
+{
+    int null_fd = sys_openat(AT_FDCWD, "/dev/null", O_RDWR, 0, e);
+    if (null_fd < 0)
+        return null_fd;
+    struct start s = { .argv = c->argv,
+                       .in = c->in_fd < 0 ? null_fd : c->in_fd,
+                       .out = c->out_fd < 0 ? null_fd : c->out_fd,
+                       .extra = -1,
+                       .errors = c->err_fd < 0 ? null_fd : c->err_fd,
+                       .group = c };
+    int r = start_child(&s, ret_pid, e);
+    sys_close_quiet(null_fd);
     return r;
 }
 
