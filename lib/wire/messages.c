@@ -113,6 +113,7 @@ void msg_backup_write(struct wbuf *w, const struct msg_backup *m)
     wb_varint(w, m->n_live);
     for (size_t i = 0; i < m->n_live; i++)
         wb_id(w, &m->live[i]);
+    hooks_write(w, &m->hooks);
     if (m->n_sources > 0)
         source_specs_write(w, m->sources, m->n_sources);
 }
@@ -127,6 +128,7 @@ void msg_backup_done(struct msg_backup *m)
     free_strings(m->exclude, m->n_exclude);
     free(m->live);
     source_specs_free(m->sources, m->n_sources);
+    hooks_done(&m->hooks);
     secret_wipe(m, sizeof *m); /* the deduplication key, and no pointer is left */
 }
 
@@ -166,6 +168,8 @@ int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e)
     m.roots = get_strings(r, MAX_MESSAGE_ROOTS, true, &m.n_roots);
     m.exclude = get_strings(r, MAX_PATTERNS, false, &m.n_exclude);
     get_live(r, &m);
+    if (!r->bad)
+        hooks_read(r, &m.hooks);
     m.probe = bits[5];
     if (bits[4] && !r->bad)
         source_specs_read(r, &m.sources, &m.n_sources);

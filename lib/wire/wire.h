@@ -10,6 +10,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
+#include "lib/wire/hooks.h"
 #include "lib/wire/source_spec.h"
 
 #define WIRE_VERSION_MIN 1
@@ -114,6 +115,7 @@ struct msg_backup { /* FRAME_BACKUP */
     size_t n_sources;
     bool
         probe; /* back nothing up: say of each source (NOTE) what there is and what is missing; answered by DONE */
+    struct hooks hooks; /* owned */
 };
 void msg_backup_write(struct wbuf *w, const struct msg_backup *m);
 int msg_backup_read(struct rbuf *r, struct msg_backup *ret, struct err *e);

@@ -182,6 +182,59 @@ static void sources_come_back(void **state)
     wbuf_free(&w);
 }
 
+static char *freeze[] = { (char *)"/sbin/freeze", (char *)"--now", (char *)"a b" },
+            *thaw[] = { (char *)"/sbin/thaw" };
+
+static void hooks_come_back(void **state)
+{
+    struct msg_backup m = a_backup(), got;
+    struct wbuf w = WBUF_INIT;
+    m.hooks = (struct hooks){ freeze, thaw, 3, 1, 60 };
+    msg_backup_write(&w, &m);
+    struct rbuf r = rbuf_of(w.p, w.len);
+    assert_int_equal(msg_backup_read(&r, &got, NULL), 0);
+    assert_true(got.hooks.n_before == 3 && got.hooks.n_after == 1 && got.hooks.limit_s == 60);
+    assert_string_equal(got.hooks.before[2], "a b");
+    assert_null(got.hooks.before[3]);
+    assert_string_equal(got.hooks.after[0], "/sbin/thaw");
+    msg_backup_done(&got);
+    cut_and_stretch(read_backup, &w, false);
+    wbuf_free(&w);
+}
+
+static int hooks_are(char **before, size_t n, unsigned limit_s)
+{
+    struct msg_backup m = a_backup();
+    m.hooks = (struct hooks){ .before = before, .n_before = n, .limit_s = limit_s };
+    return backup_is(&m);
+}
+
+static void hooks_have_bounds(void **state)
+{
+    char *many[MAX_HOOK_WORDS + 1], *long_word = calloc(1, MAX_HOOK_WORD_BYTES + 2), *line;
+    char *quoted[] = { (char *)"/x", (char *)"it's", (char *)"a=b", (char *)"*" };
+    for (size_t i = 0; i <= MAX_HOOK_WORDS; i++)
+        many[i] = thaw[0];
+    memset(long_word, '/', MAX_HOOK_WORD_BYTES + 1);
+    assert_int_equal(hooks_are(many, MAX_HOOK_WORDS, MAX_HOOK_LIMIT_S), 0);
+    assert_int_equal(hooks_are(many, MAX_HOOK_WORDS + 1, 1), -ERR_PROTOCOL);
+    assert_int_equal(hooks_are(many, 1, MAX_HOOK_LIMIT_S + 1), -ERR_PROTOCOL);
+    many[1] = long_word;
+    assert_int_equal(hooks_are(many, 2, 1), -ERR_PROTOCOL);
+    long_word[MAX_HOOK_WORD_BYTES] = '\0';
+    assert_int_equal(hooks_are(many, 2, 1), 0);
+    free(long_word);
+    for (size_t i = 0; i < 2; i++) {
+        many[1] = (char *)(i == 0 ? "" : "a\nb");
+        assert_int_equal(hooks_are(many, 2, 1), -ERR_PROTOCOL);
+    }
+    many[0] = (char *)"sh";
+    assert_int_equal(hooks_are(many, 1, 1), -ERR_PROTOCOL);
+    line = hook_line(quoted, 4);
+    assert_string_equal(line, "/x 'it'\\''s' a=b '*'");
+    free(line);
+}
+
 static int sources_are(struct source_spec *s, size_t n)
 {
     struct msg_backup m = a_backup();
@@ -432,6 +485,8 @@ int main(void)
         cmocka_unit_test(backups_have_bounds),
         cmocka_unit_test(sources_come_back),
         cmocka_unit_test(sources_have_bounds),
+        cmocka_unit_test(hooks_come_back),
+        cmocka_unit_test(hooks_have_bounds),
         cmocka_unit_test(restores_come_back),
         cmocka_unit_test(snapshots_come_back),
         cmocka_unit_test(progress_comes_back),
