@@ -354,7 +354,8 @@ static int send_job(struct backup *b, struct err *e)
                             .exclude = p->exclude,
                             .n_exclude = p->n_exclude,
                             .sources = p->sources,
-                            .n_sources = p->n_sources };
+                            .n_sources = p->n_sources,
+                            .hooks = p->hooks };
     const struct source_list *l = vault_list(b->v, b->source);
     struct wbuf w = WBUF_INIT;
     memcpy(m.recovery_pk, b->v->keys.recovery_pk, PUBLIC_KEY_BYTES);

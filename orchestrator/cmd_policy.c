@@ -520,6 +520,12 @@ static json_t *sources_json(const struct policy *pol)
     return all;
 }
 
+static json_t *hooks_json(const struct hooks *h)
+{
+    return json_pack("{s:o, s:o, s:i}", "before", texts_json(h->before, h->n_before), "after",
+                     texts_json(h->after, h->n_after), "time_limit_s", (int)h->limit_s);
+}
+
 static json_t *policy_json(const struct policy *pol)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:I}", "type", "policy",
@@ -537,6 +543,8 @@ static json_t *policy_json(const struct policy *pol)
     json_object_update(o, more);
     json_decref(more);
     json_object_set_new(o, "sources", sources_json(pol));
+    if (hooks_any(&pol->hooks))
+        json_object_set_new(o, "hooks", hooks_json(&pol->hooks));
     return o;
 }
 
@@ -643,6 +651,20 @@ static void show_sources(struct ui *ui, const struct policy *pol)
     }
 }
 
+static void show_hooks(struct ui *ui, const struct hooks *h)
+{
+    char limit[64];
+    char *before = hook_line(h->before, h->n_before), *after = hook_line(h->after, h->n_after);
+    if (h->n_before > 0)
+        ui_line(ui, _("  run before:      %s"), before ? before : "");
+    if (h->n_after > 0)
+        ui_line(ui, _("  run after:       %s"), after ? after : "");
+    if (hooks_any(h))
+        ui_line(ui, _("  their limit:     %s"), ui_age((int64_t)h->limit_s, limit));
+    free(before);
+    free(after);
+}
+
 static int policy_show(struct app *app, int argc, char **argv)
 {
     struct policy *pol = NULL;
@@ -663,6 +685,7 @@ static int policy_show(struct app *app, int argc, char **argv)
         show_retention(ui, &pol->retention, pol->class);
         ui_line(ui, _("  one file system: %s"), pol->one_file_system ? _("yes") : _("no"));
         ui_line(ui, _("  cache folders:   %s"), pol->skip_cache_dirs ? _("left out") : _("kept"));
+        show_hooks(ui, &pol->hooks);
         show_sources(ui, pol);
         show_list(ui, _("  paths:"), pol->paths, pol->n_paths);
         show_list(ui, _("  exclude:"), pol->exclude, pol->n_exclude);

@@ -37,6 +37,10 @@
  *       exclude: ["*.tmp", /home/x/cache]
  *       one-file-system: false
  *       skip-cache-dirs: true          # folders with a CACHEDIR.TAG
+ *     hooks:                           # on the source's host: lists of words, no shell's lines
+ *       before: [/usr/local/sbin/freeze-app, --now]   # before anything else; fails: nothing is backed up
+ *       after: [/usr/local/sbin/thaw-app]             # when everything is read, and whatever happens
+ *       time-limit: 5m                 # of each
  *     class: data                      # data, system, logs (JZ-5.3: kept 92 days at least), secret (LY: no network)
  *     schedule: "*-*-* 02:00:00"       # systemd.time(7), "Calendar events"; nothing: by hand
  *     window: "20:00-06:00"            # runs of the scheduler begin only then (local time)
@@ -52,6 +56,7 @@
 #define TWOFOLD_POLICIES_CONFIG_H
 
 #include "lib/base/err.h"
+#include "lib/wire/hooks.h"
 #include "lib/wire/source_spec.h"
 #include "lib/base/id.h"
 #include "lib/crypto/crypto.h"
@@ -156,6 +161,7 @@ struct policy {
     struct source_spec
         *sources; /* what is no tree of files (policies/sources.h); paths may be empty then */
     size_t n_sources;
+    struct hooks hooks;
     uint64_t rpo_s; /* default 26 h */
     uint64_t rto_s; /* 0: none is set */
     enum policy_class class;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DAY_S ((uint64_t)86400)
 #define SEVERAL_DAYS_S (3 * DAY_S)
@@ -123,6 +124,31 @@ static void check_paths(const struct checked *c)
                 break;
             }
     }
+}
+
+/* --- commands ------------------------------------------------------------------------------------------------------- */
+static void check_program(const struct checked *c, const char *key, char *const *words, size_t n)
+{
+    struct place at = at_key(c, key, "");
+    struct stat st;
+    if (n == 0 || !c->local)
+        return;
+    if (stat(words[0], &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
+        lint_find(c->l, LINT_WARNING, at, _("%s is not there, or is no program"), words[0]);
+    else if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)))
+        lint_find(c->l, LINT_ERROR, at,
+                  _("others than root and the agent's user can write %s, so it will not be run"),
+                  words[0]);
+}
+
+static void check_hooks(const struct checked *c)
+{
+    const struct hooks *h = &c->pol->hooks;
+    check_program(c, "hooks.before", h->before, h->n_before);
+    check_program(c, "hooks.after", h->after, h->n_after);
+    if (h->n_before > 0 && h->n_after == 0)
+        lint_find(c->l, LINT_WARNING, at_key(c, "hooks", ""),
+                  _("\"before\" has no \"after\": what it stops is not set going again"));
 }
 
 /* --- time ----------------------------------------------------------------------------------------------------------- */
@@ -287,6 +313,7 @@ static int check_policy(struct checked *c)
     check_agent_of(c);
     check_secret(c);
     check_paths(c);
+    check_hooks(c);
     if (c->pol->rpo_s > DEFAULT_RPO_S)
         lint_find(c->l, LINT_WARNING, at_key(c, "rpo", "SMX-6"),
                   _("an RPO over 26 h: a nightly run could be missed without an alarm"));

@@ -1,6 +1,7 @@
 /* policy.c - policies/NAME.yaml: what is backed up, when, and how long it is kept; read. Writing is in policy_write.c. The
  * manual is policies/config.h. */
 #include "policies/inner.h"
+#include "policies/hooks.h"
 #include "policies/sources.h"
 #include "lib/base/i18n.h"
 
@@ -27,6 +28,7 @@ struct raw_policy {
     char *vault, *agent, *class, *schedule, *window, *priority, *retries, *limit, *rpo, *rto;
     struct raw_files *files;
     struct raw_source *sources[SOURCE_KINDS];
+    struct raw_hooks *hooks;
     struct raw_retention *retention;
     struct raw_checks *checks;
     char **notify;
@@ -69,6 +71,8 @@ static const cyaml_schema_field_t policy_fields[] = {
     CYAML_FIELD_MAPPING_PTR("files", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
                             files, files_fields),
     SOURCE_FIELDS(struct raw_policy, sources),
+    CYAML_FIELD_MAPPING_PTR("hooks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
+                            hooks, hooks_fields),
     YAML_TEXT_OPT("class", struct raw_policy, class),
     YAML_TEXT_OPT("schedule", struct raw_policy, schedule),
     YAML_TEXT_OPT("window", struct raw_policy, window),
@@ -108,6 +112,7 @@ void policy_free(struct policy *pol)
     free_list(pol->exclude, pol->n_exclude);
     free_list(pol->notify, pol->n_notify);
     source_specs_free(pol->sources, pol->n_sources);
+    hooks_done(&pol->hooks);
     free(pol->name);
     free(pol->vault);
     free(pol->agent);
@@ -384,6 +389,8 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
         r = sources_take(d, raw->sources, &pol->sources, &pol->n_sources, e);
     if (r == 0)
         r = take_files(d, raw->files, pol, e);
+    if (r == 0)
+        r = hooks_take(d, raw->hooks, &pol->hooks, e);
     if (r == 0)
         r = yaml_number(d, "priority", raw->priority, 0, MAX_PRIORITY, &pol->priority, e);
     if (r == 0)

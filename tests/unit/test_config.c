@@ -110,9 +110,9 @@ static const struct {
     { "# nothing\n\n", 0, "empty", "" },
     { "- a\n", 1, "key: value", "own" },
     { "files:\n  paths: [/etc]\nrpo: 26h\nretension: 1\n", 4, "retension",
-      "vault, agent, files, mariadb, postgresql, sqlite, class" },
+      "vault, agent, files, mariadb, postgresql, sqlite, hooks, class" },
     { "retension: 1\nfiles:\n  paths: [/etc]\n", 1, "retension",
-      "vault, agent, files, mariadb, postgresql, sqlite, class" },
+      "vault, agent, files, mariadb, postgresql, sqlite, hooks, class" },
     { "files:\n  paths: [/etc]\n  excludes: [a]\n", 3, "excludes",
       "paths, exclude, one-file-system" },
     { "files:\n  paths:\n    - /etc\n\n  vault: x\n", 5, "vault", "skip-cache-dirs" },
@@ -579,6 +579,39 @@ static void test_policy_of_sqlite(void **state)
     policy_free(pol);
 }
 
+static void test_policy_with_commands(void **state)
+{
+    struct fixture *f = *state;
+    struct policy *pol = NULL;
+    policy_file(f, "set.yaml",
+                "files: { paths: [/srv/app] }\nhooks:\n  before: [/sbin/freeze, \"it's: now\"]\n"
+                "  after: [/sbin/thaw]\n");
+    assert_int_equal(policy_load(&f->p, "set", &pol, &f->e), 0);
+    assert_int_equal(pol->hooks.limit_s, DEFAULT_HOOK_LIMIT_S);
+    pol->hooks.limit_s = 90;
+    free(pol->name);
+    pol->name = strdup("rewritten");
+    assert_int_equal(policy_write(&f->p, pol, &f->e), 0);
+    policy_free(pol);
+    assert_int_equal(policy_load(&f->p, "rewritten", &pol, &f->e), 0);
+    assert_true(pol->hooks.n_before == 2 && pol->hooks.n_after == 1 && pol->hooks.limit_s == 90);
+    assert_string_equal(pol->hooks.before[1], "it's: now");
+    policy_free(pol);
+    static const char *const wrong[] = { "hooks: {}\n",
+                                         "hooks: { before: [freeze] }\n",
+                                         "hooks: { after: [/sbin/thaw, \"\"] }\n",
+                                         "hooks: { after: [/sbin/thaw], time-limit: 21m }\n",
+                                         "hooks: { after: [/sbin/thaw], time-limit: soon }\n",
+                                         "hooks: { after: /sbin/thaw }\n" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "files: { paths: [/srv] }\n%s", wrong[i]);
+        policy_file(f, "wrong.yaml", text);
+        assert_int_equal(policy_load(&f->p, "wrong", &pol, &f->e), -ERR_CONFIG);
+        assert_non_null(strstr(f->e.what, "line 2"));
+    }
+}
+
 static void test_policy_of_a_database_mistakes(void **state)
 {
     struct fixture *f = *state;
@@ -616,6 +649,7 @@ int main(void)
         TEST(test_policy_of_a_database),
         TEST(test_policy_of_sqlite),
         TEST(test_policy_of_a_database_mistakes),
+        TEST(test_policy_with_commands),
         TEST(test_policy_minimal_written),
         TEST(test_policy_that_cannot_be_written),
         TEST(test_each),
