@@ -211,6 +211,16 @@ static int check_source(const struct rules *r, struct source_spec *s, bool resto
     return rc;
 }
 
+int allow_hook(const struct rules *r, char *const *words, size_t n, struct err *e)
+{
+    if (n == 0)
+        return 0;
+    char *line = hook_line(words, n);
+    int rc = line ? check_program(r, line, e) : err_set(e, ERR_NOMEM, _("no memory"));
+    free(line);
+    return rc;
+}
+
 int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *e)
 {
     int rc = check_pin(r, &m->vault_id, m->recovery_pk, e);
@@ -218,7 +228,9 @@ int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *
         rc = check_read(r, m->roots[i], false, e);
     for (size_t i = 0; rc == 0 && i < m->n_sources; i++)
         rc = check_source(r, &m->sources[i], false, e);
-    return rc;
+    if (rc == 0)
+        rc = allow_hook(r, m->hooks.before, m->hooks.n_before, e);
+    return rc == 0 ? allow_hook(r, m->hooks.after, m->hooks.n_after, e) : rc;
 }
 
 /* --- restores and comparisons --------------------------------------------------------------------------- */

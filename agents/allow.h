@@ -11,7 +11,7 @@
  *         allow:
  *           backup: [/etc, /srv]          # these and what is below; also for `diff … live`
  *           restore: [/srv/restored]      # targets of restores: these and what is below
- *           commands: []                  # programs that may be run for a source
+ *           commands: []                  # programs that may be run for a source, lines that may be run around a backup
  *           sources: [postgresql host=/run/postgresql user=postgres]   # KIND and what it is called in the policy, word for word
  *
  * Only its owner (root, or the agent's user) may be able to write the file: else it is refused.
@@ -63,5 +63,7 @@ void rules_clear(char ***list, size_t *n);
  * roots of the snapshot. */
 int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *e);
 int allow_restore(const struct rules *r, struct msg_restore *m, struct err *e);
+/* A command around a run: its whole line (hook_line) must stand in `commands`, arguments too, for they say what it does. */
+int allow_hook(const struct rules *r, char *const *words, size_t n, struct err *e);
 
 #endif

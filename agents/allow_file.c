@@ -307,7 +307,7 @@ int agent_file_write(const struct agent_file *f, struct err *e)
         "# \"twofold agent enrol\" there; change the lists below \"allow\" here as you see fit:\n"
         "#   backup   folders that may be read: these and what is below\n"
         "#   restore  folders that may be restored to: these and what is below\n"
-        "#   commands programs that may be run for a source\n"
+        "#   commands programs that may be run for a source; whole lines that may be run around a backup\n"
         "#   sources  databases: the kind, a space, and what names it in the policy\n"
         "# The pins say which vaults may be written for, and whose recovery key opens what is sent.\n");
     conf_line(&w, f->n ? "orchestrators:\n" : "orchestrators: []\n");

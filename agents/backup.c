@@ -2,6 +2,7 @@
 #include "agents/backup.h"
 #include "agents/capture.h"
 #include "agents/estimate.h"
+#include "agents/hooks.h"
 #include "agents/reach.h"
 #include "agents/scan_roots.h"
 #include "agents/sources.h"
@@ -38,6 +39,7 @@ struct job {
     struct spool *reach;
     struct estimate *estimate;
     struct sources *sources; /* NULL: there are none */
+    struct hooks_run *hooks; /* likewise */
     int64_t started_ns, ended_ns;
 };
 
@@ -268,6 +270,57 @@ static int prepare(struct job *j, struct err *ret_state_err, struct err *e)
     return make_parts(j, e);
 }
 
+static int hooks_tick(void *ctx, struct err *e)
+{
+    return check(ctx, e);
+}
+
+static int hooks_note(void *ctx, bool problem, const char *text, struct err *e)
+{
+    struct job *j = ctx;
+    return problems_add(j->problems, problem, "", 0, text, e);
+}
+
+/* Before a database is put into backup mode or a file is looked at. */
+static int begin_hooks(struct job *j, struct err *e)
+{
+    char name[STATE_NAME_BYTES];
+    struct hooks_opts o = { .state_dir = j->env->state_dir,
+                            .name = name,
+                            .policy = j->m->policy,
+                            .source = j->m->source,
+                            .hooks = &j->m->hooks,
+                            .rules = j->env->rules,
+                            .tick = hooks_tick,
+                            .note = hooks_note,
+                            .ctx = j };
+    state_name(&j->key, name);
+    return hooks_begin(&o, &j->hooks, e);
+}
+
+/* Everything is read, or the run has failed: nothing of it must keep a program waiting any longer. The commit does not. */
+static int end_hooks(struct job *j, int rc, struct err *e)
+{
+    char text[2 * ERR_TEXT_BYTES + 128];
+    struct err why = ERR_INIT;
+    if (!j->hooks)
+        return rc;
+    estimate_stop(j->estimate); /* "after" may want to unmount what it walks through */
+    j->estimate = NULL;
+    sources_free(j->sources);
+    j->sources = NULL;
+    int after = hooks_end(j->hooks, rc == 0, &why);
+    j->hooks = NULL;
+    if (after == 0)
+        return rc;
+    snprintf(
+        text, sizeof text,
+        _("the command \"after\" failed; what \"before\" stopped may still stand still: %s%s%s"),
+        why.what, why.what[0] ? ": " : "", why.why);
+    after = problems_add(j->problems, true, "", 0, text, rc < 0 ? NULL : e);
+    return rc < 0 ? rc : after;
+}
+
 static int begin_sources(struct job *j, struct err *e)
 {
     if (j->m->n_sources == 0)
@@ -434,9 +487,12 @@ int agent_backup(struct wire *w, const struct msg_backup *m, const struct agent_
     j.started_ns = sys_realtime_ns();
     int rc = prepare(&j, &state_err, e);
     if (rc == 0)
+        rc = begin_hooks(&j, e);
+    if (rc == 0)
         rc = begin_sources(&j, e);
     if (rc == 0)
         rc = walk(&j, e);
+    rc = end_hooks(&j, rc, e);
     if (rc == 0)
         rc = finish(&j, &state_err, e);
     /* What failed first is what to tell; the rest only followed from it. */

@@ -14,10 +14,12 @@
 /* A file whose times are not older than this before the start of the last run is read again. */
 #define AGENT_RACY_NS INT64_C(2000000000)
 
+struct rules;
 struct agent_env {
-    const char *state_dir; /* made when absent */
-    struct beat *beat;     /* may be NULL */
-    int64_t racy_ns;       /* AGENT_RACY_NS */
+    const char *state_dir;     /* made when absent */
+    struct beat *beat;         /* may be NULL */
+    int64_t racy_ns;           /* AGENT_RACY_NS */
+    const struct rules *rules; /* agents/allow.h; NULL: of an orchestrator whose child this is */
     /* For tests, else NULL: called when a file is open and about to be read (path), and when a chunk has been
      * filled (NULL). */
     void (*hook)(void *ctx, const char *path);

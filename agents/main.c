@@ -5,6 +5,7 @@
 #include "agents/backup.h"
 #include "agents/beat.h"
 #include "agents/enrol.h"
+#include "agents/guard.h"
 #include "agents/log_frames.h"
 #include "agents/source.h"
 #include "lib/base/i18n.h"
@@ -109,9 +110,11 @@ static int backup(struct wire *w, struct rbuf *r, const struct agent_env *env,
     if (rules)
         rc = allow_backup(rules, &m, e);
     make_way();
+    struct agent_env here = *env;
+    here.rules = rules;
     if (rc == 0)
         rc = m.probe ? source_probe(w, m.sources, m.n_sources, env->state_dir, e)
-                     : agent_backup(w, &m, env, e);
+                     : agent_backup(w, &m, &here, e);
     msg_backup_done(&m);
     return rc;
 }
@@ -325,6 +328,9 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
+    /* Started by an agent alone, with a socket: agents/guard.h. */
+    if (argc == 2 && strcmp(argv[1], "guard") == 0 && !isatty(STDIN_FILENO))
+        return guard_main();
     bool enrol = argc == 2 && strcmp(argv[1], "enrol") == 0;
     if (!enrol && !take_options(&o, argc, argv)) {
         usage(stderr);

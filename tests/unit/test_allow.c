@@ -240,6 +240,33 @@ static void sources_are_held_to_the_list(void **state)
     assert_int_equal(source_is(&r, "postgresql", "verify", "/tmp/bin", true), -ERR_REFUSED);
 }
 
+static void commands_are_allowed_as_whole_lines(void **state)
+{
+    (void)state;
+    char *commands[] = { (char *)"/sbin/freeze --now", (char *)"/sbin/thaw", (char *)"postgres" };
+    char *freeze[] = { (char *)"/sbin/freeze", (char *)"--now" };
+    char *one[] = { (char *)"/sbin/freeze --now" }; /* a program with a space in its name */
+    char *more[] = { (char *)"/sbin/thaw", (char *)"--evil" }, *other[] = { (char *)"postgres" };
+    struct rules r = { .name = (char *)"o", .commands = commands, .n_commands = 3 };
+    struct err e = ERR_INIT;
+    assert_int_equal(allow_hook(&r, NULL, 0, &e), 0);
+    assert_int_equal(allow_hook(&r, freeze, 2, &e), 0);
+    assert_int_equal(allow_hook(&r, more, 1, &e), 0);
+    assert_int_equal(allow_hook(&r, freeze, 1, &e), -ERR_REFUSED);
+    assert_int_equal(allow_hook(&r, more, 2, &e), -ERR_REFUSED);
+    assert_non_null(strstr(e.why, "\"/sbin/thaw --evil\""));
+    assert_int_equal(allow_hook(&r, one, 1, &e), -ERR_REFUSED);
+    struct msg_backup m = { .hooks = { freeze, more, 2, 2, 0 } };
+    r.n_pins = 1;
+    assert_int_equal(allow_backup(&r, &m, &e), -ERR_REFUSED);
+    m.hooks.n_after = 1;
+    assert_int_equal(allow_backup(&r, &m, &e), 0);
+    m.hooks.before = other;
+    m.hooks.n_before = 1;
+    assert_int_equal(allow_backup(&r, &m, &e),
+                     0); /* the wire lets no name without a path through */
+}
+
 static void a_database_file_counts_where_it_leads(void **state)
 {
     (void)state;
@@ -318,6 +345,7 @@ int main(void)
         cmocka_unit_test(what_a_source_writes_to_is_resolved),
         cmocka_unit_test(test_key_lines),
         cmocka_unit_test(sources_are_held_to_the_list),
+        cmocka_unit_test(commands_are_allowed_as_whole_lines),
         cmocka_unit_test(a_database_file_counts_where_it_leads),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
