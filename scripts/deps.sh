@@ -9,7 +9,7 @@ build="gcc make pkg-config libc6-dev libssl-dev libzstd-dev libarchive-dev librs
 demo="sqlite3"
 tests="libcmocka-dev rsync acl attr e2fsprogs libarchive-tools tar sqlite3 python3
     python3-cryptography python3-zstandard libcap2-bin util-linux procps locales groff-base
-    openssh-server openssh-client sudo iproute2 nftables systemd systemd-container debootstrap
+    openssh-server openssh-client sudo btrfs-progs iproute2 nftables systemd systemd-container debootstrap
     openssl python3-aiosmtpd postgresql mariadb-server mariadb-backup"
 package="dpkg-dev"
 lint="clang-format clang-tidy cppcheck shellcheck"
