@@ -5,6 +5,7 @@
 #include "orchestrator/backup_job.h"
 #include "orchestrator/record.h"
 #include "orchestrator/session.h"
+#include "orchestrator/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,10 +51,14 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
             j->doubt[0]                  ? _("in QUARANTINE")
             : j->state == SNAPSHOT_WHOLE ? _("whole")
                                          : _("PARTIAL"));
-    ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s in each copy, %llu.%llu s"),
+    bool all = j->published.n_current == v->n_copies;
+    char *where = all ? text_print("%s", _("in each copy"))
+                      : text_print(_("in %zu of %zu copies"), j->published.n_current, v->n_copies);
+    ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s %s, %llu.%llu s"),
             (unsigned long long)j->files, ui_bytes(j->bytes, a), ui_bytes(j->bytes_read, b),
-            ui_bytes(j->bytes_stored, c), (unsigned long long)(ms / 1000),
+            ui_bytes(j->bytes_stored, c), where, (unsigned long long)(ms / 1000),
             (unsigned long long)(ms / 100 % 10));
+    free(where);
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct caught_up *cu = &j->published.caught_up[i];
         const struct err *why = &j->published.problem[i];

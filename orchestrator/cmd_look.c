@@ -332,7 +332,11 @@ int cmd_find(struct app *app, int argc, char **argv)
         rc = search_all(&s, v, &o, name, &gaps, &e);
     if (rc == 0 && s.hits == 0 && gaps.lost + gaps.away == 0) {
         rc = err_set(&e, ERR_ABSENT, _("no file of that name is in any of these backups"));
-        err_next(&e, _("try a pattern, for instance: twofold find '*%s*'"), name);
+        if (strpbrk(name, "*?["))
+            err_next(&e, _("see what a backup holds: twofold ls SNAPSHOT; and which there are: "
+                           "twofold snapshots"));
+        else
+            err_next(&e, _("try a pattern, for instance: twofold find '*%s*'"), name);
         err_wrap(&e, "%s", name);
     }
     if (rc < 0)

@@ -70,7 +70,8 @@ static int run_test(struct test *t, struct err *e)
     if (rc == 0)
         rc = contacts_load(&t->app->paths, &t->k, e);
     if (rc == 0 && t->role && !contacts_role(t->k, t->role)) {
-        rc = err_set(e, ERR_CONFIG, _("there is no role \"%s\" in contacts.yaml"), t->role);
+        err_set(e, ERR_NAME, _("there is no role \"%s\" in contacts.yaml"), t->role);
+        rc = err_next(e, _("name one of those that stand there below roles:, or write it there"));
     }
     if (rc == 0) {
         watch_language(t->s->language);

@@ -453,7 +453,10 @@ int cmd_restore(struct app *app, int argc, char **argv)
     if (!o.policy && optind < argc)
         o.policy = argv[optind++];
     if (!o.policy)
-        return app_usage(app, _("which policy?"));
+        return app_usage(app, o.choice.copy
+                                  ? _("which policy? Give --policy NAME, one of those that twofold "
+                                      "snapshots --copy URL shows")
+                                  : _("which policy?"));
     if (!o.to == !o.db.in_place)
         return app_usage(app, o.to ? _("--to and --in-place exclude each other")
                                    : _("where to? Give --to TARGET"));

@@ -134,9 +134,10 @@ static int read_recovery_file(const char *path, struct wbuf *out, struct err *e)
     int rc = sys_read_file(AT_FDCWD, path, MAX_RECOVERY_FILE, &p, &n, e);
     if (rc < 0)
         return err_wrap(e, _("recovery file \"%s\""), path);
+    rc = vault_check_recovery_file(path, p, n, e);
     wb_bytes(out, p, n);
     free(p);
-    return out->failed ? no_memory(e) : 0;
+    return rc < 0 ? rc : out->failed ? no_memory(e) : 0;
 }
 
 static int read_recovery_object(struct copy *c, struct wbuf *out, struct err *e)

@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/vault/recovery.h"
+#include "orchestrator/text.h"
 #include "orchestrator/ui.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #define MAX_TRIES 3
 #define ANSWER_BYTES 64
+#define ANSWER_COLUMNS 12 /* "[Y/n] " and what is typed */
 
 bool ui_ask(struct ui *ui, const char *question, bool def)
 {
@@ -24,9 +26,15 @@ bool ui_ask(struct ui *ui, const char *question, bool def)
     ui_progress_end(ui);
     for (int i = 0; i < MAX_TRIES; i++) {
         fflush(stdout);
-        fprintf(stderr, "%s %s ", question, def ? _("[Y/n]") : _("[y/N]"));
-        if (sys_wait_fd(STDIN_FILENO, POLLIN, -1, &e) < 0)
+        bool wide = !strchr(question, '\n') && text_width(question) + ANSWER_COLUMNS > ui->columns;
+        if (wide)
+            text_put_line(stderr, question, 0, ui->columns);
+        fprintf(stderr, "%s%s%s ", wide ? "" : question, wide ? "" : " ",
+                def ? _("[Y/n]") : _("[y/N]"));
+        if (sys_wait_fd(STDIN_FILENO, POLLIN, -1, &e) < 0) {
+            putc('\n', stderr);
             return false;
+        }
         ssize_t n = read(STDIN_FILENO, answer, sizeof answer - 1);
         if (n <= 0 || answer[0] == '\n')
             return def;
@@ -108,6 +116,8 @@ static int ask_once(int tty, const char *prompt, struct secret **ret, struct err
         secret_free(room);
     }
     tcsetattr(tty, TCSAFLUSH, &old);
+    if (rc == -ERR_INTERRUPTED)
+        sys_write(tty, "\n", 1, NULL); /* what is said next begins a line */
     return rc;
 }
 

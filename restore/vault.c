@@ -375,6 +375,17 @@ int vault_open(const struct vault_open_options *o, struct vault **ret, struct er
     return 0;
 }
 
+int vault_check_recovery_file(const char *path, const void *p, size_t n, struct err *e)
+{
+    struct rbuf r = rbuf_of(p, n);
+    if (header_check(&r, OBJECT_RECOVERY, NULL) == 0)
+        return 0;
+    err_set(e, ERR_KEY, _("this is no recovery file"));
+    err_next(e, _("give the one that init has written, or the lines of the printed kit through "
+                  "base64 -d; a copy has one, too: leave the option out"));
+    return err_wrap(e, "%s", path);
+}
+
 static int recover_keys(struct vault *v, const char *recovery_file, const struct secret *passphrase,
                         struct err *e)
 {
@@ -391,6 +402,8 @@ static int recover_keys(struct vault *v, const char *recovery_file, const struct
         rc = recovery_file
                  ? sys_read_file(AT_FDCWD, recovery_file, MAX_RECOVERY_BYTES, &rec, &rec_len, e)
                  : store_get_all(s, RECOVERY_OBJECT_NAME, MAX_RECOVERY_BYTES, &rec, &rec_len, e);
+    if (rc == 0 && recovery_file)
+        rc = vault_check_recovery_file(recovery_file, rec, rec_len, e);
     if (rc == 0)
         rc = vault_keys_recover(rec, rec_len, obj, obj_len, passphrase, &v->keys, &name, e);
     if (rc == 0) {

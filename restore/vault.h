@@ -115,6 +115,8 @@ struct vault_open_options {
  * is that an error. */
 int vault_open(const struct vault_open_options *o, struct vault **ret, struct err *e);
 
+/* A file that a person has named as the recovery file may be any file: -ERR_KEY, with what to do. */
+int vault_check_recovery_file(const char *path, const void *p, size_t n, struct err *e);
 /* Opens a vault from one copy and the passphrase: no configuration, no state. `o` says how to reach it and may be
  * NULL. `recovery_file` (NULL: the copy's own) is a file with the recovery object. */
 int vault_open_copy(const char *url, const struct store_options *o, const char *recovery_file,

@@ -172,6 +172,8 @@ void site_sum(const struct facts *f, const struct findings *fs, struct site_sum 
 
 char *site_verdict(const struct site_sum *s)
 {
+    if (s->attention && s->policies == 1)
+        return text_print("%s", _("The policy needs attention."));
     if (s->attention)
         return text_print(P_("%zu of %zu policies needs attention.",
                              "%zu of %zu policies need attention.", s->attention),

@@ -177,6 +177,11 @@ refuse 2 'one SNAPSHOT, or two' "$t" diff a b c "${look[@]}"
 refuse 1 'twofold backup' "$t" export latest "${look[@]}"
 refuse 1 'snapshots www' "$t" snapshots www
 refuse 1 'nothere' "$t" ls latest --recovery-file nothere "${look[@]}"
+refuse 5 'this is no recovery file' "$t" ls latest --recovery-file pass "${look[@]}"
+refuse 5 'pass$' "$t" snapshots --copy "$here/a" --recovery-file pass "${look[@]}"
+refuse 5 'next: give the one that init has written' "$t" snapshots --copy "$here/a" --recovery-file pass "${look[@]}"
+refuse 2 'why:  which policy\? Give --policy NAME' "$t" restore --copy "$here/a" --to "$here/r" "${look[@]}"
+refuse 2 'next: name one of those that stand there' "$t" notify test --role nobody
 refuse 5 'recovery' "$t" ls latest --recovery-file c/recovery "${look[@]}"
 mkdir hollow
 refuse 1 'mounted' "$t" snapshots --copy "$here/hollow" "${look[@]}"

@@ -16,7 +16,7 @@ grow() { head -c "${2:-200000}" /dev/urandom >"$src/$1"; }
 degraded() {
     local bad=$1 good=a
     [ "$bad" = b ] || good=b
-    said "copy \"$bad\": LACKS" && said "copy \"$good\": complete"
+    said "copy \"$bad\": LACKS" && said "copy \"$good\": complete" && said 'stored .* in 1 of 2 copies'
     expect 3 "$t" status && said "^ *$bad +" && not_said "^ *$good +(behind|away)"
     clean "$work/out"
     expect 0 "$t" restore tree --from "$good" --to "$work/out" && same_tree "$src" "$work/out$src"
