@@ -1,6 +1,7 @@
 /* capture.c - see agents/capture.h. */
 #include "agents/capture.h"
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 
 #include <errno.h>
@@ -493,4 +494,26 @@ int capture_entry(struct capture *c, const struct scan_item *it, struct err *e)
     c->counts.dirs += is_dir;
     c->counts.others += !is_file && !is_dir;
     return 0;
+}
+
+int capture_stream(struct capture *c, const struct source_root *root, struct err *e)
+{
+    struct feed_result r;
+    int64_t now = sys_realtime_ns();
+    struct entry en = { .path = root->name,
+                        .path_len = strlen(root->name),
+                        .type = ENTRY_FILE,
+                        .mode = 0600,
+                        .uid = geteuid(),
+                        .gid = getegid(),
+                        .mtime_s = now / 1000000000,
+                        .mtime_ns = (uint32_t)(now % 1000000000) };
+    feed_set_check(c->o.feed, NULL, NULL, 0);
+    if (feed_read_stream(c->o.feed, root->read, root->ctx, &r, e) < 0)
+        return -e->code;
+    en.size = r.size;
+    en.hash = r.hash;
+    c->counts.bytes += r.size;
+    c->counts.files++;
+    return add_parts(c, &en, e);
 }

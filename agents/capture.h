@@ -40,6 +40,8 @@ int capture_new(const struct capture_opts *o, struct capture **ret, struct err *
 void capture_free(struct capture *c); /* NULL-safe */
 /* What comes from now on belongs to this root of a source (borrowed until the next call); NULL: to a tree of files. */
 void capture_set_root(struct capture *c, const struct source_root *root);
+/* A file that is on no disk, with what root->read gives. */
+int capture_stream(struct capture *c, const struct source_root *root, struct err *e);
 int capture_entry(struct capture *c, const struct scan_item *it, struct err *e);
 const struct capture_counts *capture_counts(const struct capture *c);
 

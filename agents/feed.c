@@ -453,3 +453,29 @@ int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_re
         sha256_final(f->hash, &ret->hash);
     return 0;
 }
+
+int feed_read_stream(struct feed *f, ssize_t (*read)(void *ctx, void *p, size_t n, struct err *e),
+                     void *ctx, struct feed_result *ret, struct err *e)
+{
+    *ret = (struct feed_result){ 0 };
+    if (feed_start_file(f, e) < 0 || feed_cut(f, e) < 0)
+        return -e->code;
+    for (;;) {
+        if (make_room(f, e) < 0)
+            return -e->code;
+        size_t want = f->buf->cap - f->buf->len;
+        ssize_t n = read(ctx, f->buf->p + f->buf->len, want < READ_BYTES ? want : READ_BYTES, e);
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            break;
+        if (take(f, (size_t)n, e) < 0)
+            return -e->code;
+        ret->size += (uint64_t)n;
+    }
+    if (feed_cut(f, e) < 0)
+        return -e->code;
+    if (ret->size > 0)
+        sha256_final(f->hash, &ret->hash);
+    return 0;
+}

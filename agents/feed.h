@@ -82,6 +82,9 @@ void feed_set_check(struct feed *f, struct page_check *check, const char *path, 
  * only when the run cannot go on. */
 int feed_read(struct feed *f, int fd, const struct scan_stat *st, struct feed_result *ret,
               struct err *e);
+/* Reads what `read` gives (struct source_root), to its end; ret->sys stays 0. */
+int feed_read_stream(struct feed *f, ssize_t (*read)(void *ctx, void *p, size_t n, struct err *e),
+                     void *ctx, struct feed_result *ret, struct err *e);
 /* Ends the chunk being filled, should there be one. */
 int feed_cut(struct feed *f, struct err *e);
 /* The same, when that is this chunk: it is not hashed before. */

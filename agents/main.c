@@ -182,12 +182,30 @@ static int run_job(struct wire *w, struct agent_env *env, const struct rules *ru
                    (int)type);
 }
 
+/* Driver files lie beside the rules of this host, whatever the one who logged in brought as environment. */
+static int use_folder_of(const char *config, struct err *e)
+{
+    const char *slash = config ? strrchr(config, '/') : NULL;
+    char *folder = NULL;
+    if (!slash) {
+        (void)unsetenv("TWOFOLD_CONFIG");
+        return 0;
+    }
+    if (asprintf(&folder, "%.*s", slash == config ? 1 : (int)(slash - config), config) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = setenv("TWOFOLD_CONFIG", folder, 1) < 0 ? err_sys(e, "%s", folder) : 0;
+    free(folder);
+    return rc;
+}
+
 static int load_rules(const struct options *o, struct agent_file **ret_file,
                       struct rules **ret_rules, struct err *e)
 {
     if (!o->serve)
         return 0;
-    int rc = agent_file_load(o->serve_opts.config, ret_file, e);
+    int rc = use_folder_of(o->serve_opts.config, e);
+    if (rc == 0)
+        rc = agent_file_load(o->serve_opts.config, ret_file, e);
     return rc < 0 ? rc : agent_file_find(*ret_file, o->serve_opts.orchestrator, ret_rules, e);
 }
 

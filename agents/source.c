@@ -16,10 +16,7 @@ struct source {
 };
 
 static const struct source_driver *const drivers[] = {
-    &source_mariadb,
-    &source_postgresql,
-    &source_sqlite,
-    NULL,
+    &source_command, &source_mariadb, &source_postgresql, &source_sqlite, NULL,
 };
 
 const struct source_driver *source_driver(const char *kind)

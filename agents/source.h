@@ -55,6 +55,9 @@ struct source_root {  /* all borrowed from the source until it is freed */
         place; /* on disk, absolute: a folder or a file; links on the way and itself are followed */
     const void *bytes; /* or, where place is NULL, what its content is */
     size_t bytes_len;
+    /* Or, where both are NULL, what this gives, up to n bytes at a time: 0: it ended, and well; negative: it did not, and the run fails. Nothing
+     * of it is on a disk. A wait in it calls env->tick. */
+    ssize_t (*read)(void *ctx, void *p, size_t n, struct err *e);
     /* Files may grow, shrink, change and vanish while they are read: that is no problem. */
     bool may_change;
     bool may_be_absent; /* the place itself may be gone when its turn comes */
@@ -167,6 +170,6 @@ int source_check(struct source *s, struct err *e);
 void source_free(struct source *s); /* NULL-safe */
 
 /* The drivers. */
-extern const struct source_driver source_mariadb, source_postgresql, source_sqlite;
+extern const struct source_driver source_command, source_mariadb, source_postgresql, source_sqlite;
 
 #endif

@@ -148,7 +148,9 @@ static int capture_root(struct sources *s, const struct source_root *r, struct e
                            .on_note = s->o.on_note,
                            .ctx = s->o.ctx };
     capture_set_root(s->o.capture, r);
-    int rc = r->place ? scan_place(&o, r->place, r->name, e) : capture_bytes(s, r, &o, e);
+    int rc = r->place  ? scan_place(&o, r->place, r->name, e)
+             : r->read ? capture_stream(s->o.capture, r, e)
+                       : capture_bytes(s, r, &o, e);
     capture_set_root(s->o.capture, NULL);
     if (rc == -ERR_ABSENT && r->place && r->may_be_absent && access(r->place, F_OK) < 0) {
         err_clear(e);

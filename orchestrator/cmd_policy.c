@@ -18,6 +18,7 @@ enum {
     OPT_POSTGRESQL,
     OPT_MARIADB,
     OPT_SQLITE,
+    OPT_COMMAND,
     OPT_DATA,
     OPT_LOGS,
     OPT_SLOT,
@@ -163,20 +164,26 @@ static int add_source(struct policy *pol, const char *kind, const char *key, con
     return rc == 0 ? source_spec_add(s, key, value, e) : rc;
 }
 
-/* A database of SQLite; several are one source. */
+/* One of several that are one source. */
+static int add_to_list(struct policy *pol, const char *kind, const char *key, const char *value,
+                       struct err *e)
+{
+    struct source_spec *s = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < pol->n_sources; i++)
+        if (strcmp(pol->sources[i].kind, kind) == 0)
+            s = &pol->sources[i];
+    if (!s)
+        rc = source_specs_add(&pol->sources, &pol->n_sources, kind, &s, e);
+    return rc == 0 ? source_spec_add(s, key, value, e) : rc;
+}
+
 static int add_database(struct adding *a, const char *path, struct err *e)
 {
-    struct policy *pol = a->pol;
-    struct source_spec *s = NULL;
     char *whole = NULL;
     int rc = make_whole(a, path, &whole, e);
-    for (size_t i = 0; i < pol->n_sources; i++)
-        if (strcmp(pol->sources[i].kind, "sqlite") == 0)
-            s = &pol->sources[i];
-    if (rc == 0 && !s)
-        rc = source_specs_add(&pol->sources, &pol->n_sources, "sqlite", &s, e);
     if (rc == 0)
-        rc = source_spec_add(s, "files", whole, e);
+        rc = add_to_list(a->pol, "sqlite", "files", whole, e);
     free(whole);
     return rc;
 }
@@ -218,6 +225,8 @@ static int take_add_option(struct adding *a, int c, struct err *e)
         return add_source(pol, "mariadb", "server", optarg ? optarg : MARIADB_SOCKET, e);
     case OPT_SQLITE:
         return add_database(a, optarg, e);
+    case OPT_COMMAND:
+        return add_to_list(pol, "command", "drivers", optarg, e);
     case OPT_DATA:
         return add_to_source(pol, "data", optarg, e);
     case OPT_LOGS:
@@ -288,6 +297,7 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
         { "postgresql", required_argument, NULL, OPT_POSTGRESQL },
         { "mariadb", optional_argument, NULL, OPT_MARIADB },
         { "sqlite", required_argument, NULL, OPT_SQLITE },
+        { "command", required_argument, NULL, OPT_COMMAND },
         { "data", required_argument, NULL, OPT_DATA },
         { "logs", required_argument, NULL, OPT_LOGS },
         { "slot", required_argument, NULL, OPT_SLOT },

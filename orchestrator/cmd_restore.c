@@ -369,6 +369,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_ON,
         OPT_IN_PLACE,
         OPT_VERIFY,
+        OPT_LOAD,
         OPT_TABLESPACE,
         OPT_LSN,
         OPT_POINT,
@@ -385,6 +386,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "on", required_argument, NULL, OPT_ON },
                                              { "in-place", no_argument, NULL, OPT_IN_PLACE },
                                              { "verify", optional_argument, NULL, OPT_VERIFY },
+                                             { "load", required_argument, NULL, OPT_LOAD },
                                              { "tablespace", required_argument, NULL,
                                                OPT_TABLESPACE },
                                              { "lsn", required_argument, NULL, OPT_LSN },
@@ -440,6 +442,11 @@ int cmd_restore(struct app *app, int argc, char **argv)
             break;
         case OPT_NO_LOGS:
             o.no_logs = true;
+            break;
+        case OPT_LOAD:
+            if (o.db.n_loads == MAX_LOADS)
+                return app_usage(app, _("more than %d times --load"), MAX_LOADS);
+            o.db.loads[o.db.n_loads++] = optarg;
             break;
         case OPT_TABLESPACE:
             if (!take_space(&o.db, optarg))

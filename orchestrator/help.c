@@ -61,6 +61,8 @@ static const struct {
          "                          HOST:PORT; --user NAME, --defaults-file FILE (with the password), --data,\n"
          "                          --binaries FOLDER, --scratch FOLDER: room for a copy meanwhile\n"
          "  --sqlite FILE           (beside files or instead) a database of SQLite; several times\n"
+         "  --command DRIVER        (beside files or instead) what a program dumps, as drivers/DRIVER.yaml in\n"
+         "                          that host's own configuration says; several times\n"
          "  --one-file-system       do not enter file systems mounted below the paths\n"
          "  --agent NAME            on which host (twofold agent list); local, this one\n"
          "  --vault NAME            which vault keeps it, where there are several\n"

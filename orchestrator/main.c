@@ -131,6 +131,7 @@ static int dispatch(struct app *app, const struct globals *g, int argc, char **a
         return run_help(app, name);
     if (config_paths_find(g->config, &app->paths, &e) < 0)
         return ui_error(&app->ui, &e);
+    (void)setenv("TWOFOLD_CONFIG", app->paths.config_dir, 1); /* for the agent on this host, too */
     argc = g->version ? 1 : argc - 1;
     struct record_command record;
     int status = record_command_begin(&record, app, argc, argv + 1);

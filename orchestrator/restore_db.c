@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define KIND "postgresql"
+#define COMMAND_KIND "command"
 #define MAX_FACTS_BYTES (4u << 20)
 
 static int no_memory(struct err *e)
@@ -312,6 +313,16 @@ static int make_sqlite(struct view *view, const struct db_options *o, const char
     return sqlite_plan(view, o->in_place, staging, p, e);
 }
 
+/* Dumps of programs, which are loaded when that is asked for. */
+static int make_command(const struct db_options *o, struct db_plan *p, struct err *e)
+{
+    struct source_spec *spec;
+    int rc = source_specs_add(&p->sources, &p->n_sources, COMMAND_KIND, &spec, e);
+    for (size_t i = 0; rc == 0 && i < o->n_loads; i++)
+        rc = source_spec_add(spec, "load", o->loads[i], e);
+    return rc;
+}
+
 static int make(struct view *view, const struct snap_ref *snap, const struct db_options *o,
                 struct db_plan *p, struct err *e)
 {
@@ -324,7 +335,15 @@ static int make(struct view *view, const struct snap_ref *snap, const struct db_
         rc = p->n_sources > 0 && o->in_place ? one_in_place(e)
                                              : make_kind(view, &db_kinds[i], o, staging, p, e);
     }
-    return rc == 0 && has_root(view->body, SQLITE_KIND) ? make_sqlite(view, o, staging, p, e) : rc;
+    if (rc == 0 && has_root(view->body, SQLITE_KIND))
+        rc = make_sqlite(view, o, staging, p, e);
+    if (rc == 0 && o->n_loads > 0 && (o->in_place || !has_root(view->body, COMMAND_KIND)))
+        return err_set(e, ERR_USAGE,
+                       o->in_place
+                           ? _("--load goes with --to")
+                           : _("this backup has no dump of a program: --load is for those"));
+    return rc == 0 && !o->in_place && has_root(view->body, COMMAND_KIND) ? make_command(o, p, e)
+                                                                         : rc;
 }
 
 int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,

@@ -11,6 +11,7 @@
 
 #define DB_FACTS "/postgresql/facts.json"
 #define MAX_SPACE_OPTIONS 64
+#define MAX_LOADS 32
 #define IN_PLACE_FOLDER \
     ".twofold-restore-" /* and the snapshot: in the folder that is to be replaced */
 
@@ -27,6 +28,8 @@ struct db_options {
         logs; /* what is kept of its log is replayed, too; one of these says how far (none: to its end): */
     int64_t at_us; /* since 1970; 0: not */
     const char *lsn, *point;
+    const char *loads[MAX_LOADS]; /* driver files whose dumps are loaded: --load */
+    size_t n_loads;
 };
 
 struct db_space { /* a job of its own */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_SPAN_S 3600
+#define MAX_COMMAND_DRIVERS 32
 
 #define TEXT(name, i)                                                                         \
     CYAML_FIELD_STRING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, \
@@ -42,6 +43,12 @@ const cyaml_schema_field_t postgresql_fields[] = {
 static const cyaml_schema_value_t entry_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
 };
+const cyaml_schema_field_t command_fields[] = {
+    CYAML_FIELD_SEQUENCE_COUNT("drivers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct raw_source, list[0].v, list[0].n, &entry_schema, 0,
+                               MAX_COMMAND_DRIVERS),
+    CYAML_FIELD_END,
+};
 const cyaml_schema_field_t sqlite_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("files", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source,
                                list[0].v, list[0].n, &entry_schema, 0, MAX_SOURCE_SETTINGS / 2),
@@ -59,6 +66,7 @@ enum key_type {
     KEY_DURATION,
     KEY_PATHS, /* a list: the one of that number among the kind's lists */
     KEY_SIZE,  /* bytes */
+    KEY_NAMES, /* the same, of names of files */
 };
 struct source_key {
     const char *name; /* in the order of the fields; NULL ends the table */
@@ -111,6 +119,11 @@ static const struct source_key postgresql_keys[] = {
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 
+static const struct source_key command_keys[] = {
+    { "drivers", KEY_NAMES, true, NULL, NULL,
+      "Driver files on that host, by their names: drivers/NAME.yaml beside its own configuration." },
+    { NULL, KEY_WORDS, false, NULL, NULL, NULL },
+};
 static const char *const sqlite_checks[] = { "full", "quick", NULL };
 static const struct source_key sqlite_keys[] = {
     { "files", KEY_PATHS, true, NULL, NULL,
@@ -125,6 +138,8 @@ static const struct {
     const char *kind, *title;
     const struct source_key *keys;
 } kinds[SOURCE_KINDS] = {
+    [SOURCE_COMMAND] = { "command", "What programs of that host dump to their standard output.",
+                         command_keys },
     [SOURCE_MARIADB] = { "mariadb", "The MariaDB server: all its databases, while it works.",
                          mariadb_keys },
     [SOURCE_POSTGRESQL] = { "postgresql",
@@ -191,6 +206,22 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
     return rc;
 }
 
+static int take_entry(const struct source_key *k, const char *text, char **ret, struct err *e)
+{
+    if (k->type == KEY_PATHS)
+        return conf_path_normalise(text, ret, e);
+    if (!config_name_ok(text)) {
+        (void)err_set(e, ERR_CONFIG, _("\"%s\" cannot be the name of a driver file"), text);
+        return conf_name_advice(e);
+    }
+    return (*ret = strdup(text)) ? 0 : conf_out_of_memory(e);
+}
+
+static bool is_list(const struct source_key *k)
+{
+    return k->type == KEY_PATHS || k->type == KEY_NAMES;
+}
+
 static int take_list(struct yaml_doc *d, struct source_spec *s, const struct source_key *k,
                      const struct raw_list *list, struct err *e)
 {
@@ -203,7 +234,7 @@ static int take_list(struct yaml_doc *d, struct source_spec *s, const struct sou
     }
     for (unsigned i = 0; rc == 0 && i < list->n; i++) {
         char *path = NULL;
-        rc = conf_path_normalise(list->v[i], &path, e);
+        rc = take_entry(k, list->v[i], &path, e);
         snprintf(at, sizeof at, "%s.%s.%u", s->kind, k->name, i);
         if (rc == -ERR_CONFIG)
             return yaml_mistake(d, at, e);
@@ -221,7 +252,7 @@ static int take_source(struct yaml_doc *d, struct source_spec *s, const struct s
     size_t lists = 0;
     int rc = 0;
     for (const struct source_key *k = keys; rc == 0 && k->name; k++) {
-        if (k->type == KEY_PATHS) {
+        if (is_list(k)) {
             rc = take_list(d, s, k, &raw->list[lists++], e);
             continue;
         }
@@ -315,7 +346,7 @@ static int put_source(struct wbuf *w, const struct source_spec *s, int kind, str
     for (const struct source_key *k = kinds[kind].keys; rc == 0 && k->name; k++) {
         const char *v = source_spec_get(s, k->name);
         conf_line(w, "  # %s\n", k->comment);
-        if (k->type == KEY_PATHS) {
+        if (is_list(k)) {
             rc = put_list(w, s, k->name, e);
             continue;
         }

@@ -7,7 +7,7 @@
 
 #include "policies/inner.h"
 
-enum source_kind { SOURCE_MARIADB, SOURCE_POSTGRESQL, SOURCE_SQLITE, SOURCE_KINDS };
+enum source_kind { SOURCE_COMMAND, SOURCE_MARIADB, SOURCE_POSTGRESQL, SOURCE_SQLITE, SOURCE_KINDS };
 
 #define MAX_SOURCE_KEYS 16
 #define MAX_SOURCE_LISTS 4
@@ -25,14 +25,16 @@ struct raw_source { /* in the order of the kind's table of keys */
     unsigned n_checks;
 };
 
-extern const cyaml_schema_field_t mariadb_fields[], postgresql_fields[], sqlite_fields[];
+extern const cyaml_schema_field_t command_fields[], mariadb_fields[], postgresql_fields[],
+    sqlite_fields[];
 /* NOLINTBEGIN(bugprone-macro-parentheses): types and members cannot stand in them */
 #define SOURCE_FIELD(type, member, kind, name, fields)                                            \
     CYAML_FIELD_MAPPING_PTR(name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member[(kind)], \
                             fields)
 /* NOLINTEND(bugprone-macro-parentheses) */
 #define SOURCE_FIELDS(type, member)                                                     \
-    SOURCE_FIELD(type, member, SOURCE_MARIADB, "mariadb", mariadb_fields),              \
+    SOURCE_FIELD(type, member, SOURCE_COMMAND, "command", command_fields),              \
+        SOURCE_FIELD(type, member, SOURCE_MARIADB, "mariadb", mariadb_fields),          \
         SOURCE_FIELD(type, member, SOURCE_POSTGRESQL, "postgresql", postgresql_fields), \
         SOURCE_FIELD(type, member, SOURCE_SQLITE, "sqlite", sqlite_fields)
 
