@@ -208,7 +208,9 @@ static const struct {
          "  --tablespace OLD=NEW    where that tablespace is to be; several times\n"
          "  --lsn LSN, --point NAME where its log is kept: up to that position, that restore point\n"
          "  --no-logs               the backup as it is; else all that is kept of the log is replayed\n"
-         "  --in-place              (instead of --to) where the data folder was; what is there is set aside\n"),
+         "  --in-place              (instead of --to) where the data folder was; what is there is set aside\n"
+         "A dump of a program is a file below TARGET/command/dumps; and\n"
+         "  --load DRIVER           load it by the program that drivers/DRIVER.yaml names on that host\n"),
       true, true },
     { "export",
       N_("A plain pax archive on standard output, which must not be a terminal. Exit status 4: files\n"

@@ -25,18 +25,18 @@ struct raw_driver {
 static const cyaml_schema_value_t word_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
 };
-#define WORDS(key, member)                                                                       \
+#define WORDS(key, list, count)                                                                  \
     CYAML_FIELD_SEQUENCE_COUNT(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_driver, \
-                               member.v, member.n, &word_schema, 0, MAX_CMD_WORDS)
+                               list, count, &word_schema, 0, MAX_CMD_WORDS)
 static const cyaml_schema_field_t driver_fields[] = {
     YAML_TEXT_OPT("description", struct raw_driver, description),
-    WORDS("dump", dump),
-    WORDS("restore", restore),
-    WORDS("check", check),
+    WORDS("dump", dump.v, dump.n),
+    WORDS("restore", restore.v, restore.n),
+    WORDS("check", check.v, check.n),
     YAML_TEXT_OPT("logs", struct raw_driver, logs),
     YAML_TEXT_OPT("file", struct raw_driver, file),
     YAML_TEXT_OPT("user", struct raw_driver, user),
-    WORDS("environment", environment),
+    WORDS("environment", environment.v, environment.n),
     YAML_TEXT_OPT("time-limit", struct raw_driver, time_limit),
     YAML_TEXT_OPT("min-bytes", struct raw_driver, min_bytes),
     YAML_TEXT_OPT("tried", struct raw_driver, tried),

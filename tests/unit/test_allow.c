@@ -267,6 +267,24 @@ static void commands_are_allowed_as_whole_lines(void **state)
                      0); /* the wire lets no name without a path through */
 }
 
+/* Neither dumped nor loaded by a driver file that the host did not name for it. */
+static void driver_files_are_named_by_the_host(void **state)
+{
+    (void)state;
+    char *sources[] = { (char *)"command budget" }, *commands[] = { (char *)"budget" };
+    struct rules r = { .name = (char *)"o", .n_pins = 1, .sources = sources, .n_sources = 1 };
+    assert_int_equal(source_is(&r, "command", "drivers", "budget", false), 0);
+    assert_int_equal(source_is(&r, "command", "drivers", "other", false), -ERR_REFUSED);
+    char *writes[] = { (char *)"/srv/back" };
+    r.restore = writes;
+    r.n_restore = 1;
+    assert_int_equal(source_is(&r, "command", "load", "budget", true), -ERR_REFUSED);
+    r.commands = commands;
+    r.n_commands = 1;
+    assert_int_equal(source_is(&r, "command", "load", "budget", true), 0);
+    assert_int_equal(source_is(&r, "command", "load", "other", true), -ERR_REFUSED);
+}
+
 static void a_database_file_counts_where_it_leads(void **state)
 {
     (void)state;
@@ -347,6 +365,7 @@ int main(void)
         cmocka_unit_test(sources_are_held_to_the_list),
         cmocka_unit_test(commands_are_allowed_as_whole_lines),
         cmocka_unit_test(a_database_file_counts_where_it_leads),
+        cmocka_unit_test(driver_files_are_named_by_the_host),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
