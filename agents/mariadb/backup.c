@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define TIME_LIMIT_S 86400
@@ -57,6 +59,58 @@ static int find_data(struct my *m, struct err *e)
         e, _("the agent must be able to read the server's data folder: run it as root or as "
              "the user that owns it; where the folder is elsewhere for the agent, write "
              "data: below mariadb: in the policy"));
+}
+
+/* Who holds the lock that a server has on its files as long as it runs: *ret, 0 where that is a process that we do not see. 1: nobody. */
+static int lock_holder(struct my *m, pid_t *ret, struct err *e)
+{
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    const char *home = my_var(&m->vars, "innodb_data_home_dir");
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/ibdata1", home[0] == '/' ? home : m->data);
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0, e);
+    if (fd < 0)
+        return err_wrap(e, "%s", path);
+    int rc = fcntl(fd, F_GETLK, &l) < 0 ? err_sys(e, "%s", path) : l.l_type == F_UNLCK ? 1 : 0;
+    *ret = l.l_pid > 0 ? l.l_pid : 0;
+    sys_close_quiet(fd);
+    return rc;
+}
+
+/* The process that listens on the server's socket; 0 where that cannot be told (systemd may listen for it, the socket may be out of reach). */
+static pid_t listener(struct my *m)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    struct ucred who = { .pid = 0 };
+    socklen_t len = sizeof who;
+    const char *path = m->server.where[0] == '/' ? m->server.where : my_var(&m->vars, "socket");
+    if (path[0] != '/' || strlen(path) >= sizeof a.sun_path)
+        return 0;
+    strcpy(a.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+        who.pid = 0;
+    sys_close_quiet(fd);
+    return who.pid == 1 ? 0 : who.pid;
+}
+
+/* The files must be those of the server that we talk to: with another one's, mariadb-backup would copy what nobody holds still. */
+static int check_same(struct my *m, struct err *e)
+{
+    pid_t holder = 0;
+    int rc = lock_holder(m, &holder, e);
+    if (rc < 0)
+        return rc;
+    pid_t there = rc == 0 ? listener(m) : 0;
+    if (rc == 0 && (holder == 0 || there == 0 || holder == there))
+        return 0;
+    if (rc == 1)
+        err_set(e, ERR_CONFIG, _("no server works on the data folder %s"), m->data);
+    else
+        err_set(e, ERR_CONFIG, _("on %s another server runs than the one that \"server\" leads to"),
+                m->data);
+    return err_next(e, _("correct data: or server: below mariadb: in the policy"));
 }
 
 static int open_scratch(struct my *m, struct err *e)
@@ -193,6 +247,8 @@ static int prepare(struct my *m, struct err *e)
         rc = my_check_rights(&m->server, e);
     if (rc == 0)
         rc = find_data(m, e);
+    if (rc == 0)
+        rc = check_same(m, e);
     if (rc == 0)
         rc = open_scratch(m, e);
     if (rc == 0)

@@ -57,6 +57,21 @@ sed -i "s|$one/sock|$work/nobody/sock|" "$work/v/c/policies/away.yaml"
 expect 1 "$t" backup away && said "is the server running, and does .server. below mariadb"
 policy elsewhere "data: $work/nowhere"
 expect 1,5 "$t" backup elsewhere && said "write data: below mariadb"
+cp -a "$one/data" "$work/copy"
+policy elsewhere "data: $work/copy"
+expect 2 "$t" backup elsewhere && said "no server works on the data folder $work/copy"
+install -d -o mysql "$work/other" && mv "$work/copy" "$work/other/data"
+rm "$work/other/data/aria_log_control" "$work/other/data"/aria_log.*
+maria_start "$work/other" && {
+    policy elsewhere "data: $work/other/data"
+    expect 2 "$t" backup elsewhere && said "another server runs than the one that"
+    maria_stop "$work/other" KILL
+}
+if mkdir "$work/bound" && mount --bind "$one/data" "$work/bound" 2>/dev/null; then
+    policy elsewhere "data: $work/bound"
+    expect 0 "$t" backup elsewhere
+    umount "$work/bound"
+fi
 policy tools "binaries: $work/nowhere"
 expect 1 "$t" backup tools && said "there is no mariadb in $work/nowhere"
 policy limit "time-limit: nine"
