@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/calendar.h"
+#include "orchestrator/logs/keep.h"
 #include "orchestrator/look.h"
 #include "orchestrator/probe.h"
 #include "orchestrator/text.h"
@@ -409,6 +410,7 @@ static int write_policy(struct app *app, const struct policy *pol, bool *ret_rea
 
 static void show_added(struct app *app, const struct policy *pol, bool ready)
 {
+    unsigned interval_ms;
     char *file = text_print("%s/policies/%s.yaml", app->paths.config_dir, pol->name);
     warn_missing_paths(app, pol);
     ui_line(&app->ui, _("Written: %s"), file);
@@ -416,6 +418,11 @@ static void show_added(struct app *app, const struct policy *pol, bool ready)
         ui_line(&app->ui,
                 _("Next: see to the warning above, or correct that file; then: twofold backup %s"),
                 pol->name);
+    else if (logs_of_policy(pol, &interval_ms))
+        ui_line(
+            &app->ui,
+            _("Next: twofold schedule apply, so that its log is followed; then: twofold backup %s"),
+            pol->name);
     else if (pol->schedule)
         ui_line(&app->ui, _("Next: twofold backup %s, and for every night: twofold schedule apply"),
                 pol->name);

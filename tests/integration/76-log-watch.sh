@@ -62,7 +62,7 @@ pg_sql "$one" "SELECT pg_create_physical_replication_slot('other' || g) FROM gen
 expect 3 "$t" policy add full --postgresql "host=$one user=clerk" --logs 5s && said 'max_replication_slots = 10'
 pg_sql "$one" "SELECT pg_drop_replication_slot('other' || g) FROM generate_series(1, 9) g" >/dev/null
 rm "$work/v/c/policies/full.yaml"
-expect 0 "$t" policy add well --postgresql "host=$one user=clerk" --logs 5s && not_said 'cannot be backed up|REPLICATION'
+expect 0 "$t" policy add well --postgresql "host=$one user=clerk" --logs 5s && not_said 'cannot be backed up|REPLICATION' && said 'Next: twofold schedule apply'
 rm "$work/v/c/policies/well.yaml"
 expect 2 "$t" policy add bad --postgresql "host=$one" --logs soon && said 'up to an hour'
 expect 2 "$t" policy add bad --logs 5s --postgresql "host=$one" && said 'PostgreSQL'
@@ -151,6 +151,7 @@ expect 0 "$t" status
 unfollow
 [ "$(slot)" = 1 ] || fail "the slot is gone"
 fill 4
+expect 0 "$t" backup db && said 'the server keeps [0-9]+ MB of its log for us'
 mv "$a" "$a.away" && mv "$b" "$b.away"
 follow
 wait "$keep" && fail "it follows without a copy"
