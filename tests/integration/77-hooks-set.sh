@@ -99,7 +99,7 @@ hooks:
   before: [$work/bin/btrfs-snapshot.sh, before, $work/b/data, $work/b/now]
   after: [$work/bin/btrfs-snapshot.sh, after, $work/b/data, $work/b/now]
 Y
-for i in 1 2; do
+for _ in 1 2; do
     expect 0 "$t" --json backup b
     [ "$(json state)" = whole ] || fail "not whole"
     [ ! -e "$work/b/now" ] || fail "the snapshot is still there"
