@@ -55,7 +55,7 @@ hooks: { before: [$work/bin/around, before], after: [$work/bin/around, after], t
 Y
 expect 0 "$t" policy lint
 until [ "$(pg_sql "$one" "SELECT count(*) FROM filed")" -gt 20 ]; do :; done
-for i in 1 2; do
+for _ in 1 2; do
     expect 0 "$t" --json backup set
     [ "$(json state)" = whole ] || fail "not whole"
     is=$(pg_sql "$one" "SELECT max(n) FROM filed")
