@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define BUCKETS 8192
+#define GONE_IDS 4096
 #define PIECE_OVERHEAD 256 /* what a piece costs beside its bytes */
 #define FIRST_GUESS_BYTES (1u << 20)
 #define IDLE_MS 1000 /* how often the receiver looks whether the peer has fallen silent */
@@ -36,6 +37,7 @@ struct piece {
     enum chunk_status status;
     unsigned refs, tries;
     bool ahead;         /* asked for ahead and not used yet: counted in ahead_bytes */
+    bool spent;         /* was used to its end: then it goes first, but for the first time only */
     uint64_t turn;      /* of those asked for ahead */
     size_t cost;        /* what it counts for, estimated until it is open */
     struct wbuf sealed; /* while SEALED and OPENING */
@@ -68,6 +70,8 @@ struct fetch {
         bool wanted, whole;
     } list;
     uint64_t turns;
+    uint64_t gone
+        [GONE_IDS]; /* a part of the ids of what was spent and went: should it come again, that was wrong */
 };
 
 /* --- the table (all under the lock) ----------------------------------------------------------- */
@@ -110,6 +114,17 @@ static void enlist(struct fetch *f, struct piece *p)
     f->newest = p;
 }
 
+static void enlist_first_to_go(struct fetch *f, struct piece *p)
+{
+    p->older = NULL;
+    p->newer = f->oldest;
+    if (f->oldest)
+        f->oldest->older = p;
+    else
+        f->newest = p;
+    f->oldest = p;
+}
+
 static void not_ahead(struct fetch *f, struct piece *p)
 {
     if (p->ahead)
@@ -150,6 +165,13 @@ static void free_piece(struct fetch *f, struct piece *p)
     free(p);
 }
 
+/* Where it is noted that a piece was spent, and what stands there then. */
+static uint64_t *gone_at(struct fetch *f, const struct id *id, uint64_t *ret)
+{
+    memcpy(ret, id->b, sizeof *ret);
+    return &f->gone[*ret % GONE_IDS];
+}
+
 /* It must be on no list any more. */
 static void drop(struct fetch *f, struct piece *p)
 {
@@ -159,6 +181,9 @@ static void drop(struct fetch *f, struct piece *p)
     *at = p->chain;
     not_ahead(f, p);
     f->cached_bytes -= p->cost;
+    uint64_t mark, *gone = gone_at(f, &p->id, &mark);
+    if (p->spent)
+        *gone = mark;
     free_piece(f, p);
 }
 
@@ -194,7 +219,9 @@ static struct piece *ask_for(struct fetch *f, const struct id *id)
     struct piece *p = calloc(1, sizeof *p), **bucket = bucket_of(f, id);
     if (!p)
         return NULL;
+    uint64_t mark, *gone = gone_at(f, id, &mark);
     p->id = *id;
+    p->spent = *gone == mark;
     p->cost = f->guess + PIECE_OVERHEAD;
     p->chain = *bucket;
     *bucket = p;
@@ -611,17 +638,31 @@ bool fetch_broken(struct fetch *f)
     return broken;
 }
 
-void fetch_put(struct fetch *f, struct piece *p)
+static void put(struct fetch *f, struct piece *p, bool spent)
 {
-    if (!p)
-        return;
     pthread_mutex_lock(&f->lock);
     assert(p->refs > 0);
+    bool first = spent && !p->spent; /* what was wrong once is not believed again */
+    p->spent = p->spent || spent;
     if (--p->refs == 0 && (p->state == READY || p->state == GONE)) {
-        enlist(f, p);
+        if (first)
+            enlist_first_to_go(f, p);
+        else
+            enlist(f, p);
         evict(f);
     }
     pthread_mutex_unlock(&f->lock);
+}
+
+void fetch_put(struct fetch *f, struct piece *p)
+{
+    if (p)
+        put(f, p, false);
+}
+
+void fetch_put_spent(struct fetch *f, struct piece *p)
+{
+    put(f, p, true);
 }
 
 const uint8_t *piece_bytes(const struct piece *p)

@@ -45,6 +45,8 @@ int fetch_get(struct fetch *f, const struct id *id, struct piece **ret, struct e
 /* The piece when it is there at this moment, else NULL. */
 struct piece *fetch_peek(struct fetch *f, const struct id *id);
 void fetch_put(struct fetch *f, struct piece *p); /* NULL-safe */
+/* The same, and it was used to its end: of what is not needed again, as it seems, it goes first, unless it is used once more. */
+void fetch_put_spent(struct fetch *f, struct piece *p);
 const uint8_t *piece_bytes(const struct piece *p);
 size_t piece_len(const struct piece *p);
 /* The pieces of a database's log that the orchestrator has (agents/log_frames.h); each is a chunk then, by its log_piece_id. All owned. */

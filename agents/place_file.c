@@ -30,6 +30,7 @@ struct filling {
     const uint8_t *p;
     size_t n;
     struct piece *piece; /* that the bytes are in; NULL: in a buffer */
+    bool spent;          /* the bytes go to its end */
     /* what has been put together, and is not written yet: */
     uint8_t *buffer;
     unsigned other; /* which of the two it is */
@@ -43,13 +44,21 @@ static int hash_it(void *ctx, struct err *e)
     return content_hash_data(t->h, t->off, t->p, t->n, e);
 }
 
+static void give_back(struct run *r, struct piece *piece, bool spent)
+{
+    if (piece && spent)
+        fetch_put_spent(r->fetch, piece);
+    else
+        fetch_put(r->fetch, piece);
+}
+
 /* Nothing is being hashed any more, and its piece is given back. */
 static int settle(struct run *r, struct filling *t, struct err *e)
 {
     if (!t->busy)
         return 0;
     int rc = beside_wait(r->beside, e);
-    fetch_put(r->fetch, t->piece);
+    give_back(r, t->piece, t->spent);
     t->piece = NULL;
     t->busy = false;
     return rc;
@@ -71,7 +80,7 @@ static int hash_and_write(struct run *r, struct filling *t, uint64_t off, const 
     int rc = hash_it(t, e);
     if (rc == 0)
         rc = run_judge(sys_pwrite(t->fd, p, n, off, e));
-    fetch_put(r->fetch, piece);
+    give_back(r, piece, t->spent);
     return rc;
 }
 
@@ -108,19 +117,22 @@ static int write_extent(struct run *r, const struct extent *x, uint64_t off, str
     int rc = fetch_get(r->fetch, &x->chunk, &piece, e);
     if (rc != 0)
         return rc == FETCH_GONE ? FAILED_HERE : rc;
+    bool spent = false;
     if (x->off > piece_len(piece) || x->len > piece_len(piece) - x->off) {
         err_set(e, ERR_DAMAGED, _("a piece of its content is shorter than the snapshot says"));
         rc = FAILED_HERE;
     } else if (x->len < BESIDE_BYTES && t->buffer) {
+        spent = x->off + x->len == piece_len(piece);
         rc = put_together(r, t, off, piece_bytes(piece) + x->off, (size_t)x->len, e);
     } else {
         rc = pour(r, t, e);
         if (rc == 0)
             rc = settle(r, t, e);
+        t->spent = x->off + x->len == piece_len(piece);
         if (rc == 0)
             return hash_and_write(r, t, off, piece_bytes(piece) + x->off, (size_t)x->len, piece, e);
     }
-    fetch_put(r->fetch, piece);
+    give_back(r, piece, spent);
     return rc;
 }
 
