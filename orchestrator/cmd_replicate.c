@@ -128,8 +128,10 @@ static void print_logs(struct app *app, const struct copy *c, const struct logs_
 {
     char size[32];
     if (l->objects)
-        ui_line(&app->ui, _("copy \"%s\": %llu objects of logs brought (%s)"), c->place,
-                (unsigned long long)l->objects, ui_bytes(l->bytes, size));
+        ui_line(&app->ui,
+                P_("copy \"%s\": %llu object of logs brought (%s)",
+                   "copy \"%s\": %llu objects of logs brought (%s)", l->objects),
+                c->place, (unsigned long long)l->objects, ui_bytes(l->bytes, size));
     if (l->problem.code)
         ui_line(&app->ui, _("copy \"%s\": logs: still behind: %s"), c->place,
                 l->problem.why[0] ? l->problem.why : l->problem.what);

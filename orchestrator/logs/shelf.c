@@ -117,37 +117,43 @@ static int list_copy(struct vault *v, size_t at, const char *prefix, struct shel
     return rc == -ERR_NOMEM || rc == -ERR_LIMIT ? rc : 0;
 }
 
+/* Those that answer; later rounds: only those that have. *ret_why: of one that does not. */
+static int list_copies(struct vault *v, const char *prefix, bool again, struct shelf *s,
+                       struct err *ret_why)
+{
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct err why = ERR_INIT;
+        if (!answers(&v->copies[i]) || (again && !(s->listed & (1u << i)))) {
+            *ret_why = ret_why->code == ERR_NONE ? v->copies[i].problem : *ret_why;
+            continue;
+        }
+        int rc = list_copy(v, i, prefix, s, &why);
+        if (why.code != ERR_NONE)
+            *ret_why = why;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 /* Twice: what is put together while a folder is read may be seen neither as it was nor as it is. What was seen and is gone by now is found
  * out by whoever reads it. */
-#define LOOKS 2
 int shelf_read(struct vault *v, const char *source, struct shelf *ret, struct err *e)
 {
     char prefix[MAX_OBJECT_NAME];
     struct shelf s = { 0 };
     struct err why = ERR_INIT;
     prefix_of(v, source, prefix);
-    for (size_t i = 0; i < LOOKS * v->n_copies; i++) {
-        struct copy *c = &v->copies[i % v->n_copies];
-        if (!answers(c)) {
-            why = why.code == ERR_NONE ? c->problem : why;
-            continue;
-        }
-        if (i >= v->n_copies && !(s.listed & (1u << i % v->n_copies)))
-            continue;
-        err_clear(&why);
-        int rc = list_copy(v, i % v->n_copies, prefix, &s, &why);
-        if (rc < 0) {
-            shelf_done(&s);
-            if (e)
-                *e = why;
-            return rc;
-        }
-    }
-    if (!s.listed && v->n_copies > 0) {
+    int rc = list_copies(v, prefix, false, &s, &why);
+    if (rc == 0)
+        rc = list_copies(v, prefix, true, &s, &why);
+    if (rc == 0 && !s.listed && v->n_copies > 0)
+        rc = err_wrap(&why, _("no copy can be read"));
+    if (rc < 0) {
         shelf_done(&s);
         if (e)
             *e = why;
-        return err_wrap(e, _("no copy can be read"));
+        return rc;
     }
     shelf_sort(&s);
     *ret = s;

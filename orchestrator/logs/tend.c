@@ -477,8 +477,9 @@ static int check_lacking(struct scrub *c, bool tell, size_t *ret, struct err *e)
             continue;
         c->ret->lacking++;
         ui_line(&c->app->ui,
-                _("copy \"%s\": lacks %" PRIu64 " objects (%s) of logs that others have"),
-                c->v->copies[i].place, b.objects, ui_bytes(b.bytes, size));
+                P_("copy \"%s\": lacks %llu object (%s) of logs that others have",
+                   "copy \"%s\": lacks %llu objects (%s) of logs that others have", b.objects),
+                c->v->copies[i].place, (unsigned long long)b.objects, ui_bytes(b.bytes, size));
         ui_json(&c->app->ui,
                 json_pack("{s:s, s:s, s:I, s:I}", "type", "lacking", "place", c->v->copies[i].place,
                           "objects", (json_int_t)b.objects, "bytes", (json_int_t)b.bytes));
