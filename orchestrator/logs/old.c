@@ -61,8 +61,8 @@ static int find_before(struct app *app, struct vault *v, const char *forget, str
         if (strcmp(source_policy(v->lists[i]->source, policy), s->policy) == 0)
             look_at_list(&o, v->lists[i]);
     int rc = config_name_ok(s->policy) ? policy_load(&app->paths, s->policy, &p, &ignored)
-                                       : -ERR_ABSENT;
-    bool asked = forget && strcmp(forget, s->policy) == 0 && rc == -ERR_ABSENT;
+                                       : -ERR_NAME;
+    bool asked = forget && strcmp(forget, s->policy) == 0 && rc == -ERR_NAME;
     s->forgotten = asked && o.ns == INT64_MAX;
     if ((rc == 0 || asked) && o.ns != INT64_MAX && o.ns > INT64_MIN + LOG_OLD_NS)
         s->before_ns = o.ns - LOG_OLD_NS;
