@@ -70,7 +70,6 @@ void msg_want_log_write(struct wbuf *w, const struct msg_want_log *m)
     wb_varint(w, m->timeline);
     wb_varint(w, m->position);
     wb_zigzag(w, m->backup_ns);
-    wb_zigzag(w, m->until_ns);
 }
 
 int msg_want_log_read(struct rbuf *r, struct msg_want_log *ret, struct err *e)
@@ -80,7 +79,7 @@ int msg_want_log_read(struct rbuf *r, struct msg_want_log *ret, struct err *e)
     m.timeline = (uint32_t)rb_varint_max(r, UINT32_MAX);
     m.position = rb_varint(r);
     m.backup_ns = rb_zigzag(r);
-    m.until_ns = rb_zigzag(r);
+
     if (!rb_done(r) || !m.kind) {
         free(m.kind);
         return malformed(e, "WANT_LOG");

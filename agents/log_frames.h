@@ -43,7 +43,6 @@ struct msg_want_log {
     uint64_t position;
     int64_t
         backup_ns; /* when the backup that it is wanted for ended, by the same clock as the pieces' */
-    int64_t until_ns; /* pieces that were had later are not needed; 0: all are */
 };
 #define MAX_WANTED_PIECES 4000000u
 void msg_want_log_write(struct wbuf *w, const struct msg_want_log *m);

@@ -205,6 +205,8 @@ int log_sink_put(struct log_sink *k, enum log_kind kind, uint32_t timeline, uint
                            .time_ns = sys_realtime_ns(),
                            .len = n };
     struct id id;
+    size_t tail = n < LOG_MARKED ? n : LOG_MARKED;
+    log_piece_mark((const uint8_t *)p + n - tail, tail, x.mark);
     if (k->last.seq && !k->broken_off && !log_piece_follows(&k->last, &x))
         return err_set(e, ERR_PROTOCOL, _("pieces of a log do not follow one another"));
     log_piece_id(&k->vault_id, k->source, &x, &id);
@@ -229,7 +231,8 @@ bool log_sink_full(struct log_sink *k)
     pthread_mutex_lock(&k->lock);
     uint64_t from = k->durable ? k->durable : k->first_seq - 1;
     bool full = k->bytes + MAX_LOG_PIECE > LOG_SINK_ROOM ||
-                k->last.seq - from + 1 >= LOG_SINK_PIECES;
+                k->last.seq - from + 8 >=
+                    LOG_SINK_PIECES; /* a few may come all the same: histories, what is left */
     pthread_mutex_unlock(&k->lock);
     return full;
 }

@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/logs/keep.h"
 #include "orchestrator/logs/serve.h"
 #include "orchestrator/look.h"
 #include "orchestrator/record.h"
@@ -29,7 +30,7 @@ static int choose(struct app *app, struct vault *v, const struct options *o,
     char *name = NULL;
     const char *source = NULL;
     int rc;
-    if (o->at && asprintf(&name, "%s@%s", o->policy, o->at) < 0)
+    if (o->at && !o->snapshot && asprintf(&name, "%s@%s", o->policy, o->at) < 0)
         return err_set(e, ERR_NOMEM, _("no memory"));
     rc = app_find_snapshot(app, v, o->policy, name ? name : o->snapshot, ret, &source, e);
     free(name);
@@ -213,7 +214,8 @@ static int ask_first(struct app *app, const struct restore_job *like, const stru
 
 /* A database comes back as it was last, or at the moment that was asked for: with what is kept of its log. A backup that was named is
  * restored as it is. */
-static int plan_logs(struct restore_job *j, struct options *o, struct err *e)
+static int plan_logs(struct app *app, struct restore_job *j, const struct policy *p,
+                     struct options *o, struct err *e)
 {
     int64_t ns = 0;
     bool asked = o->at || o->db.lsn || o->db.point;
@@ -221,7 +223,11 @@ static int plan_logs(struct restore_job *j, struct options *o, struct err *e)
     if (rc < 0 || o->no_logs || (o->snapshot && !asked))
         return rc;
     o->db.at_us = ns / 1000;
-    o->db.logs = logs_are_kept(j->v, o->policy, "postgresql");
+    unsigned interval_ms;
+    o->db.logs = (p && logs_of_policy(p, &interval_ms)) ||
+                 logs_are_kept(app, j->v, o->policy, "postgresql");
+    if (!o->db.logs && o->snapshot && o->at)
+        return err_set(e, ERR_USAGE, _("--snapshot and --at say the same thing; give one"));
     if (!o->db.logs && (o->db.lsn || o->db.point)) {
         err_set(e, ERR_ABSENT, _("no log of it is kept, only backups"));
         rc = err_next(e, _("see which there are: twofold snapshots %s"), o->policy);
@@ -315,7 +321,7 @@ static int restore(struct app *app, struct options *o, struct record *record, st
         j.msg.strip_source = o->strip;
         j.msg.paths = o->paths;
         j.msg.n_paths = o->n_paths;
-        rc = plan_logs(&j, o, e);
+        rc = plan_logs(app, &j, p, o, e);
     }
     if (rc == 0) {
         rc = run_jobs(app, &j, o, &to, e);
@@ -467,8 +473,6 @@ int cmd_restore(struct app *app, int argc, char **argv)
     if (!o.to == !o.db.in_place)
         return app_usage(app, o.to ? _("--to and --in-place exclude each other")
                                    : _("where to? Give --to TARGET"));
-    if (o.snapshot && o.at)
-        return app_usage(app, _("--snapshot and --at say the same thing; give one"));
     if (!!o.at + !!o.db.lsn + !!o.db.point > 1)
         return app_usage(app, _("--at, --lsn and --point say the same thing; give one"));
     o.paths = argv + optind;

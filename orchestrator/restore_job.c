@@ -166,6 +166,16 @@ static int on_want_log(struct restore *r, struct rbuf *p, struct err *e)
     return rc;
 }
 
+static int answer_lost(struct restore *r, const struct id *id, struct err *e)
+{
+    struct msg_chunk m = { .id = *id, .status = CHUNK_LOST };
+    struct wbuf w = WBUF_INIT;
+    msg_chunk_write(&w, &m);
+    int rc = wire_send(session_wire(r->session), FRAME_CHUNK, &w, NULL, 0, e);
+    wbuf_free(&w);
+    return rc;
+}
+
 static int answer_piece(struct restore *r, const struct id *id, struct err *e)
 {
     struct chunk_ref ref = { .id = *id };
@@ -231,8 +241,10 @@ static int on_bad(struct restore *r, struct rbuf *p, struct err *e)
     size_t n, i = 0;
     rb_id(p, &id);
     const uint8_t *why = rb_blob(p, MAX_FRAME_TEXT, &n);
-    if (!rb_done(p) || !why || !is_reached(r, &id))
+    if (!rb_done(p) || !why || (!is_reached(r, &id) && !logs_serve_has(r->logs, &id)))
         return malformed(e);
+    if (logs_serve_has(r->logs, &id)) /* by its object's hash it is what every copy has */
+        return answer_lost(r, &id, e);
     while (i < r->n_retried && !id_eq(&r->retried[i].id, &id))
         i++;
     if (i == MAX_RETRIED)

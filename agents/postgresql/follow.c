@@ -14,8 +14,9 @@
 #define STATUS_MS 5000
 #define LOOK_MS 500
 #define LATE_MS \
-    30000 /* the server waits for us and the copies do not take it: it must not wait for ever */
+    10000 /* the server waits for us and the copies do not take it: it must not wait for ever */
 #define DATA_HEADER 25
+#define NO_SUCH_FILE "58P01" /* SQLSTATE: a segment was removed */
 #define PG_EPOCH_US INT64_C(946684800000000)
 #define MAX_HISTORY_BYTES (1u << 20)
 
@@ -29,9 +30,12 @@ struct follow {
     const char *slot;
     uint64_t system, flushed, segment_bytes, slot_lsn;
     uint32_t server_timeline, timeline;
-    uint64_t at;   /* what comes next from the server */
-    uint64_t head; /* how far the server is */
-    uint8_t *buf;  /* what is not a piece yet: it ends at `at` */
+    bool more;         /* there is something to take without waiting */
+    bool standby, got; /* the server is one; a piece has been made */
+    uint64_t slot_was; /* where the slot stood when we came; 0: there was none */
+    uint64_t at;       /* what comes next from the server */
+    uint64_t head;     /* how far the server is */
+    uint8_t *buf;      /* what is not a piece yet: it ends at `at` */
     size_t n;
     uint64_t since_ms, status_ms,
         asked_ms; /* first byte in buf; last status; the server wants to hear (0: no) */
@@ -52,7 +56,7 @@ static int note(struct follow *f, bool problem, const char *text, struct err *e)
 /* --- what the server is ------------------------------------------------------------------------- */
 static int ask(struct follow *f, struct err *e)
 {
-    char *segment = NULL, *level = NULL, *keep = NULL;
+    char *segment = NULL, *standby = NULL, *level = NULL, *keep = NULL;
     PGresult *r = PQexec(f->c, "IDENTIFY_SYSTEM");
     bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 &&
               lsn_parse(PQgetvalue(r, 0, 2), &f->flushed);
@@ -68,6 +72,10 @@ static int ask(struct follow *f, struct err *e)
                          "SELECT setting::bigint * CASE unit WHEN '8kB' THEN 8192 ELSE 1 END "
                          "FROM pg_settings WHERE name = 'wal_segment_size'",
                          &segment, e);
+    if (rc == 0)
+        rc = server_text(f->sql, "SELECT pg_is_in_recovery()", &standby, e);
+    f->standby = standby && standby[0] == 't';
+    free(standby);
     if (rc == 0)
         rc = server_text(f->sql, "SHOW wal_level", &level, e);
     if (rc == 0)
@@ -129,6 +137,7 @@ static int take_slot(struct follow *f, struct err *e)
     PGresult *r = NULL;
     bool exists = false;
     int rc = look_at_slot(f, &exists, e);
+    f->slot_was = f->slot_lsn;
     if (rc == 0 && exists &&
         f->slot_lsn == 0) { /* the server took away what it kept, to protect its disk */
         rc = server_query(f->sql, "SELECT pg_drop_replication_slot($1)", 1, params, &r, e);
@@ -210,15 +219,58 @@ static uint64_t segment_start(const struct follow *f, uint64_t lsn)
     return lsn - lsn % f->segment_bytes;
 }
 
+static void put64(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+
+static uint64_t get64(const char *p)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | (uint8_t)p[i];
+    return v;
+}
+
 /* --- where to begin ----------------------------------------------------------------------------- */
+/* On which timeline the server has the segment that begins at f->at. */
+static int find_timeline(struct follow *f, struct err *e)
+{
+    char sql[64];
+    f->timeline = f->server_timeline;
+    if (f->timeline < 2)
+        return 0;
+    snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, f->server_timeline);
+    PGresult *r = PQexec(f->c, sql);
+    bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
+    for (const char *line = ok ? PQgetvalue(r, 0, 1) : ""; *line;
+         line += strcspn(line, "\n"), line += *line == '\n') {
+        char lsn[LSN_TEXT_BYTES + 1];
+        unsigned tli = 0;
+        uint64_t left = 0;
+        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) == 2 && lsn_parse(lsn, &left) &&
+            segment_start(f, left) > f->at) {
+            f->timeline = tli;
+            break;
+        }
+    }
+    PQclear(r);
+    return ok ? 0
+              : err_set(e, ERR_FAILED,
+                        _("the server has no history of its timeline %" PRIu32 ": %s"),
+                        f->server_timeline, PQerrorMessage(f->c));
+}
+
 /* An epoch of its own, from what the server still keeps. */
 static int begin_anew(struct follow *f, const char *why, struct err *e)
 {
     char text[ERR_TEXT_BYTES], end[LSN_TEXT_BYTES], start[LSN_TEXT_BYTES];
-    f->timeline = f->server_timeline;
     f->at = segment_start(f, f->slot_lsn);
     log_sink_break(f->k);
-    int rc = 0;
+    int rc = find_timeline(f, e);
+    if (rc < 0)
+        return rc;
     if (why) {
         snprintf(
             text, sizeof text,
@@ -240,7 +292,8 @@ static int go_on_behind(struct follow *f, struct err *e)
         return rc;
     if (!found)
         return begin_anew(f, _("the server's timeline does not come from it"), e);
-    if (at >= f->last->end) { /* first the rest of that one */
+    /* The next one's first segment has what it shares with the one before: the rest of that is only needed up to there. */
+    if (segment_start(f, at) > f->last->end) {
         f->timeline = f->last->timeline;
         f->at = f->last->end;
         return 0;
@@ -248,6 +301,62 @@ static int go_on_behind(struct follow *f, struct err *e)
     f->timeline = next;
     f->at = segment_start(f, at);
     return put_history(f, next, f->at, e);
+}
+
+/* The end of what is kept, as the server has it now; *ret_n 0: it cannot be had any more. In a session of its own, which ends with it. */
+static int read_seam(struct follow *f, uint64_t from, uint8_t *p, size_t n, size_t *ret_n,
+                     struct err *e)
+{
+    char sql[128], lsn[LSN_TEXT_BYTES];
+    PGconn *c = NULL;
+    int rc = server_connect_replication(source_spec_get(f->spec, "conninfo"),
+                                        source_spec_get(f->spec, "os-user"), &c, e);
+    if (rc < 0)
+        return rc;
+    snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %s TIMELINE %" PRIu32,
+             lsn_print(from, lsn), f->last->timeline);
+    PGresult *r = PQexec(c, sql);
+    size_t have = 0;
+    int got = PQresultStatus(r) == PGRES_COPY_BOTH ? 1 : 0;
+    PQclear(r);
+    while (got > 0 && have < n) {
+        char *m = NULL;
+        got = PQgetCopyData(c, &m, 0);
+        size_t len = got > DATA_HEADER && m[0] == 'w' ? (size_t)got - DATA_HEADER : 0;
+        bool next = len > 0 && get64(m + 1) == from + have;
+        len = !next ? 0 : len < n - have ? len : n - have;
+        if (len > 0)
+            memcpy(p + have, m + DATA_HEADER, len);
+        have += len;
+        PQfreemem(m);
+    }
+    PQfinish(c);
+    *ret_n = have == n ? n : 0;
+    return 0;
+}
+
+/* A server that was put back and has written as much again, but other things, has the same positions: only the bytes tell. Where it has
+ * removed them its slot does: it stands where our last word left it. 1: it begins anew. */
+static int check_seam(struct follow *f, struct err *e)
+{
+    const struct log_piece *l = f->last;
+    uint8_t mark[LOG_MARK_BYTES], *p;
+    size_t n = l->len < LOG_MARKED ? l->len : LOG_MARKED, have = 0;
+    if (l->kind != LOG_BYTES || bytes_all_zero(l->mark, sizeof l->mark))
+        return 0;
+    p = malloc(LOG_MARKED);
+    int rc = p ? read_seam(f, l->end - n, p, n, &have, e) : no_memory(e);
+    if (rc == 0 && have > 0)
+        log_piece_mark(p, n, mark);
+    bool same = have > 0 && memcmp(mark, l->mark, sizeof mark) == 0;
+    free(p);
+    if (rc < 0 || same || (have == 0 && f->slot_was == l->end))
+        return rc;
+    rc = begin_anew(f,
+                    have > 0 ? _("the server was put back to an earlier state")
+                             : _("it cannot be told whether the server was put back meanwhile"),
+                    e);
+    return rc < 0 ? rc : 1;
 }
 
 static int choose_start(struct follow *f, struct err *e)
@@ -261,30 +370,25 @@ static int choose_start(struct follow *f, struct err *e)
         return begin_anew(f, _("the server is on an older timeline"), e);
     if (l->timeline < f->server_timeline)
         return go_on_behind(f, e);
+    if (l->end > f->flushed && f->standby) {
+        err_set(e, ERR_UNREACHABLE,
+                _("the standby has not received again yet what is kept already"));
+        return err_next(e, _("it goes on when it has; does its primary run?"));
+    }
     if (l->end > f->flushed)
         return begin_anew(f, _("the server was put back to an earlier state"), e);
     if (l->end < segment_start(f, f->slot_lsn))
         return begin_anew(f, _("the server has removed what came next"), e);
+    int rc = check_seam(f, e);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+
     f->timeline = l->timeline;
     f->at = l->end;
     return 0;
 }
 
 /* --- the stream --------------------------------------------------------------------------------- */
-static void put64(uint8_t *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (56 - 8 * i));
-}
-
-static uint64_t get64(const char *p)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | (uint8_t)p[i];
-    return v;
-}
-
 static int lost(struct follow *f, struct err *e)
 {
     char text[ERR_TEXT_BYTES];
@@ -302,6 +406,7 @@ static int lost(struct follow *f, struct err *e)
 static int flush_piece(struct follow *f, struct err *e)
 {
     int rc = f->n ? log_sink_put(f->k, LOG_BYTES, f->timeline, f->at - f->n, f->buf, f->n, e) : 0;
+    f->got |= f->n > 0;
     f->n = 0;
     return rc;
 }
@@ -317,6 +422,9 @@ static int send_status(struct follow *f, struct err *e)
         return 0;
     put64(m + 1, f->at);
     put64(m + 9, durable);
+    put64(
+        m + 17,
+        durable); /* who made us a synchronous standby with remote_apply waits, but not for ever */
     put64(m + 25, (uint64_t)(sys_realtime_ns() / 1000 - PG_EPOCH_US));
     if (PQputCopyData(f->c, (const char *)m, sizeof m) <= 0 || PQflush(f->c) < 0)
         return lost(f, e);
@@ -367,13 +475,17 @@ static int take_message(struct follow *f, const char *p, size_t n, struct err *e
 /* All that has come by now. 1: the timeline has ended. */
 static int take_all(struct follow *f, struct err *e)
 {
-    while (!log_sink_full(f->k)) {
+    f->more = true;
+    uint64_t until = sys_monotonic_ms() + LOOK_MS; /* the server wants to hear from us, too */
+    while (!log_sink_full(f->k) && sys_monotonic_ms() < until) {
         char *p = NULL;
         int n = PQgetCopyData(f->c, &p, 1);
         if (n == 0 && !PQconsumeInput(f->c))
             return lost(f, e);
-        if (n == 0 && (n = PQgetCopyData(f->c, &p, 1)) == 0)
+        if (n == 0 && (n = PQgetCopyData(f->c, &p, 1)) == 0) {
+            f->more = false;
             return 0;
+        }
         if (n == -1)
             return 1;
         if (n < 0)
@@ -383,6 +495,7 @@ static int take_all(struct follow *f, struct err *e)
         if (rc < 0)
             return rc;
     }
+    f->more = f->more && !log_sink_full(f->k);
     return 0;
 }
 
@@ -410,7 +523,7 @@ static int run_timeline(struct follow *f, struct err *e)
         rc = take_all(f, e);
         if (rc == 0)
             rc = keep_time(f, e);
-        unsigned ms = f->interval_ms < LOOK_MS ? f->interval_ms : LOOK_MS;
+        unsigned ms = f->more ? 0 : f->interval_ms < LOOK_MS ? f->interval_ms : LOOK_MS;
         if (rc == 0)
             rc = log_sink_wait(f->k, log_sink_full(f->k) ? -1 : PQsocket(f->c), ms, &readable, e);
     }
@@ -421,50 +534,62 @@ static int run_timeline(struct follow *f, struct err *e)
     return rc;
 }
 
-/* The server has sent all of a timeline: it says which one goes on, and where. */
-static int next_timeline(struct follow *f, struct err *e)
+/* The server's answer to the end of a timeline: which one goes on, and where. */
+static int take_next(struct follow *f, const PGresult *r, struct err *e)
 {
     uint64_t at = 0;
-    if (PQputCopyEnd(f->c, NULL) > 0) /* not where the server shuts down: it has said so already */
-        (void)PQflush(f->c);
-    PGresult *r = PQgetResult(f->c);
-
-    if (PQresultStatus(r) == PGRES_COPY_IN || PQresultStatus(r) == PGRES_COPY_OUT) {
-        PQclear(r);
-        r = PQgetResult(f->c);
-    }
-    bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 &&
-              lsn_parse(PQgetvalue(r, 0, 1), &at);
-    if (ok)
-        f->timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
-    bool stops = PQresultStatus(r) == PGRES_COMMAND_OK;
-    do
-        PQclear(r);
-    while ((r = PQgetResult(f->c)) != NULL);
-    if (stops)
-        return err_set(e, ERR_UNREACHABLE, _("the server shuts down"));
-    if (!ok)
+    if (PQntuples(r) != 1 || PQnfields(r) < 2 || !lsn_parse(PQgetvalue(r, 0, 1), &at))
         return lost(f, e);
+    f->timeline = (uint32_t)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
     f->at = segment_start(f, at);
     return put_history(f, f->timeline, f->at, e);
 }
 
+/* The server has ended the stream: a timeline is over, it shuts down, or has not got what was asked for. */
+static int stream_over(struct follow *f, struct err *e)
+{
+    if (PQputCopyEnd(f->c, NULL) > 0) /* not where the server has said so already */
+        (void)PQflush(f->c);
+    PGresult *r = PQgetResult(f->c);
+    if (PQresultStatus(r) == PGRES_COPY_IN || PQresultStatus(r) == PGRES_COPY_OUT) {
+        PQclear(r);
+        r = PQgetResult(f->c);
+    }
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    bool removed = state && strcmp(state, NO_SUCH_FILE) == 0 && !f->got;
+    int rc = 0;
+    if (PQresultStatus(r) == PGRES_TUPLES_OK)
+        rc = take_next(f, r, e);
+    else if (PQresultStatus(r) == PGRES_COMMAND_OK)
+        rc = err_set(e, ERR_UNREACHABLE, _("the server shuts down"));
+    else if (!removed)
+        rc = lost(f, e);
+    do
+        PQclear(r);
+    while ((r = PQgetResult(f->c)) != NULL);
+    return removed ? begin_anew(f, _("the server has removed what came next"), e) : rc;
+}
+
+/* 1: the timeline was over already, and the next one is set. */
 static int start(struct follow *f, struct err *e)
 {
-    char sql[256], lsn[LSN_TEXT_BYTES];
+    char sql[256], lsn[LSN_TEXT_BYTES], text[ERR_TEXT_BYTES];
     snprintf(sql, sizeof sql, "START_REPLICATION SLOT \"%s\" PHYSICAL %s TIMELINE %" PRIu32,
              f->slot, lsn_print(f->at, lsn), f->timeline);
     PGresult *r = PQexec(f->c, sql);
-    bool ok = PQresultStatus(r) == PGRES_COPY_BOTH;
-    char text[ERR_TEXT_BYTES];
-    snprintf(text, sizeof text, "%s",
-             PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)
-                 ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)
-                 : "");
+    const char *why = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    int rc = PQresultStatus(r) == PGRES_COPY_BOTH   ? 0
+             : PQresultStatus(r) == PGRES_TUPLES_OK ? 1
+                                                    : -1;
+    snprintf(text, sizeof text, "%s", why ? why : PQerrorMessage(f->c));
+    if (rc < 0)
+        rc = err_set(e, ERR_FAILED, _("the server says: %s"), text);
+    else if (rc == 1 && take_next(f, r, e) < 0)
+        rc = -(int)e->code;
     PQclear(r);
     f->told = 0;
     f->status_ms = 0;
-    return ok ? 0 : err_set(e, ERR_FAILED, _("the server says: %s"), text);
+    return rc;
 }
 
 static int follow(struct follow *f, struct err *e)
@@ -488,10 +613,14 @@ static int follow(struct follow *f, struct err *e)
     }
     while (rc == 0) {
         rc = start(f, e);
+        if (rc == 1) {
+            rc = 0;
+            continue;
+        }
         if (rc == 0)
             rc = run_timeline(f, e);
         if (rc == 1)
-            rc = next_timeline(f, e);
+            rc = stream_over(f, e);
     }
     return rc;
 }

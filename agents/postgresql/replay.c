@@ -2,6 +2,7 @@
 #include "agents/postgresql/replay.h"
 #include "agents/fetch_remote.h"
 #include "agents/log_frames.h"
+#include "agents/postgresql/timelines.h"
 #include "agents/postgresql/wal.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
@@ -14,13 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define JUST_NOW_US \
     INT64_C(5000000) /* what is committed now needs so long until the copies have it */
 #define AHEAD 12u
-#define SLACK_US \
-    INT64_C(600000000) /* what was had so much later is still looked at: clocks, and what waited */
+#define SEAM_BYTES \
+    65536u /* before the backup's end: is the kept log of the same life of the server? */
 
 struct replay {
     struct pg_cluster *c;
@@ -31,8 +33,10 @@ struct replay {
     size_t n;
     char *source, *why;
     uint64_t segment_bytes;
-    uint32_t timeline; /* where we are, and how far */
-    uint64_t reached, system;
+    struct timelines way;
+    uint64_t step_start;
+    size_t step; /* of the way: where we are, and how far */
+    uint64_t reached, system, start_lsn;
     int fd; /* the segment that is being written; -1 */
     uint64_t fd_segment;
     uint32_t fd_timeline;
@@ -43,8 +47,12 @@ struct replay {
     const char *point;
     /* what was found */
     struct wal_commit last; /* that is not beyond the end that was asked for; end 0: none */
-    bool beyond;            /* there is one beyond it: recovery will stop before */
+    bool beyond;            /* there is something beyond it: recovery will stop before */
     bool stop;              /* more is not needed */
+
+    uint64_t barrier; /* a record that must not be replayed; 0: there is none before the end */
+    char barrier_place[WAL_PLACE_BYTES + 1];
+    uint32_t parameters[WAL_PARAMETERS]; /* the last change; zeros: none */
     uint64_t pieces, bytes;
     int64_t known_ns;
 };
@@ -78,16 +86,47 @@ static const char *target_time(int64_t us, char out[40])
 static void on_commit(void *ctx, const struct wal_commit *c)
 {
     struct replay *r = ctx;
-    bool over = (r->at_us && c->time_us > r->at_us && !c->is_point) || (r->lsn && c->end > r->lsn);
-    if (r->point && c->is_point && strcmp(c->point, r->point) == 0 && !r->stop) {
+    bool over = (r->at_us && c->time_us > r->at_us && !c->is_point) ||
+                (r->lsn && r->reader.last >= r->lsn);
+    if (r->stop)
+        return;
+    if (r->point && c->is_point && strcmp(c->point, r->point) == 0) {
         r->last = *c;
         r->beyond = r->stop = true;
     }
-    if (over || r->beyond)
-        r->beyond = true;
-    else if (!c->is_point)
-        r->last = *c;
+    r->beyond |= over;
     r->stop |= over;
+    if (!r->beyond && !c->is_point)
+        r->last = *c;
+}
+
+/* Replayed, it would make and empty the original's folder, wherever this is: on its own host, the live one. */
+static void on_tablespace(void *ctx, uint64_t at, const char *place)
+{
+    struct replay *r = ctx;
+    if (r->stop)
+        return;
+    r->stop = r->beyond = true;
+    r->barrier = at;
+    snprintf(r->barrier_place, sizeof r->barrier_place, "%s", place);
+}
+
+static void on_parameters(void *ctx, const uint32_t v[WAL_PARAMETERS])
+{
+    struct replay *r = ctx;
+    if (!r->stop)
+        memcpy(r->parameters, v, sizeof r->parameters);
+}
+
+static uint64_t seam_begin(const struct replay *r)
+{
+    uint64_t begin = r->c->stop_lsn > SEAM_BYTES ? r->c->stop_lsn - SEAM_BYTES : 0;
+    return begin > r->start_lsn ? begin : r->start_lsn;
+}
+
+static uint32_t timeline(const struct replay *r)
+{
+    return r->way.v[r->step].timeline;
 }
 
 /* --- files -------------------------------------------------------------------------------------------- */
@@ -101,18 +140,23 @@ static int give(struct replay *r, const char *name, struct err *e)
                : 0;
 }
 
+static void segment_name(const struct replay *r, uint64_t segment, char ret[64])
+{
+    uint64_t per = UINT64_C(0x100000000) / r->segment_bytes;
+    snprintf(ret, 64, "pg_wal/%08" PRIX32 "%08" PRIX64 "%08" PRIX64, timeline(r), segment / per,
+             segment % per);
+}
+
 static int open_segment(struct replay *r, uint64_t segment, struct err *e)
 {
     char name[64];
-    uint64_t per = UINT64_C(0x100000000) / r->segment_bytes;
-    if (r->fd >= 0 && r->fd_segment == segment && r->fd_timeline == r->timeline)
+    if (r->fd >= 0 && r->fd_segment == segment && r->fd_timeline == timeline(r))
         return 0;
     sys_close_quiet(r->fd);
-    snprintf(name, sizeof name, "pg_wal/%08" PRIX32 "%08" PRIX64 "%08" PRIX64, r->timeline,
-             segment / per, segment % per);
+    segment_name(r, segment, name);
     r->fd = sys_openat(r->c->data_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, e);
     r->fd_segment = segment;
-    r->fd_timeline = r->timeline;
+    r->fd_timeline = timeline(r);
     if (r->fd < 0)
         return err_wrap(e, "%s", name);
     if (ftruncate(r->fd, (off_t)r->segment_bytes) <
@@ -142,10 +186,10 @@ static int write_bytes(struct replay *r, uint64_t at, const uint8_t *p, size_t n
 }
 
 /* --- pieces ------------------------------------------------------------------------------------------- */
-static int get_piece(struct replay *r, size_t i, struct piece **ret, struct err *e)
+static int get_piece(struct replay *r, size_t i, bool ahead, struct piece **ret, struct err *e)
 {
     struct id id;
-    for (size_t k = i; k < r->n && k < i + AHEAD; k++) {
+    for (size_t k = i; ahead && k < r->n && k < i + AHEAD; k++) {
         log_piece_id(&r->vault_id, r->source, &r->v[k], &id);
         if (!fetch_ahead(r->fetch, &id))
             break;
@@ -164,75 +208,50 @@ static int get_piece(struct replay *r, size_t i, struct piece **ret, struct err 
     return rc;
 }
 
-/* Where, by its history, a timeline left ours; false: it does not come from it. */
-static bool left_at(const char *history, size_t n, uint32_t timeline, uint64_t *ret)
-{
-    char line[256];
-    for (size_t at = 0; at < n;) {
-        size_t end = at, len;
-        unsigned tli = 0;
-        char lsn[LSN_TEXT_BYTES + 1];
-        while (end < n && history[end] != '\n')
-            end++;
-        len = end - at < sizeof line - 1 ? end - at : sizeof line - 1;
-        memcpy(line, history + at, len);
-        line[len] = '\0';
-        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) == 2 && tli == timeline)
-            return lsn_parse(lsn, ret);
-        at = end + 1;
-    }
-    return false;
-}
-
-/* 1: it is not of ours. */
+/* 1: what comes before it is not all there. */
 static int take_history(struct replay *r, const struct log_piece *x, const struct piece *p,
                         struct err *e)
 {
     char name[64];
-    uint64_t left = 0;
-    if (x->timeline <= r->timeline)
-        return 0;
-    if (!left_at((const char *)piece_bytes(p), piece_len(p), r->timeline, &left) ||
-        left > r->reached)
+    bool next = r->step + 1 < r->way.n && r->way.v[r->step + 1].timeline == x->timeline;
+    if (next && x->start > r->reached)
         return 1;
+    bool first = x->timeline ==
+                 timeline(r); /* of the backup's own timeline: it is of use, and that is all */
+    if (!next && !first)
+        return 0;
     snprintf(name, sizeof name, "pg_wal/%08" PRIX32 ".history", x->timeline);
     int rc = sys_write_file(r->c->data_fd, name, piece_bytes(p), piece_len(p), 0600, e);
     if (rc == 0)
         rc = give(r, name, e);
-    r->timeline = x->timeline;
-    r->reached = x->start;
+    if (!next)
+        return rc;
+    r->step++;
+    r->reached = r->step_start = x->start;
     r->reading = false;
     return rc;
 }
 
-static int take_bytes(struct replay *r, const struct log_piece *x, const struct piece *p,
-                      struct err *e)
+/* Reads the records of [x->start, x->end), as far as they are of the way. The reader begins at a page. */
+static void read_records(struct replay *r, const struct log_piece *x, const uint8_t *bytes)
 {
-    const uint8_t *bytes = piece_bytes(p);
-    size_t n = piece_len(p);
-    if (x->timeline != r->timeline || x->end <= r->reached)
-        return 0;
-    if (x->start > r->reached)
-        return 1;
-    /* The backup's own files have what lies before, and it is the same; the reader begins at a page. */
-    int rc = write_bytes(r, x->start, bytes, n, e);
+    uint64_t limit = r->way.v[r->step].end, end = x->end < limit ? x->end : limit;
     uint64_t from = r->reading ? r->reader.at : r->reached - r->reached % WAL_PAGE_BYTES;
     if (!r->reading && from < x->start)
         from = x->start + (WAL_PAGE_BYTES - x->start % WAL_PAGE_BYTES) % WAL_PAGE_BYTES;
-    if (!r->reading && from < x->end) {
+    if (from >= end)
+        return;
+    if (!r->reading) {
         r->reader.fn = on_commit;
+        r->reader.parameters = on_parameters;
+        r->reader.tablespace = on_tablespace;
         r->reader.ctx = r;
         wal_reader_begin(&r->reader, from);
         r->reading = true;
     }
-    if (r->reading && from < x->end)
-        wal_reader_feed(&r->reader, bytes + (from - x->start), (size_t)(x->end - from));
-    r->reached = x->end;
-    r->pieces++;
-    r->bytes += n;
-    report_phase(r->c->r->report, 2);
-    r->c->r->report->n.bytes += n;
-    return rc;
+    wal_reader_feed(&r->reader, bytes + (from - x->start), (size_t)(end - from));
+    if (r->lsn && !r->stop && r->reader.last >= r->lsn)
+        r->beyond = r->stop = true;
 }
 
 /* Why the log ends here. */
@@ -241,6 +260,117 @@ static int end_with(struct replay *r, const char *why, struct err *e)
     free(r->why);
     r->why = strdup(why);
     return r->why ? 0 : no_memory(e);
+}
+
+/* What the backup has of the log itself, before its end, is the same in the kept one: else that is of another life of the server, before or
+ * after it was put back. */
+static int is_same_life(struct replay *r, const struct log_piece *x, const struct piece *p,
+                        bool *ret, struct err *e)
+{
+    uint64_t begin = x->start > seam_begin(r) ? x->start : seam_begin(r),
+             end = x->end < r->c->stop_lsn ? x->end : r->c->stop_lsn;
+    uint8_t own[4096];
+    *ret = true;
+    for (uint64_t at = begin; *ret && at < end;) {
+        uint64_t within = at % r->segment_bytes;
+        size_t n = end - at < sizeof own ? (size_t)(end - at) : sizeof own;
+        n = n < r->segment_bytes - within ? n : (size_t)(r->segment_bytes - within);
+        char name[64];
+        segment_name(r, at / r->segment_bytes, name);
+        int fd = sys_openat(r->c->data_fd, name, O_RDONLY | O_NOFOLLOW, 0, e);
+        if (fd < 0)
+            return err_wrap(e, "%s", name);
+        ssize_t got = pread(fd, own, n, (off_t)within);
+        sys_close_quiet(fd);
+        if (got != (ssize_t)n)
+            return err_set(e, ERR_DAMAGED, _("the backup's own log is not whole: %s"), name);
+        *ret = memcmp(own, piece_bytes(p) + (at - x->start), n) == 0;
+        at += n;
+    }
+    return 0;
+}
+
+/* 1: what comes before it is not all there. */
+static int take_bytes(struct replay *r, const struct log_piece *x, const struct piece *p,
+                      struct err *e)
+{
+    if (x->timeline != timeline(r) || x->end <= r->reached)
+        return 0;
+    if (x->start > r->reached)
+        return 1;
+    /* The backup has what lies before its end itself; what lies behind the end of a timeline is of an abandoned branch, and a server that
+     * does not find the next one's would go on with it. */
+    uint64_t limit = r->way.v[r->step].end, begin = x->start, end = x->end < limit ? x->end : limit;
+    if (r->step == 0 && begin < r->c->stop_lsn)
+        begin = r->c->stop_lsn;
+    int rc = begin < end ? write_bytes(r, begin, piece_bytes(p) + (begin - x->start),
+                                       (size_t)(end - begin), e)
+                         : 0;
+    if (rc == 0)
+        read_records(r, x, piece_bytes(p));
+    r->reached = x->end;
+    r->pieces++;
+    r->bytes += piece_len(p);
+    r->c->r->report->n.bytes += piece_len(p);
+    return rc;
+}
+
+/* The pieces of the epoch in which the backup was made come to the front: of those that have something of its last log, the one that has the
+ * same. What comes before them is not needed. None: the log has nothing of the server's life that the backup is of. */
+static int find_epoch(struct replay *r, struct err *e)
+{
+    size_t first = 0, at = 0;
+    bool found = false;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !found && i < r->n; i++) {
+        const struct log_piece *x = &r->v[i];
+        struct piece *p = NULL;
+        if (i > 0 && x->epoch != r->v[i - 1].epoch)
+            first = i;
+        bool overlaps = x->kind == LOG_BYTES && x->system == r->system &&
+                        x->timeline == timeline(r) && x->start < r->c->stop_lsn &&
+                        x->end > seam_begin(r);
+        if (!overlaps)
+            continue;
+        rc = get_piece(r, i, false, &p, e);
+        if (rc == -ERR_DAMAGED) {
+            err_clear(e);
+            rc = 0;
+            continue;
+        }
+        if (rc == 0)
+            rc = is_same_life(r, x, p, &found, e);
+        fetch_put(r->fetch, p);
+        at = first;
+    }
+    if (rc < 0)
+        return rc;
+    r->n = found ? r->n - at : 0;
+    memmove(r->v, r->v + at, r->n * sizeof *r->v);
+    return found || r->why[0] ? 0 : end_with(r, _("it has nothing of the time of this backup"), e);
+}
+
+/* The way is known before anything is replayed: what an abandoned branch wrote must not count. */
+static int find_way(struct replay *r, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < r->n && r->v[i].epoch == r->v[0].epoch; i++) {
+        struct piece *p = NULL;
+        if (r->v[i].kind != LOG_HISTORY || r->v[i].system != r->system)
+            continue;
+        rc = get_piece(r, i, false, &p, e);
+        if (rc ==
+            -ERR_DAMAGED) { /* as if it were not kept: what comes on that timeline is not reached */
+            err_clear(e);
+            rc = 0;
+            continue;
+        }
+        if (rc == 0)
+            (void)timelines_add(&r->way, r->v[i].timeline, (const char *)piece_bytes(p),
+                                piece_len(p), r->c->stop_lsn);
+        fetch_put(r->fetch, p);
+    }
+    return rc;
 }
 
 /* Piece by piece as long as each goes on from the one before; r->why says what ends it. */
@@ -256,12 +386,11 @@ static int take_all(struct replay *r, struct err *e)
             rc = 1;
             break;
         }
-        if (x->kind == LOG_BYTES && x->timeline == r->timeline && x->end <= r->reached)
+
+        if (x->kind == LOG_BYTES && (x->timeline != timeline(r) || x->end <= r->reached))
             continue;
-        if (r->at_us && x->time_ns / 1000 > r->at_us + SLACK_US && r->beyond)
-            break;
         struct err lost = ERR_INIT;
-        rc = get_piece(r, i, &p, &lost);
+        rc = get_piece(r, i, true, &p, &lost);
         if (rc == -ERR_DAMAGED) { /* what comes before is whole, and is more than the backup has */
             snprintf(text, sizeof text, "%s: %s", lost.what, lost.why);
             return end_with(r, text, e);
@@ -274,6 +403,11 @@ static int take_all(struct replay *r, struct err *e)
         rc = x->kind == LOG_HISTORY ? take_history(r, x, p, e) : take_bytes(r, x, p, e);
         fetch_put(r->fetch, p);
     }
+    if (rc == 0 && r->step > 0 && r->reached == r->step_start && !r->why[0]) {
+        snprintf(text, sizeof text, _("nothing is kept yet of what came on timeline %" PRIu32),
+                 timeline(r));
+        return end_with(r, text, e);
+    }
     if (rc != 1)
         return rc;
     snprintf(text, sizeof text, _("what comes behind %s is not kept: there is a gap"),
@@ -285,18 +419,21 @@ static int take_all(struct replay *r, struct err *e)
 static int read_settings(struct replay *r, struct err *e)
 {
     const char *at = source_spec_get(r->spec, "at"), *lsn = source_spec_get(r->spec, "lsn");
-    const char *system = json_string_value(json_object_get(r->c->facts, "system_identifier"));
+    const char *system = json_string_value(json_object_get(r->c->facts, "system_identifier")),
+               *start = json_string_value(json_object_get(r->c->facts, "start_lsn"));
     r->point = source_spec_get(r->spec, "point");
     r->at_us = at ? strtoll(at, NULL, 10) : 0;
     r->segment_bytes = (uint64_t)json_integer_value(
         json_object_get(r->c->facts, "wal_segment_size"));
-    r->timeline = (uint32_t)json_integer_value(json_object_get(r->c->facts, "timeline"));
     r->reached = r->c->stop_lsn;
+    timelines_begin(&r->way,
+                    (uint32_t)json_integer_value(json_object_get(r->c->facts, "timeline")));
     r->system = system ? strtoull(system, NULL, 10) : 0;
     if (lsn && !lsn_parse(lsn, &r->lsn))
         return err_set(e, ERR_USAGE, _("\"%s\" is no position in the log (like 16/B374D848)"), lsn);
-    if (r->segment_bytes < (1u << 20) || r->segment_bytes & (r->segment_bytes - 1) ||
-        !r->timeline || !r->system)
+    if (r->segment_bytes < (1u << 20) || r->segment_bytes & (r->segment_bytes - 1) || !r->system ||
+        !start || !lsn_parse(start, &r->start_lsn) ||
+        json_integer_value(json_object_get(r->c->facts, "timeline")) <= 0)
         return err_set(e, ERR_DAMAGED, _("facts.json of the backup cannot be read"));
     if (r->point && (strlen(r->point) > WAL_POINT_BYTES - 1 || strpbrk(r->point, "'\\\n")))
         return err_set(e, ERR_USAGE, _("\"%s\" is no name of a restore point"), r->point);
@@ -307,9 +444,9 @@ static int ask(struct replay *r, struct err *e)
 {
     struct msg_want_log w = { .kind = (char *)(uintptr_t)PG_ROOT,
                               .system = r->system,
-                              .timeline = r->timeline,
-                              .position = r->c->stop_lsn,
-                              .until_ns = r->at_us ? (r->at_us + SLACK_US) * 1000 : 0 };
+                              .timeline = (uint32_t)json_integer_value(
+                                  json_object_get(r->c->facts, "timeline")),
+                              .position = seam_begin(r) };
     w.backup_ns = json_integer_value(json_object_get(r->c->facts, "stopped_at")) * 1000000000;
     struct fetch_log_result got = { 0 };
     int rc = fetch_log_list(r->fetch, &w, &got, e);
@@ -321,6 +458,21 @@ static int ask(struct replay *r, struct err *e)
     return rc;
 }
 
+/* It lies in pg_wal until it is replayed. */
+static int check_room(struct replay *r, struct err *e)
+{
+    struct statvfs v;
+    uint64_t bytes = 2 * r->segment_bytes;
+    for (size_t i = 0; i < r->n; i++)
+        bytes += r->v[i].len;
+    if (fstatvfs(r->c->data_fd, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= bytes)
+        return 0;
+    err_set(e, ERR_NOSPACE, _("the log takes %llu MiB in %s, and %llu MiB are free"),
+            (unsigned long long)(bytes >> 20), r->c->data,
+            (unsigned long long)((uint64_t)v.f_bavail * v.f_frsize >> 20));
+    return err_next(e, _("make room, or restore to a larger disk; without the log: --no-logs"));
+}
+
 /* --- what came of it --------------------------------------------------------------------------------------- */
 static void say(struct replay *r)
 {
@@ -328,10 +480,16 @@ static void say(struct replay *r)
     char lsn[LSN_TEXT_BYTES], when[40];
     if (r->pieces > 0)
         report_note(rep, NULL, 0, _("its log: from the backup's end to %s on timeline %" PRIu32),
-                    lsn_print(r->reached, lsn), r->timeline);
+                    lsn_print(r->reached, lsn), timeline(r));
     if (r->last.end)
         report_note(rep, NULL, 0, _("the last transaction in it ended at %s (%s)"),
                     time_text(r->last.time_us, when), lsn_print(r->last.end, lsn));
+    if (r->barrier)
+        report_problem(
+            rep, NULL, 0,
+            _("the log is replayed up to %s only: there a tablespace was made at %s, and to replay that would "
+              "empty the folder there; take a newer backup"),
+            lsn_print(r->barrier, lsn), r->barrier_place);
     if (r->why[0] && !r->beyond)
         report_problem(rep, NULL, 0, _("the log does not go on: %s"), r->why);
     if (r->at_us && !r->beyond && r->known_ns / 1000 + JUST_NOW_US < r->at_us) {
@@ -356,23 +514,27 @@ static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)
         return err_set(e, ERR_ABSENT,
                        _("the backup ends behind %s; take an earlier one: --snapshot ID"),
                        lsn_print(r->lsn, lsn));
-    if (r->lsn && r->reached < r->lsn)
+    if (r->lsn && (r->barrier ? r->barrier : r->reached) < r->lsn)
         return err_set(e, ERR_ABSENT, _("the log is kept up to %s only"),
                        lsn_print(r->reached, lsn));
-    if (r->point && !r->beyond)
+    if (r->point && (!r->beyond || r->barrier))
         return err_set(e, ERR_ABSENT, _("no restore point \"%s\" is in the log behind this backup"),
                        r->point);
-    /* Without a transaction beyond it the server would wait for one: then the end of the log is what was asked for. */
-    if (r->at_us && r->beyond)
-        snprintf(ret->target, sizeof ret->target, "recovery_target_time = '%s'\n",
-                 target_time(r->at_us, when));
-    else if (r->lsn)
-        snprintf(ret->target, sizeof ret->target, "recovery_target_lsn = '%s'\n",
-                 lsn_print(r->lsn, lsn));
-    else if (r->point)
-        snprintf(ret->target, sizeof ret->target, "recovery_target_name = '%s'\n", r->point);
-    if (ret->target[0])
-        strcat(ret->target, "recovery_target_action = 'promote'\n");
+    ret->timeline = timeline(r);
+    memcpy(ret->parameters, r->parameters, sizeof ret->parameters);
+    /* Without something beyond it the server would wait for it, and not come up: then the end of the log is what was asked for. */
+    if (!r->beyond)
+        return 0;
+    if (r->barrier) {
+        snprintf(ret->lsn, sizeof ret->lsn, "%s", lsn_print(r->barrier, lsn));
+        return 0;
+    }
+    if (r->at_us)
+        snprintf(ret->time, sizeof ret->time, "%s", target_time(r->at_us, when));
+    if (r->lsn)
+        snprintf(ret->lsn, sizeof ret->lsn, "%s", lsn_print(r->lsn, lsn));
+    if (r->point)
+        snprintf(ret->point, sizeof ret->point, "%s", r->point);
     return 0;
 }
 
@@ -387,6 +549,13 @@ int pg_bring_log(struct pg_cluster *c, struct pg_replay *ret, struct err *e)
     int rc = read_settings(&r, e);
     if (rc == 0)
         rc = ask(&r, e);
+    report_phase(c->r->report, 2);
+    if (rc == 0)
+        rc = find_epoch(&r, e);
+    if (rc == 0)
+        rc = find_way(&r, e);
+    if (rc == 0)
+        rc = check_room(&r, e);
     if (rc == 0)
         rc = take_all(&r, e);
     if (rc == 0)

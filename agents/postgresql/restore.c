@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,6 @@
 
 #define MAX_FACTS_BYTES (4u << 20)
 #define MAX_AUTO_CONF (1u << 20)
-#define RECOVERY_MARK "# Added by twofold restore"
-#define RECOVERY_LINES RECOVERY_MARK ": the log is in pg_wal.\nrestore_command = 'false'\n"
-
 static int no_memory(struct err *e)
 {
     return err_set(e, ERR_NOMEM, _("no memory"));
@@ -211,14 +209,46 @@ static int link_spaces(struct pg_cluster *c, struct err *e)
 }
 
 /* --- recovery ----------------------------------------------------------------------------------- */
-/* What an earlier try wrote goes: a target that was asked for then must not count now. */
-static size_t without_ours(const uint8_t *text, size_t n)
+static __attribute__((format(printf, 2, 3))) void put_line(struct wbuf *w, const char *fmt, ...)
 {
-    static const char mark[] = RECOVERY_MARK;
-    for (size_t at = 0; at + sizeof mark - 1 <= n; at++)
-        if ((at == 0 || text[at - 1] == '\n') && memcmp(text + at, mark, sizeof mark - 1) == 0)
-            return at;
-    return n;
+    char line[256];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    wb_bytes(w, line, n > 0 ? (size_t)n : 0);
+}
+
+static void put_target(struct wbuf *w, const char *name, const char *value, bool set)
+{
+    if (set == (value[0] != '\0'))
+        put_line(w, "%s = '%s'\n", name, value);
+}
+
+/* The last line for a setting counts. What an earlier restore of this cluster asked for may stand above, so each is said; and a server in
+ * recovery must have room for what the original had (hot_standby): what was changed since the backup is in no file of it. */
+static void put_recovery(struct wbuf *w, const struct pg_replay *log)
+{
+    static const char *const parameters[WAL_PARAMETERS] = {
+        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+        "max_locks_per_transaction"
+    };
+    put_line(w, "# Added by twofold restore: the log is in pg_wal.\nrestore_command = 'false'\n");
+    /* Empty ones first: the server refuses any that it meets after one that is not. */
+    put_line(w, "recovery_target = ''\nrecovery_target_xid = ''\n");
+    for (int set = 0; set < 2; set++) {
+        put_target(w, "recovery_target_time", log->time, set);
+        put_target(w, "recovery_target_lsn", log->lsn, set);
+        put_target(w, "recovery_target_name", log->point, set);
+    }
+    put_line(w, "recovery_target_inclusive = %s\n", log->lsn[0] ? "off" : "on");
+    if (log->timeline)
+        put_line(w, "recovery_target_timeline = '%u'\n", log->timeline);
+    else
+        put_line(w, "recovery_target_timeline = 'latest'\n");
+    put_line(w, "recovery_target_action = 'promote'\n");
+    for (size_t i = 0; log->parameters[0] && i < WAL_PARAMETERS; i++)
+        put_line(w, "%s = %u\n", parameters[i], log->parameters[i]);
 }
 
 /* recovery.signal makes the server begin a timeline of its own when it is through: what it writes then is never taken for what the
@@ -236,10 +266,11 @@ static int set_recovery(struct pg_cluster *c, const struct pg_replay *log, struc
     if (rc < 0)
         return rc;
     if (n > 0)
-        wb_bytes(&conf, old, without_ours(old, n));
+        wb_bytes(&conf, old, n);
+    if (n > 0 && old[n - 1] != '\n')
+        wb_u8(&conf, '\n');
     free(old);
-    wb_bytes(&conf, RECOVERY_LINES, strlen(RECOVERY_LINES));
-    wb_bytes(&conf, log->target, strlen(log->target));
+    put_recovery(&conf, log);
     rc = conf.failed ? no_memory(e) : write_owned(c, "postgresql.auto.conf", conf.p, conf.len, e);
     wbuf_free(&conf);
     return rc < 0 ? rc : write_owned(c, "recovery.signal", "", 0, e);

@@ -13,6 +13,7 @@
 #define ALIGN 8u
 #define RM_XLOG 0
 #define RM_XACT 1
+#define RM_TABLESPACE 5
 #define PG_EPOCH_US INT64_C(946684800000000)
 enum {
     XACT_COMMIT = 0x00,
@@ -20,7 +21,8 @@ enum {
     XACT_COMMIT_PREPARED = 0x30,
     XACT_ABORT_PREPARED = 0x40
 };
-enum { RESTORE_POINT = 0x70 };
+enum { TABLESPACE_CREATE = 0x00 };
+enum { PARAMETER_CHANGE = 0x60, RESTORE_POINT = 0x70 };
 enum { PART_DATA_SHORT = 255, PART_DATA_LONG = 254, PART_ORIGIN = 253, PART_TOP_XID = 252 };
 
 static uint64_t get(const uint8_t *p, unsigned n)
@@ -33,12 +35,12 @@ static uint64_t get(const uint8_t *p, unsigned n)
 
 void wal_reader_begin(struct wal_reader *r, uint64_t at)
 {
-    wal_commit_fn *fn = r->fn;
-    void *ctx = r->ctx;
-    memset(r, 0, sizeof *r);
-    r->fn = fn;
-    r->ctx = ctx;
-    r->at = at;
+    struct wal_reader fresh = { .fn = r->fn,
+                                .parameters = r->parameters,
+                                .tablespace = r->tablespace,
+                                .ctx = r->ctx,
+                                .at = at };
+    *r = fresh;
     r->page_want = SHORT_HEADER;
 }
 
@@ -61,6 +63,29 @@ static size_t data_at(const uint8_t *p, size_t n)
     return 0;
 }
 
+static void tell_parameters(struct wal_reader *r, size_t n)
+{
+    uint32_t v[WAL_PARAMETERS];
+    size_t at = data_at(r->head, n);
+    if (at == 0 || at + sizeof v > n || !r->parameters)
+        return;
+    for (size_t i = 0; i < WAL_PARAMETERS; i++)
+        v[i] = (uint32_t)get(r->head + at + 4 * i, 4);
+    r->parameters(r->ctx, v);
+}
+
+static void tell_tablespace(struct wal_reader *r, size_t n)
+{
+    char place[WAL_PLACE_BYTES + 1];
+    size_t at = data_at(r->head, n), len = 0;
+    if (!r->tablespace)
+        return;
+    for (at = at ? at + 4 : n; at + len < n && len < WAL_PLACE_BYTES && r->head[at + len]; len++)
+        place[len] = (char)r->head[at + len];
+    place[len] = '\0';
+    r->tablespace(r->ctx, r->begin, place);
+}
+
 static void record_done(struct wal_reader *r)
 {
     size_t n = r->have < sizeof r->head ? r->have : sizeof r->head;
@@ -71,6 +96,11 @@ static void record_done(struct wal_reader *r)
     bool point = rm == RM_XLOG && info == RESTORE_POINT;
     size_t at = ends || point ? data_at(r->head, n) : 0;
     r->end = r->at;
+    r->last = r->begin;
+    if (rm == RM_XLOG && info == PARAMETER_CHANGE)
+        tell_parameters(r, n);
+    if (rm == RM_TABLESPACE && info == TABLESPACE_CREATE)
+        tell_tablespace(r, n);
     if (at == 0 || at + 8 + (point ? WAL_POINT_BYTES : 0) > n || !r->fn)
         return;
     struct wal_commit c = { .end = r->at,
@@ -139,6 +169,8 @@ static size_t take(struct wal_reader *r, const uint8_t *p, size_t n)
         r->at += part;
         return part;
     }
+    if (!r->want && r->have == 0)
+        r->begin = r->at;
     size_t part = (r->want ? r->want : 4) - r->have;
     part = part < n ? part : n;
     if (r->have < sizeof r->head) {

@@ -12,6 +12,7 @@
 
 #define WAL_HEAD_BYTES 64 /* of a record that are looked at */
 #define WAL_POINT_BYTES 64
+#define WAL_PLACE_BYTES 1024 /* MAXPGPATH */
 
 struct wal_commit {  /* the end of a transaction, or a named point */
     uint64_t end;    /* the position behind its record */
@@ -21,19 +22,30 @@ struct wal_commit {  /* the end of a transaction, or a named point */
 };
 typedef void wal_commit_fn(void *ctx, const struct wal_commit *c);
 
+/* Settings that a server in recovery must have at least so large (xl_parameter_change): they were changed here. */
+#define WAL_PARAMETERS \
+    5 /* max_connections, max_worker_processes, max_wal_senders, max_prepared_transactions, max_locks_per_transaction */
+/* A tablespace is made here, at a place of the original's: whoever replays this record makes (and empties) that very folder. */
+typedef void wal_tablespace_fn(void *ctx, uint64_t at, const char *place);
+typedef void wal_parameters_fn(void *ctx, const uint32_t v[WAL_PARAMETERS]);
+
 struct wal_reader {
-    wal_commit_fn *fn; /* set by the caller before the first byte */
+    wal_commit_fn *fn;             /* set by the caller before the first byte */
+    wal_parameters_fn *parameters; /* these may be NULL */
+    wal_tablespace_fn *tablespace;
     void *ctx;
-    uint64_t at;  /* the position of the next byte */
-    uint64_t end; /* behind the last whole record */
+    uint64_t at;   /* the position of the next byte */
+    uint64_t end;  /* behind the last whole record */
+    uint64_t last; /* where that record begins */
     /* its own */
     bool lost; /* until the next page */
     uint8_t page[40];
     size_t page_have, page_want;
-    uint8_t head[WAL_HEAD_BYTES + WAL_POINT_BYTES + 16];
-    size_t have;   /* of the record, in all */
-    uint32_t want; /* its length; 0: none is begun */
-    uint32_t skip; /* bytes of a record whose beginning was not seen */
+    uint8_t head[WAL_HEAD_BYTES + WAL_PLACE_BYTES];
+    size_t have;    /* of the record, in all */
+    uint64_t begin; /* where the record that is read begins */
+    uint32_t want;  /* its length; 0: none is begun */
+    uint32_t skip;  /* bytes of a record whose beginning was not seen */
 };
 #define WAL_PAGE_BYTES 8192u
 

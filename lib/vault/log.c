@@ -10,7 +10,7 @@
 #define LENGTH_BYTES 4
 #define SEQ_DIGITS 16
 #define STREAM_DIGITS ((size_t)2 * LOG_STREAM_BYTES)
-#define MIN_ENTRY_BYTES 19
+#define MIN_ENTRY_BYTES 35
 #define MAX_SEALED_PIECE (MAX_LOG_PIECE + CHUNK_INNER_BYTES + AEAD_TAG_BYTES)
 
 static int no_memory(struct err *e)
@@ -89,6 +89,7 @@ void log_piece_write(struct wbuf *w, const struct log_piece *p)
     wb_varint(w, p->end - p->start);
     wb_zigzag(w, p->time_ns);
     wb_varint(w, p->len);
+    wb_bytes(w, p->mark, sizeof p->mark);
 }
 
 void log_piece_read(struct rbuf *r, struct log_piece *ret)
@@ -103,12 +104,22 @@ void log_piece_read(struct rbuf *r, struct log_piece *ret)
     p.end = p.start + span;
     p.time_ns = rb_zigzag(r);
     p.len = (size_t)rb_varint_max(r, MAX_LOG_PIECE);
+    const uint8_t *mark = rb_bytes(r, sizeof p.mark);
+    if (mark)
+        memcpy(p.mark, mark, sizeof p.mark);
     bool right = p.kind == LOG_BYTES     ? span == p.len && p.end > p.start
                  : p.kind == LOG_HISTORY ? span == 0
                                          : false;
     if (!right || p.seq == 0 || p.epoch == 0 || p.timeline == 0 || p.len == 0)
         rb_fail(r);
     *ret = p;
+}
+
+void log_piece_mark(const void *p, size_t n, uint8_t ret[LOG_MARK_BYTES])
+{
+    struct id sum;
+    sha256_of(p, n, &sum);
+    memcpy(ret, sum.b, LOG_MARK_BYTES);
 }
 
 void log_piece_id(const struct id *vault_id, const char *source, const struct log_piece *p,

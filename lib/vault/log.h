@@ -22,6 +22,9 @@
 #define MAX_LOG_KEYS 256         /* data keys that the pieces of one object need */
 #define MAX_LOG_TABLE (8u << 20)
 #define MAX_LOG_OBJECT (48u << 20)
+#define LOG_MARK_BYTES 16
+#define LOG_MARKED \
+    8192u /* bytes at the end of a piece that its mark is of, or fewer where it is shorter */
 #define MAX_LOG_SEQ UINT64_C(9999999999999999)
 
 /* --- names ------------------------------------------------------------------------------------------ */
@@ -50,10 +53,14 @@ struct log_piece {
     uint64_t start, end; /* positions in the log: bytes */
     int64_t time_ns; /* when the agent had the last of it, by the clock of the database's host */
     size_t len;      /* plaintext; of LOG_BYTES end - start */
+    uint8_t mark
+        [LOG_MARK_BYTES]; /* of its last bytes (log_piece_mark): does the server still have these there? Zeros: not known */
 };
 /* The name under which a piece is sealed (chunk_seal): it binds all of the above, the vault and the source. */
 void log_piece_id(const struct id *vault_id, const char *source, const struct log_piece *p,
                   struct id *ret);
+/* p: the last min(n, LOG_MARKED) bytes of a piece. */
+void log_piece_mark(const void *p, size_t n, uint8_t ret[LOG_MARK_BYTES]);
 void log_piece_write(struct wbuf *w, const struct log_piece *p);
 /* Checks every bound; what is wrong makes r bad. */
 void log_piece_read(struct rbuf *r, struct log_piece *ret);

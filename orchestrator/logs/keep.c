@@ -26,6 +26,7 @@ struct keeper {
     char source[MAX_FORMAT_NAME + 1];
     uint8_t stream[LOG_STREAM_BYTES];
     struct shelf shelf;
+    bool skipped; /* an object at the end of the stream that no copy has right */
     struct fanout *fanout;
     uint32_t joined; /* copies that get what comes */
     struct session *session;
@@ -424,20 +425,38 @@ static int converse(struct keeper *k, struct err *e)
 }
 
 /* --- the beginning -------------------------------------------------------------------------------------------------------- */
+static struct shelf_object *newest(const struct shelf *s)
+{
+    struct shelf_object *last = NULL;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].copies & ~s->v[i].bad && (!last || s->v[i].name.last >= last->name.last))
+            last = &s->v[i];
+    return last;
+}
+
 /* The newest piece that a copy has. */
 static int newest_on_shelf(struct keeper *k, struct log_piece *ret, struct err *e)
 {
     struct shelf_reader r = { .v = k->v, .only = -1 };
+    struct shelf_object *last = newest(&k->shelf);
     struct log_table *t = NULL;
-    uint64_t last = 0;
+    struct err why = ERR_INIT;
     int rc = 0;
     *ret = (struct log_piece){ 0 };
-    for (size_t i = 0; i < k->shelf.n; i++)
-        last = k->shelf.v[i].name.last > last ? k->shelf.v[i].name.last : last;
-    for (size_t i = 0; !t && i < k->shelf.n; i++) /* any that ends with it */
-        if (k->shelf.v[i].name.last == last)
-            rc = shelf_table(&r, &k->shelf.v[i], &t, e);
-    ret->seq = last; /* as the names say, whether it can be read or not */
+    while (last && (rc = shelf_table(&r, last, &t, &why)) != 0) {
+        if (rc != -ERR_DAMAGED && rc != -ERR_ABSENT) {
+            if (e)
+                *e = why;
+            return rc;
+        }
+        /* A name alone says nothing: anybody who may write to a copy can make one up. */
+        ui_warn(&k->app->ui, "%s: %s", why.what, why.why);
+        last->bad = last->copies;
+        last = newest(&k->shelf);
+        k->skipped = true;
+        rc = 0;
+    }
+
     if (rc == 0 && t) {
         *ret = t->entries[t->n - 1].piece;
         k->received_ns = t->received_ns;
@@ -482,7 +501,8 @@ static int find_end(struct keeper *k, struct err *e)
         return rc;
     if (remembered && (rc < 0 || was.last.seq > last->seq))
         *last = was.last;
-    else if (!remembered && k->shelf.listed != (1u << k->v->n_copies) - 1 && last->seq)
+    /* It may also have what was never acknowledged, and what is spoilt may be mended: a number is never used twice. */
+    if ((k->skipped || k->shelf.listed != (1u << k->v->n_copies) - 1) && last->seq)
         last->seq = leave_room(last->seq);
     if (remembered)
         remember(k, &was);

@@ -37,14 +37,18 @@ static int no_memory(struct err *e)
     return err_set(e, ERR_NOMEM, _("no memory"));
 }
 
-bool logs_are_kept(struct vault *v, const char *policy, const char *kind)
+bool logs_are_kept(struct app *app, struct vault *v, const char *policy, const char *kind)
 {
     char source[MAX_FORMAT_NAME + 1];
     struct shelf s = { 0 };
     struct err ignored = ERR_INIT;
     logs_source(policy, kind, source);
-    bool any = shelf_read(v, source, &s, &ignored) == 0 && s.n > 0;
+    struct logs_state st = { 0 };
+    int rc = shelf_read(v, source, &s, &ignored);
+    bool any = rc < 0 || s.n > 0;
     shelf_done(&s);
+    if (!any && logs_state_read(&app->paths, policy, &st, &ignored) == 0)
+        any = strcmp(st.kind, kind) == 0 && strcmp(st.vault, v->name) == 0 && st.last.seq > 0;
     return any;
 }
 
@@ -66,6 +70,8 @@ static int find_way(struct logs_serve *s, const uint8_t *stream, struct err *e)
 {
     struct shelf_pos pos = { 0 };
     const struct shelf_object *o;
+    free(s->way);
+    s->n_way = 0;
     s->way = calloc(s->shelf.n + 1, sizeof *s->way);
     if (!s->way)
         return no_memory(e);
@@ -105,15 +111,15 @@ static bool is_before(const struct log_piece *p, const struct msg_want_log *w)
     return p->time_ns <= w->backup_ns - SLACK_NS || (p->time_ns <= w->backup_ns && position);
 }
 
-static bool is_wanted(const struct log_piece *p, const struct msg_want_log *w, uint64_t epoch)
+static bool is_wanted(const struct log_piece *p, const struct msg_want_log *w)
 {
-    if (p->epoch < epoch || p->system != w->system || p->timeline < w->timeline)
+    if (p->system != w->system || p->timeline < w->timeline)
         return false;
     return p->timeline > w->timeline || p->end > w->position;
 }
 
-/* The tables from the end back to where the backup ends; the first of the way that is needed is *ret_first. What no copy can give is left
- * out: whoever reads on sees that it is missing. */
+/* The tables from the end back to where the backup ends; the first of the way that is needed is *ret_first. 1: one is not what its name says
+ * in any copy; it is taken for bad, and there may be another way. What no copy can give otherwise is left out: whoever reads on sees that it is missing. */
 static int read_tables(struct logs_serve *s, const struct msg_want_log *w,
                        struct log_table **tables, size_t *ret_first, struct err *e)
 {
@@ -128,24 +134,15 @@ static int read_tables(struct logs_serve *s, const struct msg_want_log *w,
                 *e = why;
             return rc;
         }
+        if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT) {
+            struct shelf_object *o = &s->shelf.v[s->way[i] - s->shelf.v];
+            o->bad = o->copies;
+            return 1;
+        }
         enough = rc == 0 && is_before(&tables[i]->entries[0].piece, w);
     }
     *ret_first = i;
     return 0;
-}
-
-/* The epoch in which the backup ended: that of the last piece that was had before. */
-static uint64_t epoch_of(struct logs_serve *s, struct log_table **tables, size_t first,
-                         const struct msg_want_log *w)
-{
-    uint64_t epoch = 0;
-    for (size_t i = first; i < s->n_way; i++)
-        for (size_t k = 0; tables[i] && k < tables[i]->n; k++) {
-            const struct log_piece *p = &tables[i]->entries[k].piece;
-            if (p->system == w->system && (!epoch || p->time_ns <= w->backup_ns))
-                epoch = p->epoch;
-        }
-    return epoch;
 }
 
 static int know_keys(struct logs_serve *s, const struct log_table *t, struct err *e)
@@ -156,27 +153,45 @@ static int know_keys(struct logs_serve *s, const struct log_table *t, struct err
     return rc;
 }
 
-static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log_table **tables,
-                  bool *ret_over, struct err *e)
+static void free_tables(struct logs_serve *s, struct log_table **tables)
 {
-    size_t first = 0;
-    bool over = false;
-    int rc = read_tables(s, w, tables, &first, e);
-    uint64_t epoch = rc == 0 ? epoch_of(s, tables, first, w) : 0;
-    for (size_t i = first; rc == 0 && !over && i < s->n_way; i++) {
+    for (size_t i = 0; tables && i < s->n_way; i++) {
+        log_table_free(tables[i]);
+        tables[i] = NULL;
+    }
+}
+
+/* The way, and its tables (owned, the array too, in any case). */
+static int load_tables(struct logs_serve *s, const uint8_t *stream, const struct msg_want_log *w,
+                       struct log_table ***ret, size_t *ret_first, struct err *e)
+{
+    int rc = 1;
+    *ret = calloc(s->shelf.n + 1, sizeof **ret);
+    if (!*ret)
+        return no_memory(e);
+    while (rc == 1) {
+        free_tables(s, *ret);
+        rc = find_way(s, stream, e);
+        if (rc == 0)
+            rc = read_tables(s, w, *ret, ret_first, e);
+    }
+    return rc;
+}
+
+static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log_table **tables,
+                  size_t first, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = first; rc == 0 && i < s->n_way; i++) {
         struct log_table *t = tables[i];
         if (t)
             rc = know_keys(s, t, e);
-        for (size_t k = 0; rc == 0 && !over && t && k < t->n; k++) {
+        for (size_t k = 0; rc == 0 && t && k < t->n; k++) {
             const struct log_piece *p = &t->entries[k].piece;
-            if (!is_wanted(p, w, epoch))
-                continue;
-            rc = add(s, p, i, e);
-            over = w->until_ns &&
-                   p->time_ns > w->until_ns; /* this one still: something must lie beyond */
+            if (is_wanted(p, w))
+                rc = add(s, p, i, e);
         }
     }
-    *ret_over = over;
     return rc;
 }
 
@@ -199,7 +214,7 @@ static int make_index(struct logs_serve *s, struct err *e)
 
 /* Until when nothing else was written: the last piece's time, or, where the one who follows the log saw the server stand there, later. And is
  * the end here the end that it saw? */
-static void find_known(struct logs_serve *s, struct app *app, const char *policy, bool over)
+static void find_known(struct logs_serve *s, struct app *app, const char *policy)
 {
     struct logs_state st = { 0 };
     struct err ignored = ERR_INIT;
@@ -208,7 +223,7 @@ static void find_known(struct logs_serve *s, struct app *app, const char *policy
     uint64_t newest = s->n_way ? s->way[s->n_way - 1]->name.last : 0;
     bool remembered = logs_state_read(&app->paths, policy, &st, &ignored) == 0 &&
                       strcmp(st.vault, s->reader.v->name) == 0;
-    if (remembered && !over && st.last.seq > newest) {
+    if (remembered && st.last.seq > newest) {
         char seen[32], have[32];
         snprintf(s->why, sizeof s->why,
                  _("it was followed up to %s, and the copies that answer have it up to %s only"),
@@ -219,13 +234,28 @@ static void find_known(struct logs_serve *s, struct app *app, const char *policy
         s->known_ns = st.head_time_ns;
 }
 
+/* A log is asked for only where one should be. */
+static void find_silent(struct logs_serve *s)
+{
+    for (size_t i = 0; i < s->reader.v->n_copies; i++) {
+        const struct copy *c = &s->reader.v->copies[i];
+        bool asked = (c->state == COPY_CURRENT || c->state == COPY_BEHIND) &&
+                     (s->reader.only < 0 || (size_t)s->reader.only == i);
+        if (!s->why[0] && asked && !(s->shelf.listed & (1u << i)))
+            snprintf(s->why, sizeof s->why, _("copy \"%s\" does not say what it has of it: %s"),
+                     c->place, c->problem.why);
+    }
+    if (!s->why[0] && s->n_way == 0)
+        snprintf(s->why, sizeof s->why, _("no copy has anything of it"));
+}
+
 int logs_serve_new(struct app *app, const struct shelf_reader *reader, const char *policy,
                    const struct msg_want_log *want, struct logs_serve **ret, struct err *e)
 {
     uint8_t stream[LOG_STREAM_BYTES];
     struct logs_serve *s = calloc(1, sizeof *s);
     struct log_table **tables = NULL;
-    bool over = false;
+    size_t first = 0;
     if (!s)
         return no_memory(e);
     s->reader = *reader;
@@ -234,18 +264,17 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
     log_stream_id(&reader->v->keys, s->source, stream);
     int rc = shelf_read(reader->v, s->source, &s->shelf, e);
     if (rc == 0)
-        rc = find_way(s, stream, e);
-    if (rc == 0 && !(tables = calloc(s->n_way + 1, sizeof *tables)))
-        rc = no_memory(e);
+        rc = load_tables(s, stream, want, &tables, &first, e);
     if (rc == 0)
-        rc = choose(s, want, tables, &over, e);
+        rc = choose(s, want, tables, first, e);
     if (rc == 0)
         rc = make_index(s, e);
-    for (size_t i = 0; tables && i < s->n_way; i++)
-        log_table_free(tables[i]);
+    free_tables(s, tables);
     free(tables);
     if (rc == 0)
-        find_known(s, app, policy, over);
+        find_known(s, app, policy);
+    if (rc == 0)
+        find_silent(s);
 
     if (rc < 0)
         logs_serve_free(s);

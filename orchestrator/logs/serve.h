@@ -19,7 +19,7 @@ bool logs_serve_has(const struct logs_serve *s, const struct id *piece);
 int logs_serve_get(struct logs_serve *s, const struct id *piece, struct chunk_ref *ret,
                    const uint8_t **ret_sealed, size_t *ret_len, struct err *e);
 
-/* Is there a log of this source at all? */
-bool logs_are_kept(struct vault *v, const char *policy, const char *kind);
+/* Is there a log of this source, or was there one, as far as the copies and this machine know? */
+bool logs_are_kept(struct app *app, struct vault *v, const char *policy, const char *kind);
 
 #endif

@@ -23,11 +23,13 @@ static int state_path(const struct config_paths *p, const char *policy, char **r
 
 static json_t *piece_json(const struct log_piece *p)
 {
-    return json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "seq", (json_int_t)p->seq,
-                     "epoch", (json_int_t)p->epoch, "kind", (int)p->kind, "system",
-                     (json_int_t)p->system, "timeline", (json_int_t)p->timeline, "start",
+    char mark[2 * LOG_MARK_BYTES + 1];
+    hex_encode(p->mark, sizeof p->mark, mark);
+    return json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "seq",
+                     (json_int_t)p->seq, "epoch", (json_int_t)p->epoch, "kind", (int)p->kind,
+                     "system", (json_int_t)p->system, "timeline", (json_int_t)p->timeline, "start",
                      (json_int_t)p->start, "end", (json_int_t)p->end, "time_ns",
-                     (json_int_t)p->time_ns, "len", (json_int_t)p->len);
+                     (json_int_t)p->time_ns, "len", (json_int_t)p->len, "mark", mark);
 }
 
 static uint64_t number(json_t *o, const char *key)
@@ -52,6 +54,9 @@ static void piece_of(json_t *o, struct log_piece *ret)
                                .end = number(o, "end"),
                                .time_ns = (int64_t)number(o, "time_ns"),
                                .len = (size_t)number(o, "len") };
+    const char *mark = json_string_value(json_object_get(o, "mark"));
+    if (!mark || !hex_decode(mark, ret->mark, sizeof ret->mark))
+        memset(ret->mark, 0, sizeof ret->mark);
 }
 
 int logs_state_write(const struct config_paths *p, const struct logs_state *s, struct err *e)

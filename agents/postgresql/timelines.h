@@ -1,0 +1,30 @@
+/*
+ * timelines.h - the way from a backup's timeline to the one that is followed last: each history says where its timeline left the ones
+ * before it. What an abandoned branch wrote behind that point is not of the way, even if it was kept (two servers that both took
+ * themselves for the primary).
+ */
+#ifndef TWOFOLD_AGENTS_POSTGRESQL_TIMELINES_H
+#define TWOFOLD_AGENTS_POSTGRESQL_TIMELINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_TIMELINES 256
+
+struct timelines {
+    struct timeline_step {
+        uint32_t timeline;
+        uint64_t end; /* the next one left here; UINT64_MAX: none did */
+    } v[MAX_TIMELINES];
+    size_t n; /* 1 or more */
+};
+/* backup_end: a timeline that left before is none that the backup leads to. */
+void timelines_begin(struct timelines *t, uint32_t timeline);
+/* False: it does not come from any of the way, or left before the backup's end. It takes the place of what left later or lower down. */
+bool timelines_add(struct timelines *t, uint32_t timeline, const char *history, size_t n,
+                   uint64_t backup_end);
+/* Where a timeline ended, by the history of a later one. */
+bool history_left(const char *history, size_t n, uint32_t timeline, uint64_t *ret);
+
+#endif
