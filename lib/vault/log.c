@@ -203,7 +203,7 @@ int log_table_add(struct log_table *t, const struct log_piece *p, const struct d
     return 0;
 }
 
-static void table_write(struct wbuf *w, const struct log_table *t)
+void log_table_write(struct wbuf *w, const struct log_table *t)
 {
     wb_u8(w, TABLE_FORM);
     wb_str(w, t->source);
@@ -254,7 +254,7 @@ static void read_entries(struct parse *in, struct log_table *t)
     }
 }
 
-static int table_read(const void *p, size_t n, struct log_table **ret, struct err *e)
+int log_table_read(const void *p, size_t n, struct log_table **ret, struct err *e)
 {
     struct log_table *t = calloc(1, sizeof *t);
     struct parse in = parse_of(p, n);
@@ -283,7 +283,7 @@ int log_object_seal(const struct vault_keys *k, struct log_table *t, const struc
     struct log_name name = { .first = t->entries[0].piece.seq,
                              .last = t->entries[t->n - 1].piece.seq };
     sha256_of(body->p, body->len, &t->body_hash);
-    table_write(&plain, t);
+    log_table_write(&plain, t);
     int rc = plain.failed ? no_memory(e)
                           : envelope_seal(k, OBJECT_LOG, plain.p, plain.len, &sealed, e);
     if (rc == 0 && sealed.len > MAX_LOG_TABLE)
@@ -331,7 +331,7 @@ int log_table_open(const struct vault_keys *k, const struct log_name *name, cons
         rc = envelope_open(k, OBJECT_LOG, (const uint8_t *)p + LENGTH_BYTES, span - LENGTH_BYTES,
                            &plain, e);
     if (rc == 0)
-        rc = table_read(plain.p, plain.len, &t, e);
+        rc = log_table_read(plain.p, plain.len, &t, e);
     wbuf_free(&plain);
     if (rc < 0)
         return rc;

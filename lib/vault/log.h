@@ -86,6 +86,9 @@ struct log_table {
     struct id body_hash;
 };
 void log_table_free(struct log_table *t); /* NULL-safe */
+/* Its plaintext. */
+void log_table_write(struct wbuf *w, const struct log_table *t);
+int log_table_read(const void *p, size_t n, struct log_table **ret, struct err *e);
 /* Appends a piece's entry; the key is found or added. -ERR_LIMIT where the object would be too large: begin another. */
 int log_table_add(struct log_table *t, const struct log_piece *p, const struct data_key *key,
                   uint64_t counter, size_t sealed_len, struct err *e);
