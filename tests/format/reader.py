@@ -473,6 +473,7 @@ class Vault:
                  "timeline": t.varint(0xffffffff), "start": t.varint()}
             span, _, p["len"] = t.varint(MAX_LOG_PIECE), t.zigzag(), t.varint(MAX_LOG_PIECE)
             p["end"] = p["start"] + span
+            p["mark"] = t.take(16)
             need(p["kind"] in (LOG_BYTES, LOG_HISTORY) and p["len"] > 0, "a piece of an unknown kind")
             need(span == (p["len"] if p["kind"] == LOG_BYTES else 0), "a piece of another length than stated")
             need(p["seq"] == (pieces[-1][0]["seq"] + 1 if pieces else first), "numbers that do not follow")
@@ -487,6 +488,7 @@ class Vault:
         for p, key_id, counter, length in pieces:
             p["data"] = self.open_chunk(p["id"], key_id, counter, b.take(length), MAX_LOG_PIECE)
             need(len(p["data"]) == p["len"], "a piece of another length than stated")
+            need(p["mark"] in (bytes(16), sha256(p["data"][-8192:])[:16]), "a mark of other bytes")
         return source, [x[0] for x in pieces]
 
     def log_pieces(self, stream, objects):
