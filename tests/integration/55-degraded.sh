@@ -107,6 +107,7 @@ for place in a b; do # a full disk, midway in the run
     policy_add tree --files "$src"
     expect 0 "$t" backup tree
     for i in 1 2 3 4; do grow big$i 8000000; done
+    sleep 1.1 # what the copies have is known by the second
     expect 3 "$t" backup tree && said "$place\".*[Nn]o space|[Nn]o space.*$place" && said 'next: make room there: twofold prune' &&
         degraded $place
     expect 3 "$t" status && said 'why:  No space left' && said 'Policy tree: IN ONE PLACE ONLY'
