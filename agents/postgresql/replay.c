@@ -346,7 +346,8 @@ static int find_epoch(struct replay *r, struct err *e)
     if (rc < 0)
         return rc;
     r->n = found ? r->n - at : 0;
-    memmove(r->v, r->v + at, r->n * sizeof *r->v);
+    if (r->n > 0)
+        memmove(r->v, r->v + at, r->n * sizeof *r->v);
     return found || r->why[0] ? 0 : end_with(r, _("it has nothing of the time of this backup"), e);
 }
 
