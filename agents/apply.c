@@ -3,6 +3,7 @@
 #include "agents/apply.h"
 #include "agents/beside.h"
 #include "agents/compare.h"
+#include "agents/exclude.h"
 #include "agents/restore_run.h"
 #include "agents/saved_entry.h"
 #include "agents/source.h"
@@ -57,7 +58,7 @@ bool run_relative(const struct run *r, const char *path, size_t len, const char 
 }
 
 /* --- one entry -------------------------------------------------------------------------------- */
-static int save_root_entry(struct run *r, const struct entry *en, struct err *e)
+static int save_root_entry(struct run *r, const struct entry *en, bool way, struct err *e)
 {
     struct dir *root = &r->dirs.v[0];
     if (root->saved)
@@ -66,7 +67,7 @@ static int save_root_entry(struct run *r, const struct entry *en, struct err *e)
     if (!root->saved)
         return err_set(e, ERR_NOMEM, _("out of memory"));
     r->rep.n.dirs++;
-    return 0;
+    return extra_enter(r, NULL, root->saved->path, root->saved->path_len, !way, root, e);
 }
 
 static int place_entry(struct run *r, struct entry *en, bool way, struct place *p, struct err *e)
@@ -121,7 +122,7 @@ static int apply_entry(struct run *r, struct entry *en, struct err *e)
     if (!run_relative(r, en->path, en->path_len, &p.path, &p.path_len))
         return 0;
     if (p.path_len == 0)
-        return save_root_entry(r, en, e);
+        return save_root_entry(r, en, way, e);
     /* Reading on may overwrite the leaf's buffer in which the path lies, so it is copied for
      * notes. */
     char *shown = malloc(en->path_len + 1);
@@ -168,6 +169,7 @@ static int apply_entries(struct run *r, struct err *e)
         if (rc == ENTRIES_GAP) {
             report_err(&r->rep, NULL, 0, &why);
             r->rep.n.failed++;
+            extra_unsure(r);
             continue;
         }
         rc = apply_entry(r, &en, e);
@@ -313,12 +315,18 @@ static int apply_run(struct run *r, struct err *e)
     (void)umask(0);
     if (r->m->strip_source || r->m->strip)
         rc = prepare_strip(r, e);
+    if (rc == 0 && extra_wanted(r))
+        rc = exclude_new(r->m->exclude, r->m->n_exclude, &r->exclude, e);
+    if (rc == 0 && r->m->set_aside)
+        rc = extra_check(r, e);
     if (rc == 0)
         rc = source_steps(r, true, e);
     if (rc == 0)
         rc = target_open(r, e);
     if (rc == 0)
         rc = dirs_begin(r, e);
+    if (rc == 0) /* where "/" was saved; else its entry comes, or it is no folder of the snapshot */
+        rc = extra_enter(r, NULL, "", 0, r->strip_len == 0, &r->dirs.v[0], e);
     if (rc == 0)
         rc = apply_entries(r, e);
     if (rc == 0)
@@ -385,6 +393,7 @@ static void close_all(struct run *r)
     free(r->io);
     free(r->pour);
     sys_close_quiet(r->state_fd);
+    exclude_free(r->exclude);
     pathset_free(r->set);
     pathset_free(r->everything);
     snapshot_body_free(r->body);
@@ -396,7 +405,7 @@ int agent_restore(struct wire *w, const struct msg_restore *m, const char *state
                      .m = m,
                      .state_fd = -1,
                      .state_dir = state_dir,
-                     .t = { .fd = -1, .aside_fd = -1 },
+                     .t = { .fd = -1, .aside = { .fd = -1 }, .extra = { .fd = -1 } },
                      .uid = geteuid(),
                      .gid = getegid() };
     int rc = open_all(&r, state_dir, e);

@@ -12,6 +12,11 @@
  * the files were there with the right content, `bytes` were written, `failed` entries are not
  * there.
  *
+ * Extra: with `delta` or `set_aside`, what lies in the restored folders of roots that are restored as a whole and is not in the snapshot
+ * is counted (`extra`), and with `set_aside` renamed into `<target>/.twofold-extra-<time>/` (`extra_aside`). Never what `exclude` names, what
+ * no backup has (sockets, all of a folder that is marked as a cache), what lies on another file system than the target, or what an entry
+ * that is lost may have named.
+ *
  * Compare. Sends a FRAME_DIFF for each difference, in path order: content is always read, since
  * who tampers with a file keeps its time. `already` counts the files that are equal.
  */
@@ -22,6 +27,7 @@
 
 #define RESTORE_MARKER ".twofold-restore"
 #define RESTORE_ASIDE ".twofold-aside-"
+#define RESTORE_EXTRA ".twofold-extra-"
 #define RESTORE_TEMP ".twofold-"
 
 /* Handles both modes, up to and with FRAME_DONE. While it runs, it alone reads from the wire, from

@@ -99,6 +99,7 @@ void dirs_done(struct dirs *d)
         if (i > 0) /* the target's own is closed by whoever opened it */
             sys_close_quiet(d->v[i].fd);
         free(d->v[i].saved);
+        extra_free(d->v[i].extra);
     }
     free(d->v);
     free(d->path);
@@ -167,7 +168,9 @@ static int leave(struct run *r, struct err *e)
 {
     struct dirs *d = &r->dirs;
     struct dir *old = top(d);
-    int rc = old->lost ? 0 : give_metadata(r, old, e);
+    int rc = extra_leave(r, old, e);
+    if (rc == 0 && !old->lost)
+        rc = give_metadata(r, old, e);
     free(old->saved);
     old->saved = NULL;
     d->n--;
@@ -186,7 +189,7 @@ int dirs_leave_all(struct run *r, struct err *e)
     int rc = 0;
     while (rc == 0 && r->dirs.n > 1)
         rc = leave(r, e);
-    return rc;
+    return rc == 0 ? extra_leave(r, &r->dirs.v[0], e) : rc;
 }
 
 void dirs_finish_root(struct run *r, bool last)
@@ -314,6 +317,12 @@ static int enter(struct run *r, struct place *p, const struct entry *en, bool wa
         new.lost = true;
     else
         rc = open_dir(r, p, &new, &why);
+    if (rc == 0 && !new.lost)
+        rc = run_judge(extra_enter(r, p->dir, p->shown, p->shown_len, en && !way, &new, &why));
+    if (rc != 0) {
+        extra_free(new.extra);
+        new.extra = NULL;
+    }
     if (rc < 0) {
         sys_close_quiet(new.fd);
         if (e)
@@ -339,6 +348,7 @@ static int enter(struct run *r, struct place *p, const struct entry *en, bool wa
     if (rc < 0) {
         sys_close_quiet(new.fd);
         free(new.saved);
+        extra_free(new.extra);
     }
     return rc;
 }
@@ -380,12 +390,17 @@ int dirs_place(struct run *r, struct place *p, struct err *e)
         missing.dir = top(d);
         int rc = name_of(&missing, from, missing.path_len, e);
         if (rc == 0)
+            extra_saw(missing.dir, missing.name);
+        if (rc == 0)
             rc = enter(r, &missing, NULL, true, e);
         if (rc != 0)
             return rc;
     }
     p->dir = top(d);
-    return name_of(p, parent + (parent > 0), p->path_len, e);
+    int rc = name_of(p, parent + (parent > 0), p->path_len, e);
+    if (rc == 0)
+        extra_saw(p->dir, p->name);
+    return rc;
 }
 
 int dirs_enter(struct run *r, const struct entry *en, struct place *p, bool way, struct err *e)

@@ -204,6 +204,8 @@ int report_done(struct report *r, struct err *e)
         .already = r->n.already,
         .failed = r->n.failed,
         .set_aside = r->n.set_aside,
+        .extra = r->n.extra,
+        .extra_aside = r->n.extra_aside,
     };
     struct wbuf head = WBUF_INIT;
     msg_done_write(&head, &m);

@@ -7,6 +7,7 @@
  *     place.c       links, pipes, devices; what is in the way
  *     place_file.c  regular files
  *     content.c     extents, the hash over them, and what is on disk
+ *     extra.c       what is there and not in the snapshot
  *
  * Functions that return int: 0, FAILED_HERE (this entry cannot be restored; e says why, the rest
  * goes on), or negative (the whole cannot go on).
@@ -33,15 +34,19 @@ enum { FAILED_HERE = 1 };
 #define MAX_OTHER_FS 16
 #define TEMP_NAME_BYTES 64
 
+struct aside { /* a folder for what is moved out of the way */
+    int fd;    /* -1 until something is */
+    char name[64];
+};
+
 struct target {
     int fd;
-    bool made;               /* by this restore: it was not there */
-    bool empty;              /* when this run began */
-    bool continuing;         /* the marker of the same restore was there */
-    bool has_marker;         /* ours; to be removed at the end */
-    char token[TOKEN_BYTES]; /* in the names of temporary files */
-    int aside_fd;            /* -1 until something is set aside */
-    char aside_name[64];
+    bool made;                 /* by this restore: it was not there */
+    bool empty;                /* when this run began */
+    bool continuing;           /* the marker of the same restore was there */
+    bool has_marker;           /* ours; to be removed at the end */
+    char token[TOKEN_BYTES];   /* in the names of temporary files */
+    struct aside aside, extra; /* what was in the way; what the snapshot does not have */
 };
 
 struct dir {
@@ -55,6 +60,9 @@ struct dir {
     bool inherit_acl, inherit_flags; /* what is made in it gets some */
     uint32_t unlocked;   /* flags that it had before they were taken away for the time being */
     struct entry *saved; /* owned; NULL when the snapshot says nothing of it */
+    struct extra *extra; /* owned; what was in it; NULL: nothing in it is taken for extra */
+    bool stays;          /* nothing in it or below is: backups leave it out */
+    bool elsewhere;      /* on another file system than the target */
 };
 
 struct dirs {
@@ -85,6 +93,9 @@ struct run {
     size_t n_other;
     size_t strip_len; /* so many bytes of every path are not restored */
     unsigned temps;
+    struct exclude *exclude; /* what backups of this policy leave out */
+    unsigned extra_notes;
+    bool extra_told;
     uint32_t uid, gid; /* whose what we make is */
     struct hashers with;
     struct beside *beside; /* hashes what is being written */
@@ -124,11 +135,16 @@ void target_undo(struct run *r);
 void target_close(struct run *r);
 /* A name for a temporary file of this restore. */
 void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES]);
+/* Calls fn for each name in the folder until it returns non-zero, which is returned. */
+int target_each_name(int dir_fd, int (*fn)(void *ctx, int dir_fd, const char *name, struct err *e),
+                     void *ctx, struct err *e);
 /* Deletes what an earlier run of the same restore left in this folder unfinished. */
 int target_sweep(struct run *r, int dir_fd, struct err *e);
 /* Puts what is at p into the aside folder, under the same relative path. *keep: it should stay
  * here, too, as a hard link, so that there is no moment without it; set to whether it did. */
 int target_set_aside(struct run *r, const struct place *p, bool *keep, struct err *e);
+/* The same for what the snapshot does not have, and a folder of its own. Of the place's dir only fd is used. */
+int target_set_extra_aside(struct run *r, const struct place *p, struct err *e);
 
 /* --- dirs.c ----------------------------------------------------------------------------------- */
 int dirs_begin(struct run *r, struct err *e);
@@ -165,6 +181,20 @@ int place_hardlink(struct run *r, const struct entry *en, const struct place *p,
 /* Remembers what stands for a path of the snapshot, so that links can be made to it. */
 int place_remember(struct run *r, const struct entry *en, const struct place *p,
                    const struct stat *st, struct err *e);
+
+/* --- extra.c ---------------------------------------------------------------------------------- */
+bool extra_wanted(const struct run *r);
+/* -ERR_USAGE: to be set aside, and no root is restored as a whole. */
+int extra_check(const struct run *r, struct err *e);
+/* A folder was opened (up: the one that it is in, NULL for the target): its names are read, when it is `mine`: asked for, and named by an
+ * entry. path: in the snapshot. */
+int extra_enter(struct run *r, const struct dir *up, const char *path, size_t len, bool mine,
+                struct dir *d, struct err *e);
+void extra_saw(struct dir *d, const char *name); /* an entry has this name */
+void extra_unsure(struct run *r);                /* entries are lost here */
+/* All entries in it have come: what has no entry is counted, or set aside. Its metadata come after that. */
+int extra_leave(struct run *r, struct dir *d, struct err *e);
+void extra_free(struct extra *x); /* NULL-safe */
 
 /* --- place_file.c ----------------------------------------------------------------------------- */
 /* `walk` is where en came from; its continuations are read from there. */

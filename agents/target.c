@@ -38,8 +38,7 @@ static bool is_temp(const char *name, const char *token)
     return !token || strncmp(name, token, hex) == 0;
 }
 
-/* Calls fn for each name in the folder until it returns non-zero, which is returned. */
-static int each_name(int dir_fd, int (*fn)(void *ctx, int dir_fd, const char *name, struct err *e),
+int target_each_name(int dir_fd, int (*fn)(void *ctx, int dir_fd, const char *name, struct err *e),
                      void *ctx, struct err *e)
 {
     int fd = sys_openat(dir_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), r = 0;
@@ -75,7 +74,7 @@ static int sweep_one(void *ctx, int dir_fd, const char *name, struct err *e)
 
 int target_sweep(struct run *r, int dir_fd, struct err *e)
 {
-    return each_name(dir_fd, sweep_one, r, e);
+    return target_each_name(dir_fd, sweep_one, r, e);
 }
 
 /* A marker that was being written when its restore died belongs to nobody. */
@@ -273,7 +272,7 @@ int target_open(struct run *r, struct err *e)
     if (rc < 0)
         return rc;
     read_marker(r);
-    rc = t->continuing ? 1 : each_name(t->fd, found_one, NULL, e);
+    rc = t->continuing ? 1 : target_each_name(t->fd, found_one, NULL, e);
     if (rc < 0)
         return err_wrap(e, "%s", r->m->target);
     t->empty = rc == 0;
@@ -283,7 +282,7 @@ int target_open(struct run *r, struct err *e)
         t->has_marker = true;
         return target_sweep(r, t->fd, e);
     }
-    rc = each_name(t->fd, sweep_marker, NULL, e);
+    rc = target_each_name(t->fd, sweep_marker, NULL, e);
     return rc == 0 ? write_marker(r, e) : rc;
 }
 
@@ -305,7 +304,7 @@ static int remove_empty(void *ctx, int dir_fd, const char *name, struct err *e)
     (void)e;
     if (fd < 0)
         return 0;
-    each_name(fd, remove_empty, &depth, NULL);
+    target_each_name(fd, remove_empty, &depth, NULL);
     sys_close_quiet(fd);
     sys_unlinkat(dir_fd, name, AT_REMOVEDIR, NULL);
     return 0;
@@ -316,7 +315,7 @@ void target_undo(struct run *r)
     unsigned depth = 0;
     if (!r->t.empty || r->t.continuing)
         return;
-    each_name(r->t.fd, remove_empty, &depth, NULL);
+    target_each_name(r->t.fd, remove_empty, &depth, NULL);
     target_finish(r, NULL);
     if (r->t.made && !r->m->resolved)
         sys_unlinkat(AT_FDCWD, r->m->target, AT_REMOVEDIR, NULL);
@@ -324,36 +323,41 @@ void target_undo(struct run *r)
 
 void target_close(struct run *r)
 {
-    sys_close_quiet(r->t.aside_fd);
+    sys_close_quiet(r->t.aside.fd);
+    sys_close_quiet(r->t.extra.fd);
     sys_close_quiet(r->t.fd);
-    r->t.fd = r->t.aside_fd = -1;
+    r->t.fd = r->t.aside.fd = r->t.extra.fd = -1;
 }
 
 /* --- setting aside ---------------------------------------------------------------------------- */
-static int make_aside(struct run *r, struct err *e)
+/* With the time in its name, and the snapshot, for which something was in the way. */
+static int make_aside(struct run *r, struct aside *a, struct err *e)
 {
-    char hex[ID_HEX_BYTES], stamp[32];
+    char hex[ID_HEX_BYTES], stamp[32], base[sizeof a->name - 4];
     struct tm tm;
     time_t now = (time_t)sys_realtime_s();
     gmtime_r(&now, &tm);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
     id_hex(&r->m->snapshot_id, hex);
+    if (a == &r->t.extra)
+        snprintf(base, sizeof base, "%s%s", RESTORE_EXTRA, stamp);
+    else
+        snprintf(base, sizeof base, "%s%.8s-%s", RESTORE_ASIDE, hex, stamp);
     int rc = -ERR_EXISTS;
     for (int i = 0; rc == -ERR_EXISTS && i < MAX_ASIDE_TRIES; i++) {
-        snprintf(r->t.aside_name, sizeof r->t.aside_name, i ? "%s%.8s-%s-%d" : "%s%.8s-%s",
-                 RESTORE_ASIDE, hex, stamp, i);
-        rc = sys_mkdirat(r->t.fd, r->t.aside_name, 0700, e);
+        snprintf(a->name, sizeof a->name, i ? "%s-%d" : "%s", base, i);
+        rc = sys_mkdirat(r->t.fd, a->name, 0700, e);
     }
     if (rc < 0)
         return rc;
-    r->t.aside_fd = sys_openat(r->t.fd, r->t.aside_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    return r->t.aside_fd < 0 ? r->t.aside_fd : 0;
+    a->fd = sys_openat(r->t.fd, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    return a->fd < 0 ? a->fd : 0;
 }
 
 /* The folder in the aside folder for a path of this place: opened, made where it is missing. */
-static int aside_parent(struct run *r, const struct place *p, struct err *e)
+static int aside_parent(const struct aside *a, const struct place *p, struct err *e)
 {
-    int at = r->t.aside_fd;
+    int at = a->fd;
     const char *from = p->path, *end = p->path + p->path_len - strlen(p->name);
     while (from < end) {
         char name[NAME_MAX + 1];
@@ -365,7 +369,7 @@ static int aside_parent(struct run *r, const struct place *p, struct err *e)
         int fd = rc == 0 || rc == -ERR_EXISTS
                      ? sys_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e)
                      : rc;
-        if (at != r->t.aside_fd)
+        if (at != a->fd)
             sys_close_quiet(at);
         if (fd < 0)
             return fd;
@@ -392,22 +396,36 @@ static int move_locked(const struct place *p, int to, struct err *e)
     return rc;
 }
 
-int target_set_aside(struct run *r, const struct place *p, bool *keep, struct err *e)
+static int set_aside(struct run *r, struct aside *a, const struct place *p, bool *keep,
+                     struct err *e)
 {
     bool kept = false;
-    int rc = r->t.aside_fd < 0 ? make_aside(r, e) : 0;
-    int to = rc == 0 ? aside_parent(r, p, e) : rc;
+    int rc = a->fd < 0 ? make_aside(r, a, e) : 0;
+    int to = rc == 0 ? aside_parent(a, p, e) : rc;
     if (to < 0)
         return err_wrap(e, _("set aside \"%s\""), p->name);
     if (*keep && sys_fault_step() == 0)
         kept = linkat(p->dir->fd, p->name, to, p->name, 0) == 0;
     if (!kept)
         rc = move_locked(p, to, e);
-    if (to != r->t.aside_fd)
+    if (to != a->fd)
         sys_close_quiet(to);
     if (rc < 0)
         return err_wrap(e, _("set aside \"%s\""), p->name);
     *keep = kept;
-    r->rep.n.set_aside++;
     return 0;
+}
+
+int target_set_aside(struct run *r, const struct place *p, bool *keep, struct err *e)
+{
+    int rc = set_aside(r, &r->t.aside, p, keep, e);
+    if (rc == 0)
+        r->rep.n.set_aside++;
+    return rc;
+}
+
+int target_set_extra_aside(struct run *r, const struct place *p, struct err *e)
+{
+    bool keep = false;
+    return set_aside(r, &r->t.extra, p, &keep, e);
 }

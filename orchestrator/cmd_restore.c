@@ -17,7 +17,7 @@
 struct options {
     struct vault_choice choice;
     const char *policy, *to, *snapshot, *at, *from, *on; /* on: another agent's host */
-    bool overwrite, delta, strip, no_logs;
+    bool overwrite, delta, set_aside, strip, no_logs;
     struct db_options db;
     char **paths;
     size_t n_paths;
@@ -65,6 +65,26 @@ static void print_copies(struct app *app, const struct vault *v, const struct re
     }
 }
 
+/* What is there and not in the backup. */
+static void print_extra(struct app *app, const struct msg_done *d, const struct options *o)
+{
+    if (d->extra_aside)
+        ui_line(
+            &app->ui,
+            P_("  %llu thing that the backup does not have is set aside in %s/.twofold-extra-…",
+               "  %llu things that the backup does not have are set aside in %s/.twofold-extra-…",
+               d->extra_aside),
+            (unsigned long long)d->extra_aside, o->to);
+    if (d->extra > d->extra_aside)
+        ui_line(&app->ui,
+                P_("  %llu thing that the backup does not have is there and stays",
+                   "  %llu things that the backup does not have are there and stay",
+                   d->extra - d->extra_aside),
+                (unsigned long long)(d->extra - d->extra_aside));
+    if (d->extra && !o->set_aside)
+        ui_line(&app->ui, _("  to have them set aside: the same command with --set-aside"));
+}
+
 static void print_result(struct app *app, const struct vault *v, const struct restore_job *j,
                          const struct options *o, uint64_t ms)
 {
@@ -86,17 +106,19 @@ static void print_result(struct app *app, const struct vault *v, const struct re
         ui_line(&app->ui,
                 _("  %llu things that were in the way are set aside in %s/.twofold-aside-…"),
                 (unsigned long long)d->set_aside, o->to);
+    print_extra(app, d, o);
     print_copies(app, v, j);
     for (size_t i = 0; i < v->n_copies; i++)
         json_array_append_new(copies, json_pack("{s:s, s:I, s:I}", "place", v->copies[i].place,
                                                 "chunks", (json_int_t)j->served[i], "damaged",
                                                 (json_int_t)j->bad[i]));
     ui_json(&app->ui,
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type", "restore",
-                      "snapshot", hex, "target", o->to, "files", (json_int_t)d->files, "folders",
-                      (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes, "already",
+            json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type",
+                      "restore", "snapshot", hex, "target", o->to, "files", (json_int_t)d->files,
+                      "folders", (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes, "already",
                       (json_int_t)d->already, "failed", (json_int_t)d->failed, "set_aside",
-                      (json_int_t)d->set_aside, "ms", (json_int_t)ms, "copies", copies));
+                      (json_int_t)d->set_aside, "extra", (json_int_t)d->extra, "extra_set_aside",
+                      (json_int_t)d->extra_aside, "ms", (json_int_t)ms, "copies", copies));
 }
 
 static int verdict(struct app *app, const struct restore_job *j, const char *policy)
@@ -157,6 +179,8 @@ static void add_counts(struct restore_job *sum, const struct restore_job *j)
     sum->done.already += j->done.already;
     sum->done.failed += j->done.failed;
     sum->done.set_aside += j->done.set_aside;
+    sum->done.extra += j->done.extra;
+    sum->done.extra_aside += j->done.extra_aside;
     sum->problems += j->problems;
     for (size_t k = 0; k < MAX_COPIES; k++) {
         sum->served[k] += j->served[k];
@@ -295,6 +319,23 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     return rc;
 }
 
+/* What the policy leaves out is no extra. */
+static void take_excludes(struct restore_job *j, const struct policy *p)
+{
+    if (!p || (!j->msg.delta && !j->msg.set_aside))
+        return;
+    j->msg.exclude = p->exclude;
+    j->msg.n_exclude = p->n_exclude;
+}
+
+static void warn_of_gaps(struct app *app, const struct restore_job *j)
+{
+    if (j->msg.set_aside && j->snap->state == SNAPSHOT_PARTIAL)
+        ui_warn(
+            &app->ui,
+            _("this backup is not whole: what could not be read then counts as not being in it"));
+}
+
 static int restore(struct app *app, struct options *o, struct record *record, struct err *e,
                    int *ret_status)
 {
@@ -318,6 +359,9 @@ static int restore(struct app *app, struct options *o, struct record *record, st
         j.agent = o->on ? o->on : "local";
         j.msg.overwrite = o->overwrite || o->delta;
         j.msg.delta = o->delta;
+        j.msg.set_aside = o->set_aside;
+        take_excludes(&j, p);
+        warn_of_gaps(app, &j);
         j.msg.strip_source = o->strip;
         j.msg.paths = o->paths;
         j.msg.n_paths = o->n_paths;
@@ -370,6 +414,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_FROM,
         OPT_OVERWRITE,
         OPT_DELTA,
+        OPT_SET_ASIDE,
         OPT_STRIP,
         OPT_POLICY,
         OPT_ON,
@@ -387,6 +432,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "from", required_argument, NULL, OPT_FROM },
                                              { "overwrite", no_argument, NULL, OPT_OVERWRITE },
                                              { "delta", no_argument, NULL, OPT_DELTA },
+                                             { "set-aside", no_argument, NULL, OPT_SET_ASIDE },
                                              { "strip-source", no_argument, NULL, OPT_STRIP },
                                              { "policy", required_argument, NULL, OPT_POLICY },
                                              { "on", required_argument, NULL, OPT_ON },
@@ -424,6 +470,9 @@ int cmd_restore(struct app *app, int argc, char **argv)
             break;
         case OPT_DELTA:
             o.delta = true;
+            break;
+        case OPT_SET_ASIDE:
+            o.set_aside = true;
             break;
         case OPT_STRIP:
             o.strip = true;
@@ -475,6 +524,12 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                    : _("where to? Give --to TARGET"));
     if (!!o.at + !!o.db.lsn + !!o.db.point > 1)
         return app_usage(app, _("--at, --lsn and --point say the same thing; give one"));
+    if (o.set_aside && !o.delta && !o.overwrite)
+        return app_usage(app, _("--set-aside goes with --delta or --overwrite"));
+    if (o.set_aside && o.choice.copy)
+        return app_usage(
+            app, _("--set-aside needs the policy, which says what backups leave out: it does "
+                   "not go with --copy"));
     o.paths = argv + optind;
     o.n_paths = (size_t)(argc - optind);
     status = paths_ok(app, &o);

@@ -33,7 +33,7 @@ const struct command commands[] = {
     { "diff", cmd_diff, "SNAPSHOT [SNAPSHOT|live] " FROM_WHERE,
       N_("what changed between two backups, or since one") },
     { "restore", cmd_restore,
-      "POLICY --to TARGET [--snapshot ID] [--at TIME] [--from PLACE] [--overwrite] [--delta] [PATH…]",
+      "POLICY --to TARGET [--snapshot ID] [--at TIME] [--from PLACE] [--overwrite] [--delta] [--set-aside] [PATH…]",
       N_("bring files back; with --copy URL --policy NAME from one copy alone") },
     { "export", cmd_export, "SNAPSHOT [PATH…] " FROM_WHERE " > FILE.tar",
       N_("write a backup as plain tar") },

@@ -201,6 +201,8 @@ static const struct {
          "  --overwrite             write over what is in TARGET; what was there is set aside\n"
          "  --delta                 the same, but a large file kept in pages is made right where it\n"
          "                          is: only the parts that differ are fetched, and written over\n"
+         "  --set-aside             with one of these: what is in the folders that are restored, and not\n"
+         "                          in the backup, goes to TARGET/.twofold-extra-TIME\n"
          "  --strip-source          the content of a single source folder straight into TARGET\n"
          "A database comes as a data folder that starts, TARGET/postgresql/data; and\n"
          "  --verify[=FOLDER]       start a server on it for a moment (its programs are in FOLDER), let it\n"

@@ -468,6 +468,7 @@ static void send_job(struct session *s)
         .mode = job->mode,
         .overwrite = job->overwrite,
         .delta = job->delta,
+        .set_aside = job->set_aside,
         .strip_source = job->strip_source,
         .target = (char *)job->target,
         .paths = (char **)job->paths,

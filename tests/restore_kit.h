@@ -59,6 +59,7 @@ struct rk_job {
     enum restore_mode mode;
     bool overwrite, strip_source;
     bool delta; /* with overwrite */
+    bool set_aside;
     const char *paths[8], *exclude[8];
     struct id snapshot;
     size_t kill_after;                         /* SIGKILL when so many chunks were sent; 0: never */

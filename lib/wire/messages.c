@@ -267,8 +267,8 @@ void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
     wb_u8(w, (uint8_t)m->mode);
     put_bits(w,
              (const bool[]){ m->overwrite, m->strip_source, m->strip != NULL, m->n_sources > 0,
-                             m->delta },
-             5);
+                             m->delta, m->set_aside },
+             6);
     wb_str(w, m->target);
     put_strings(w, m->paths, m->n_paths);
     put_strings(w, m->exclude, m->n_exclude);
@@ -308,13 +308,14 @@ static void get_body(struct rbuf *r, struct msg_restore *m)
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
 {
     struct msg_restore m = { 0 };
-    bool bits[5];
+    bool bits[6];
     rb_id(r, &m.vault_id);
     rb_id(r, &m.snapshot_id);
     unsigned mode = rb_u8(r);
-    get_bits(r, bits, 5);
+    get_bits(r, bits, 6);
     m.overwrite = bits[0];
     m.delta = bits[4];
+    m.set_aside = bits[5];
     m.strip_source = bits[1];
     m.target = rb_strdup(r, MAX_MESSAGE_PATH);
     m.paths = get_strings(r, MAX_PATTERNS, true, &m.n_paths);
@@ -386,6 +387,10 @@ void msg_done_write(struct wbuf *w, const struct msg_done *m)
                            m->already, m->failed, m->set_aside };
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
         wb_varint(w, v[i]);
+    if (m->extra > 0) {
+        wb_varint(w, m->extra);
+        wb_varint(w, m->extra_aside);
+    }
 }
 
 int msg_done_read(struct rbuf *r, struct msg_done *ret, struct err *e)
@@ -395,7 +400,12 @@ int msg_done_read(struct rbuf *r, struct msg_done *ret, struct err *e)
                             &m.already, &m.failed, &m.set_aside };
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
         *v[i] = rb_varint(r);
-    if (!rb_done(r))
+    bool tail = rb_left(r) > 0;
+    if (tail) {
+        m.extra = rb_varint(r);
+        m.extra_aside = rb_varint(r);
+    }
+    if (!rb_done(r) || (tail && m.extra == 0) || m.extra_aside > m.extra)
         return malformed(e, "DONE");
     *ret = m;
     return 0;

@@ -36,7 +36,7 @@ enum frame_type {
     FRAME_CHUNK,
     FRAME_CANCEL,
     FRAME_PAUSE, /* empty: a PING of one who takes nothing for as long as somebody wishes */
-    FRAME_LOGS, /* this one and the others of logs: agents/log_frames.h */
+    FRAME_LOGS,  /* this one and the others of logs: agents/log_frames.h */
     FRAME_LOGGED,
     FRAME_LOG_LIST,
     FRAME_LOG_END,
@@ -165,12 +165,13 @@ struct msg_restore { /* FRAME_RESTORE */
     enum restore_mode mode;
     bool overwrite, strip_source;
     bool delta; /* with overwrite: files in pages that are there are made right where they are */
+    bool set_aside; /* what is there and not in the snapshot is set aside */
     bool
         resolved; /* not on the wire: the target was resolved when it was allowed; a link on its way is somebody's */
     char *target; /* absolute folder; for COMPARE: "/" or another root to compare with */
     char **paths; /* absolute, only these and what is below; none: everything */
     size_t n_paths;
-    char **exclude; /* COMPARE: what the policy leaves out is not "added" */
+    char **exclude; /* what the policy leaves out is not "added" (COMPARE), and not extra */
     size_t n_exclude;
     uint8_t *body; /* the snapshot's body, opened; owned */
     size_t body_len;
@@ -212,6 +213,7 @@ int msg_diff_read(struct rbuf *r, struct msg_diff *ret, struct err *e);
 
 struct msg_done { /* FRAME_DONE: the restore or comparison has ended */
     uint64_t files, dirs, others, bytes, already, failed, set_aside;
+    uint64_t extra, extra_aside; /* there and not in the snapshot; of these: set aside */
 };
 void msg_done_write(struct wbuf *w, const struct msg_done *m);
 int msg_done_read(struct rbuf *r, struct msg_done *ret, struct err *e);

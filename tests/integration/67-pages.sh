@@ -101,6 +101,24 @@ for n in 3 5 8 13 21 34; do # killed, and run again
 done
 rm -rf "$work/out"/.twofold-aside-*
 
+# --- what the backup does not have ---------------------------------------------------------------------------------------
+sed -i 's|^  exclude:.*|  exclude: ["*.tmp"]|' "$vault/c/policies/vm.yaml"
+expect 0 "$t" policy lint
+mkdir -p "$work/out$src/new/deep"
+echo 1 >"$work/out$src/new/deep/one" && echo 2 >"$work/out$src/two" && echo 3 >"$work/out$src/left.tmp" && echo 4 >"$work/out/beside"
+expect 0 "$t" --json restore vm --to "$work/out" --delta && [ "$(json extra) $(json extra_set_aside)" = "4 0" ] || fail "extra: $(json extra) $(json extra_set_aside)"
+expect 0 "$t" restore vm --to "$work/out" --delta && said '4 things that the backup does not have are there' && said '[-]-set-aside'
+[ -e "$work/out$src/two" ] || fail "an extra file is gone, and nobody asked for that"
+expect 2 "$t" restore vm --to "$work/out" --set-aside
+expect 2 "$t" restore vm --to "$work/out" --delta --set-aside "$src/disk.img" && said 'only a part'
+expect 2 "$t" restore --copy "$work/v/a" --policy vm --to "$work/out" --delta --set-aside && said 'needs the policy'
+expect 0 "$t" restore vm --to "$work/out" --delta --set-aside && said '4 things that the backup does not have are set aside in .*/\.twofold-extra-' &&
+    said 'two.*not in the backup: set aside'
+[ -e "$work/out$src/left.tmp" ] && rm "$work/out$src/left.tmp" || fail "what the policy leaves out was set aside"
+[ -e "$work/out/beside" ] || fail "what is beside the folders of the backup was set aside"
+[ "$(cat "$work/out/.twofold-extra-"*"$src/new/deep/one")" = 1 ] || fail "not set aside: $(ls -d "$work/out"/.t*)"
+expect 0 "$t" restore vm --to "$work/out" --delta && not_said 'does not have' && same_tree "$work/night3" "$work/out$src"
+
 # --- a piece that is damaged everywhere: the file is not restored wrong, and the next backup has it again -----------------
 for copy in a b; do
     find "$work/v/$copy/packs" -type f -size +1M -exec sh -c 'printf "\377\376" | dd of="$1" bs=1 seek=3000000 conv=notrunc status=none' - {} \;

@@ -468,13 +468,29 @@ static void diffs_come_back(void **state)
 
 static void done_comes_back(void **state)
 {
-    struct msg_done m = { 1, 2, 3, UINT64_MAX, 5, 6, 7 }, got;
+    struct msg_done m = { 1, 2, 3, UINT64_MAX, 5, 6, 7, 0, 0 }, got;
     struct wbuf w = WBUF_INIT;
     msg_done_write(&w, &m);
     struct rbuf r = rbuf_of(w.p, w.len);
     assert_int_equal(msg_done_read(&r, &got, NULL), 0);
     assert_memory_equal(&got, &m, sizeof m);
     cut_and_stretch(read_done, &w, false);
+    size_t n = w.len; /* what was extra, where there was any */
+    m.extra = 300;
+    m.extra_aside = 299;
+    wbuf_reset(&w);
+    msg_done_write(&w, &m);
+    assert_true(w.len > n);
+    assert_int_equal(read_bytes(read_done, w.p, w.len), 0);
+    r = rbuf_of(w.p, w.len);
+    assert_int_equal(msg_done_read(&r, &got, NULL), 0);
+    assert_memory_equal(&got, &m, sizeof m);
+    for (size_t cut = n + 1; cut < w.len; cut++)
+        assert_int_equal(read_bytes(read_done, w.p, cut), -ERR_PROTOCOL);
+    m.extra_aside = 301;
+    wbuf_reset(&w);
+    msg_done_write(&w, &m);
+    assert_int_equal(read_bytes(read_done, w.p, w.len), -ERR_PROTOCOL);
     wbuf_free(&w);
 }
 
