@@ -305,12 +305,16 @@ static int make_sqlite(struct view *view, const struct db_options *o, const char
 {
     if (p->n_sources > 0 && o->in_place)
         return one_in_place(e);
-    if (p->n_sources == 0 && (o->verify || o->n_spaces > 0 || o->lsn || o->point))
+    if (p->n_sources == 0 && (o->n_spaces > 0 || o->lsn || o->point))
         return err_set(
             e, ERR_USAGE,
-            _("this backup has no database server: --verify, --tablespace, --lsn and --point are for those"));
+            _("this backup has no database server: --tablespace, --lsn and --point are for those"));
     p->facts = p->facts ? p->facts : SQLITE_FACTS;
-    return sqlite_plan(view, o->in_place, staging, p, e);
+    int rc = sqlite_plan(view, o->in_place, staging, p, e);
+    struct source_spec *spec = rc == 0 ? &p->sources[p->n_sources - 1] : NULL;
+    if (rc == 0 && o->verify)
+        rc = source_spec_add(spec, "verify", "checks", e);
+    return rc == 0 ? take_policy(spec, o, o->verify != NULL, e) : rc;
 }
 
 /* Dumps of programs, which are loaded when that is asked for. */

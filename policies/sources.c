@@ -54,6 +54,7 @@ const cyaml_schema_field_t sqlite_fields[] = {
                                list[0].v, list[0].n, &entry_schema, 0, MAX_SOURCE_SETTINGS / 2),
     TEXT("check", 1),
     TEXT("wait", 2),
+    SQL_CHECKS,
     CYAML_FIELD_END,
 };
 
@@ -149,6 +150,13 @@ static const struct {
                         sqlite_keys },
 };
 
+/* The setting that a key becomes: how SQLite's files are checked is none of the policy's questions (sql_checks.h), the first of whose
+ * settings is called "check". */
+static const char *setting_of(const struct source_key *k)
+{
+    return k->choices == sqlite_checks ? "integrity" : k->name;
+}
+
 /* --- reading ------------------------------------------------------------------------------------ */
 static int check_choice(const struct source_key *k, const char *text, struct err *e)
 {
@@ -201,7 +209,7 @@ static int take_text(struct source_spec *s, const struct source_key *k, const ch
     } else if (k->type == KEY_SIZE)
         rc = check_size(k, text, e);
     if (rc == 0)
-        rc = source_spec_add(s, k->name, path ? path : text, e);
+        rc = source_spec_add(s, setting_of(k), path ? path : text, e);
     free(path);
     return rc;
 }
@@ -269,6 +277,27 @@ static int add_text(struct source_spec *s, const char *key, const char *text, st
     return text ? source_spec_add(s, key, text, e) : 0;
 }
 
+/* SQLite's databases are files: which of them is asked? */
+static int check_file_of(const struct source_spec *s, const struct raw_sql_check *c, struct err *e)
+{
+    size_t files = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->v[i].key, "files") != 0)
+            continue;
+        files++;
+        if (c->database && strcmp(s->v[i].value, c->database) == 0)
+            return 0;
+    }
+    if (!c->database && files == 1)
+        return 0;
+    if (c->database)
+        err_set(e, ERR_CONFIG, _("check \"%s\": \"%s\" is none of the files"), c->name,
+                c->database);
+    else
+        err_set(e, ERR_CONFIG, _("check \"%s\": which of the files?"), c->name);
+    return err_next(e, _("write one of \"files\", as it stands there: database: /path"));
+}
+
 /* Questions to the database, each a run of settings (policies/sql_checks.h). */
 static int take_checks(struct yaml_doc *d, struct source_spec *s, const struct raw_source *raw,
                        struct err *e)
@@ -293,6 +322,9 @@ static int take_checks(struct yaml_doc *d, struct source_spec *s, const struct r
         if (rc == 0)
             rc = add_text(s, "check-restored", c->restored, e);
         if (rc == 0 && sql_checks_of(s, &understood, e) < 0)
+            return yaml_mistake(d, at, e);
+        if (rc == 0 && strcmp(s->kind, kinds[SOURCE_SQLITE].kind) == 0 &&
+            check_file_of(s, c, e) < 0)
             return yaml_mistake(d, at, e);
     }
     return rc;
@@ -330,11 +362,11 @@ static int put_list(struct wbuf *w, const struct source_spec *s, const char *key
     return rc;
 }
 
-#define CHECKS_EXAMPLE                                                                        \
+#define CHECKS_EXAMPLE(database)                                                              \
     "  # Questions to it, asked at each backup, by twofold check, and of what is restored.\n" \
     "  # checks:\n"                                                                           \
     "  #   - name: accounts\n"                                                                \
-    "  #     database: shop\n"                                                                \
+    "  #     database: " database "\n"                                                        \
     "  #     sql: SELECT count(*) FROM accounts\n"                                            \
     "  #     expect: \"> 0\"          # else the backup is partial, a restore not right\n"    \
     "  #     restored: at-least     # as many as when it was backed up; or: same\n"
@@ -344,7 +376,7 @@ static int put_source(struct wbuf *w, const struct source_spec *s, int kind, str
     int rc = 0;
     conf_line(w, "\n# %s\n%s:\n", kinds[kind].title, s->kind);
     for (const struct source_key *k = kinds[kind].keys; rc == 0 && k->name; k++) {
-        const char *v = source_spec_get(s, k->name);
+        const char *v = source_spec_get(s, setting_of(k));
         conf_line(w, "  # %s\n", k->comment);
         if (is_list(k)) {
             rc = put_list(w, s, k->name, e);
@@ -359,7 +391,9 @@ static int put_source(struct wbuf *w, const struct source_spec *s, int kind, str
         conf_line(w, "\n");
     }
     if (kind == SOURCE_POSTGRESQL || kind == SOURCE_MARIADB)
-        conf_line(w, "%s", CHECKS_EXAMPLE);
+        conf_line(w, "%s", CHECKS_EXAMPLE("shop"));
+    if (kind == SOURCE_SQLITE)
+        conf_line(w, "%s", CHECKS_EXAMPLE("/path/of/one.db"));
     return rc;
 }
 

@@ -25,6 +25,7 @@ static void driver_free(void *ctx)
     free(s->files);
     free(s->roots);
     free(s->facts);
+    json_decref(s->checks);
     free(s);
 }
 
@@ -104,7 +105,7 @@ static int tell_result(struct sl *s, const struct sl_file *f, struct err *e)
     else if (f->result == SL_UNCHECKED)
         rc = tell(s, f, false, e, _("stored, but it could not be checked: %s: %s"),
                   sl_check_name(f->check), f->verdict);
-    if (rc == 0 && f->check == SL_CHECK_QUICK && !source_spec_get(s->spec, "check"))
+    if (rc == 0 && f->check == SL_CHECK_QUICK && !source_spec_get(s->spec, SL_INTEGRITY))
         rc = tell(s, f, false, e,
                   _("over 4 GiB, so indexes were not compared with tables (quick_check)"));
     if (rc == 0 && f->held_ms > 0)
@@ -188,6 +189,8 @@ static int driver_begin(const struct source_spec *spec, const struct source_env 
     if (rc == 0)
         rc = copy_all(s, e);
     if (rc == 0)
+        rc = sl_ask(s, e);
+    if (rc == 0)
         rc = sl_make_facts(s, e);
     if (rc == 0)
         rc = make_roots(s, e);
@@ -246,20 +249,23 @@ static int driver_probe(const struct source_spec *spec, const struct source_env 
     int rc = take_paths(s, e);
     for (size_t i = 0; rc == 0 && i < s->n_files; i++)
         rc = probe_file(s, &s->files[i], e);
+    if (rc == 0)
+        rc = sl_ask(s, e);
     driver_free(s);
     return rc;
 }
 
 static const struct source_setting settings[] = {
-    { SL_KEY, SETTING_READS, true },
-    { "check", SETTING_PLAIN, false },
-    { "wait", SETTING_PLAIN, false },
+    { SL_KEY, SETTING_READS, true },  { SL_INTEGRITY, SETTING_PLAIN, false },
+    { "wait", SETTING_PLAIN, false }, SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
     { SL_KEY, SETTING_WRITES, false },   /* in place: where each file is to be in the end */
     { "staging", SETTING_PLAIN, false }, /* the folder beside it where it lies now */
     { "stage", SETTING_PLAIN, false },   /* "ask": only whether it can be done */
+    { "verify", SETTING_PLAIN, false },  /* the policy's questions are asked */
+    SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };
 

@@ -303,7 +303,7 @@ static int tick_check(void *ctx, struct err *e)
 static int check_copy(struct sl *s, struct sl_file *f, struct err *e)
 {
     struct check_tick t = { s, f };
-    const char *wanted = source_spec_get(s->spec, "check");
+    const char *wanted = source_spec_get(s->spec, SL_INTEGRITY);
     sqlite3 *db = NULL;
     struct stat st;
     if (stat(f->copy, &st) < 0)

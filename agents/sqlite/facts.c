@@ -32,6 +32,8 @@ int sl_make_facts(struct sl *s, struct err *e)
     json_t *o = json_pack("{s:s, s:s, s:I, s:o}", "kind", SL_ROOT, "sqlite_version",
                           sqlite3_libversion(), "taken_at", (json_int_t)sys_realtime_s(), "files",
                           files);
+    if (o && json_array_size(s->checks) > 0)
+        (void)json_object_set(o, "checks", s->checks);
     s->facts = ok && o ? json_dumps(o, JSON_INDENT(2)) : NULL;
     json_decref(o);
     return s->facts ? 0 : sl_no_memory(e);

@@ -4,6 +4,7 @@
  *     backup.c    begin, roots, probe: the files of the policy, each copied into a scratch folder before anything is read
  *     copy.c      one copy, made by the online backup API while others write
  *     check.c     opening a file that nobody works on; integrity_check, row counts
+ *     checks.c    the policy's questions
  *     facts.c     facts.json
  *     restore.c   the checks of what was restored
  *     in_place.c  a restored file takes the place of the one that is there
@@ -26,7 +27,8 @@
 #define SL_ROOT "sqlite"
 #define SL_FILES SL_ROOT "/files"
 #define SL_FACTS "facts.json"
-#define SL_KEY "files" /* of the policy, and of a restore in place */
+#define SL_KEY "files"           /* of the policy, and of a restore in place */
+#define SL_INTEGRITY "integrity" /* "full", "quick": what the policy calls "check" */
 #define SL_MAX_FACTS (16u << 20)
 #define SL_FULL_BYTES (UINT64_C(4) << 30) /* above: quick_check, unless the policy says otherwise */
 #define SL_COUNT_BYTES (UINT64_C(256) << 20) /* above: rows are not counted */
@@ -67,6 +69,7 @@ struct sl {
     uint64_t bytes; /* gone through so far */
     bool stop;      /* the run is to end */
     bool probing;   /* somebody waits for the answer */
+    json_t *checks; /* owned; answers to the policy's questions */
     char *facts;
     struct source_root *roots;
     size_t n_roots;
@@ -92,12 +95,20 @@ int sl_check(struct sl_file *f, sqlite3 *db, int (*tick)(void *ctx, struct err *
 json_t *sl_count_rows(sqlite3 *db);
 const char *sl_check_name(enum sl_check c);
 
+/* --- checks.c */
+/* The policy's questions: to the copies, with the answers in s->checks; in a probe to the databases themselves, all answers being told. */
+int sl_ask(struct sl *s, struct err *e);
+/* To what was restored, beside the answers in facts.json. -ERR_DAMAGED: one is not right. */
+int sl_ask_restored(const struct source_restore *r, json_t *facts, struct err *e);
+
 /* --- facts.c */
 int sl_make_facts(struct sl *s, struct err *e);
 
 /* --- restore.c, in_place.c */
 int sl_restore_check(const struct source_restore *r, struct err *e);
 int sl_restore(const struct source_restore *r, struct err *e);
+/* Where the i-th of the files of facts.json lies now; owned. */
+int sl_place(const struct source_restore *r, json_t *files, size_t i, char **ret, struct err *e);
 int sl_check_free(const struct source_restore *r, const char *path, struct err *e);
 /* Where the restore has brought what is to be put at `target`; owned; NULL with e. */
 char *sl_staged(const struct source_restore *r, const char *target, struct err *e);

@@ -131,6 +131,17 @@ static const char *target_of(const struct source_restore *r, size_t k)
     return NULL;
 }
 
+int sl_place(const struct source_restore *r, json_t *files, size_t i, char **ret, struct err *e)
+{
+    if (!source_spec_get(r->spec, SL_KEY))
+        return place_below(r, json_array_get(files, i), ret, e);
+    const char *target = target_of(r, i);
+    if (!target)
+        return bad_facts(e);
+    *ret = sl_staged(r, target, e);
+    return *ret ? 0 : -(int)e->code;
+}
+
 static int check_in_place(const struct source_restore *r, json_t *files, struct err *e)
 {
     enum sl_result result = SL_OK;
@@ -138,9 +149,10 @@ static int check_in_place(const struct source_restore *r, json_t *files, struct 
     int rc = target_of(r, n) ? bad_facts(e) : 0;
     for (size_t k = 0; rc == 0 && k < n; k++) {
         const char *target = target_of(r, k);
-        char *place = target ? sl_staged(r, target, e) : NULL;
-        if (!place)
-            return target ? -(int)e->code : bad_facts(e);
+        char *place = NULL;
+        rc = sl_place(r, files, k, &place, e);
+        if (rc < 0)
+            return rc;
         rc = check_file(r, json_array_get(files, k), place, &result, e);
         if (rc == 0 && result == SL_DAMAGED) {
             err_set(e, ERR_DAMAGED, _("it is damaged, so nothing was put in place"));
@@ -158,7 +170,7 @@ static int check_below(const struct source_restore *r, json_t *files, struct err
     int rc = 0;
     for (size_t k = 0; rc == 0 && k < json_array_size(files); k++) {
         char *place = NULL;
-        rc = place_below(r, json_array_get(files, k), &place, e);
+        rc = sl_place(r, files, k, &place, e);
         if (rc == 0)
             rc = check_file(r, json_array_get(files, k), place, &result, e);
         free(place);
@@ -175,6 +187,16 @@ int sl_restore_check(const struct source_restore *r, struct err *e)
     return rc;
 }
 
+static int ask(const struct source_restore *r, json_t *facts, struct err *e)
+{
+    int rc = source_spec_get(r->spec, "verify") ? sl_ask_restored(r, facts, e) : 0;
+    if (rc == -ERR_DAMAGED && source_spec_get(r->spec, SL_KEY))
+        err_next(
+            e,
+            _("nothing was put in place; take an older snapshot, or restore it to another place: --to DIR"));
+    return rc;
+}
+
 int sl_restore(const struct source_restore *r, struct err *e)
 {
     json_t *facts = NULL;
@@ -185,9 +207,13 @@ int sl_restore(const struct source_restore *r, struct err *e)
     if (rc == 0 && source_spec_get(r->spec, SL_KEY)) {
         rc = check_in_place(r, files, e);
         if (rc == 0)
+            rc = ask(r, facts, e);
+        if (rc == 0)
             rc = sl_put_in_place(r, e);
     } else if (rc == 0) {
         rc = check_below(r, files, e);
+        if (rc == 0)
+            rc = ask(r, facts, e);
     }
     json_decref(facts);
     return rc;
