@@ -5,6 +5,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/fanout.h"
 #include "orchestrator/logs/care.h"
+#include "orchestrator/logs/reopen.h"
 #include "orchestrator/probe.h"
 #include "orchestrator/session.h"
 
@@ -28,7 +29,8 @@ struct keeper {
     struct shelf shelf;
     bool skipped; /* an object at the end of the stream that no copy has right */
     struct fanout *fanout;
-    uint32_t joined; /* copies that get what comes */
+    struct reopen *owner, *opening; /* of v; under way, or done and not looked at yet */
+    uint32_t joined;                /* copies that get what comes */
     struct session *session;
     struct data_key key;
     bool have_key;
@@ -159,32 +161,60 @@ static int join_copies(struct keeper *k, struct err *e)
     return k->joined == before && k->fanout ? 0 : new_fanout(k, e);
 }
 
-/* A copy that fell out is no more than one that is away: it is opened anew, and caught up. */
-static int look_again(struct keeper *k, struct err *e)
+/* From now on what was opened anew is used. */
+static int use_opened(struct keeper *k, struct vault *v, struct err *e)
 {
-    uint32_t all = (1u << k->v->n_copies) - 1;
-    if (k->joined == all || sys_monotonic_ms() - k->looked_ms < LOOK_AGAIN_MS)
-        return 0;
     struct vault *was = k->v;
     struct shelf shelf = { 0 };
-    k->v = NULL;
-    int rc = open_vault(k, e);
-    if (rc == 0)
-        rc = shelf_read(k->v, k->source, &shelf, e);
+    int rc = shelf_read(v, k->source, &shelf, e);
     fanout_free(k->fanout);
     k->fanout = NULL;
+    k->v = v;
     vault_close(was);
+    reopen_free(k->owner);
+    k->owner = k->opening;
+    k->opening = NULL;
     if (rc < 0)
         return rc;
     shelf_done(&k->shelf);
     k->shelf = shelf;
     k->joined = 0;
-    k->looked_ms = sys_monotonic_ms();
     rc = join_copies(k, e);
     k->looked_ms = sys_monotonic_ms();
     if (rc == 0 && !k->joined)
         rc = err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
     return rc;
+}
+
+/* Where none of those that are out answers, all goes on as it is. */
+static int take_opened(struct keeper *k, struct err *e)
+{
+    struct vault *v = NULL;
+    uint32_t listed = 0;
+    struct err why = ERR_INIT;
+    int rc = reopen_take(k->opening, &v, &listed, &why);
+    bool same = rc == 0 && v->n_copies == k->v->n_copies;
+    if (same && listed & ~k->joined)
+        return use_opened(k, v, e);
+    for (size_t i = 0; same && i < v->n_copies; i++)
+        if (!(k->joined & (1u << i)) && v->copies[i].problem.code != ERR_NONE)
+            k->v->copies[i].problem = v->copies[i].problem;
+    vault_close(v);
+    reopen_free(k->opening);
+    k->opening = NULL;
+    k->looked_ms = sys_monotonic_ms();
+    return 0;
+}
+
+/* A copy that fell out is no more than one that is away: it is opened anew, beside what the others take, and caught up. */
+static int look_again(struct keeper *k, struct err *e)
+{
+    uint32_t all = (1u << k->v->n_copies) - 1;
+    if (k->opening)
+        return reopen_done(k->opening) ? take_opened(k, e) : 0;
+    if (k->joined == all || sys_monotonic_ms() - k->looked_ms < LOOK_AGAIN_MS)
+        return 0;
+    return reopen_start(k->app, k->job->conf->name, k->source, &k->opening, e);
 }
 
 static void drop_failed(struct keeper *k)
@@ -602,6 +632,8 @@ int logs_keep(struct app *app, const struct logs_job *j, struct err *e)
     wbuf_free(&k->body);
     shelf_done(&k->shelf);
     vault_close(k->v);
+    reopen_free(k->owner);
+    reopen_free(k->opening);
     free(k);
     return rc < 0 ? rc : -ERR_FAILED;
 }
