@@ -44,7 +44,7 @@ struct msg_want_log {
     int64_t
         backup_ns; /* when the backup that it is wanted for ended, by the same clock as the pieces' */
 };
-#define MAX_WANTED_PIECES 4000000u
+#define MAX_WANTED_PIECES 16000000u /* half a year of a piece each second, some 100 bytes each */
 void msg_want_log_write(struct wbuf *w, const struct msg_want_log *m);
 int msg_want_log_read(struct rbuf *r, struct msg_want_log *ret, struct err *e);
 

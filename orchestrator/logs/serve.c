@@ -4,14 +4,15 @@
 #include "orchestrator/logs/keep.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SLACK_NS INT64_C(3600000000000) /* a clock may have been set by so much */
 #define LIST_FRAME 16384                /* pieces in one */
 
 struct served {
-    struct id id;
+    uint64_t key; /* the first bytes of its id */
     struct log_piece piece;
-    size_t object; /* on the shelf */
+    uint32_t object; /* of the way */
 };
 struct logs_serve {
     struct shelf_reader reader;
@@ -21,7 +22,7 @@ struct logs_serve {
     size_t n_way;
     struct served *v; /* in their order */
     size_t n, cap;
-    size_t *by_id; /* indices into v, ascending by id */
+    uint32_t *by_key; /* indices into v, ascending by key */
     int64_t known_ns;
     char why[ERR_TEXT_BYTES]; /* there is no more, though there should be */
 
@@ -60,7 +61,7 @@ void logs_serve_free(struct logs_serve *s)
     wbuf_free(&s->bytes);
     shelf_done(&s->shelf);
     free(s->way);
-    free(s->by_id);
+    free(s->by_key);
     free(s->v);
     free(s);
 }
@@ -82,6 +83,18 @@ static int find_way(struct logs_serve *s, const uint8_t *stream, struct err *e)
     return 0;
 }
 
+static uint64_t key_of(const struct id *id)
+{
+    uint64_t key;
+    memcpy(&key, id, sizeof key);
+    return key;
+}
+
+static void id_of(const struct logs_serve *s, const struct log_piece *p, struct id *ret)
+{
+    log_piece_id(&s->reader.v->keys.vault_id, s->source, p, ret);
+}
+
 static int add(struct logs_serve *s, const struct log_piece *p, size_t object, struct err *e)
 {
     if (s->n == MAX_WANTED_PIECES)
@@ -97,8 +110,10 @@ static int add(struct logs_serve *s, const struct log_piece *p, size_t object, s
     }
     struct served *x = &s->v[s->n++];
     x->piece = *p;
-    x->object = object;
-    log_piece_id(&s->reader.v->keys.vault_id, s->source, p, &x->id);
+    x->object = (uint32_t)object;
+    struct id id;
+    id_of(s, p, &id);
+    x->key = key_of(&id);
     return 0;
 }
 
@@ -178,6 +193,7 @@ static int load_tables(struct logs_serve *s, const uint8_t *stream, const struct
     return rc;
 }
 
+/* Frees the tables as it goes: with what is chosen they would be there twice. */
 static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log_table **tables,
                   size_t first, struct err *e)
 {
@@ -191,47 +207,48 @@ static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log
             if (is_wanted(p, w))
                 rc = add(s, p, i, e);
         }
+        log_table_free(t);
+        tables[i] = NULL;
     }
     return rc;
 }
 
-static int by_id(const void *a, const void *b, void *v)
+static int by_key(const void *a, const void *b, void *v)
 {
     const struct served *s = v;
-    return id_cmp(&s[*(const size_t *)a].id, &s[*(const size_t *)b].id);
+    uint64_t x = s[*(const uint32_t *)a].key, y = s[*(const uint32_t *)b].key;
+    return x < y ? -1 : x > y;
 }
 
 static int make_index(struct logs_serve *s, struct err *e)
 {
-    s->by_id = calloc(s->n + 1, sizeof *s->by_id);
-    if (!s->by_id)
+    s->by_key = calloc(s->n + 1, sizeof *s->by_key);
+    if (!s->by_key)
         return no_memory(e);
     for (size_t i = 0; i < s->n; i++)
-        s->by_id[i] = i;
-    qsort_r(s->by_id, s->n, sizeof *s->by_id, by_id, s->v);
+        s->by_key[i] = (uint32_t)i;
+    qsort_r(s->by_key, s->n, sizeof *s->by_key, by_key, s->v);
     return 0;
 }
 
 /* Until when nothing else was written: the last piece's time, or, where the one who follows the log saw the server stand there, later. And is
  * the end here the end that it saw? */
-static void find_known(struct logs_serve *s, struct app *app, const char *policy)
+static void find_known(struct logs_serve *s, const struct logs_state *st)
 {
-    struct logs_state st = { 0 };
-    struct err ignored = ERR_INIT;
     const struct log_piece *last = s->n ? &s->v[s->n - 1].piece : NULL;
     s->known_ns = last ? last->time_ns : 0;
     uint64_t newest = s->n_way ? s->way[s->n_way - 1]->name.last : 0;
-    bool remembered = logs_state_read(&app->paths, policy, &st, &ignored) == 0 &&
-                      strcmp(st.vault, s->reader.v->name) == 0;
-    if (remembered && st.last.seq > newest) {
+    bool remembered = strcmp(st->vault, s->reader.v->name) == 0;
+    if (remembered && st->last.seq > newest) {
         char seen[32], have[32];
         snprintf(s->why, sizeof s->why,
                  _("it was followed up to %s, and the copies that answer have it up to %s only"),
-                 ui_time(st.last.time_ns, seen), last ? ui_time(last->time_ns, have) : "?");
+                 ui_time(st->last.time_ns, seen), last ? ui_time(last->time_ns, have) : "?");
     }
-    if (remembered && last && st.last.seq == last->seq && st.last.end == last->end &&
-        st.head == last->end && st.head_timeline == last->timeline && st.head_time_ns > s->known_ns)
-        s->known_ns = st.head_time_ns;
+    if (remembered && last && st->last.seq == last->seq && st->last.end == last->end &&
+        st->head == last->end && st->head_timeline == last->timeline &&
+        st->head_time_ns > s->known_ns)
+        s->known_ns = st->head_time_ns;
 }
 
 /* A log is asked for only where one should be. */
@@ -254,6 +271,8 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
 {
     uint8_t stream[LOG_STREAM_BYTES];
     struct logs_serve *s = calloc(1, sizeof *s);
+    struct logs_state st = { 0 };
+    struct err ignored = ERR_INIT;
     struct log_table **tables = NULL;
     size_t first = 0;
     if (!s)
@@ -262,6 +281,9 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
     s->object = SIZE_MAX;
     logs_source(policy, want->kind, s->source);
     log_stream_id(&reader->v->keys, s->source, stream);
+    /* Before the copies are looked at: whoever follows it puts more there meanwhile. */
+    if (logs_state_read(&app->paths, policy, &st, &ignored) < 0)
+        st = (struct logs_state){ 0 };
     int rc = shelf_read(reader->v, s->source, &s->shelf, e);
     if (rc == 0)
         rc = load_tables(s, stream, want, &tables, &first, e);
@@ -272,7 +294,7 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
     free_tables(s, tables);
     free(tables);
     if (rc == 0)
-        find_known(s, app, policy);
+        find_known(s, &st);
     if (rc == 0)
         find_silent(s);
 
@@ -309,16 +331,20 @@ int logs_serve_list(struct logs_serve *s, struct wire *w, struct err *e)
 
 static const struct served *find(const struct logs_serve *s, const struct id *piece)
 {
+    uint64_t key = key_of(piece);
     size_t low = 0, high = s->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int c = id_cmp(&s->v[s->by_id[middle]].id, piece);
-        if (c == 0)
-            return &s->v[s->by_id[middle]];
-        if (c < 0)
+        if (s->v[s->by_key[middle]].key < key)
             low = middle + 1;
         else
             high = middle;
+    }
+    for (; low < s->n && s->v[s->by_key[low]].key == key; low++) {
+        struct id id;
+        id_of(s, &s->v[s->by_key[low]].piece, &id);
+        if (id_eq(&id, piece))
+            return &s->v[s->by_key[low]];
     }
     return NULL;
 }
