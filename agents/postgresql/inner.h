@@ -62,7 +62,7 @@ struct pg {
     /* the backup */
     uint64_t start_lsn, stop_lsn;
     uint32_t timeline;
-    int64_t started_s, stopped_s;
+    int64_t started_s, stopped_us;
     json_t *checks;            /* answers to the policy's questions */
     char *label, *map, *facts; /* owned; map: NULL where there are no tablespaces */
     uint8_t *control;          /* global/pg_control as it is when all else has been read */

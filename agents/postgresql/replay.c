@@ -503,12 +503,19 @@ static void say(struct replay *r)
     }
 }
 
+/* Before it the server is not consistent, and refuses to stop there. Older backups know the second only. */
+static int64_t backup_end_us(const struct replay *r)
+{
+    int64_t us = json_integer_value(json_object_get(r->c->facts, "stopped_at_us"));
+    return us ? us
+              : (json_integer_value(json_object_get(r->c->facts, "stopped_at")) + 1) * 1000000 - 1;
+}
+
 static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)
 {
     char when[40], lsn[LSN_TEXT_BYTES];
     ret->expect_lsn = r->last.end > r->c->stop_lsn ? r->last.end : r->c->stop_lsn;
-    if (r->at_us &&
-        r->at_us / 1000000 < json_integer_value(json_object_get(r->c->facts, "stopped_at")))
+    if (r->at_us && r->at_us < backup_end_us(r))
         return err_set(e, ERR_ABSENT, _("the backup ends later than %s; take an earlier one"),
                        time_text(r->at_us, when));
     if (r->lsn && r->lsn < r->c->stop_lsn)

@@ -67,6 +67,15 @@ for _ in once; do
     expect 2 "$t" restore db --to "$work/r" --lsn 0/1 --at now && said 'give one'
     clean "$work/r"
     expect 1 "$t" restore db --to "$work/r" --at "$(pg_sql "$one" "SELECT to_timestamp(0)")"
+    # in the second in which the backup ended, and before it did
+    clean "$work/r"
+    expect 0 "$t" restore db --snapshot "${base:0:16}" --to "$work/r" /postgresql/facts.json
+    early=$(python3 -c 'import json, sys
+from datetime import datetime, timezone
+us = json.load(open(sys.argv[1]))["stopped_at_us"] - 1
+print(datetime.fromtimestamp(us // 1000000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S") + ".%06d" % (us % 1000000))' "$work/r/postgresql/facts.json")
+    clean "$work/r"
+    expect 1 "$t" restore db --snapshot "${base:0:16}" --to "$work/r" --at "$early" && said 'the backup ends later than'
     # a moment when nobody listened
     clean "$work/r"
     expect 3 "$t" restore db --to "$work/r" --at '2099-01-01' && said 'known up to'
