@@ -2,6 +2,7 @@
 #include "agents/log_sink.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "lib/crypto/crypto.h"
 #include "lib/vault/recovery.h"
 
 #include <errno.h>
@@ -246,6 +247,28 @@ bool log_sink_durable(struct log_sink *k, uint32_t *ret_timeline, uint64_t *ret_
     *ret_position = s->end;
     pthread_mutex_unlock(&k->lock);
     return seq > 0;
+}
+
+uint64_t log_sink_seq(const struct log_sink *k)
+{
+    return k->last.seq;
+}
+
+uint64_t log_sink_durable_seq(struct log_sink *k)
+{
+    pthread_mutex_lock(&k->lock);
+    uint64_t seq = k->durable ? k->durable : k->first_seq - 1;
+    pthread_mutex_unlock(&k->lock);
+    return seq;
+}
+
+void log_sink_owner(const struct log_sink *k, struct id *ret)
+{
+    struct wbuf w = WBUF_INIT;
+    wb_id(&w, &k->vault_id);
+    wb_str(&w, k->source);
+    sha256_of(w.p, w.len, ret);
+    wbuf_free(&w);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------ */

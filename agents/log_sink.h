@@ -36,6 +36,11 @@ bool log_sink_full(struct log_sink *k);
 int log_sink_wait(struct log_sink *k, int fd, unsigned ms, bool *ret_readable, struct err *e);
 /* The end of what is durable; false: nothing is yet. */
 bool log_sink_durable(struct log_sink *k, uint32_t *ret_timeline, uint64_t *ret_position);
+/* Numbers of the last piece that was put, and of the last that is durable: until the first, the last of the stream before. */
+uint64_t log_sink_seq(const struct log_sink *k);
+uint64_t log_sink_durable_seq(struct log_sink *k);
+/* What tells this stream from any other. */
+void log_sink_owner(const struct log_sink *k, struct id *ret);
 /* How far the server itself is; told once a second. */
 int log_sink_head(struct log_sink *k, uint32_t timeline, uint64_t position, struct err *e);
 

@@ -6,8 +6,8 @@
 #include "agents/beat.h"
 #include "agents/enrol.h"
 #include "agents/guard.h"
-#include "agents/hooks.h"
 #include "agents/log_frames.h"
+#include "agents/postgresql/archive.h"
 #include "agents/source.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -48,7 +48,7 @@ static void usage(FILE *to)
         _("usage: twofold-agent [--state DIR]\n"
           "       twofold-agent serve --orchestrator NAME [--config FILE] [--account USER] [--state DIR]\n"
           "       twofold-agent enrol\n"
-          "       twofold-agent thaw [--state DIR]\n"
+          "       twofold-agent archive FOLDER PATH NAME\n"
           "       twofold-agent --version | --help\n"
           "\n"
           "The part of Twofold that runs where the data are. It is started by an orchestrator, on the\n"
@@ -56,7 +56,7 @@ static void usage(FILE *to)
           "\n"
           "  serve        as the forced command of an orchestrator's key: within what FILE allows it\n"
           "  enrol        let an orchestrator in: started by twofold agent enrol\n"
-          "  thaw         run the commands \"after\" of runs that were killed; the units of systemd do it\n"
+          "  archive      by a PostgreSQL server: archive_command = 'twofold-agent archive FOLDER %p %f'\n"
           "  --config     by default /etc/twofold/agent.yaml (root) or ~/.config/twofold/agent.yaml\n"
           "  --account    whose key it is, when sudo runs this\n"
           "  --state DIR  where to remember the last runs; by default $TWOFOLD_AGENT_STATE,\n"
@@ -85,7 +85,7 @@ static char *state_dir(const char *option)
 
 /* --- jobs ---------------------------------------------------------------------------------------- */
 struct options {
-    bool serve, thaw;
+    bool serve;
     const char *state;
     struct serve_opts serve_opts;
 };
@@ -289,25 +289,14 @@ static int enrol_here(void)
     return rc < 0 ? err_info(e.code)->exit_status : 0;
 }
 
-/* Into the journal of the unit that ends. */
-static int say_thawed(void *ctx, bool problem, const char *text, struct err *e)
-{
-    *(bool *)ctx |= problem;
-    fprintf(stderr, "twofold-agent: %s\n", text);
-    (void)e;
-    return 0;
-}
-
-static int thaw(const char *state)
+/* What a server's archive_command runs, as the server's user: no status above 125, which would mean that it could not be run. */
+static int archive_here(char **argv)
 {
     struct err e = ERR_INIT;
-    bool problem = false;
-    if (hooks_thaw(state, say_thawed, &problem, &e) < 0) {
-        err_wrap(&e, _("what is to be run after a backup"));
-        print_error(&e);
-        return err_info(e.code)->exit_status;
-    }
-    return problem ? err_info(ERR_FAILED)->exit_status : 0;
+    if (archive_put(argv[2], argv[3], argv[4], &e) == 0)
+        return 0;
+    print_error(&e);
+    return 1;
 }
 
 static bool take_value(const char *name, char **argv, int *i, const char **ret)
@@ -329,9 +318,6 @@ static bool take_options(struct options *o, int argc, char **argv)
     int i = 1;
     if (argc > 1 && strcmp(argv[1], "serve") == 0) {
         o->serve = true;
-        i++;
-    } else if (argc > 1 && strcmp(argv[1], "thaw") == 0) {
-        o->thaw = true;
         i++;
     }
     for (; i < argc; i++)
@@ -376,12 +362,14 @@ int main(int argc, char **argv)
     /* Started by an agent alone, with a socket: agents/guard.h. */
     if (argc == 2 && strcmp(argv[1], "guard") == 0 && !isatty(STDIN_FILENO))
         return guard_main();
+    if (argc == 5 && strcmp(argv[1], "archive") == 0)
+        return archive_here(argv);
     bool enrol = argc == 2 && strcmp(argv[1], "enrol") == 0;
     if (!enrol && !take_options(&o, argc, argv)) {
         usage(stderr);
         return err_info(ERR_USAGE)->exit_status;
     }
-    if (!o.thaw && (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO)))
+    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
         return refuse_terminal();
     set_memory();
     sys_catch_signals();
@@ -393,8 +381,6 @@ int main(int argc, char **argv)
         rc = enrol_here();
     else if (!state || (o.serve && !o.serve_opts.config))
         rc = no_home();
-    else if (o.thaw)
-        rc = thaw(state);
     else if (o.serve && word && *word && strcmp(word, "serve") != 0)
         rc = other_word(&o, word);
     else

@@ -23,6 +23,7 @@ enum {
     OPT_DATA,
     OPT_LOGS,
     OPT_SLOT,
+    OPT_ARCHIVE,
     OPT_USER,
     OPT_DEFAULTS_FILE,
     OPT_BINARIES,
@@ -47,6 +48,7 @@ static const char *const keep_names[] = {
     "last", "hourly", "daily", "weekly", "monthly", "yearly"
 };
 #define MAX_LOGS_S 3600
+#define DEFAULT_LOGS "5s"
 #define KEEPS (sizeof keep_names / sizeof *keep_names)
 
 /* --- add ------------------------------------------------------------------------------------------ */
@@ -214,6 +216,30 @@ static int add_logs(struct policy *pol, const char *text, struct err *e)
     return add_to_source(pol, "logs", text, e);
 }
 
+/* In place of a slot; the log is kept then. */
+static int add_archive(struct policy *pol, const char *folder, struct err *e)
+{
+    struct source_spec *s = pol->n_sources > 0 ? &pol->sources[pol->n_sources - 1] : NULL;
+    if (!s || strcmp(s->kind, "postgresql") != 0) {
+        err_set(e, ERR_USAGE, _("--%s belongs to a PostgreSQL server"), "archive");
+        return err_next(
+            e, _("name it before: --postgresql \"host=/run/postgresql user=postgres\" --logs 5s"));
+    }
+    if (folder[0] != '/')
+        return err_set(e, ERR_USAGE, _("\"%s\" is not a whole path"), folder);
+    return source_spec_add(s, "archive", folder, e);
+}
+
+static int fill_in_logs(struct policy *pol, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < pol->n_sources; i++)
+        if (source_spec_get(&pol->sources[i], "archive") &&
+            !source_spec_get(&pol->sources[i], "logs"))
+            rc = source_spec_add(&pol->sources[i], "logs", DEFAULT_LOGS, e);
+    return rc;
+}
+
 static int take_add_option(struct adding *a, int c, struct err *e)
 {
     struct policy *pol = a->pol;
@@ -234,6 +260,8 @@ static int take_add_option(struct adding *a, int c, struct err *e)
         return add_logs(pol, optarg, e);
     case OPT_SLOT:
         return add_to_source(pol, "slot", optarg, e);
+    case OPT_ARCHIVE:
+        return add_archive(pol, optarg, e);
     case OPT_USER:
         return add_to_source(pol, "user", optarg, e);
     case OPT_DEFAULTS_FILE:
@@ -281,6 +309,8 @@ static int fill_in(struct adding *a, struct err *e)
     struct policy *pol = a->pol;
     if (!a->keeps)
         pol->retention = retention_default(pol->class);
+    if (fill_in_logs(pol, e) < 0)
+        return -(int)e->code;
     if (a->relative && strcmp(pol->agent, "local") != 0) {
         err_set(e, ERR_USAGE,
                 _("\"%s\" is not a whole path, and the current folder is not on the agent \"%s\""),
@@ -302,6 +332,7 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
         { "data", required_argument, NULL, OPT_DATA },
         { "logs", required_argument, NULL, OPT_LOGS },
         { "slot", required_argument, NULL, OPT_SLOT },
+        { "archive", required_argument, NULL, OPT_ARCHIVE },
         { "user", required_argument, NULL, OPT_USER },
         { "defaults-file", required_argument, NULL, OPT_DEFAULTS_FILE },
         { "binaries", required_argument, NULL, OPT_BINARIES },

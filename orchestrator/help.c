@@ -57,6 +57,8 @@ static const struct {
          "                          the agent sees its data, if not where the server says\n"
          "    --logs 5s             keep its log, too, for restores to any moment: what it writes waits no\n"
          "                          longer than this; --slot NAME: the replication slot for it (twofold)\n"
+         "    --archive FOLDER      take its log from where its archive_command puts it, without a slot:\n"
+         "                          archive_command = 'twofold-agent archive FOLDER %p %f'\n"
          "  --mariadb[=SERVER]      a whole MariaDB server, by its socket (/run/mysqld/mysqld.sock), HOST or\n"
          "                          HOST:PORT; --user NAME, --defaults-file FILE (with the password), --data,\n"
          "                          --binaries FOLDER, --scratch FOLDER: room for a copy meanwhile\n"

@@ -36,9 +36,9 @@ const cyaml_schema_field_t mariadb_fields[] = {
     SQL_CHECKS,          CYAML_FIELD_END,
 };
 const cyaml_schema_field_t postgresql_fields[] = {
-    TEXT("conninfo", 0),   TEXT("data", 1), TEXT("os-user", 2),
-    TEXT("checkpoint", 3), TEXT("logs", 4), TEXT("slot", 5),
-    TEXT("slot-limit", 6), SQL_CHECKS,      CYAML_FIELD_END,
+    TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2),    TEXT("checkpoint", 3),
+    TEXT("logs", 4),     TEXT("slot", 5), TEXT("slot-limit", 6), TEXT("archive", 7),
+    SQL_CHECKS,          CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t entry_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -117,6 +117,10 @@ static const struct source_key postgresql_keys[] = {
       "If the server has to keep more of its log than that for us (no copy takes it), it need not: the\n"
       "  # log begins anew later, and needs a new backup then. The bound of the server itself, also for\n"
       "  # when nobody follows: max_slot_wal_keep_size." },
+    { "archive", KEY_PATH, false, NULL, "/var/lib/twofold/archive/db",
+      "Take its log from this folder, in place of a slot, where no replication is allowed: archive_command =\n"
+      "  # 'twofold-agent archive /var/lib/twofold/archive/db %p %f'. Set archive_timeout: what is committed is\n"
+      "  # in no copy until its segment is full, or that time is over." },
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 
@@ -330,6 +334,18 @@ static int take_checks(struct yaml_doc *d, struct source_spec *s, const struct r
     return rc;
 }
 
+/* A folder to take the log from, and nobody who takes. */
+static int check_archive(struct yaml_doc *d, const struct source_spec *s, struct err *e)
+{
+    char at[64];
+    if (!source_spec_get(s, "archive") || source_spec_get(s, "logs"))
+        return 0;
+    snprintf(at, sizeof at, "%s.archive", s->kind);
+    (void)err_set(e, ERR_CONFIG, _("\"archive\" is there without \"logs\""));
+    (void)err_next(e, _("write it like this: %s"), "logs: 5s");
+    return yaml_mistake(d, at, e);
+}
+
 int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
                  struct source_spec **ret, size_t *ret_n, struct err *e)
 {
@@ -341,6 +357,8 @@ int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
         rc = source_specs_add(ret, ret_n, kinds[kind].kind, &s, e);
         if (rc == 0)
             rc = take_source(d, s, kinds[kind].keys, raw[kind], e);
+        if (rc == 0)
+            rc = check_archive(d, s, e);
         if (rc == 0)
             rc = take_checks(d, s, raw[kind], e);
     }

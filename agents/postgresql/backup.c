@@ -1,6 +1,7 @@
 /* backup.c - a physical backup of a running PostgreSQL server: backup mode in one session, the files of its folders, and the log from
  * the start of the backup to its end, which a temporary replication slot keeps there meanwhile. When the session ends, for whatever
  * reason, the server leaves backup mode and drops the slot by itself. The map of the files is in inner.h. */
+#include "agents/postgresql/archive.h"
 #include "agents/postgresql/slot.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -50,6 +51,10 @@ static void driver_free(void *s)
     free(p->map);
     free(p->facts);
     json_decref(p->checks);
+    for (size_t i = 0; i < p->n_log; i++)
+        free(p->log[i].place);
+    free(p->log);
+    sys_close_quiet(p->hold_fd);
     free(p->control);
     free(p->again);
     free(p);
@@ -214,6 +219,13 @@ static int ask_spaces(struct pg *p, struct err *e)
 }
 
 /* --- backup mode -------------------------------------------------------------------------------- */
+/* What the server archives meanwhile stays in that folder until we end. */
+static int hold_archive(struct pg *p, struct err *e)
+{
+    p->hold_fd = archive_hold(p->env.state_dir, source_spec_get(p->spec, "archive"), e);
+    return p->hold_fd < 0 ? err_wrap(e, "%s", source_spec_get(p->spec, "archive")) : 0;
+}
+
 /* Without a slot the server may take the log away before it is read; then the end of the backup finds it missing. */
 static int take_slot(struct pg *p, struct err *e)
 {
@@ -237,6 +249,8 @@ static int take_slot(struct pg *p, struct err *e)
         *e = why;
         return rc;
     }
+    if (source_spec_get(p->spec, "archive"))
+        return hold_archive(p, e);
     snprintf(text, sizeof text,
              _("no replication slot keeps the log during the backup (%s); set wal_keep_size, or: "
                "ALTER ROLE %s REPLICATION"),
@@ -381,10 +395,23 @@ static int make_early(struct pg *p, struct err *e)
     return 0;
 }
 
+/* Each segment by itself, from where it is: from the folder, where it stays, if it has been archived, else from the server's own. */
+static int make_log_roots(struct pg *p, const char *wal, struct err *e)
+{
+    int rc = pg_find_log(p, wal, e);
+    for (size_t i = 0; rc == 0 && i < p->n_log; i++)
+        p->late[p->n_late++] = (struct source_root){ .name = p->log[i].name,
+                                                     .place = p->log[i].place,
+                                                     .may_change = true,
+                                                     .may_be_absent = true };
+    return rc;
+}
+
 static int make_late(struct pg *p, struct err *e)
 {
     char *wal = NULL;
-    p->late = calloc(5, sizeof *p->late);
+    p->late = calloc(6 + (p->hold_fd >= 0 ? p->last_segment - p->first_segment + 1 : 0),
+                     sizeof *p->late);
     if (!p->late || asprintf(&wal, "%s/pg_wal", p->data) < 0)
         return no_memory(e);
     p->paths[p->n_paths++] = wal;
@@ -401,6 +428,8 @@ static int make_late(struct pg *p, struct err *e)
         p->late[p->n_late++] = (struct source_root){ .name = PG_ROOT "/label/tablespace_map",
                                                      .bytes = p->map,
                                                      .bytes_len = strlen(p->map) };
+    if (p->hold_fd >= 0)
+        return make_log_roots(p, wal, e);
     p->late[p->n_late++] = (struct source_root){
         .name = PG_WAL, .place = wal, .may_change = true, .leave_out = pg_leave_out_wal, .ctx = p
     };
@@ -437,6 +466,7 @@ static int driver_begin(const struct source_spec *spec, const struct source_env 
         return no_memory(e);
     p->spec = spec;
     p->env = *env;
+    p->hold_fd = -1;
     int rc = prepare(p, e);
     if (rc < 0)
         driver_free(p);
@@ -575,8 +605,10 @@ static int driver_end(void *s, struct err *e)
 static int driver_check(void *s, struct err *e)
 {
     struct pg *p = s;
-    uint64_t wanted = p->last_segment - p->first_segment + 1, there = pg_segments_there(p);
-    p->segments_seen = there < p->segments_seen ? there : p->segments_seen;
+    uint64_t wanted = p->last_segment - p->first_segment + 1,
+             there = p->hold_fd >= 0 ? pg_log_there(p) : pg_segments_there(p);
+    if (p->hold_fd >= 0 || there < p->segments_seen)
+        p->segments_seen = there;
     if (p->segments_seen == wanted)
         return 0;
     err_set(e, ERR_ABSENT,
@@ -585,15 +617,21 @@ static int driver_check(void *s, struct err *e)
     return err_next(
         e,
         _("let a replication slot keep them (ALTER ROLE %s REPLICATION; "
-          "max_replication_slots above what is in use), or raise wal_keep_size; then run it again"),
+          "max_replication_slots above what is in use), raise wal_keep_size, or let its log be archived "
+          "(archive: below postgresql: in the policy); then run it again"),
         PQuser(p->c));
 }
 
 static const struct source_setting settings[] = {
-    { "conninfo", SETTING_NAMES, true },    { "data", SETTING_READS, false },
-    { "os-user", SETTING_NAMES, false },    { "checkpoint", SETTING_PLAIN, false },
-    { "slot", SETTING_PLAIN, false },       { "logs", SETTING_PLAIN, false },
-    { "slot-limit", SETTING_PLAIN, false }, SQL_CHECK_SETTINGS,
+    { "conninfo", SETTING_NAMES, true },
+    { "data", SETTING_READS, false },
+    { "os-user", SETTING_NAMES, false },
+    { "checkpoint", SETTING_PLAIN, false },
+    { "slot", SETTING_PLAIN, false },
+    { "logs", SETTING_PLAIN, false },
+    { "slot-limit", SETTING_PLAIN, false },
+    { "archive", SETTING_NAMES, false },
+    SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {

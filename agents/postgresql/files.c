@@ -1,6 +1,6 @@
 /* files.c - which files of a cluster belong into a snapshot: all but what a server makes anew at its start, or has only for itself while
  * it runs (PostgreSQL's manual, "Making a Base Backup Using the Low Level API", and basebackup.c). */
-#include "agents/postgresql/inner.h"
+#include "agents/postgresql/archive.h"
 #include "agents/postgresql/page.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -151,6 +151,53 @@ uint64_t pg_segments_there(const struct pg *p)
         n += is_segment(p, fd, name, s);
     }
     sys_close_quiet(fd);
+    return n;
+}
+
+static int add_log(struct pg *p, const char *wal, const char *name, uint64_t segment, struct err *e)
+{
+    const char *folder = source_spec_get(p->spec, "archive");
+    struct archive_file f;
+    struct pg_log_file *x = &p->log[p->n_log];
+    int fd = sys_open_folder(folder, false, e);
+    if (fd < 0)
+        return err_wrap(e, "%s", folder);
+    archive_name_parse(name, &f);
+    bool there = fstatat(fd, name, &f.st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(f.st.st_mode);
+    if (there && f.kind == ARCHIVE_SEGMENT)
+        there = archive_check(fd, &f, strtoull(p->system_id, NULL, 10), NULL, NULL, NULL) == 0;
+    sys_close_quiet(fd);
+    snprintf(x->name, sizeof x->name, PG_WAL "/%s", name);
+    x->segment = segment;
+    if (asprintf(&x->place, "%s/%s", there ? folder : wal, name) < 0)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    p->n_log++;
+    return 0;
+}
+
+int pg_find_log(struct pg *p, const char *wal, struct err *e)
+{
+    char name[40];
+    int rc = 0;
+    p->log = calloc(p->last_segment - p->first_segment + 2, sizeof *p->log);
+    if (!p->log)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    snprintf(name, sizeof name, "%08X.history", p->timeline);
+    if (p->timeline > 1)
+        rc = add_log(p, wal, name, UINT64_MAX, e);
+    for (uint64_t s = p->first_segment; rc == 0 && s <= p->last_segment; s++) {
+        archive_segment_name(p->timeline, s * p->wal_segment_bytes, p->wal_segment_bytes, name);
+        rc = add_log(p, wal, name, s, e);
+    }
+    return rc;
+}
+
+uint64_t pg_log_there(const struct pg *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < p->n_log; i++)
+        if (p->log[i].segment != UINT64_MAX)
+            n += is_segment(p, AT_FDCWD, p->log[i].place, p->log[i].segment);
     return n;
 }
 

@@ -1,7 +1,9 @@
 /* follow.c - what the server writes into its log, as it writes it: one replication session with a slot of its own, which keeps the log
  * until it is durable in the copies (PostgreSQL's manual, "Streaming Replication Protocol"). */
 #include "agents/log_sink.h"
+#include "agents/postgresql/archive.h"
 #include "agents/postgresql/slot.h"
+#include "agents/postgresql/timelines.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -103,17 +105,20 @@ static int ask(struct follow *f, struct err *e)
 }
 
 /* "0/3000000", what the slot still keeps; slot_lsn 0: there is none, or nothing of it. */
-static int look_at_slot(struct follow *f, bool *ret_exists, struct err *e)
+static int look_at_slot(struct follow *f, bool *ret_exists, bool *ret_lost, struct err *e)
 {
     const char *const params[] = { f->slot };
     PGresult *r = NULL;
-    int rc = server_query(f->sql,
-                          "SELECT restart_lsn, active_pid, slot_type FROM pg_replication_slots "
-                          "WHERE slot_name = $1",
-                          1, params, &r, e);
+    const char *sql = PQserverVersion(f->sql) >= 130000
+                          ? "SELECT restart_lsn, active_pid, slot_type, wal_status = 'lost' FROM "
+                            "pg_replication_slots WHERE slot_name = $1"
+                          : "SELECT restart_lsn, active_pid, slot_type, false FROM "
+                            "pg_replication_slots WHERE slot_name = $1";
+    int rc = server_query(f->sql, sql, 1, params, &r, e);
     if (rc < 0)
         return rc;
     *ret_exists = PQntuples(r) > 0;
+    *ret_lost = *ret_exists && PQgetvalue(r, 0, 3)[0] == 't';
     f->slot_lsn = 0;
     if (*ret_exists && !PQgetisnull(r, 0, 0) && !lsn_parse(PQgetvalue(r, 0, 0), &f->slot_lsn))
         f->slot_lsn = 0;
@@ -135,11 +140,21 @@ static int take_slot(struct follow *f, struct err *e)
 {
     const char *const params[] = { f->slot };
     PGresult *r = NULL;
-    bool exists = false;
-    int rc = look_at_slot(f, &exists, e);
+    bool exists = false, lost = false;
+    int rc = look_at_slot(f, &exists, &lost, e);
     f->slot_was = f->slot_lsn;
-    if (rc == 0 && exists &&
-        f->slot_lsn == 0) { /* the server took away what it kept, to protect its disk */
+    if (rc == 0 && exists && f->slot_lsn == 0 && !lost) { /* ours keeps something from the first */
+        err_set(
+            e, ERR_CONFIG,
+            _("the replication slot \"%s\" keeps nothing yet: another made it, and has not used it"),
+            f->slot);
+        return err_next(
+            e,
+            _("name another one in the policy: \"slot: NAME\"; if nobody needs it: SELECT "
+              "pg_drop_replication_slot('%s');"),
+            f->slot);
+    }
+    if (rc == 0 && exists && lost) { /* the server took away what it kept, to protect its disk */
         rc = server_query(f->sql, "SELECT pg_drop_replication_slot($1)", 1, params, &r, e);
         PQclear(r);
         r = NULL;
@@ -154,9 +169,32 @@ static int take_slot(struct follow *f, struct err *e)
         else if (rc < 0)
             err_next(e, _("is there room for another one? See max_replication_slots"));
         if (rc == 0)
-            rc = look_at_slot(f, &exists, e);
+            rc = look_at_slot(f, &exists, &lost, e);
     }
+    if (rc == 0)
+        rc = pg_slot_made(f->sql, f->spec, f->env, e);
     return rc < 0 ? err_wrap(e, _("replication slot")) : 0;
+}
+
+/* It was followed by archive_command before, and the server still does its part. */
+static int check_archiving(struct follow *f, struct err *e)
+{
+    char *command = NULL, text[2 * ERR_TEXT_BYTES];
+    int rc = server_text(f->sql,
+                         "SELECT c.setting FROM pg_settings c, pg_settings m WHERE c.name = "
+                         "'archive_command' AND m.name = 'archive_mode' AND m.setting <> 'off' "
+                         "AND c.setting LIKE '%twofold-agent archive %'",
+                         &command, e);
+    if (rc == 0 && command) {
+        snprintf(
+            text, sizeof text,
+            _("nobody takes from the folder that archive_command fills (%s), and its disk will fill: "
+              "ALTER SYSTEM RESET archive_command; SELECT pg_reload_conf(); or say so in the policy: archive: FOLDER"),
+            command);
+        rc = note(f, false, text, e);
+    }
+    free(command);
+    return rc;
 }
 
 /* --- timelines ---------------------------------------------------------------------------------- */
@@ -178,26 +216,6 @@ static int put_history(struct follow *f, uint32_t timeline, uint64_t at, struct 
     return rc;
 }
 
-/* Where, by the history of the server's timeline, `timeline` ended, and which one goes on there. False: it is none of its ancestors. */
-static bool find_switch(const char *history, uint32_t timeline, uint32_t server, uint64_t *ret_at,
-                        uint32_t *ret_next)
-{
-    bool found = false;
-    *ret_next = server;
-    for (const char *line = history; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        char lsn[LSN_TEXT_BYTES + 1];
-        unsigned tli = 0;
-        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) != 2)
-            continue;
-        if (found) {
-            *ret_next = tli;
-            break;
-        }
-        found = tli == timeline && lsn_parse(lsn, ret_at);
-    }
-    return found;
-}
-
 static int ask_switch(struct follow *f, bool *ret_found, uint64_t *ret_at, uint32_t *ret_next,
                       struct err *e)
 {
@@ -205,8 +223,8 @@ static int ask_switch(struct follow *f, bool *ret_found, uint64_t *ret_at, uint3
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, f->server_timeline);
     PGresult *r = PQexec(f->c, sql);
     bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
-    *ret_found = ok && find_switch(PQgetvalue(r, 0, 1), f->last->timeline, f->server_timeline,
-                                   ret_at, ret_next);
+    *ret_found = ok && history_next(PQgetvalue(r, 0, 1), f->last->timeline, f->server_timeline,
+                                    ret_at, ret_next);
     PQclear(r);
     return ok ? 0
               : err_set(e, ERR_FAILED,
@@ -600,6 +618,8 @@ static int follow(struct follow *f, struct err *e)
     if (rc == 0)
         rc = take_slot(f, e);
     if (rc == 0)
+        rc = check_archiving(f, e);
+    if (rc == 0)
         rc = server_connect_replication(conninfo, os_user, &f->c, e);
     if (rc == 0)
         rc = pg_guard_start(f->spec, PQsocket(f->c), &f->guard, e);
@@ -639,6 +659,8 @@ static int only_guard(struct follow *f, struct err *e)
 int pg_follow(const struct source_spec *spec, const struct source_env *env,
               const struct log_piece *last, unsigned interval_ms, struct log_sink *k, struct err *e)
 {
+    if (source_spec_get(spec, "archive"))
+        return pg_follow_archive(spec, env, last, interval_ms, k, e);
     struct follow f = { .spec = spec,
                         .env = env,
                         .k = k,

@@ -7,6 +7,7 @@
  *     rights.c   what may be missing, and the statements that grant it
   *     checks.c   the policy's questions
  *     follow.c   what the server writes into its log, as it writes it
+ *     archive.h  the same by its archive_command: a folder, and who takes from it (follow_archive.c)
  *     slot.c     what it keeps of its log for us, and the bound for that
  *     restore.c  the steps at a restore
  *     scratch.c  a server started for a moment on restored files
@@ -46,11 +47,20 @@ struct pg_torn {
     uint64_t lsn;
 };
 
+struct pg_log_file {  /* of the backup's own log */
+    char name[64];    /* in the manifest */
+    char *place;      /* owned */
+    uint64_t segment; /* UINT64_MAX: a history */
+};
+
 struct pg {
     const struct source_spec *spec;
     struct source_env env;
     PGconn *c;
     bool in_backup, has_slot;
+    int hold_fd; /* no slot keeps its log, but the folder that it is archived to does; -1: not so */
+    struct pg_log_file *log; /* owned; then where each segment is */
+    size_t n_log;
     /* the server */
     int version; /* 150018 */
     char *version_text, *system_id, *data, *catalog;
@@ -88,6 +98,10 @@ bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path
 bool pg_leave_out_space(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
 /* How many segments of this backup's log lie in pg_wal now, under their names and with their content. */
 uint64_t pg_segments_there(const struct pg *p);
+/* Where the segments of this backup's log are: in the folder that they are archived to, or still in pg_wal (`wal`). */
+int pg_find_log(struct pg *p, const char *wal, struct err *e);
+/* How many of these are there, as they were. */
+uint64_t pg_log_there(const struct pg *p);
 bool pg_leave_out_wal(void *ctx, int dir_fd, const char *name, const char *path, size_t len);
 struct page_check *pg_check_of(void *ctx, const char *path, size_t len);
 int pg_check_pages(void *ctx, const char *path, size_t path_len, int fd, uint64_t off, uint8_t *p,

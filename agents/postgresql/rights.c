@@ -1,4 +1,5 @@
 /* rights.c - what a backup of this server needs, whether it is there, and the statement that grants it. */
+#include "agents/postgresql/archive.h"
 #include "agents/postgresql/slot.h"
 #include "lib/base/i18n.h"
 
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct probe {
@@ -70,7 +72,7 @@ static int check_rights(struct probe *p, struct err *e)
             p, true,
             _("it may not see where the data are. As a superuser: GRANT pg_read_all_settings TO %s;"),
             p->role);
-    if (!slots)
+    if (!slots && !source_spec_get(p->spec, "archive"))
         tell(
             p, true,
             _("it may not keep the log during a backup. As a superuser: ALTER ROLE %s REPLICATION;"),
@@ -101,7 +103,7 @@ static int check_settings(struct probe *p, struct err *e)
         tell(
             p, true,
             _("wal_level is minimal: ALTER SYSTEM SET wal_level = 'replica'; then restart the server"));
-    if (!room)
+    if (!room && !source_spec_get(p->spec, "archive"))
         tell(
             p, true,
             _("all replication slots are in use: ALTER SYSTEM SET max_replication_slots = 10; then restart the server"));
@@ -156,12 +158,81 @@ static void try_to_follow(struct probe *p)
     PQfinish(c);
 }
 
+/* --- where it comes by archive_command ------------------------------------------------------------ */
+static void check_archive_folder(struct probe *p, const char *folder)
+{
+    const char *given = source_spec_get(p->spec, "data"), *data = given ? given : p->data;
+    struct stat its, servers;
+    if (stat(folder, &its) < 0 || !S_ISDIR(its.st_mode))
+        tell(
+            p, true,
+            _("there is no folder %s. For the user that the server runs as: install -d -o postgres -m 700 %s"),
+            folder, folder);
+    else if (access(folder, R_OK | W_OK | X_OK) < 0)
+        tell(p, true, _("the agent (user %u) may not take files from %s"), (unsigned)geteuid(),
+             folder);
+    else if (data && stat(data, &servers) == 0 && servers.st_uid != its.st_uid)
+        tell(p, false,
+             _("%s does not belong to the user that the server runs as: may it write there?"),
+             folder);
+}
+
+static int check_archive(struct probe *p, const char *folder, struct err *e)
+{
+    bool on = false, standby = false, never = false, named = false, fails = false;
+    const char *wanted = "twofold-agent archive";
+    int rc = ask(p, "SELECT pg_is_in_recovery()", &standby, e);
+    if (rc == 0)
+        rc = ask(p,
+                 standby ? "SELECT current_setting('archive_mode') = 'always'"
+                         : "SELECT current_setting('archive_mode') <> 'off'",
+                 &on, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT setting = '0' FROM pg_settings WHERE name = 'archive_timeout'", &never,
+                 e);
+    if (rc == 0)
+        rc = ask(p,
+                 "SELECT failed_count > 0 AND last_failed_time > coalesce(last_archived_time, "
+                 "'-infinity') FROM pg_stat_archiver",
+                 &fails, e);
+    char *command = NULL;
+    if (rc == 0)
+        rc = server_text(p->c, "SELECT setting FROM pg_settings WHERE name = 'archive_command'",
+                         &command, e);
+    if (rc < 0)
+        return rc;
+    named = !command || strstr(command, folder);
+    free(command);
+    if (!on)
+        tell(
+            p, true,
+            _("it archives nothing: ALTER SYSTEM SET archive_mode = %s; ALTER SYSTEM SET archive_command = '%s %s %%p %%f'; then restart the server"),
+            standby ? "always" : "on", wanted, folder);
+    else if (!named)
+        tell(
+            p, false,
+            _("its archive_command does not name %s: ALTER SYSTEM SET archive_command = '%s %s %%p %%f'; SELECT pg_reload_conf();"),
+            folder, wanted, folder);
+    if (on && fails)
+        tell(p, true, _("its archive_command fails: see the server's own log"));
+    if (never)
+        tell(
+            p, false,
+            _("it archives a segment when it is full, however long that takes: what is committed until then is "
+              "in no copy: ALTER SYSTEM SET archive_timeout = '60s'; SELECT pg_reload_conf();"));
+    check_archive_folder(p, folder);
+    return 0;
+}
+
 static int check_logs(struct probe *p, struct err *e)
 {
     bool unbounded = false, standby = false, may = false;
     struct pg_slot slot;
+    const char *folder = source_spec_get(p->spec, "archive");
     if (!source_spec_get(p->spec, "logs"))
         return 0;
+    if (folder)
+        return check_archive(p, folder, e);
     int rc = pg_slot_look(p->c, pg_slot_name(p->spec), &slot, e);
     if (rc == 0)
         rc = check_room(p, &slot, e);

@@ -1,9 +1,12 @@
 /* slot.c - see slot.h. */
 #include "agents/postgresql/slot.h"
+#include "agents/postgresql/archive.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "lib/crypto/crypto.h"
 #include "policies/config.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DEFAULT_SLOT "twofold"
 #define MUCH_BYTES (UINT64_C(10) << 30) /* is said, where no limit is set */
@@ -227,6 +231,80 @@ void pg_guard_free(struct pg_guard *g)
     free(g);
 }
 
+/* --- whose it is --------------------------------------------------------------------------------- */
+static int mark_path(PGconn *c, const struct source_spec *spec, const struct source_env *env,
+                     char **ret, struct err *e)
+{
+    char *system = NULL, *text = NULL, hex[17];
+    struct id sum;
+    *ret = NULL;
+    int rc = server_text(c, "SELECT system_identifier FROM pg_control_system()", &system, e);
+    if (rc == 0 && asprintf(&text, "%s %s", system ? system : "", pg_slot_name(spec)) < 0)
+        text = NULL;
+    if (rc == 0 && text) {
+        sha256_of(text, strlen(text), &sum);
+        hex_encode(&sum, 8, hex);
+        if (asprintf(ret, "%s/slot-%s", env->state_dir, hex) < 0)
+            *ret = NULL;
+    }
+    if (rc == 0 && !*ret)
+        rc = err_set(e, ERR_NOMEM, _("no memory"));
+    free(text);
+    free(system);
+    return rc;
+}
+
+int pg_slot_made(PGconn *c, const struct source_spec *spec, const struct source_env *env,
+                 struct err *e)
+{
+    char *path = NULL;
+    int rc = mark_path(c, spec, env, &path, e);
+    if (rc == 0 && access(path, F_OK) < 0)
+        rc = sys_mkdir_p(env->state_dir, 0700, e);
+    if (rc == 0 && access(path, F_OK) < 0)
+        rc = sys_write_file(AT_FDCWD, path, pg_slot_name(spec), strlen(pg_slot_name(spec)), 0600,
+                            e);
+    free(path);
+    return rc;
+}
+
+static int retire(PGconn *c, const struct source_spec *spec, const struct source_env *env,
+                  const char *mark, struct err *e)
+{
+    const char *slot = pg_slot_name(spec);
+    char text[ERR_TEXT_BYTES];
+    struct pg_slot s;
+    struct err why = ERR_INIT;
+    bool ours = access(mark, F_OK) == 0;
+    int rc = pg_slot_look(c, slot, &s, e);
+    if (rc < 0 || (!s.there && !ours))
+        return rc;
+    if (s.there && ours && !s.active && drop(c, slot, &why) == 0)
+        snprintf(
+            text, sizeof text,
+            _("its log comes by archive_command now: the replication slot \"%s\", by which it was followed before, is given up"),
+            slot);
+    else if (s.there)
+        snprintf(
+            text, sizeof text,
+            _("there is a replication slot \"%s\", which this policy does not use any more; if nobody else does: SELECT pg_drop_replication_slot('%s');"),
+            slot, slot);
+    if (ours && !s.active && why.code == ERR_NONE)
+        (void)unlink(mark);
+    return s.there ? env->note(env->ctx, false, "", 0, text, e) : 0;
+}
+
+int pg_slot_retire(PGconn *c, const struct source_spec *spec, const struct source_env *env,
+                   struct err *e)
+{
+    char *mark = NULL;
+    int rc = mark_path(c, spec, env, &mark, e);
+    if (rc == 0)
+        rc = retire(c, spec, env, mark, e);
+    free(mark);
+    return rc;
+}
+
 /* --- in a backup ---------------------------------------------------------------------------------- */
 int pg_slot_note(PGconn *c, const struct source_spec *spec, const struct source_env *env,
                  struct err *e)
@@ -236,6 +314,8 @@ int pg_slot_note(PGconn *c, const struct source_spec *spec, const struct source_
     struct pg_slot s;
     if (!source_spec_get(spec, "logs"))
         return 0;
+    if (source_spec_get(spec, "archive"))
+        return archive_note(spec, env, e);
     int rc = pg_slot_look(c, pg_slot_name(spec), &s, e);
     if (rc < 0 || !s.there || (!s.threatened && s.kept <= (limit ? limit / 2 : MUCH_BYTES)))
         return rc;

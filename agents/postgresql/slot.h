@@ -31,6 +31,13 @@ int pg_guard_start(const struct source_spec *spec, int socket, struct pg_guard *
 bool pg_guard_fired(struct pg_guard *g, char text[ERR_TEXT_BYTES]);
 void pg_guard_free(struct pg_guard *g); /* NULL-safe; the socket must be open still */
 
+/* That it is ours is remembered in the agent's state folder (a slot of that name may be anybody's). */
+int pg_slot_made(PGconn *c, const struct source_spec *spec, const struct source_env *env,
+                 struct err *e);
+/* The log comes by archive_command now: a slot that was ours would keep the server's log for nobody. It is dropped, or named. */
+int pg_slot_retire(PGconn *c, const struct source_spec *spec, const struct source_env *env,
+                   struct err *e);
+
 /* For a backup whose log is followed, too: says what the slot keeps, where that is much. */
 int pg_slot_note(PGconn *c, const struct source_spec *spec, const struct source_env *env,
                  struct err *e);

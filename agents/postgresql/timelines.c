@@ -24,6 +24,37 @@ bool history_left(const char *history, size_t n, uint32_t timeline, uint64_t *re
     return false;
 }
 
+bool history_next(const char *history, uint32_t timeline, uint32_t its, uint64_t *ret_at,
+                  uint32_t *ret_next)
+{
+    bool found = false;
+    *ret_next = its;
+    for (const char *line = history; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char lsn[LSN_TEXT_BYTES + 1];
+        unsigned tli = 0;
+        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) != 2)
+            continue;
+        if (found) {
+            *ret_next = tli;
+            break;
+        }
+        found = tli == timeline && lsn_parse(lsn, ret_at);
+    }
+    return found;
+}
+
+bool history_last(const char *history, uint64_t *ret)
+{
+    bool found = false;
+    for (const char *line = history; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char lsn[LSN_TEXT_BYTES + 1];
+        unsigned tli = 0;
+        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) == 2)
+            found = lsn_parse(lsn, ret) || found;
+    }
+    return found;
+}
+
 void timelines_begin(struct timelines *t, uint32_t timeline)
 {
     t->v[0] = (struct timeline_step){ timeline, UINT64_MAX };

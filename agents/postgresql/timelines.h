@@ -26,5 +26,10 @@ bool timelines_add(struct timelines *t, uint32_t timeline, const char *history, 
                    uint64_t backup_end);
 /* Where a timeline ended, by the history of a later one. */
 bool history_left(const char *history, size_t n, uint32_t timeline, uint64_t *ret);
+/* Where, by the history of timeline `its`, `timeline` ended, and which one goes on there. False: it is none of its ancestors. */
+bool history_next(const char *history, uint32_t timeline, uint32_t its, uint64_t *ret_at,
+                  uint32_t *ret_next);
+/* Where the timeline itself began. */
+bool history_last(const char *history, uint64_t *ret);
 
 #endif

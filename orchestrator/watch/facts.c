@@ -215,6 +215,7 @@ static void take_logs(const struct config_paths *paths, const struct policy *pol
     const char *limit = spec ? source_spec_get(spec, "slot-limit") : NULL;
     char *file = text_print("%s/policies/%s.yaml", paths->config_dir, pol->name);
     p->logs = spec != NULL;
+    p->archived = spec && source_spec_get(spec, "archive");
     if (limit && !size_parse(limit, &p->slot_limit))
         p->slot_limit = 0;
     if (stat(file, &st) == 0)

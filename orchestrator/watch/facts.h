@@ -49,6 +49,7 @@ struct policy_fact {
     struct logs_state
         *log;            /* how far it is (facts_logs); owned; NULL: it has never been followed */
     uint64_t slot_limit; /* 0: none */
+    bool archived;       /* its log comes by archive_command */
     int64_t changed_s;   /* when its file was last written */
 };
 

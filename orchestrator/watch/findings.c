@@ -199,7 +199,12 @@ static void find_log(const struct facts *f, const struct policy_fact *p, struct 
     else
         say(g->text, _("policy %s: the log of its database is not followed for %s%s%s"), p->name,
             age, why[0] ? ": " : "", why);
-    log_next(f, p, g->next);
+    if (p->archived && logs_running(s, f->now_s))
+        say(g->next,
+            _("does the server archive? Its log, archive_command, archive_timeout: twofold logs %s"),
+            p->name);
+    else
+        log_next(f, p, g->next);
 }
 
 /* Of copies that are always there; the one who follows catches them up by itself. */
@@ -257,8 +262,12 @@ static void find_log_slot(const struct facts *f, const struct policy_fact *p, st
     if (!sum.followed || sum.ahead <= limit)
         return;
     struct finding *g = of_policy(p, add(fs, ALARM_WARNING, "", "log-slot/%s", p->name));
-    say(g->text, _("policy %s: the server keeps %s of its log that no copy has"), p->name,
-        ui_bytes(sum.ahead, size));
+    if (p->archived)
+        say(g->text, _("policy %s: %s of the server's log are in no copy"), p->name,
+            ui_bytes(sum.ahead, size));
+    else
+        say(g->text, _("policy %s: the server keeps %s of its log that no copy has"), p->name,
+            ui_bytes(sum.ahead, size));
     say(g->next, _("see what the copies do: twofold logs %s"), p->name);
 }
 
