@@ -313,7 +313,7 @@ static int driver_end(void *s, struct err *e)
 static const struct source_setting settings[] = {
     { "server", SETTING_NAMES, true },
     { "user", SETTING_NAMES, false },
-    { "defaults-file", SETTING_READS, false },
+    { "defaults-file", SETTING_NAMES, false }, /* it says what the client does */
     { "data", SETTING_READS, false },
     { "binaries", SETTING_RUNS, false },
     { "scratch", SETTING_WRITES, false },

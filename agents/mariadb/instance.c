@@ -34,7 +34,7 @@ static int start_server(struct my_instance *i, const char *program, struct err *
         "--general-log=OFF",
         "--slow-query-log=OFF",
     };
-    prog_begin(r, program, &i->x->owner);
+    prog_begin(r, program, &i->x->as);
     prog_arg(r, "--defaults-file=%s", i->x->conf);
     prog_arg(r, "--datadir=%s", i->x->data);
     prog_arg(r, "--socket=%s", i->socket);
@@ -88,16 +88,22 @@ static int start(struct my_instance *i, const char *folder, struct err *e)
     return rc == 0 ? wait_answer(i, e) : rc;
 }
 
+static const char *name_of(const char *path)
+{
+    return strrchr(path, '/') + 1;
+}
+
 int my_instance_start(struct my_instance *i, struct my_restored *x, const char *programs,
                       struct err *e)
 {
     *i = (struct my_instance){ .x = x, .server = { .log_fd = -1, .fd = -1 } };
     snprintf(i->socket, sizeof i->socket, "%s/sock", x->dir);
-    i->at = (struct my_server){ .where = i->socket, .user = "root", .state_dir = x->r->state_dir };
-    if (x->owner.st_uid == 0)
-        return err_set(e, ERR_REFUSED,
-                       _("the data folder belongs to root, as whom no server starts"));
-    int rc = prog_init(&i->server, x->r->state_dir, e);
+    i->at = (struct my_server){
+        .where = i->socket, .user = "root", .state_dir = x->r->state_dir, .as = &x->as
+    };
+    int rc = my_take_files(x, name_of(x->data), e);
+    if (rc == 0)
+        rc = prog_init(&i->server, x->r->state_dir, e);
     return rc == 0 ? start(i, programs[0] == '/' ? programs : NULL, e) : rc;
 }
 
@@ -107,5 +113,7 @@ int my_instance_stop(struct my_instance *i, int rc, struct err *e)
     if (rc == 0 && ran && !well)
         rc = my_instance_died(i, e);
     prog_done(&i->server);
-    return rc;
+    struct err other = ERR_INIT;
+    int given = my_give_files(i->x, name_of(i->x->data), rc == 0 ? e : &other);
+    return rc == 0 ? given : rc;
 }

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SETPRIV "/usr/bin/setpriv"
 #define TICK_MS 1000
 #define REAP_MS 60000
 #define LOG_LOOK_BYTES (64u << 10)
@@ -77,17 +76,13 @@ static void clear_args(struct prog *r)
     r->failed = false;
 }
 
-void prog_begin(struct prog *r, const char *program, const struct stat *as)
+void prog_begin(struct prog *r, const char *program, struct as_owner *as)
 {
+    const char *words[AS_OWNER_WORDS];
+    size_t n = as ? as_owner_words(as, "KILL", words) : 0;
     clear_args(r);
-    if (as && geteuid() == 0 && as->st_uid != 0) {
-        prog_arg(r, SETPRIV);
-        prog_arg(r, "--reuid=%u", (unsigned)as->st_uid);
-        prog_arg(r, "--regid=%u", (unsigned)as->st_gid);
-        prog_arg(r, "--clear-groups");
-        prog_arg(r, "--pdeathsig=KILL"); /* a change of user takes it away */
-        prog_arg(r, "--");
-    }
+    for (size_t i = 0; i < n; i++)
+        prog_arg(r, "%s", words[i]);
     prog_arg(r, "%s", program);
 }
 

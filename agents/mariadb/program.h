@@ -3,7 +3,7 @@
  * into a file without a name, of which the end is told when it fails. It dies with us.
  *
  *     prog_init(&r, state_dir, e)
- *     prog_begin(&r, path, as)       as whom (an owner of files; NULL, or we are not root: as ourselves)
+ *     prog_begin(&r, path, as)       as whom (NULL: as ourselves)
  *     prog_arg(&r, "--backup") …
  *     prog_start(&r, -1, e)
  *     prog_wait(&r, …, e)            or prog_output
@@ -12,6 +12,7 @@
 #ifndef TWOFOLD_AGENTS_MARIADB_PROGRAM_H
 #define TWOFOLD_AGENTS_MARIADB_PROGRAM_H
 
+#include "agents/as_owner.h"
 #include "lib/base/err.h"
 #include <limits.h>
 #include <stdbool.h>
@@ -43,7 +44,7 @@ int prog_check_version(const char *program, const char *version, const char *sta
                        struct err *e);
 
 int prog_init(struct prog *r, const char *state_dir, struct err *e);
-void prog_begin(struct prog *r, const char *program, const struct stat *as);
+void prog_begin(struct prog *r, const char *program, struct as_owner *as);
 void prog_arg(struct prog *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* lock_fd: -1, or a descriptor that it holds open as long as it lives. */
 int prog_start(struct prog *r, int lock_fd, struct err *e);

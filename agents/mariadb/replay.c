@@ -200,7 +200,7 @@ static int start_reader(struct replay *p, const char *folder, struct err *e)
         return rc;
     gmtime_r(&at, &tm);
     strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-    prog_begin(&p->reader, ENV_PROGRAM, &p->x.owner);
+    prog_begin(&p->reader, ENV_PROGRAM, &p->x.as);
     prog_arg(&p->reader, "TZ=UTC");
     prog_arg(&p->reader, "%s", program);
     prog_arg(&p->reader, "--no-defaults");
@@ -215,7 +215,7 @@ static int start_client(struct replay *p, struct err *e)
 {
     static const char first[] =
         "FLUSH PRIVILEGES;\n"; /* so that accounts can be changed; we stay what we are */
-    prog_begin(&p->client, p->i.at.client, NULL);
+    prog_begin(&p->client, p->i.at.client, &p->x.as);
     my_server_args(&p->i.at, &p->client);
     prog_arg(&p->client, "--batch");
     prog_arg(&p->client, "--binary-mode");

@@ -124,6 +124,8 @@ static void put_letters(const struct my_restored *x, struct wbuf *w)
 int my_make_conf(struct my_restored *x, const char *from, struct err *e)
 {
     static const char head[] = "[mysqld]\ninnodb_undo_directory=.\n";
+    if (as_owner_find(AS_OWNER_MARIADB, &x->owner, &x->as, e) < 0)
+        return -(int)e->code;
     struct wbuf w = WBUF_INIT;
     uint8_t *text = NULL;
     char path[64], *rest, *line;
@@ -145,9 +147,20 @@ int my_make_conf(struct my_restored *x, const char *from, struct err *e)
     rc = w.failed ? no_memory(e) : sys_write_file(AT_FDCWD, x->conf, w.p, w.len, 0644, e);
     wbuf_free(&w);
     free(text);
-    if (rc == 0 && geteuid() == 0 && chown(x->dir, x->owner.st_uid, x->owner.st_gid) < 0)
+    if (rc == 0 && x->as.changes && chown(x->dir, x->as.uid, x->as.gid) < 0)
         rc = err_sys(e, "%s", x->dir);
     return rc;
+}
+
+int my_take_files(struct my_restored *x, const char *name, struct err *e)
+{
+    struct stat to = { .st_uid = x->as.uid, .st_gid = x->as.gid };
+    return x->as.other ? tree_give(x->folder_fd, name, &to, e) : 0;
+}
+
+int my_give_files(struct my_restored *x, const char *name, struct err *e)
+{
+    return x->as.other ? tree_give(x->folder_fd, name, &x->owner, e) : 0;
 }
 
 /* --- preparing ----------------------------------------------------------------------------------- */
@@ -175,7 +188,7 @@ static int run_prepare(struct my_restored *x, const char *program, bool *ret_dam
     int rc = prog_init(&r, x->r->state_dir, e);
     if (rc < 0)
         return rc;
-    prog_begin(&r, program, &x->owner);
+    prog_begin(&r, program, &x->as);
     prog_arg(&r, "--defaults-file=%s", x->conf);
     prog_arg(&r, "--prepare");
     prog_arg(&r, "--innodb-undo-directory=.");
@@ -262,6 +275,8 @@ static int assemble(struct my_restored *x, struct err *e)
         rc = my_make_conf(x, "backup", e);
     if (rc == 0)
         rc = sys_renameat(x->folder_fd, "backup", x->folder_fd, PREPARING, false, e);
+    if (rc == 0)
+        rc = my_take_files(x, PREPARING, e);
     if (rc == 0)
         rc = prepare_files(x, e);
     if (rc == 0)

@@ -11,9 +11,10 @@ struct my_restored {
     int folder_fd;
     char *data; /* owned; FOLDER/data, once it is prepared */
     json_t *facts;
-    struct stat owner; /* of the data folder */
-    char dir[32];      /* /tmp/twofold-XXXXXX: only for the owner */
-    char conf[48];     /* in it: what of backup-my.cnf may be used */
+    struct stat owner;  /* of the data folder */
+    struct as_owner as; /* as whom programs work on it */
+    char dir[32];       /* /tmp/twofold-XXXXXX: only for that account */
+    char conf[48];      /* in it: what of backup-my.cnf may be used */
 };
 
 struct my_instance { /* a server on x->data */
@@ -40,8 +41,11 @@ int my_verify(struct my_restored *x, const char *programs, struct err *e);
 
 /* The steps of a restore that only replays binary logs onto a data folder that another one made. */
 int my_replay(const struct source_restore *r, struct err *e);
-/* x->dir and x->conf, from backup-my.cnf in the folder `from` of folder_fd. */
+/* x->owner is known: x->as; x->dir and x->conf, from backup-my.cnf in the folder `from` of folder_fd. */
 int my_make_conf(struct my_restored *x, const char *from, struct err *e);
+/* The folder of that name in x->folder_fd belongs to the account that works on it, and then again to its owner; nothing where that is the same. */
+int my_take_files(struct my_restored *x, const char *name, struct err *e);
+int my_give_files(struct my_restored *x, const char *name, struct err *e);
 int my_read_facts(int folder_fd, json_t **ret, struct err *e);
 void my_restored_done(struct my_restored *x);
 

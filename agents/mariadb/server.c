@@ -1,5 +1,6 @@
 /* server.c - see server.h. */
 #include "agents/mariadb/server.h"
+#include "agents/trusted.h"
 #include "lib/base/i18n.h"
 #include "lib/base/bytes.h"
 #include "lib/base/sys.h"
@@ -18,6 +19,9 @@ int my_server_init(struct my_server *s, const struct source_spec *spec, const ch
                              .user = source_spec_get(spec, "user"),
                              .defaults_file = source_spec_get(spec, "defaults-file"),
                              .state_dir = state_dir };
+    /* It may name libraries and programs, which the client would run as we are. */
+    if (s->defaults_file && trusted_check(s->defaults_file, e) < 0)
+        return err_wrap(e, "defaults-file");
     return prog_find(TOOL_CLIENT, source_spec_get(spec, "binaries"), s->client, e);
 }
 
@@ -93,8 +97,9 @@ int my_stream(const struct my_server *s, const char *sql, uint64_t limit_s,
     int rc = prog_init(&r, s->state_dir, e);
     if (rc < 0)
         return rc;
-    prog_begin(&r, s->client, NULL);
+    prog_begin(&r, s->client, s->as);
     my_server_args(s, &r);
+    prog_arg(&r, "--local-infile=0"); /* a server could ask for any file that the client can read */
     prog_arg(&r, "--batch");
     prog_arg(&r, "--skip-column-names");
     prog_arg(&r, "--skip-reconnect");

@@ -14,6 +14,7 @@ struct my_server {             /* borrowed but for the paths */
     const char *user;          /* NULL: whom we are, or what the file says */
     const char *defaults_file; /* NULL: none is read, also not the system's */
     const char *state_dir;
+    struct as_owner *as; /* NULL: the client runs as ourselves */
     char client[PATH_MAX];
 };
 

@@ -26,7 +26,7 @@ said "databases: mariadb $one/sock"
 expect 0 on --json backup db && [ "$(json state)" = whole ] || fail "not whole"
 expect 0 on --json backup db && [ "$(json bytes_stored)" -lt 900000 ] || fail "all was stored again: $(json bytes_stored)"
 # What reads, writes and runs is that host's to allow.
-for setting in "scratch: /srv/elsewhere" "defaults-file: /etc/hostname" "binaries: /usr/bin" "data: /var/lib" "user: root"; do
+for setting in "scratch: /srv/elsewhere" "defaults-file: /srv/my.cnf" "binaries: /usr/bin" "data: /var/lib" "user: root"; do
     printf 'agent: db1\nmariadb:\n  server: "%s"\n  %s\n' "$one/sock" "$setting" >"$work/v/c/policies/other.yaml"
     expect 5 on backup other && said 'not on the allow-list'
 done
