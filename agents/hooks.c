@@ -4,6 +4,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define LOOK_MS 100
+#define MARKER_END ".hooks"
 #define SPARE_MS 10000 /* what a guardian takes beside its commands */
 
 struct hooks_run {
@@ -236,7 +238,6 @@ static int thaw_left(struct hooks_run *h, struct err *e)
     return rc;
 }
 
-/* --- the run ------------------------------------------------------------------------------------------ */
 static void free_run(struct hooks_run *h)
 {
     let_go(h, false);
@@ -259,12 +260,71 @@ static int new_run(const struct hooks_opts *o, struct hooks_run **ret, struct er
     h->job = (struct guard_job){ .policy = strdup(o->policy),
                                  .source = strdup(o->source),
                                  .hooks = *o->hooks };
-    if (asprintf(&h->job.marker, "%s/%s.hooks", folder, o->name) < 0)
+    if (asprintf(&h->job.marker, "%s/%s" MARKER_END, folder, o->name) < 0)
         h->job.marker = NULL;
     return h->job.marker && h->job.policy && h->job.source ? 0
                                                            : err_set(e, ERR_NOMEM, _("no memory"));
 }
 
+/* --- all that is left --------------------------------------------------------------------------------- */
+static int no_tick(void *ctx, struct err *e)
+{
+    (void)ctx;
+    return sys_interrupted() ? err_set(e, ERR_INTERRUPTED, _("interrupted by a signal")) : 0;
+}
+
+static int thaw_one(const struct hooks_opts *o, struct err *e)
+{
+    struct hooks_run *h = NULL;
+    char *path = NULL;
+    int rc = new_run(o, &h, e);
+    if (rc == 0 && asprintf(&path, "%s.lock", h->job.marker) < 0) {
+        path = NULL;
+        rc = err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    if (rc == 0 && (h->lock_fd = sys_lock_file(path, e)) >= 0)
+        rc = thaw_left(h, e);
+    else if (rc == 0 && h->lock_fd == -ERR_BUSY)
+        err_clear(e); /* a run is at it, and will see to it */
+    else if (rc == 0)
+        rc = h->lock_fd;
+    free(path);
+    if (h)
+        free_run(h);
+    return rc;
+}
+
+int hooks_thaw(const char *state_dir,
+               int (*note)(void *ctx, bool problem, const char *text, struct err *e), void *ctx,
+               struct err *e)
+{
+    static const struct hooks none = { 0 };
+    struct dirent *de;
+    DIR *d = opendir(state_dir);
+    int rc = 0;
+    if (!d)
+        return errno == ENOENT ? 0 : err_sys(e, "%s", state_dir);
+    while (rc == 0 && (de = readdir(d)) != NULL) {
+        char name[NAME_MAX + 1];
+        struct hooks_opts o = { .state_dir = state_dir,
+                                .name = name,
+                                .policy = "",
+                                .source = "",
+                                .hooks = &none,
+                                .tick = no_tick,
+                                .note = note,
+                                .ctx = ctx };
+        size_t n = strlen(de->d_name), end = strlen(MARKER_END);
+        if (n <= end || strcmp(de->d_name + n - end, MARKER_END) != 0)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)(n - end), de->d_name);
+        rc = thaw_one(&o, e);
+    }
+    closedir(d);
+    return rc;
+}
+
+/* --- the run ------------------------------------------------------------------------------------------ */
 /* A guardian that was killed is followed by another one. */
 static int after_now(struct hooks_run *h, bool captured, struct err *e)
 {

@@ -34,4 +34,11 @@ int hooks_begin(const struct hooks_opts *o, struct hooks_run **ret, struct err *
 /* captured: everything was read. Negative: `after` has failed. Frees; NULL-safe. */
 int hooks_end(struct hooks_run *h, bool captured, struct err *e);
 
+/* For when everything that a service had started was ended at once, the guardians, too: what runs have left to be thawed in a state folder is
+ * thawed, as the next run of each would do it. Of a run whose agent or guardian lives it is let alone. note: of each, by its policy; may be called
+ * never. Negative: not even that could be found out, or a signal came. */
+int hooks_thaw(const char *state_dir,
+               int (*note)(void *ctx, bool problem, const char *text, struct err *e), void *ctx,
+               struct err *e);
+
 #endif

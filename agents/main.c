@@ -6,6 +6,7 @@
 #include "agents/beat.h"
 #include "agents/enrol.h"
 #include "agents/guard.h"
+#include "agents/hooks.h"
 #include "agents/log_frames.h"
 #include "agents/postgresql/archive.h"
 #include "agents/source.h"
@@ -49,6 +50,7 @@ static void usage(FILE *to)
           "       twofold-agent serve --orchestrator NAME [--config FILE] [--account USER] [--state DIR]\n"
           "       twofold-agent enrol\n"
           "       twofold-agent archive FOLDER PATH NAME\n"
+          "       twofold-agent thaw [--state DIR]\n"
           "       twofold-agent --version | --help\n"
           "\n"
           "The part of Twofold that runs where the data are. It is started by an orchestrator, on the\n"
@@ -57,6 +59,7 @@ static void usage(FILE *to)
           "  serve        as the forced command of an orchestrator's key: within what FILE allows it\n"
           "  enrol        let an orchestrator in: started by twofold agent enrol\n"
           "  archive      by a PostgreSQL server: archive_command = 'twofold-agent archive FOLDER %p %f'\n"
+          "  thaw         run the commands \"after\" of runs that were killed; the units of systemd do it\n"
           "  --config     by default /etc/twofold/agent.yaml (root) or ~/.config/twofold/agent.yaml\n"
           "  --account    whose key it is, when sudo runs this\n"
           "  --state DIR  where to remember the last runs; by default $TWOFOLD_AGENT_STATE,\n"
@@ -85,7 +88,7 @@ static char *state_dir(const char *option)
 
 /* --- jobs ---------------------------------------------------------------------------------------- */
 struct options {
-    bool serve;
+    bool serve, thaw;
     const char *state;
     struct serve_opts serve_opts;
 };
@@ -299,6 +302,27 @@ static int archive_here(char **argv)
     return 1;
 }
 
+/* Into the journal of the unit that ends. */
+static int say_thawed(void *ctx, bool problem, const char *text, struct err *e)
+{
+    *(bool *)ctx |= problem;
+    fprintf(stderr, "twofold-agent: %s\n", text);
+    (void)e;
+    return 0;
+}
+
+static int thaw(const char *state)
+{
+    struct err e = ERR_INIT;
+    bool problem = false;
+    if (hooks_thaw(state, say_thawed, &problem, &e) < 0) {
+        err_wrap(&e, _("what is to be run after a backup"));
+        print_error(&e);
+        return err_info(e.code)->exit_status;
+    }
+    return problem ? err_info(ERR_FAILED)->exit_status : 0;
+}
+
 static bool take_value(const char *name, char **argv, int *i, const char **ret)
 {
     size_t n = strlen(name);
@@ -318,6 +342,9 @@ static bool take_options(struct options *o, int argc, char **argv)
     int i = 1;
     if (argc > 1 && strcmp(argv[1], "serve") == 0) {
         o->serve = true;
+        i++;
+    } else if (argc > 1 && strcmp(argv[1], "thaw") == 0) {
+        o->thaw = true;
         i++;
     }
     for (; i < argc; i++)
@@ -369,7 +396,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return err_info(ERR_USAGE)->exit_status;
     }
-    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+    if (!o.thaw && (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO)))
         return refuse_terminal();
     set_memory();
     sys_catch_signals();
@@ -381,6 +408,8 @@ int main(int argc, char **argv)
         rc = enrol_here();
     else if (!state || (o.serve && !o.serve_opts.config))
         rc = no_home();
+    else if (o.thaw)
+        rc = thaw(state);
     else if (o.serve && word && *word && strcmp(word, "serve") != 0)
         rc = other_word(&o, word);
     else

@@ -53,6 +53,7 @@ static void print_copies(struct app *app, const struct vault *v, const struct re
 {
     for (size_t i = 0; i < v->n_copies; i++) {
         const struct copy *c = &v->copies[i];
+        char size[32];
         if (c->state == COPY_AWAY || c->state == COPY_WRONG)
             ui_line(&app->ui, _("  copy \"%s\": not used"), c->place);
         else if (j->bad[i])
@@ -60,8 +61,8 @@ static void print_copies(struct app *app, const struct vault *v, const struct re
                     _("  copy \"%s\": %llu chunks, and %llu that were DAMAGED or missing"),
                     c->place, (unsigned long long)j->served[i], (unsigned long long)j->bad[i]);
         else
-            ui_line(&app->ui, _("  copy \"%s\": %llu chunks"), c->place,
-                    (unsigned long long)j->served[i]);
+            ui_line(&app->ui, _("  copy \"%s\": %llu chunks, %s"), c->place,
+                    (unsigned long long)j->served[i], ui_bytes(j->served_bytes[i], size));
     }
 }
 
@@ -109,8 +110,9 @@ static void print_result(struct app *app, const struct vault *v, const struct re
     print_extra(app, d, o);
     print_copies(app, v, j);
     for (size_t i = 0; i < v->n_copies; i++)
-        json_array_append_new(copies, json_pack("{s:s, s:I, s:I}", "place", v->copies[i].place,
-                                                "chunks", (json_int_t)j->served[i], "damaged",
+        json_array_append_new(copies, json_pack("{s:s, s:I, s:I, s:I}", "place", v->copies[i].place,
+                                                "chunks", (json_int_t)j->served[i], "bytes",
+                                                (json_int_t)j->served_bytes[i], "damaged",
                                                 (json_int_t)j->bad[i]));
     ui_json(&app->ui,
             json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "type",
@@ -184,6 +186,7 @@ static void add_counts(struct restore_job *sum, const struct restore_job *j)
     sum->problems += j->problems;
     for (size_t k = 0; k < MAX_COPIES; k++) {
         sum->served[k] += j->served[k];
+        sum->served_bytes[k] += j->served_bytes[k];
         sum->bad[k] += j->bad[k];
     }
 }

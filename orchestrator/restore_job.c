@@ -383,7 +383,8 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
     struct restore r = { .app = app, .job = j };
     r.progress.started_ms = sys_monotonic_ms();
     for (size_t i = 0; i < j->v->n_copies; i++)
-        j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = 0;
+        j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = j->v->copies[i].bytes_served =
+            0;
     struct wbuf w = WBUF_INIT;
     int rc = make_job(&r, &w, e);
     /* Where the list itself is damaged, a restore matters more than this precaution. */
@@ -403,6 +404,7 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
     ui_progress_end(&app->ui);
     for (size_t i = 0; i < j->v->n_copies; i++) {
         j->served[i] = j->v->copies[i].chunks_served;
+        j->served_bytes[i] = j->v->copies[i].bytes_served;
         j->bad[i] = j->v->copies[i].chunks_bad;
     }
     if (rc == 0 && r.away)

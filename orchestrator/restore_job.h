@@ -17,8 +17,9 @@ struct restore_job {
     /* results */
     struct msg_done done;
     uint64_t problems; /* files that could not be restored, and the like: each was printed */
-    uint64_t served[MAX_COPIES]; /* chunks that each copy delivered */
-    uint64_t bad[MAX_COPIES];    /* chunks that were damaged or missing there */
+    uint64_t served[MAX_COPIES];       /* chunks that each copy delivered, */
+    uint64_t served_bytes[MAX_COPIES]; /* and how long they were, sealed */
+    uint64_t bad[MAX_COPIES];          /* chunks that were damaged or missing there */
 };
 int restore_job_run(struct app *app, struct restore_job *j, struct err *e);
 

@@ -228,6 +228,7 @@ int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options
             }
             if (rc == 0) {
                 c->chunks_served++;
+                c->bytes_served += ret->sealed.len;
                 ret->ref = (struct chunk_ref){ .id = *id,
                                                .key_id = places[k].key_id,
                                                .counter = places[k].counter };

@@ -46,6 +46,7 @@ struct copy {
     bool rolled_back;   /* shows less than that */
     unsigned bad_heads; /* heads on it that do not verify */
     uint64_t chunks_served, chunks_bad; /* by vault_fetch */
+    uint64_t bytes_served;              /* sealed */
 };
 
 /* A rotating copy whose disk is not here: that is how it should be, and nothing is missing. (What cannot be read or entered is

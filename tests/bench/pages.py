@@ -75,20 +75,18 @@ def by_turns(tool):
     return tuple(statistics.median(w) for w in walls.values())
 
 
-def chunks(text):
-    return sum(int(line.split(':')[1].split()[0]) for line in text.split('\n') if ' chunks' in line and 'copy' in line)
-
-
-def said(tool, command):
-    done = subprocess.run([c for c in command if c != '--quiet'], env=tool.env, stdout=subprocess.PIPE, check=True)
-    return done.stdout.decode()
+def bytes_read(tool, command):
+    """The bytes that a restore reads from the copies."""
+    done = subprocess.run([command[0], '--json'] + command[1:], env=tool.env, stdout=subprocess.PIPE, check=True)
+    report = next(r for r in map(json.loads, done.stdout.decode().splitlines()) if r['type'] == 'restore')
+    return sum(copy['bytes'] for copy in report['copies'])
 
 
 def delta(tool, path):
     """One percent of the regions of what was restored is damaged; then it is made right in place."""
     out = f'{BENCH}/run/out'
     os.makedirs(out)
-    full = chunks(said(tool, tool.restore(out)[0]))
+    full = bytes_read(tool, tool.restore(out)[0])
     target = out + path
     walls, parts = [], []
     for turn in range(5):
@@ -99,10 +97,10 @@ def delta(tool, path):
                 f.write(rnd.randbytes(1))
         os.sync()
         begin = time.monotonic()
-        text = said(tool, tool.restore(out)[0] + ['--delta'])
+        read = bytes_read(tool, tool.restore(out)[0] + ['--delta'])
         walls.append(time.monotonic() - begin)
-        parts.append(chunks(text) / full)
-        say(f'Twofold: 1 % of the regions made right: {walls[-1]:.2f} s, {100 * parts[-1]:.1f} % of the chunks')
+        parts.append(read / full)
+        say(f'Twofold: 1 % of the regions made right: {walls[-1]:.2f} s, {read / 1e6:.1f} MB read of {full / 1e6:.1f}, {100 * parts[-1]:.2f} %')
     if subprocess.run(['cmp', target, path], check=False).returncode:
         raise SystemExit('bench: the result of --delta differs')
     shutil.rmtree(out)
@@ -131,7 +129,7 @@ def nights(tool, source, path, n):
         got['restore_last'] = statistics.median(restore(tool, 'restore of the last') for _ in range(3))
     else:
         got['restore'], got['restore_last'] = by_turns(tool)
-        got['delta'], got['delta_chunks'] = delta(tool, path)
+        got['delta'], got['delta_read'] = delta(tool, path)
     tool.end()
     return got
 
@@ -155,7 +153,7 @@ def main():
     print(f'| restore of the first, s | {own["restore"]:.2f} | | | |')
     print(f'| restore of the last, s | {own["restore_last"]:.2f} | {peer["restore_last"]:.2f} | {own["restore_last"] / own["restore"]:.2f} of the first\'s | 1.5 |')
     print(f'| 1 % of the regions made right by --delta, s | {own["delta"]:.2f} | | {own["delta"] / own["restore_last"]:.2f} of a restore | 0.4 |')
-    print(f'| chunks that this takes | | | {own["delta_chunks"]:.3f} of a restore\'s | 0.05 of the bytes |')
+    print(f'| bytes that this reads from the copy, at most | | | {own["delta_read"]:.3f} of a restore\'s | 0.05 |')
     print(f'| memory of a run, MiB | {own["pss"] / 2**20:.0f} | {peer["pss"] / 2**20:.0f} | | |')
 
 

@@ -169,6 +169,33 @@ printf 'files: { paths: ["%s"] }\n' "$work/tree" >"$work/v/c/policies/p.yaml"
 expect 0 "$t" backup p && said 'was cut off'
 logged 'stuck p before begun ' 'thaw p after unknown '
 no_marker
+# The same, and nobody waits for the next run: what the units of systemd do when they end.
+thaw() { expect "$1" "${t%/*}/twofold-agent" thaw --state "$state"; }
+policy "[$bin/stuck]" "[$bin/thaw]"
+thaw 0 && [ ! -s "$work/.out" ] || fail "thawed what is not frozen: $(cat "$work/.out")"
+start
+thaw 0 # it is frozen rightly: its run lives
+logged 'stuck p before begun '
+kill -9 "$agent" # and now its guardian alone, which is at it
+until_true "grep -q 'thaw p after failed' $log"
+start
+kill -9 "$guardian" "$agent" "$run"
+wait "$run" 2>/dev/null
+thaw 0 && said 'was cut off'
+logged 'stuck p before begun ' 'thaw p after unknown '
+no_marker
+thaw 0
+policy "[$bin/stuck]" "[$bin/sick2]"
+program sick2 'exit 9'
+start
+kill -9 "$guardian" "$agent" "$run"
+wait "$run" 2>/dev/null
+thaw 1 && said 'ended with status 9'
+thaw 1
+program sick2
+thaw 0
+no_marker
+expect 0 "${t%/*}/twofold-agent" thaw --state "$work/none"
 policy "[$bin/stuck]" "[$bin/thaw]"
 start
 kill -9 "$guardian" "$agent" "$run"

@@ -20,7 +20,7 @@ done
 [ -z "${SCENARIO_NAMESPACE:-}" ] || {
     mkdir -p "$work/bin" "$work/verify"
     cp "$TWOFOLD_SRC"/systemd/* "$work/verify/"
-    sed -i "s|^ExecStart=twofoldd|ExecStart=${t%/*}/twofoldd|; s|^ExecStart=twofold |ExecStart=$t |; /^Documentation=/d" "$work"/verify/*.service "$work"/verify/*.timer
+    sed -i "s|^ExecStart=twofoldd|ExecStart=${t%/*}/twofoldd|; s|^ExecStart=twofold |ExecStart=$t |; s|^ExecStopPost=twofold-agent|ExecStopPost=${t%/*}/twofold-agent|; /^Documentation=/d" "$work"/verify/*.service "$work"/verify/*.timer
     for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer twofold-check.timer twofold-logs@x.service; do
         expect 0 systemd-analyze verify --man=no "$work/verify/$unit" && not_said "^(twofold|$work)"
     done

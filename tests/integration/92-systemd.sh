@@ -147,6 +147,37 @@ on systemctl stop twofoldd.service
 n=$(jobs_in "done")
 wait_for '[ "$(jobs_in done)" -gt $n ]'
 [ "$(prop twofold-backup@data.service Result)" = success ] || fail "the timer's service: $(prop twofold-backup@data.service Result)"
+
+# --- killed while something is frozen: systemd ends all that is left of the unit, and then what stands still is thawed ------------------------------
+hook() { # NAME LINE…
+    on sh -c "cat >/usr/local/bin/$1; chmod 755 /usr/local/bin/$1" < <(printf '#!/bin/sh\necho "%s begins" >>/var/lib/twofold/hooked\n' "$1"; shift; printf '%s\n' "$@")
+}
+hook freeze 'exec sleep 300'
+hook thaw 'sleep 0.5' 'echo "thaw ends" >>/var/lib/twofold/hooked'
+for policy in held frozen; do # each once: a job whose process was killed has its lease for a while
+    expect 0 on twofold policy add $policy --files /srv/data --schedule none
+    on sh -c "printf 'hooks: { before: [/usr/local/bin/freeze], after: [/usr/local/bin/thaw] }\\n' >>/etc/twofold/policies/$policy.yaml"
+done
+expect 0 on twofold policy lint
+hooked=$root/var/lib/twofold/hooked
+on sh -c 'printf "[Service]\nRestart=no\n" >/run/systemd/system/twofoldd.service.d/once.conf; systemctl daemon-reload; systemctl stop twofold-backup@data.timer'
+for unit in twofold-backup@held.service twofoldd.service; do
+    rm -f "$hooked"
+    if [ "$unit" = twofoldd.service ]; then
+        on systemctl start twofoldd.service
+        expect 0 on twofold enqueue backup frozen
+    else
+        on systemctl start --no-block "$unit"
+    fi
+    wait_for 'grep -q "freeze begins" "$hooked"'
+    on kill -KILL "$(prop "$unit" MainPID)"
+    wait_for 'grep -q "thaw ends" "$hooked" && ! ls "$root"/var/lib/twofold/agent/*.hooks'
+    on twofold cancel frozen >/dev/null 2>&1
+    on systemctl stop twofoldd.service "$unit"
+done
+on rm /etc/twofold/policies/held.yaml /etc/twofold/policies/frozen.yaml
+on sh -c 'rm /run/systemd/system/twofoldd.service.d/once.conf; systemctl daemon-reload; systemctl reset-failed; systemctl start twofold-backup@data.timer'
+
 # It is dead for long: another timer's service notices, and says so.
 on rm -f /var/lib/twofold/told
 on python3 -c 'import sqlite3
