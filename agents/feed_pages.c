@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define LITERAL_BYTES \
-    (256u << 10) /* of a chunk of changed pages: a restore keeps one of each night at hand */
+    (128u << 10) /* of a chunk of changed pages: a restore keeps one of each night at hand */
 #define MAX_REGION_PIECES 256
 #define REGION_ROOM \
     (MAX_REGION_PIECES + 8) /* where literals go from one chunk into the next there are some more */
