@@ -220,7 +220,8 @@ static int ask_first(struct app *app, const struct restore_job *like, const stru
     const struct source_spec *all = &p->sources[0];
     int rc = source_spec_add(&ask, "stage", "ask", e);
     for (size_t i = 0; rc == 0 && i < all->n; i++) /* what would be replaced */
-        if (strcmp(all->v[i].key, "data") == 0 || strcmp(all->v[i].key, "files") == 0)
+        if (strcmp(all->v[i].key, "data") == 0 || strcmp(all->v[i].key, "files") == 0 ||
+            (p->overwrite && strcmp(all->v[i].key, "tablespace") == 0))
             rc = source_spec_add(&ask, all->v[i].key, all->v[i].value, e);
     j.from = like->from;
     j.msg.target = p->target;
@@ -281,6 +282,26 @@ static int replay_binlogs(struct app *app, const struct restore_job *j, const st
     return rc;
 }
 
+/* What is going to be replaced, before anything is done. */
+static void say_places(struct app *app, const struct db_plan *p)
+{
+    const struct source_spec *s = p->overwrite ? &p->sources[0] : NULL;
+    for (size_t i = 0; s && i < s->n; i++)
+        if (strcmp(s->v[i].key, "data") == 0 || strcmp(s->v[i].key, "files") == 0 ||
+            strcmp(s->v[i].key, "tablespace") == 0)
+            ui_line(&app->ui, _("in place: %s"), s->v[i].value);
+}
+
+/* A set that is put back in half is no state of a moment: it must not pass for one. */
+static void say_left(struct app *app, const struct db_plan *p, struct restore_job *j)
+{
+    const char *text = _("was not put back: --in-place is for the database alone; restore it with "
+                         "--to DIR, then put it where it belongs");
+    for (size_t i = 0; i < p->n_left; i++)
+        ui_note(&app->ui, true, p->left[i], strlen(p->left[i]), text, strlen(text));
+    j->problems += p->n_left;
+}
+
 /* All jobs of a restore. Files that are asked for by name are only files, also those of a database. */
 static int run_jobs(struct app *app, struct restore_job *j, const struct options *o, char **to,
                     struct err *e)
@@ -293,6 +314,8 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
                 _("--delta is for files: a database that is half restored must not start"));
         rc = err_next(e, _("restore it with --in-place, or to a new folder"));
     }
+    if (rc == 0)
+        say_places(app, &plan);
     if (rc == 0 && plan.target && plan.n_spaces > 0)
         rc = ask_first(app, j, &plan, e);
     if (rc == 0)
@@ -318,6 +341,8 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
         rc = replay_binlogs(app, j, o, *to, &sum, e);
     if (rc == 0)
         add_counts(j, &sum);
+    if (rc == 0)
+        say_left(app, &plan, j);
     db_plan_done(&plan);
     return rc;
 }

@@ -27,6 +27,9 @@ void db_plan_done(struct db_plan *p)
     for (size_t i = 0; i < p->n_paths; i++)
         free(p->paths[i]);
     free(p->paths);
+    for (size_t i = 0; i < p->n_left; i++)
+        free(p->left[i]);
+    free(p->left);
     free(p->target);
     source_specs_free(p->sources, p->n_sources);
     *p = (struct db_plan){ 0 };
@@ -114,16 +117,21 @@ static int add_space(struct db_plan *p, const char *oid, const char *place, cons
     return rc;
 }
 
-static int add_path(struct db_plan *p, const char *slash, const char *path, struct err *e)
+static int add_text(char ***list, size_t *n, const char *slash, const char *path, struct err *e)
 {
-    char **grown = realloc(p->paths, (p->n_paths + 1) * sizeof *grown);
+    char **grown = realloc(*list, (*n + 1) * sizeof *grown);
     if (!grown)
         return no_memory(e);
-    p->paths = grown;
-    if (asprintf(&grown[p->n_paths], "%s%s", slash, path) < 0)
+    *list = grown;
+    if (asprintf(&grown[*n], "%s%s", slash, path) < 0)
         return no_memory(e);
-    p->n_paths++;
+    (*n)++;
     return 0;
+}
+
+static int add_path(struct db_plan *p, const char *slash, const char *path, struct err *e)
+{
+    return add_text(&p->paths, &p->n_paths, slash, path, e);
 }
 
 static int no_such_space(json_t *all, const char *asked, struct err *e)
@@ -203,12 +211,29 @@ static int plan_paths(struct db_plan *p, struct view *view, const struct db_kind
     return rc;
 }
 
-static int plan_in_place(struct db_plan *p, struct source_spec *spec, json_t *facts,
-                         const char *staging, struct err *e)
+static const struct source_spec *of_policy(const struct db_options *o, const char *kind)
 {
+    for (size_t i = 0; i < o->n_sources; i++)
+        if (strcmp(o->sources[i].kind, kind) == 0)
+            return &o->sources[i];
+    return NULL;
+}
+
+/* Where the backup says that it was. The policy, if it names a folder, must say the same; the agent looks whether there is a database's. */
+static int plan_in_place(struct db_plan *p, struct source_spec *spec, const struct db_options *o,
+                         json_t *facts, const char *staging, struct err *e)
+{
+    const struct source_spec *from = of_policy(o, spec->kind);
     const char *data = text_of(facts, "data_directory");
+    const char *named = from ? source_spec_get(from, "data") : NULL;
     if (data[0] != '/')
         return err_set(e, ERR_DAMAGED, _("%s of the backup cannot be read"), "facts.json");
+    if (named && strcmp(named, data) != 0) {
+        err_set(e, ERR_REFUSED, _("the backup comes from %s, but the policy names %s"), data,
+                named);
+        return err_next(e,
+                        _("restore with --to DIR, then put the files where they belong by hand"));
+    }
     if (json_object_size(json_object_get(facts, "folders")) > 0) {
         err_set(e, ERR_REFUSED,
                 _("the server keeps files outside of its data folder, which --in-place does not "
@@ -233,14 +258,6 @@ static int plan_log(struct source_spec *spec, const struct db_options *o, struct
     if (rc == 0 && o->lsn)
         rc = source_spec_add(spec, "lsn", o->lsn, e);
     return rc == 0 && o->point ? source_spec_add(spec, "point", o->point, e) : rc;
-}
-
-static const struct source_spec *of_policy(const struct db_options *o, const char *kind)
-{
-    for (size_t i = 0; i < o->n_sources; i++)
-        if (strcmp(o->sources[i].kind, kind) == 0)
-            return &o->sources[i];
-    return NULL;
 }
 
 static bool is_check(const char *key)
@@ -282,7 +299,7 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)
         rc = plan_log(spec, o, e);
     if (rc == 0 && o->in_place)
-        rc = plan_in_place(p, spec, facts, staging, e);
+        rc = plan_in_place(p, spec, o, facts, staging, e);
     if (rc == 0 && spaces)
         rc = plan_spaces(p, facts, o, staging, e);
     if (rc == 0 && (o->in_place || spaces || (binlogs && json_object_get(facts, "binlogs"))))
@@ -310,7 +327,7 @@ static int make_sqlite(struct view *view, const struct db_options *o, const char
             e, ERR_USAGE,
             _("this backup has no database server: --tablespace, --lsn and --point are for those"));
     p->facts = p->facts ? p->facts : SQLITE_FACTS;
-    int rc = sqlite_plan(view, o->in_place, staging, p, e);
+    int rc = sqlite_plan(view, o->in_place, of_policy(o, SQLITE_KIND), staging, p, e);
     struct source_spec *spec = rc == 0 ? &p->sources[p->n_sources - 1] : NULL;
     if (rc == 0 && o->verify)
         rc = source_spec_add(spec, "verify", "checks", e);
@@ -324,6 +341,18 @@ static int make_command(const struct db_options *o, struct db_plan *p, struct er
     int rc = source_specs_add(&p->sources, &p->n_sources, COMMAND_KIND, &spec, e);
     for (size_t i = 0; rc == 0 && i < o->n_loads; i++)
         rc = source_spec_add(spec, "load", o->loads[i], e);
+    return rc;
+}
+
+/* The other parts of a set. */
+static int plan_left(struct view *view, struct db_plan *p, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < view->body->n_roots; i++) {
+        const char *root = view->body->roots[i];
+        if (strcmp(root, p->sources[0].kind) != 0)
+            rc = add_text(&p->left, &p->n_left, root[0] == '/' ? "" : "/", root, e);
+    }
     return rc;
 }
 
@@ -341,6 +370,8 @@ static int make(struct view *view, const struct snap_ref *snap, const struct db_
     }
     if (rc == 0 && has_root(view->body, SQLITE_KIND))
         rc = make_sqlite(view, o, staging, p, e);
+    if (rc == 0 && o->in_place && p->n_sources > 0)
+        rc = plan_left(view, p, e);
     if (rc == 0 && o->n_loads > 0 && (o->in_place || !has_root(view->body, COMMAND_KIND)))
         return err_set(e, ERR_USAGE,
                        o->in_place

@@ -47,6 +47,8 @@ struct db_plan {
     bool overwrite;    /* in place: what an earlier run of the same brought is gone over again */
     struct source_spec *sources;
     size_t n_sources;
+    char **left; /* in place: what else the backup has, and is not put back */
+    size_t n_left;
     bool binlogs; /* a MariaDB server's: to a moment by its binary logs (restore_binlog.h) */
 };
 /* An empty plan where the backup has no database; -ERR_USAGE when options then ask for one. */

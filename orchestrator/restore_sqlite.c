@@ -40,6 +40,14 @@ static int folder_length(const char *path)
     return end == path ? 1 : (int)(end - path);
 }
 
+static bool names_file(const struct source_spec *policy, const char *path)
+{
+    for (size_t i = 0; policy && i < policy->n; i++)
+        if (strcmp(policy->v[i].key, "files") == 0 && strcmp(policy->v[i].value, path) == 0)
+            return true;
+    return false;
+}
+
 /* One file: its job, and where the driver is to put it. name: in the backup; path: where it was. */
 static int add_file(struct db_plan *p, struct source_spec *spec, const char *name, const char *path,
                     const char *staging, struct err *e)
@@ -65,9 +73,17 @@ static int add_file(struct db_plan *p, struct source_spec *spec, const char *nam
     return source_spec_add(spec, "files", path, e);
 }
 
+static int not_named(const char *path, struct err *e)
+{
+    err_set(e, ERR_REFUSED,
+            _("the backup has %s, which the policy does not name now: it is not replaced"), path);
+    return err_next(e, _("name it below \"files\" of the policy, or restore with --to DIR"));
+}
+
 /* The main job brings facts.json beside the first file, and takes the driver's steps for all. */
-static int plan_in_place(struct view *view, struct source_spec *spec, const char *staging,
-                         struct db_plan *p, struct err *e)
+static int plan_in_place(struct view *view, struct source_spec *spec,
+                         const struct source_spec *policy, const char *staging, struct db_plan *p,
+                         struct err *e)
 {
     json_t *facts = NULL;
     int rc = read_facts(view, &facts, e);
@@ -76,7 +92,10 @@ static int plan_in_place(struct view *view, struct source_spec *spec, const char
         json_t *f = json_array_get(files, i);
         const char *name = json_string_value(json_object_get(f, "file"));
         const char *path = json_string_value(json_object_get(f, "path"));
-        rc = name && path ? add_file(p, spec, name, path, staging, e) : bad_facts(e);
+        if (name && path && !names_file(policy, path))
+            rc = not_named(path, e);
+        else
+            rc = name && path ? add_file(p, spec, name, path, staging, e) : bad_facts(e);
     }
     json_decref(facts);
     if (rc == 0 && p->n_spaces == 0)
@@ -93,10 +112,10 @@ static int plan_in_place(struct view *view, struct source_spec *spec, const char
     return p->target && p->n_paths == 1 ? 0 : no_memory(e);
 }
 
-int sqlite_plan(struct view *view, bool in_place, const char *staging, struct db_plan *p,
-                struct err *e)
+int sqlite_plan(struct view *view, bool in_place, const struct source_spec *policy,
+                const char *staging, struct db_plan *p, struct err *e)
 {
     struct source_spec *spec = NULL;
     int rc = source_specs_add(&p->sources, &p->n_sources, SQLITE_KIND, &spec, e);
-    return rc == 0 && in_place ? plan_in_place(view, spec, staging, p, e) : rc;
+    return rc == 0 && in_place ? plan_in_place(view, spec, policy, staging, p, e) : rc;
 }

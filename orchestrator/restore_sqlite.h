@@ -10,8 +10,9 @@
 
 #define SQLITE_KIND "sqlite"
 #define SQLITE_FACTS "/" SQLITE_KIND "/facts.json"
-/* staging: the name of that folder. Adds to the plan, which is the caller's also on failure. */
-int sqlite_plan(struct view *view, bool in_place, const char *staging, struct db_plan *p,
-                struct err *e);
+/* policy: what it says of them now, or NULL: in place, only files that it names are replaced, whatever the backup says of where it comes from.
+ * staging: the name of that folder. Adds to the plan, which is the caller's also on failure. */
+int sqlite_plan(struct view *view, bool in_place, const struct source_spec *policy,
+                const char *staging, struct db_plan *p, struct err *e);
 
 #endif

@@ -5,6 +5,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -79,6 +80,35 @@ static int find_seat(const struct source_restore *r, const char *data, struct se
     return rc;
 }
 
+/* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a server's data folder is, or an
+ * empty one. */
+static int check_kind(const char *data, struct err *e)
+{
+    static const char *const known[] = { "ibdata1", "aria_log_control", "mysql" };
+    int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+    bool empty = true, fine = false;
+    if (!d) {
+        err_sys(e, "%s", data);
+        sys_close_quiet(fd);
+        return -(int)e->code;
+    }
+    while ((de = readdir(d)) != NULL) {
+        const char *n = de->d_name;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            fine |= strcmp(n, known[i]) == 0;
+        empty &= strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "lost+found") == 0 ||
+                 strncmp(n, ".twofold-", strlen(".twofold-")) == 0;
+    }
+    closedir(d);
+    if (fine || empty)
+        return 0;
+    err_set(e, ERR_REFUSED, _("%s has no database in it, but something else: it is not replaced"),
+            data);
+    return err_next(e, _("restore with --to DIR, then put the files where they belong by hand"));
+}
+
 int my_check_replaceable(const struct source_restore *r, const char *data, struct err *e)
 {
     struct seat s = { .name = "" };
@@ -87,6 +117,8 @@ int my_check_replaceable(const struct source_restore *r, const char *data, struc
     int rc = find_seat(r, data, &s, e);
     if (rc == 0)
         rc = my_check_stopped(data, e);
+    if (rc == 0)
+        rc = check_kind(data, e);
     if (rc < 0)
         return rc;
     if (snprintf(path, sizeof path, "%s/%s", s.parent, s.name) >= (int)sizeof path ||

@@ -20,10 +20,11 @@ struct pg_cluster {
 /* Starts a server on it, with a configuration of ours and a socket that only its owner can reach, lets it recover, compares how far it
  * came with what the backup has, looks into each database, stops it, and has all page checksums looked at. -ERR_DAMAGED: it is not right. */
 int pg_verify(struct pg_cluster *c, const char *programs, struct err *e);
+/* May the folder, and those of the tablespaces in r->spec, be replaced? -ERR_BUSY: a server runs there; -ERR_REFUSED: something else than a
+ * database lies there, or what is there cannot be moved. Asked before anything is done, and again before the first move. */
+int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e);
 /* The whole data folder becomes `data`; what is there is set aside beside it. Tablespaces the same, where they were restored beside
- * (a folder of the same name in theirs). -ERR_BUSY: a server runs there. */
-/* The same question, asked before. */
-int pg_check_stopped(const struct source_restore *r, const char *data, struct err *e);
+ * (a folder of the same name in theirs); of their folders only what the backup brings for that version of the server. */
 int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e);
 
 #endif

@@ -21,6 +21,7 @@
 #define OURS ".twofold-" /* how the names of what a restore makes here begin */
 #define BEFORE ".twofold-before-"
 #define LAST "global" /* pg_control is in it: nothing starts without */
+#define MOUNTS "/proc/self/mountinfo"
 
 /* Does somebody listen on the socket that postmaster.pid names (line 4 the port, line 5 the folder)? The process may live where its number
  * says nothing to us, in a container. */
@@ -44,6 +45,30 @@ static bool answers(const char *lines)
     return there;
 }
 
+/* Is the process a server that works here? A number in a file that a crash left may be anybody's by now. One that we cannot look at
+ * counts as a server. */
+static bool is_server(pid_t pid, int data_fd)
+{
+    char path[48], exe[PATH_MAX];
+    struct stat here, there;
+    if (pid <= 0 || (kill(pid, 0) < 0 && errno == ESRCH))
+        return false;
+    if (access(MOUNTS, F_OK) < 0) /* no /proc */
+        return true;
+    snprintf(path, sizeof path, "/proc/%ld/cwd", (long)pid);
+    if (fstat(data_fd, &here) < 0 || stat(path, &there) < 0)
+        return errno != ENOENT;
+    if (here.st_dev == there.st_dev && here.st_ino == there.st_ino)
+        return true;
+    snprintf(path, sizeof path, "/proc/%ld/exe", (long)pid);
+    ssize_t n = readlink(path, exe, sizeof exe - 1);
+    if (n < 0)
+        return errno != ENOENT;
+    exe[n] = '\0';
+    const char *name = strrchr(exe, '/');
+    return strncmp(name ? name + 1 : exe, "postgres", strlen("postgres")) == 0;
+}
+
 /* A server that runs would go on writing into the files that are moved under it. */
 static int check_stopped(int data_fd, const char *data, struct err *e)
 {
@@ -60,43 +85,187 @@ static int check_stopped(int data_fd, const char *data, struct err *e)
     memcpy(lines, text, n < sizeof lines - 1 ? n : sizeof lines - 1);
     free(text);
     long pid = strtol(lines, NULL, 10);
-    bool known = pid > 0 && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
-    if (!known && !answers(lines))
+    if (!answers(lines) && !is_server((pid_t)pid, data_fd))
         return 0;
     err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), pid, data);
-    return err_next(e, _("stop it first: pg_ctl stop -D %s"), data);
+    return err_next(e,
+                    _("stop it first: pg_ctl stop -D %s; if that process is another cluster's, "
+                      "remove %s/postmaster.pid"),
+                    data, data);
 }
 
-int pg_check_stopped(const struct source_restore *r, const char *data, struct err *e)
+/* --- may it be replaced? -------------------------------------------------------------------------- */
+static bool is_ours(const char *name)
 {
-    int fd = sys_open_folder(data, r->resolved, e);
+    return strncmp(name, OURS, strlen(OURS)) == 0;
+}
+
+/* "PG_15_202209061": what clusters of one version have in a tablespace. All else in its folder is somebody else's. */
+static bool is_version_folder(const char *name)
+{
+    static const char digits[] = "0123456789";
+    if (strncmp(name, "PG_", 3) != 0)
+        return false;
+    size_t version = strspn(name + 3, digits);
+    const char *catalog = name + 3 + version;
+    return version > 0 && catalog[0] == '_' && catalog[1] &&
+           strspn(catalog + 1, digits) == strlen(catalog + 1);
+}
+
+static bool is_cluster_entry(const char *name)
+{
+    return strcmp(name, "PG_VERSION") == 0;
+}
+
+/* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a database's folder is, an empty
+ * one, or one that an earlier restore has not finished. */
+static int check_kind(int fd, const char *place, bool (*known)(const char *), struct err *e)
+{
+    int own = sys_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+    DIR *d = own < 0 ? NULL : fdopendir(own);
+    struct dirent *de;
+    bool empty = true, fine = false;
+    if (!d) {
+        sys_close_quiet(own);
+        return own < 0 ? own : err_sys(e, "%s", place);
+    }
+    while ((de = readdir(d)) != NULL) {
+        const char *n = de->d_name;
+        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "lost+found") == 0)
+            continue;
+        fine |= known(n) || strncmp(n, BEFORE, strlen(BEFORE)) == 0;
+        empty &= is_ours(n);
+    }
+    closedir(d);
+    if (fine || empty)
+        return 0;
+    err_set(e, ERR_REFUSED, _("%s has no database in it, but something else: it is not replaced"),
+            place);
+    return err_next(e, _("restore with --to DIR, then put the files where they belong by hand"));
+}
+
+/* In /proc/self/mountinfo a space is "\040". */
+static void unescape(char *s)
+{
+    char *to = s;
+    for (; *s; s++) {
+        if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+            *to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+            s += 3;
+        } else {
+            *to++ = *s;
+        }
+    }
+    *to = '\0';
+}
+
+/* The mount point of a line (its fifth field), if it lies below the folder: its name there. */
+static const char *mounted_below(char *line, const char *folder)
+{
+    size_t n = strlen(folder);
+    for (int i = 0; line && i < 4; i++) {
+        line = strchr(line, ' ');
+        line += line != NULL;
+    }
+    if (!line)
+        return NULL;
+    line[strcspn(line, " \n")] = '\0';
+    unescape(line);
+    return strncmp(line, folder, n) == 0 && line[n] == '/' && line[n + 1] ? line + n + 1 : NULL;
+}
+
+/* A file system cannot be renamed; with one in the middle, the exchange would stop half-way. spaces: only what is a tablespace's counts. */
+static int check_mounts(const char *place, bool spaces, struct err *e)
+{
+    char *whole = realpath(place, NULL), *line = NULL, found[NAME_MAX + 1] = "";
+    FILE *f = whole ? fopen(MOUNTS, "re") : NULL;
+    size_t room = 0;
+    int rc = 0;
+    while (f && !found[0] && getline(&line, &room, f) > 0) {
+        const char *name = mounted_below(line, whole);
+        if (name && !is_ours(name))
+            snprintf(found, sizeof found, "%.*s", (int)strcspn(name, "/"), name);
+        if (spaces && !is_version_folder(found))
+            found[0] = '\0';
+    }
+    if (!f) {
+        rc = err_sys(e, "%s", whole ? MOUNTS : place);
+    } else if (found[0]) {
+        err_set(e, ERR_REFUSED,
+                _("%s/%s is, or has in it, a file system of its own, which cannot be moved aside"),
+                place, found);
+        err_next(e, _("unmount it, and try again; or restore to another place: --to DIR"));
+        rc = -ERR_REFUSED;
+    }
+    if (f)
+        (void)fclose(f);
+    free(line);
+    free(whole);
+    return rc;
+}
+
+/* A place and the question to it; its descriptor is closed again. */
+static int check_place(const struct source_restore *r, const char *place, bool space, struct err *e)
+{
+    int fd = sys_open_folder(place, r->resolved, e);
     if (fd < 0) {
         err_next(e, _("make the folder, empty, or restore to another place: --to DIR"));
-        return err_wrap(e, "%s", data);
+        return err_wrap(e, "%s", place);
     }
-    int rc = check_stopped(fd, data, e);
+    int rc = space ? 0 : check_stopped(fd, place, e);
+    if (rc == 0)
+        rc = check_kind(fd, place, space ? is_version_folder : is_cluster_entry, e);
+    if (rc == 0)
+        rc = check_mounts(place, space, e);
     sys_close_quiet(fd);
     return rc;
 }
 
-/* Everything but what is ours from one folder to the other; LAST, if it is there, at the end. */
-static int move_entries(int from_fd, int to_fd, struct err *e)
+int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e)
+{
+    int rc = check_place(r, data, false, e);
+    for (size_t i = 0; rc == 0 && i < r->spec->n; i++) {
+        const struct setting *s = &r->spec->v[i];
+        const char *equals = strcmp(s->key, "tablespace") == 0 ? strchr(s->value, '=') : NULL;
+        if (equals)
+            rc = check_place(r, equals + 1, true, e);
+    }
+    return rc;
+}
+
+/* --- the moves ------------------------------------------------------------------------------------ */
+/* A place whose content goes into a folder within it, and is replaced by what is in another one. */
+struct swap {
+    const char *place;
+    int fd, before_fd, new_fd;
+    bool
+        space; /* only what the new one has of a tablespace goes; else everything but what is ours */
+    char before[48]; /* the name of that folder */
+};
+
+static bool goes(const struct swap *s, const char *name)
+{
+    if (s->space)
+        return is_version_folder(name) &&
+               faccessat(s->new_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, LAST) != 0 &&
+           !is_ours(name) && strcmp(name, "lost+found") != 0;
+}
+
+/* What goes, from one folder to the other; LAST, if it is there, at the end. */
+static int move_entries(const struct swap *s, int from_fd, int to_fd, struct err *e)
 {
     int fd = sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rc = 0;
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *de;
-    bool has_last = faccessat(from_fd, LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool has_last = !s->space && faccessat(from_fd, LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (!d) {
         sys_close_quiet(fd);
         return fd < 0 ? fd : err_sys(e, "%s", _("list the folder"));
     }
-    while (rc == 0 && (de = readdir(d)) != NULL) {
-        const char *n = de->d_name;
-        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, LAST) == 0 ||
-            strncmp(n, OURS, strlen(OURS)) == 0 || strcmp(n, "lost+found") == 0)
-            continue;
-        rc = sys_renameat(from_fd, n, to_fd, n, false, e);
-    }
+    while (rc == 0 && (de = readdir(d)) != NULL)
+        if (goes(s, de->d_name))
+            rc = sys_renameat(from_fd, de->d_name, to_fd, de->d_name, false, e);
     closedir(d);
     if (rc == 0)
         rc = sys_fsync_dir(to_fd, ".", e);
@@ -122,16 +291,9 @@ static int make_before(int place_fd, char ret[48], struct err *e)
     return rc;
 }
 
-/* A place whose content goes into a folder within it, and is replaced by what is in another one. */
-struct swap {
-    const char *place;
-    int fd, before_fd;
-    char before[48]; /* the name of that folder */
-};
-
 static int swap_begin(struct swap *s, struct pg_cluster *c, const char *place, struct err *e)
 {
-    *s = (struct swap){ .place = place, .before_fd = -1 };
+    *s = (struct swap){ .place = place, .before_fd = -1, .new_fd = -1 };
     int rc = s->fd = sys_open_folder(place, c->r->resolved, e);
     if (rc >= 0)
         rc = make_before(s->fd, s->before, e);
@@ -153,11 +315,11 @@ static int swap_disable(struct swap *s, struct err *e)
     return rc < 0 ? err_wrap(e, "%s", s->place) : 0;
 }
 
-static int swap_do(struct swap *s, int new_fd, struct err *e)
+static int swap_do(struct swap *s, struct err *e)
 {
-    int rc = move_entries(s->fd, s->before_fd, e);
+    int rc = move_entries(s, s->fd, s->before_fd, e);
     if (rc == 0)
-        rc = move_entries(new_fd, s->fd, e);
+        rc = move_entries(s, s->new_fd, s->fd, e);
     return rc < 0 ? err_wrap(e, "%s", s->place) : 0;
 }
 
@@ -198,16 +360,18 @@ static int staging_name(const struct pg_cluster *c, char out[NAME_MAX + 1], stru
 static int swap_space(struct pg_cluster *c, const char *place, const char *staging, struct err *e)
 {
     struct swap s;
-    int new_fd = -1, rc = swap_begin(&s, c, place, e);
+    int rc = swap_begin(&s, c, place, e);
+    s.space = true;
     if (rc == 0)
-        rc = new_fd = sys_openat(s.fd, staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+        rc = s.new_fd = sys_openat(s.fd, staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
     if (rc >= 0)
-        rc = swap_do(&s, new_fd, e);
+        rc = swap_do(&s, e);
     if (rc == 0)
         rc = put_staging_away(s.fd, staging, s.before, e);
     if (rc == 0)
-        report_note(c->r->report, NULL, 0, _("what was in %s is in %s/%s"), place, place, s.before);
-    sys_close_quiet(new_fd);
+        report_note(c->r->report, NULL, 0, _("what the server had in %s is in %s/%s"), place, place,
+                    s.before);
+    sys_close_quiet(s.new_fd);
     swap_done(&s);
     return rc;
 }
@@ -243,12 +407,13 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
     struct swap s;
     int rc = staging_name(c, staging, e);
     if (rc == 0)
-        rc = pg_check_stopped(c->r, data, e);
+        rc = pg_check_replaceable(c->r, data, e);
     if (rc == 0) /* before anything is moved */
         rc = each_space(c, staging, look_at_space, e);
     if (rc < 0)
         return rc;
     rc = swap_begin(&s, c, data, e);
+    s.new_fd = c->data_fd;
     /* The old cluster must not start with the new one's tablespaces, so it goes first, and the new one comes last. */
     if (rc == 0)
         rc = swap_disable(&s, e);
@@ -258,7 +423,7 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
                     fchmod(s.fd, c->owner.st_mode & 07777) < 0))
         rc = err_sys(e, "%s", data);
     if (rc == 0)
-        rc = swap_do(&s, c->data_fd, e);
+        rc = swap_do(&s, e);
     if (rc == 0)
         rc = put_staging_away(s.fd, staging, s.before, e);
     if (rc == 0)

@@ -329,7 +329,7 @@ static void say_expected(struct pg_cluster *c)
 int pg_restore_check(const struct source_restore *r, struct err *e)
 {
     const char *in = source_spec_get(r->spec, "data");
-    return in ? pg_check_stopped(r, in, e) : 0;
+    return in ? pg_check_replaceable(r, in, e) : 0;
 }
 
 int pg_restore(const struct source_restore *r, struct err *e)

@@ -120,7 +120,39 @@ expect 1,5 "$t" restore db --in-place && said "a server \(process [0-9]+\) works
 pg_sql "$one" "SELECT 1" >/dev/null || fail "the server was disturbed"
 pg_sql "$one" "DROP TABLE ledger; DELETE FROM t"
 pg_stop "$one"
-expect 0 "$t" restore db --in-place && said "what was in $one/data is in"
+# A folder that has something else in it, whatever the backup says of where it was.
+mv "$one/data" "$one/data.away"
+mkdir "$one/data" && echo "not a database" >"$one/data/notes"
+expect 5 "$t" restore db --in-place && said "$one/data has no database in it"
+[ "$(ls -A "$one/data")" = notes ] || fail "something was put beside, or moved: $(ls -A "$one/data")"
+rm -r "$one/data" && mv "$one/data.away" "$one/data"
+printf 'postgresql: { conninfo: "host=%s user=postgres", data: %s }\n' "$one" "$work/elsewhere" >"$work/moved.yaml"
+cp "$work/v/c/policies/db.yaml" "$work/db.yaml" && cp "$work/moved.yaml" "$work/v/c/policies/db.yaml"
+expect 5 "$t" restore db --in-place && said "the policy names $work/elsewhere"
+cp "$work/db.yaml" "$work/v/c/policies/db.yaml"
+# A file system in the middle: nothing is begun that could not be ended.
+if [ -n "${SCENARIO_NAMESPACE:-}" ]; then
+    mv "$one/data/pg_wal" "$work/wal-mount"
+    install -d -o postgres -m 700 "$one/data/pg_wal"
+    mount --bind "$work/wal-mount" "$one/data/pg_wal"
+    there=$(ls -A "$one/data" "$work/space")
+    expect 5 "$t" restore db --in-place && said "$one/data/pg_wal is, or has in it, a file system of its own" && said "next: unmount it"
+    [ "$(ls -A "$one/data" "$work/space")" = "$there" ] || fail "something was moved although it cannot be ended"
+    umount "$one/data/pg_wal" && rmdir "$one/data/pg_wal" && mv "$work/wal-mount" "$one/data/pg_wal"
+else
+    skip_part "a mount point in the data folder"
+fi
+# What a crash of the host left: the number is somebody else's now. What lies beside the tablespace is somebody else's, too.
+sleep 600 &
+stranger=$!
+printf '%s\n%s\n1\n5432\n%s\n' "$stranger" "$one/data" "$one" >"$one/data/postmaster.pid"
+install -d -o postgres "$work/space/PG_16_202307071/5" "$work/space/mail"
+echo "the other cluster's table" >"$work/space/PG_16_202307071/5/16384"
+echo mail >"$work/space/mail/box"
+expect 0 "$t" restore db --in-place && said "in place: $one/data" && said "what was in $one/data is in"
+kill "$stranger"
+[ -f "$work/space/PG_16_202307071/5/16384" ] && [ -f "$work/space/mail/box" ] || fail "what is not the cluster's was moved out of the tablespace's folder"
+rm -r "$work/space/PG_16_202307071" "$work/space/mail"
 pg_start "$one" && same_books "$one" "$later"
 pg_stop "$one"
 expect 0 "$t" restore db --in-place --snapshot "$(head -n 1 <<<"$ids")" --verify
@@ -134,6 +166,9 @@ printf 'files: { paths: ["%s", /etc/hostname] }\npostgresql: { conninfo: "host=%
 expect 0 "$t" backup set
 expect 0 "$t" restore set --to "$work/set" --verify && same_tree "$work/app" "$work/set$work/app"
 [ -f "$work/set/etc/hostname" ] && [ -f "$work/set/postgresql/data/PG_VERSION" ] || fail "the set is not whole"
+pg_stop "$one"
+expect 3 "$t" restore set --in-place && said "$work/app: was not put back" && said "/etc/hostname: was not put back"
+pg_start "$one"
 expect 0 "$t" diff set@now live && said "databases in the backup were not compared"
 expect 0 "$t" restore set --to "$work/one-file" /postgresql/data/PG_VERSION
 [ "$(cat "$work/one-file/postgresql/data/PG_VERSION")" = "$(cat "$one/data/PG_VERSION")" ] || fail "one file of the database"

@@ -215,6 +215,13 @@ was=$(fingerprint "$db")
 expect 1,5 "$t" restore app --in-place && said 'a program \(process [0-9]+\) has .*roll.db open' && said 'next: stop that program'
 [ "$(fingerprint "$db" | cat)" = "$was" ] || fail "a refused restore changed something"
 unload
+# Which files are replaced, the policy says; never the backup, which a host sent.
+cp "$vault/c/policies/app.yaml" "$work/app.yaml"
+printf 'sqlite: { files: ["%s"] }\n' "$wal" >"$vault/c/policies/app.yaml"
+was=$(fingerprint "$db")
+expect 5 "$t" restore app --in-place && said "roll.db, which the policy does not name now"
+[ "$(fingerprint "$db" | cat)" = "$was" ] || fail "a file was replaced that the policy does not name"
+cp "$work/app.yaml" "$vault/c/policies/app.yaml"
 expect 0 "$t" restore app --in-place && said 'is in place; what was there is in'
 [ "$(sqlite3 "$wal" .dump | sha256sum)" = "$whole_wal" ] && [ "$(sqlite3 "$roll" .dump | sha256sum)" = "$whole_roll" ] || fail "not restored in place"
 aside=$(ls -d "$db/app one"/.twofold-before-*)
