@@ -27,12 +27,64 @@ static size_t sign_of(const char *expect, const char **ret_rest)
     return i;
 }
 
+/* A number as servers print it; not "inf", not "0x1F". */
 static bool number(const char *text, long double *ret)
 {
     char *end = NULL;
+    text += strspn(text, " ");
+    if (strspn(text, "0123456789+-.eE") != strlen(text))
+        return false;
     errno = 0;
     *ret = strtold(text, &end);
     return end != text && *end == '\0' && errno == 0 && *ret == *ret;
+}
+
+struct decimal { /* without zeros that say nothing */
+    bool negative;
+    const char *whole, *fraction;
+    size_t n_whole, n_fraction;
+};
+
+/* Digits with at most one point. Sums and texts of digits may be longer than any number that a machine has. */
+static bool decimal(const char *text, struct decimal *ret)
+{
+    static const char digits[] = "0123456789";
+    text += strspn(text, " ");
+    bool negative = *text == '-';
+    text += *text == '-' || *text == '+';
+    size_t n = strspn(text, digits);
+    struct decimal d = { .whole = text, .n_whole = n, .fraction = text + n };
+    if (*d.fraction == '.')
+        d.n_fraction = strspn(++d.fraction, digits);
+    if (d.fraction[d.n_fraction] != '\0' || d.n_whole + d.n_fraction == 0)
+        return false;
+    for (; d.n_whole > 0 && *d.whole == '0'; d.n_whole--)
+        d.whole++;
+    while (d.n_fraction > 0 && d.fraction[d.n_fraction - 1] == '0')
+        d.n_fraction--;
+    d.negative = negative && d.n_whole + d.n_fraction > 0;
+    *ret = d;
+    return true;
+}
+
+/* Without regard to signs: negative, 0, positive. */
+static int compare_sizes(const struct decimal *a, const struct decimal *b)
+{
+    if (a->n_whole != b->n_whole)
+        return a->n_whole < b->n_whole ? -1 : 1;
+    int c = memcmp(a->whole, b->whole, a->n_whole);
+    if (c != 0)
+        return c;
+    size_t n = a->n_fraction < b->n_fraction ? a->n_fraction : b->n_fraction;
+    c = memcmp(a->fraction, b->fraction, n);
+    return c != 0 ? c : (a->n_fraction > n) - (b->n_fraction > n);
+}
+
+static int compare_decimals(const struct decimal *a, const struct decimal *b)
+{
+    if (a->negative != b->negative)
+        return a->negative ? -1 : 1;
+    return a->negative ? compare_sizes(b, a) : compare_sizes(a, b);
 }
 
 bool sql_expect_ok(const char *expect)
@@ -48,14 +100,21 @@ bool sql_expect_ok(const char *expect)
 bool sql_expect_holds(const char *expect, const char *value)
 {
     const char *rest;
-    long double a, b;
+    struct decimal a, b;
+    long double x, y;
     size_t i = sign_of(expect + strspn(expect, " "), &rest);
     bool order = signs[i].less != signs[i].more;
-    if (number(value, &a) && number(rest, &b))
-        return a < b ? signs[i].less : a > b ? signs[i].more : signs[i].equal;
-    if (order)
+    int c;
+    if (decimal(value, &a) && decimal(rest, &b))
+        c = compare_decimals(&a, &b);
+    else if (
+        !order) /* two different texts are not equal, whatever numbers one could read in them */
+        c = strcmp(value, rest);
+    else if (number(value, &x) && number(rest, &y))
+        c = (x > y) - (x < y);
+    else
         return false;
-    return strcmp(value, rest) == 0 ? signs[i].equal : signs[i].less;
+    return c < 0 ? signs[i].less : c > 0 ? signs[i].more : signs[i].equal;
 }
 
 /* --- the policy's words ------------------------------------------------------------------------- */
