@@ -2,6 +2,7 @@
 #include "agents/allow.h"
 #include "agents/source.h"
 #include "lib/base/i18n.h"
+#include "lib/base/mask.h"
 #include "lib/base/sys.h"
 #include "lib/vault/manifest.h"
 
@@ -88,8 +89,10 @@ static int is_in(const char *path, char *const *allowed, size_t n, struct err *e
 static int not_allowed(const struct rules *r, const char *list, const char *asked,
                        const char *leads, struct err *e)
 {
+    char shown[512];
     if (!leads || strcmp(asked, leads) == 0)
-        err_set(e, ERR_REFUSED, _("\"%s\" is not on the allow-list of this host's agent"), asked);
+        err_set(e, ERR_REFUSED, _("\"%s\" is not on the allow-list of this host's agent"),
+                mask_secrets(asked, shown, sizeof shown));
     else
         err_set(e, ERR_REFUSED,
                 _("\"%s\" leads to \"%s\", which is not on the allow-list of this host's agent"),

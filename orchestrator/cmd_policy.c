@@ -1,5 +1,6 @@
 /* cmd_policy.c - `twofold policy add|lint|list|show`: what is backed up, as files that a person may write by hand. */
 #include "lib/base/i18n.h"
+#include "lib/base/mask.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/calendar.h"
@@ -692,7 +693,9 @@ static void show_sources(struct ui *ui, const struct policy *pol)
         const struct source_spec *s = &pol->sources[i];
         ui_line(ui, "  %s:", s->kind);
         for (size_t k = 0; k < s->n; k++) {
-            char *value = text_clean(s->v[k].value, strlen(s->v[k].value), false);
+            char shown[1024];
+            mask_secrets(s->v[k].value, shown, sizeof shown);
+            char *value = text_clean(shown, strlen(shown), false);
             ui_line(ui, "    %s: %s", s->v[k].key, value);
             free(value);
         }

@@ -1,6 +1,7 @@
 /* record.c - runs, copies, snapshots and the audit trail, as commands leave them in the catalog; see record.h. */
 #include "orchestrator/record.h"
 #include "lib/base/i18n.h"
+#include "lib/base/mask.h"
 #include "lib/base/sys.h"
 #include "orchestrator/catalog/export.h"
 #include "orchestrator/catalog/sync.h"
@@ -261,12 +262,10 @@ static bool weighs(int argc, char **argv)
     return is_one_of(argc, argv, table, sizeof table / sizeof *table);
 }
 
-/* "sftp://user:secret@host/" has no place in a trail, nor has the value of an option that says it is a secret. */
+/* A password in a URL or in words for a database has no place in a trail, nor has the value of an option that says it is a secret. */
 static void add_masked(char *out, size_t max, const char *word, bool *hide_next)
 {
     size_t at = strlen(out);
-    const char *scheme = strstr(word, "://"), *host = scheme ? strchr(scheme + 3, '@') : NULL;
-    const char *colon = host ? memchr(scheme + 3, ':', (size_t)(host - scheme - 3)) : NULL;
     bool secret = strncmp(word, "--", 2) == 0 && !strstr(word, "-file") &&
                   (strstr(word, "password") || strstr(word, "secret") || strstr(word, "token"));
     const char *value = secret ? strchr(word, '=') : NULL;
@@ -276,12 +275,10 @@ static void add_masked(char *out, size_t max, const char *word, bool *hide_next)
         out[at++] = ' ';
     if (*hide_next)
         snprintf(out + at, max - at, "***");
-    else if (colon)
-        snprintf(out + at, max - at, "%.*s***%s", (int)(colon + 1 - word), word, host);
     else if (value)
         snprintf(out + at, max - at, "%.*s***", (int)(value + 1 - word), word);
     else
-        snprintf(out + at, max - at, "%s", word);
+        mask_secrets(word, out + at, max - at);
     *hide_next = secret && !value;
 }
 

@@ -1,6 +1,7 @@
 /* server.c - see server.h. */
 #include "agents/postgresql/server.h"
 #include "lib/base/i18n.h"
+#include "lib/base/mask.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -98,7 +99,7 @@ static PGconn *open_session(const struct how *h, uid_t uid)
 
 static int cannot_connect(PGconn *c, const char *conninfo, struct err *e)
 {
-    char text[ERR_TEXT_BYTES];
+    char text[ERR_TEXT_BYTES], shown[256];
     one_line(c ? PQerrorMessage(c) : "", text, sizeof text);
     bool refused = strstr(text, "authentication") || strstr(text, "pg_hba") ||
                    strstr(text, "password") || strstr(text, "role ");
@@ -108,7 +109,7 @@ static int cannot_connect(PGconn *c, const char *conninfo, struct err *e)
         refused
             ? _("see the server's pg_hba.conf, and the user in \"conninfo\"; it can be tried with: psql \"%s\"")
             : _("is the server running, and does \"conninfo\" say where? Try: psql \"%s\""),
-        conninfo);
+        mask_secrets(conninfo, shown, sizeof shown));
     return err_wrap(e, _("connect to the server"));
 }
 
@@ -139,7 +140,13 @@ static int connect_how(const struct how *how, const char *os_user, PGconn **ret,
     PQconninfoOption *given = PQconninfoParse(conninfo, &why);
     if (!given) {
         char text[256];
-        one_line(why ? why : _("no memory"), text, sizeof text);
+        bool secret = strstr(conninfo, "password") || strstr(conninfo, "://");
+        one_line(
+            !why ? _("no memory")
+            : secret
+                ? _("it is not as libpq takes it") /* what it says of it may quote a password */
+                : why,
+            text, sizeof text);
         PQfreemem(why);
         err_set(e, ERR_CONFIG, _("\"conninfo\" cannot be read: %s"), text);
         return err_next(e, _("write it as libpq takes it: host=/run/postgresql user=postgres"));

@@ -45,8 +45,11 @@ expect 0 env HOME="$work/home" "$t" backup full
 pg_new other
 printf 'postgresql: { conninfo: "host=%s user=postgres", data: %s }\n' "$one" "$work/other/data" >"$work/v/c/policies/wrong.yaml"
 expect 2 "$t" backup wrong && said "the folder of another server"
-printf 'postgresql: { conninfo: "host=%s/nowhere user=postgres" }\n' "$one" >"$work/v/c/policies/away.yaml"
-expect 1 "$t" backup away && said "is the server running"
+printf 'postgresql: { conninfo: "host=%s/nowhere user=postgres password=Hunter2-Secret" }\n' "$one" >"$work/v/c/policies/away.yaml"
+expect 1 "$t" backup away && said "is the server running" && said 'password=\*\*\*' && not_said "Hunter2"
+expect 0 "$t" policy show away && said 'password=\*\*\*' && not_said "Hunter2"
+printf 'postgresql: { conninfo: "host=%s password=Hunter2 Secret" }\n' "$one" >"$work/v/c/policies/away.yaml"
+expect 2 "$t" backup away && said '"conninfo" cannot be read' && not_said "Secret"
 printf 'postgresql: { conninfo: "host=%s user=nobody" }\n' "$one" >"$work/v/c/policies/who.yaml"
 expect 1,5 "$t" backup who && said 'role "nobody" does not exist'
 
