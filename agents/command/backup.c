@@ -248,6 +248,9 @@ static int probe_driver(const struct source_env *env, const struct cmd_driver *d
         err_wrap(&why, "%s", d->check.v[0]);
         rc = tell_err(env, d->name, &why, e);
     }
+    if (rc == 0 && d->check.n == 0)
+        rc = tell(env, false, d->name,
+                  _("its driver file has no \"check\": nothing was asked of it"), e);
     if (rc == 0 && d->logs && access(d->logs, R_OK | X_OK) < 0) {
         err_sys(&why, "%s", d->logs);
         rc = tell_err(env, d->name, &why, e);

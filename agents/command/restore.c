@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int bad_facts(struct err *e)
 {
@@ -54,14 +55,37 @@ static int run_hook(const struct source_restore *r, const struct cmd_driver *d,
     return 0;
 }
 
-static int load(const struct source_restore *r, const char *name, int fd, struct err *e)
+/* A program that ends well need not have loaded anything. The position in the file is its and ours. */
+static int check_taken(const struct source_restore *r, const struct cmd_driver *d, int fd,
+                       uint64_t bytes, struct err *e)
+{
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at < 0)
+        return err_sys(e, "%s: %s", d->name, d->restore.v[0]);
+    if (at == 0 && bytes > 0) {
+        err_set(e, ERR_FAILED, _("it ended well, but has read nothing of the dump"));
+        err_next(e, _("\"restore\" of the driver file must read its standard input, without "
+                      "opening it anew: run it by hand"));
+        return err_wrap(e, "%s: %s", d->name, d->restore.v[0]);
+    }
+    if ((uint64_t)at < bytes)
+        report_problem(r->report, NULL, 0,
+                       _("%s: %s ended well, but has read only %llu of %llu bytes of the dump"),
+                       d->name, d->restore.v[0], (unsigned long long)at, (unsigned long long)bytes);
+    else
+        report_note(r->report, NULL, 0, _("%s: the dump was loaded"), d->name);
+    return 0;
+}
+
+static int load(const struct source_restore *r, const char *name, int fd, uint64_t bytes,
+                struct err *e)
 {
     struct cmd_driver *d = NULL;
     int rc = cmd_driver_load(name, &d, e);
     if (rc == 0)
         rc = run_hook(r, d, &d->restore, fd, d->time_limit_s, e);
     if (rc == 0)
-        report_note(r->report, NULL, 0, _("%s: the dump was loaded"), name);
+        rc = check_taken(r, d, fd, bytes, e);
     if (rc == 0 && d->check.n > 0) {
         rc = run_hook(r, d, &d->check, -1, CMD_CHECK_LIMIT_S, e);
         if (rc == 0)
@@ -86,7 +110,7 @@ static int dump_step(const struct source_restore *r, int folder_fd, json_t *dump
     if (rc < 0)
         err_wrap(e, "%s/%s", r->folder, file + n);
     else if (is_to_load(r, name))
-        rc = load(r, name, fd, e);
+        rc = load(r, name, fd, (uint64_t)bytes, e);
     else
         report_note(r->report, file, strlen(file), _("the dump of %s; --load=%s would load it"),
                     name, name);

@@ -50,6 +50,17 @@ pgrep -f 'sleep 765[34]' >/dev/null && fail "the group was not killed"
 bad loud 'exit status 1: \[31mred\?' 'dump: [/bin/sh, -c, "head -c 20000000 /dev/zero >&2; printf \"\\033[31mred\\377\\n\" >&2; exit 1"]'
 [ "$(wc -c <"$work/.err")" -lt 5000 ] || fail "too much is told"
 grep -q "$(printf '\033')" "$work/.err" && fail "control characters of the program reach the terminal"
+# --- a program that loads nothing, or not all, is not one that has loaded it
+driver deaf 'dump: [/bin/sh, -c, "seq 1 1000000"]' 'restore: [/bin/true]'
+policy deaf deaf
+expect 0 "$t" check deaf && said 'has no "check": nothing was asked of it'
+expect 0 "$t" backup deaf
+expect 1 "$t" restore deaf --to "$work/deaf" --load deaf && said 'has read nothing of the dump' && not_said 'was loaded'
+driver deaf 'dump: [/bin/sh, -c, "seq 1 1000000"]' 'restore: [head, -c, "65536"]'
+expect 3 "$t" restore deaf --to "$work/deaf2" --load deaf && said 'read only [0-9]+ of 6888896 bytes' && not_said 'was loaded'
+driver deaf 'dump: [/bin/sh, -c, "seq 1 1000000"]' "restore: [/bin/sh, -c, \"wc -c >$work/taken\"]"
+expect 0 "$t" restore deaf --to "$work/deaf3" --load deaf && said 'deaf: the dump was loaded'
+[ "$(cat "$work/taken")" = 6888896 ] || fail "the program did not get the dump"
 driver chatty 'dump: [/bin/sh, -c, "seq 1 1000; head -c 5000000 /dev/zero >&2; echo a word of warning >&2"]'
 policy p chatty
 expect 0 "$t" backup p && said 'a word of warning'
