@@ -138,6 +138,8 @@ static int apply_entry(struct run *r, struct entry *en, struct err *e)
     if (is_marker(&p)) {
         err_set(&why, ERR_REFUSED, _("its name is in use for the restore itself"));
         rc = FAILED_HERE;
+    } else if (source_entry_check(r->m->sources, r->m->n_sources, en, &why) < 0) {
+        rc = FAILED_HERE; /* and so no steps are taken */
     } else {
         rc = place_entry(r, en, way, &p, &why);
     }

@@ -74,6 +74,36 @@ int source_specs_check(const struct source_spec *all, size_t n, bool restore, st
     return 0;
 }
 
+static int refuse_entry(const struct source_spec *spec, const struct entry *en, struct err *e)
+{
+    const struct source_driver *d = source_driver(spec->kind);
+    bool link = en->type == ENTRY_SYMLINK, ok = false;
+    char *path = link ? strndup(en->path, en->path_len) : NULL;
+    if (path && d && d->link_ok)
+        ok = d->link_ok(path, en->path_len);
+    free(path);
+    if (ok)
+        return 0;
+    err_set(e, ERR_REFUSED,
+            link ? _("a symbolic link where a database's own files are: through it, what works on "
+                     "these files would write elsewhere")
+                 : _("neither a file nor a folder, where a database's own files are"));
+    return err_next(e, _("restore an older backup: --snapshot ID"));
+}
+
+int source_entry_check(const struct source_spec *all, size_t n, const struct entry *en,
+                       struct err *e)
+{
+    bool plain = en->type == ENTRY_FILE || en->type == ENTRY_DIR || en->type == ENTRY_HARDLINK;
+    for (size_t i = 0; !plain && i < n; i++) {
+        size_t len = strlen(all[i].kind);
+        if (en->path_len >= len && memcmp(en->path, all[i].kind, len) == 0 &&
+            (en->path_len == len || en->path[len] == '/'))
+            return refuse_entry(&all[i], en, e);
+    }
+    return 0;
+}
+
 /* --- probes ----------------------------------------------------------------------------------- */
 static int on_note(void *ctx, bool problem, const char *path, size_t len, const char *text,
                    struct err *e)

@@ -135,6 +135,9 @@ struct source_driver {
     int (*follow)(const struct source_spec *spec, const struct source_env *env,
                   const struct log_piece *last, unsigned interval_ms, struct log_sink *k,
                   struct err *e);
+    /* May this symbolic link of a backup be restored before the steps below are taken? `path` is that in the manifest, below the virtual root.
+     * Whatever these steps open they would open through it, as a user who may write more than the target. NULL: none may. */
+    bool (*link_ok)(const char *path, size_t len);
     /* Before anything is restored: can it be done at all? May be NULL. */
     int (*restore_check)(const struct source_restore *r, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
@@ -145,6 +148,12 @@ struct source_driver {
 const struct source_driver *source_driver(const char *kind);
 /* -ERR_CONFIG, -ERR_VERSION: a kind or a setting that this agent does not know, a setting that is missing, a kind that is there twice. */
 int source_specs_check(const struct source_spec *all, size_t n, bool restore, struct err *e);
+
+/* In a restore with these sources' steps behind it: may that entry be there? Neither a device nor a pipe may, nor a link that could lead the
+ * steps elsewhere: -ERR_REFUSED. */
+struct entry;
+int source_entry_check(const struct source_spec *all, size_t n, const struct entry *en,
+                       struct err *e);
 
 /* Probes each, for an orchestrator that waits for DONE. */
 struct wire;

@@ -643,6 +643,22 @@ static const struct source_setting restore_settings[] = {
     { "data", SETTING_WRITES, false },       { NULL, SETTING_PLAIN, false },
 };
 
+/* Administrators put settings, keys and the server's messages elsewhere, and pg_tblspc is made anew. All other folders have a cluster's tables
+ * and its log, which no server looks for behind a link that a backup brings. */
+static bool link_ok(const char *path, size_t len)
+{
+    static const char data[] = PG_DATA "/", spaces[] = "pg_tblspc/";
+    (void)len;
+    if (strncmp(path, data, strlen(data)) != 0)
+        return strncmp(path, PG_ROOT "/config", strlen(PG_ROOT "/config")) == 0;
+    const char *below = path + strlen(data), *end = strrchr(below, '.');
+    if (strncmp(below, spaces, strlen(spaces)) == 0)
+        return !strchr(below + strlen(spaces), '/');
+    if (strncmp(below, "base", 4) == 0 || strncmp(below, "global", 6) == 0)
+        return false;
+    return strncmp(below, "pg_", 3) != 0 || (end && strcmp(end, ".conf") == 0);
+}
+
 const struct source_driver source_postgresql = {
     .kind = PG_ROOT,
     .settings = settings,
@@ -654,6 +670,7 @@ const struct source_driver source_postgresql = {
     .end = driver_end,
     .check = driver_check,
     .free = driver_free,
+    .link_ok = link_ok,
     .restore_check = pg_restore_check,
     .restore = pg_restore,
 };

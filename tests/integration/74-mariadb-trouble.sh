@@ -122,6 +122,17 @@ printf '#!/bin/bash\necho "mariadb-backup based on MariaDB server 10.3.39-MariaD
 expect 1,2 "$t" backup tools && said "is of version 10.3, but the server is of"
 no_snapshot tools
 
+# --- a link in the place of a database's folder: what prepares the copy would write into the folder that it names -------
+install -d -o mysql "$work/victim" && cp -a "$one/data/app" "$work/victim/app"
+sums=$(cd "$work/victim/app" && sha256sum ./*)
+tool "/usr/bin/mariadb-backup \"\$@\" || exit; rm -r $scratch/twofold-mariadb/backup/app; ln -s $work/victim/app $scratch/twofold-mariadb/backup/app; exit 0"
+policy linked "binaries: $work/tools"
+expect 0,3 "$t" backup linked
+expect 4 "$t" restore linked --to "$work/linked" --verify && said "/mariadb/backup/app: a symbolic link where a database's own files are"
+[ ! -e "$work/linked/mariadb/data" ] && [ ! -L "$work/linked/mariadb/backup/app" ] || fail "a backup with a link was prepared"
+[ "$(cd "$work/victim/app" && sha256sum ./*)" = "$sums" ] || fail "files outside of the target were changed"
+rm -rf "$work/victim" "$work/linked"
+
 # --- kills: the agent's, the server's -----------------------------------------------------------------------------------
 policy db
 tool "touch $work/at-work; exec sleep 300"
