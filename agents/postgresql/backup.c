@@ -226,6 +226,12 @@ static int hold_archive(struct pg *p, struct err *e)
     return p->hold_fd < 0 ? err_wrap(e, "%s", source_spec_get(p->spec, "archive")) : 0;
 }
 
+/* What keeps log without a slot. */
+static const char *keep_setting(const struct pg *p)
+{
+    return p->version >= 130000 ? "wal_keep_size" : "wal_keep_segments";
+}
+
 /* Without a slot the server may take the log away before it is read; then the end of the backup finds it missing. */
 static int take_slot(struct pg *p, struct err *e)
 {
@@ -252,9 +258,9 @@ static int take_slot(struct pg *p, struct err *e)
     if (source_spec_get(p->spec, "archive"))
         return hold_archive(p, e);
     snprintf(text, sizeof text,
-             _("no replication slot keeps the log during the backup (%s); set wal_keep_size, or: "
+             _("no replication slot keeps the log during the backup (%s); set %s, or: "
                "ALTER ROLE %s REPLICATION"),
-             why.why, PQuser(p->c));
+             why.why, keep_setting(p), PQuser(p->c));
     return p->env.note(p->env.ctx, false, PG_ROOT, strlen(PG_ROOT), text, e);
 }
 
@@ -617,9 +623,9 @@ static int driver_check(void *s, struct err *e)
     return err_next(
         e,
         _("let a replication slot keep them (ALTER ROLE %s REPLICATION; "
-          "max_replication_slots above what is in use), raise wal_keep_size, or let its log be archived "
+          "max_replication_slots above what is in use), raise %s, or let its log be archived "
           "(archive: below postgresql: in the policy); then run it again"),
-        PQuser(p->c));
+        PQuser(p->c), keep_setting(p));
 }
 
 static const struct source_setting settings[] = {

@@ -165,9 +165,9 @@ static int connect_how(const struct how *how, const char *os_user, PGconn **ret,
     if (uid != (uid_t)-1 && !os_user && PQstatus(c) != CONNECTION_OK) {
         /* Perhaps it asks for a password, which lies where only we can read it. */
         PGconn *own_name = open_session(&h, (uid_t)-1);
-        bool ok = PQstatus(own_name) == CONNECTION_OK;
-        PQfinish(ok ? c : own_name);
-        c = ok ? own_name : c;
+        bool better = PQstatus(own_name) == CONNECTION_OK || PQconnectionNeedsPassword(c);
+        PQfinish(better ? c : own_name);
+        c = better ? own_name : c;
     }
     int rc = c && PQstatus(c) == CONNECTION_OK ? check_session(c, e)
                                                : cannot_connect(c, conninfo, e);

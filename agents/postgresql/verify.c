@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #define SETPRIV "/usr/bin/setpriv"
+#define ENV_PROGRAM "/usr/bin/env"
 #define MAX_ARGS 64
 #define POLL_MS 200
 #define RECOVERY_HOURS 24
 #define STOP_MS 300000
 #define LOG_TAIL 400
+#define SUMS_FAILED "checksum verification failed" /* pg_checksums says so of each page */
 
 struct scratch {
     struct pg_cluster *c;
@@ -94,6 +96,7 @@ static __attribute__((format(printf, 2, 3))) void arg_made(struct scratch *s, co
     va_end(ap);
 }
 
+/* program: NULL: it is added behind. */
 static void begin_args(struct scratch *s, const char *program)
 {
     for (size_t i = 0; i < s->n_texts; i++)
@@ -111,7 +114,8 @@ static void begin_args(struct scratch *s, const char *program)
         arg(s, "QUIT"); /* at once, and no files are left open */
         arg(s, "--");
     }
-    arg_made(s, "%s/%s", s->bin, program);
+    if (program)
+        arg_made(s, "%s/%s", s->bin, program);
 }
 
 static int spawn(struct scratch *s, struct err *e)
@@ -226,15 +230,20 @@ static int start_server(struct scratch *s, struct err *e)
     return spawn(s, e);
 }
 
-/* The last thing that the server said: why it does not start. */
-static int server_died(struct scratch *s, struct err *e)
+/* The last that was said, in one line. */
+static void last_words(struct scratch *s, char text[LOG_TAIL + 1])
 {
-    char text[LOG_TAIL + 1];
     off_t end = lseek(s->log_fd, 0, SEEK_END), from = end > LOG_TAIL ? end - LOG_TAIL : 0;
     ssize_t n = pread(s->log_fd, text, LOG_TAIL, from);
     text[n > 0 ? n : 0] = '\0';
     for (char *p = text; *p; p++)
         *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+}
+
+static int server_died(struct scratch *s, struct err *e)
+{
+    char text[LOG_TAIL + 1];
+    last_words(s, text);
     return err_set(e, ERR_DAMAGED, _("the server does not start on what was restored: …%s"), text);
 }
 
@@ -412,7 +421,10 @@ static int check_sums(struct scratch *s, struct err *e)
         return 0;
     if (ftruncate(s->log_fd, 0) < 0)
         return err_sys(e, "log");
-    begin_args(s, "pg_checksums");
+    begin_args(s, NULL);
+    arg(s, ENV_PROGRAM);
+    arg(s, "LC_ALL=C"); /* what it says is looked at */
+    arg_made(s, "%s/pg_checksums", s->bin);
     arg(s, "--check");
     arg(s, "-D");
     arg(s, s->c->data);
@@ -430,9 +442,12 @@ static int check_sums(struct scratch *s, struct err *e)
     sys_close_quiet(s->in_fd);
     s->in_fd = -1;
     if (rc == 0 && status != 0) {
-        struct err why = ERR_INIT;
-        server_died(s, &why);
-        report_problem(s->c->r->report, NULL, 0, _("checksums of pages are wrong: %s"), why.why);
+        char text[LOG_TAIL + 1];
+        last_words(s, text);
+        report_problem(s->c->r->report, NULL, 0,
+                       strstr(text, SUMS_FAILED) ? _("checksums of pages are wrong: %s")
+                                                 : _("checksums of pages were not checked: %s"),
+                       text);
         return 0; /* said, and counted; the cluster is as the backup is */
     }
     if (rc == 0)
@@ -469,7 +484,7 @@ int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
     if (rc == 0)
         rc = check_sums(&s, e);
     stop_server(&s, &ignored); /* after a failure */
-    begin_args(&s, "");
+    begin_args(&s, NULL);
     for (size_t i = 0; i < s.n_texts; i++)
         free(s.texts[i]);
     sys_close_quiet(s.log_fd);

@@ -11,6 +11,8 @@ lab_host orch
 lab_host db1
 lab_trust orch db1
 lab_install db1
+pg_programs_on orch
+pg_programs_on db1
 on() { lab_on orch "$t" "$@"; }
 
 one=$work/one

@@ -83,8 +83,7 @@ print(datetime.fromtimestamp(us // 1000000, timezone.utc).strftime("%Y-%m-%d %H:
 done
 
 # --- another timeline: the standby takes over --------------------------------------------------------------------------
-install -d -o postgres -m 755 "$two"
-as_pg pg_basebackup -h "$one" -U postgres -D "$two/data" -R -c fast >/dev/null 2>&1 || fail "pg_basebackup"
+pg_standby "$one" "$two"
 pg_start "$two"
 pg_sql "$one" "INSERT INTO ledger SELECT id + 1, clock_timestamp(), 7, total + 7 FROM ledger ORDER BY id DESC LIMIT 1"
 caught_up "$one" db

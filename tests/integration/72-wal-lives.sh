@@ -25,8 +25,7 @@ begin() {
 rows() { pg_sql "$1" "SELECT max(id) FROM ledger"; }
 now() { pg_sql "$1" "SELECT clock_timestamp()"; }
 standby() {
-    install -d -o postgres -m 755 "$two"
-    as_pg pg_basebackup -h "$one" -U postgres -D "$two/data" -R -c fast >/dev/null 2>&1
+    pg_standby "$one" "$two"
     pg_start "$two"
     lab_wait "$two"
 }

@@ -57,7 +57,8 @@ expect 3 "$t" policy add db --postgresql "host=$one user=clerk" --logs 1s --slot
 said 'ALTER ROLE "?clerk"? REPLICATION;' && said "max_slot_wal_keep_size = '20GB'"
 grep -qE '^  logs: "?1s"?$' "$work/v/c/policies/db.yaml" || fail "the policy does not say logs: 1s"
 pg_sql "$one" "ALTER ROLE clerk REPLICATION; GRANT pg_read_all_settings, pg_read_all_stats TO clerk;
-    GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO clerk;" >/dev/null
+    GRANT EXECUTE ON FUNCTION $(pg_since 15 && echo 'pg_backup_start(text, boolean), pg_backup_stop(boolean)' ||
+        echo 'pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)') TO clerk;" >/dev/null
 pg_sql "$one" "SELECT pg_create_physical_replication_slot('other' || g) FROM generate_series(1, 9) g" >/dev/null
 expect 3 "$t" policy add full --postgresql "host=$one user=clerk" --logs 5s && said 'max_replication_slots = 10'
 pg_sql "$one" "SELECT pg_drop_replication_slot('other' || g) FROM generate_series(1, 9) g" >/dev/null
