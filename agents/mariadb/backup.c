@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,14 @@ static int copy_failed(struct my *m, const struct prog *r, struct err *e)
     return -(int)e->code;
 }
 
+/* Where nobody named one, the client takes the system's; mariadb-backup before 10.6 takes none. */
+static void put_user(const struct my *m, struct prog *r)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+    if (!m->server.user && !m->server.defaults_file && pw)
+        prog_arg(r, "--user=%s", pw->pw_name);
+}
+
 static int make_copy(struct my *m, struct err *e)
 {
     const char *binaries = source_spec_get(m->spec, "binaries"),
@@ -163,6 +172,7 @@ static int make_copy(struct my *m, struct err *e)
         return -(int)e->code;
     prog_begin(&r, program, NULL);
     my_server_args(&m->server, &r);
+    put_user(m, &r);
     prog_arg(&r, "--backup");
     prog_arg(&r, "--target-dir=%s", m->backup);
     prog_arg(&r, "--datadir=%s", m->data);

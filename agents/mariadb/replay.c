@@ -118,10 +118,16 @@ static int check_first(struct replay *p, struct err *e)
     return err_next(e, _("restore the backup alone: --no-logs"));
 }
 
+/* Older servers have no identifier of their own, only the number that their administrator gave them. */
+static const char *identity(json_t *facts)
+{
+    const char *uid = json_string_value(json_object_get(facts, "server_uid"));
+    return uid && uid[0] ? uid : json_string_value(json_object_get(facts, "server_id"));
+}
+
 static int check_server(struct replay *p, struct err *e)
 {
-    const char *one = json_string_value(json_object_get(p->x.facts, "server_uid")),
-               *two = json_string_value(json_object_get(p->facts, "server_uid"));
+    const char *one = identity(p->x.facts), *two = identity(p->facts);
     json_t *log = json_object_get(p->x.facts, "binlog");
     p->first = json_string_value(json_object_get(log, "file"));
     p->position = json_string_value(json_object_get(log, "position"));

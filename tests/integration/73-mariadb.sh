@@ -83,7 +83,7 @@ done
 grep -q "^/mariadb/binlog/bl\.000001" "$work/.out" || fail "the closed binary log is not in the backup"
 [ "$(grep -c "^/mariadb/binlog/bl\.0000" "$work/.out")" = 2 ] || fail "other binary logs than the two closed ones"
 expect 0 "$t" export latest /mariadb/facts.json && tar -xOf "$work/.out" mariadb/facts.json >"$work/facts.json"
-python3 - "$work/facts.json" "$(maria_sql "$one" "SELECT @@server_uid")" <<'P' || fail "facts.json is not right"
+python3 - "$work/facts.json" "$(maria_sql "$one" "SHOW VARIABLES LIKE 'server_uid'" | cut -f 2)" <<'P' || fail "facts.json is not right"
 import json, sys
 f = json.load(open(sys.argv[1]))
 assert f["server_uid"] == sys.argv[2] and f["server_id"] == "7" and f["server_version"].startswith("1") and f["pages_wrong"] == 0
