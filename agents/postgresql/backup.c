@@ -2,6 +2,7 @@
  * the start of the backup to its end, which a temporary replication slot keeps there meanwhile. When the session ends, for whatever
  * reason, the server leaves backup mode and drops the slot by itself. The map of the files is in inner.h. */
 #include "agents/postgresql/archive.h"
+#include "agents/postgresql/links.h"
 #include "agents/postgresql/slot.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -215,6 +216,21 @@ static int ask_spaces(struct pg *p, struct err *e)
     PQclear(r);
     if (rc == 0 && p->n_spaces > 1)
         qsort(p->spaces, p->n_spaces, sizeof *p->spaces, by_root);
+    return rc;
+}
+
+/* What is moved to another disk and linked is not in a backup, which is not whole then, but says that it is. */
+static int check_links(struct pg *p, struct err *e)
+{
+    int fd = sys_open_folder(p->data, false, e);
+    int rc = fd < 0 ? err_wrap(e, "%s", p->data) : pg_links_data(fd, ".", p->data, false, e);
+    sys_close_quiet(fd);
+    for (size_t i = 0; rc == 0 && i < p->n_spaces; i++) {
+        fd = sys_open_folder(p->spaces[i].place, false, NULL);
+        if (fd >= 0) /* else that is said at the end */
+            rc = pg_links_all(fd, p->version_folder, p->spaces[i].place, false, e);
+        sys_close_quiet(fd);
+    }
     return rc;
 }
 
@@ -461,6 +477,8 @@ static int prepare(struct pg *p, struct err *e)
         rc = start(p, e);
     if (rc == 0)
         rc = ask_spaces(p, e);
+    if (rc == 0)
+        rc = check_links(p, e);
     return rc == 0 ? make_early(p, e) : rc;
 }
 
@@ -594,6 +612,8 @@ static int driver_end(void *s, struct err *e)
         rc = read_control(p, e);
     if (rc == 0)
         rc = stop(p, e);
+    if (rc == 0)
+        rc = check_links(p, e);
     if (rc == 0)
         rc = check_spaces(p, e);
     if (rc < 0)

@@ -10,6 +10,7 @@
 struct pg_cluster {
     const struct source_restore *r;
     int folder_fd, data_fd;
+    int wal_fd; /* data/pg_wal; as the two above, no link was followed to it */
     char *data; /* owned; FOLDER/data */
     json_t *facts;
     uint64_t stop_lsn;   /* without this part of the log it is no whole backup */
@@ -23,6 +24,8 @@ int pg_verify(struct pg_cluster *c, const char *programs, struct err *e);
 /* May the folder, and those of the tablespaces in r->spec, be replaced? -ERR_BUSY: a server runs there; -ERR_REFUSED: something else than a
  * database lies there, or what is there cannot be moved. Asked before anything is done, and again before the first move. */
 int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e);
+/* The name of the folder, in the place that is to be replaced, to which the restore went: that around `folder`. */
+int pg_staging_name(const char *folder, char out[NAME_MAX + 1], struct err *e);
 /* The whole data folder becomes `data`; what is there is set aside beside it. Tablespaces the same, where they were restored beside
  * (a folder of the same name in theirs); of their folders only what the backup brings for that version of the server. */
 int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e);

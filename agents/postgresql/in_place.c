@@ -342,16 +342,15 @@ static int put_staging_away(int fd, const char *staging, const char *before, str
     return rc;
 }
 
-/* The folder in the place that is to be replaced which the restore went to. */
-static int staging_name(const struct pg_cluster *c, char out[NAME_MAX + 1], struct err *e)
+int pg_staging_name(const char *folder, char out[NAME_MAX + 1], struct err *e)
 {
-    const char *end = strrchr(c->r->folder, '/'), *from = end;
-    while (from && from > c->r->folder && from[-1] != '/')
+    const char *end = strrchr(folder, '/'), *from = end;
+    while (from && from > folder && from[-1] != '/')
         from--;
     size_t n = from ? (size_t)(end - from) : 0;
     if (n <= strlen(OURS) || n > NAME_MAX || strncmp(from, OURS, strlen(OURS)) != 0)
         return err_set(e, ERR_USAGE, _("\"%s\" does not lie in a folder of a restore in place"),
-                       c->r->folder);
+                       folder);
     memcpy(out, from, n);
     out[n] = '\0';
     return 0;
@@ -405,7 +404,7 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
 {
     char staging[NAME_MAX + 1];
     struct swap s;
-    int rc = staging_name(c, staging, e);
+    int rc = pg_staging_name(c->r->folder, staging, e);
     if (rc == 0)
         rc = pg_check_replaceable(c->r, data, e);
     if (rc == 0) /* before anything is moved */

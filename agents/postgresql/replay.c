@@ -135,7 +135,7 @@ static int give(struct replay *r, const char *name, struct err *e)
     struct stat *o = &r->c->owner;
     if (geteuid() != 0)
         return 0;
-    return fchownat(r->c->data_fd, name, o->st_uid, o->st_gid, AT_SYMLINK_NOFOLLOW) < 0
+    return fchownat(r->c->wal_fd, name, o->st_uid, o->st_gid, AT_SYMLINK_NOFOLLOW) < 0
                ? err_sys(e, "%s", name)
                : 0;
 }
@@ -143,7 +143,7 @@ static int give(struct replay *r, const char *name, struct err *e)
 static void segment_name(const struct replay *r, uint64_t segment, char ret[64])
 {
     uint64_t per = UINT64_C(0x100000000) / r->segment_bytes;
-    snprintf(ret, 64, "pg_wal/%08" PRIX32 "%08" PRIX64 "%08" PRIX64, timeline(r), segment / per,
+    snprintf(ret, 64, "%08" PRIX32 "%08" PRIX64 "%08" PRIX64, timeline(r), segment / per,
              segment % per);
 }
 
@@ -154,11 +154,11 @@ static int open_segment(struct replay *r, uint64_t segment, struct err *e)
         return 0;
     sys_close_quiet(r->fd);
     segment_name(r, segment, name);
-    r->fd = sys_openat(r->c->data_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, e);
+    r->fd = sys_openat(r->c->wal_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, e);
     r->fd_segment = segment;
     r->fd_timeline = timeline(r);
     if (r->fd < 0)
-        return err_wrap(e, "%s", name);
+        return err_wrap(e, "pg_wal/%s", name);
     if (ftruncate(r->fd, (off_t)r->segment_bytes) <
         0) /* what is not written is zeros: the log ends there */
         return err_sys(e, "%s", name);
@@ -220,8 +220,8 @@ static int take_history(struct replay *r, const struct log_piece *x, const struc
                  timeline(r); /* of the backup's own timeline: it is of use, and that is all */
     if (!next && !first)
         return 0;
-    snprintf(name, sizeof name, "pg_wal/%08" PRIX32 ".history", x->timeline);
-    int rc = sys_write_file(r->c->data_fd, name, piece_bytes(p), piece_len(p), 0600, e);
+    snprintf(name, sizeof name, "%08" PRIX32 ".history", x->timeline);
+    int rc = sys_write_file(r->c->wal_fd, name, piece_bytes(p), piece_len(p), 0600, e);
     if (rc == 0)
         rc = give(r, name, e);
     if (!next)
@@ -277,9 +277,9 @@ static int is_same_life(struct replay *r, const struct log_piece *x, const struc
         n = n < r->segment_bytes - within ? n : (size_t)(r->segment_bytes - within);
         char name[64];
         segment_name(r, at / r->segment_bytes, name);
-        int fd = sys_openat(r->c->data_fd, name, O_RDONLY | O_NOFOLLOW, 0, e);
+        int fd = sys_openat(r->c->wal_fd, name, O_RDONLY | O_NOFOLLOW, 0, e);
         if (fd < 0)
-            return err_wrap(e, "%s", name);
+            return err_wrap(e, "pg_wal/%s", name);
         ssize_t got = pread(fd, own, n, (off_t)within);
         sys_close_quiet(fd);
         if (got != (ssize_t)n)

@@ -3,6 +3,7 @@
  *
  * Settings: data (in place: where the folder is to be in the end; what is there is set aside), tablespace ("OID=/FOLDER", where it is
  * now), verify ("postgres", or a folder of programs). */
+#include "agents/postgresql/links.h"
 #include "agents/postgresql/replay.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
@@ -46,7 +47,6 @@ static int read_facts(struct pg_cluster *c, struct err *e)
 static int open_cluster(struct pg_cluster *c, const struct source_restore *r, struct err *e)
 {
     c->r = r;
-    c->data_fd = -1;
     c->folder_fd = sys_open_folder(r->folder, r->resolved, e);
     if (c->folder_fd < 0)
         return err_wrap(e, "%s", r->folder);
@@ -65,10 +65,46 @@ static int open_cluster(struct pg_cluster *c, const struct source_restore *r, st
 
 static void close_cluster(struct pg_cluster *c)
 {
+    sys_close_quiet(c->wal_fd);
     sys_close_quiet(c->data_fd);
     sys_close_quiet(c->folder_fd);
     json_decref(c->facts);
     free(c->data);
+}
+
+/* --- links --------------------------------------------------------------------------------------- */
+/* One that lies elsewhere; in place, what was restored of it lies in a folder of the same name as ours. */
+static int check_space(struct pg_cluster *c, const char *place, struct err *e)
+{
+    char staging[NAME_MAX + 1];
+    bool in_place = source_spec_get(c->r->spec, "data") != NULL;
+    int rc = in_place ? pg_staging_name(c->r->folder, staging, e) : 0;
+    int fd = rc < 0 ? rc : sys_open_folder(place, c->r->resolved, e);
+    if (fd >= 0 && in_place)
+        rc = pg_links_all(fd, staging, place, true, e);
+    else if (fd >= 0)
+        rc = pg_links_space(fd, place, e);
+    sys_close_quiet(fd);
+    return fd < 0 ? err_wrap(e, "%s", place) : rc;
+}
+
+/* A backup comes from a host that may have been in other hands: what it has instead of the server's files must lead nowhere else. */
+static int check_links(struct pg_cluster *c, struct err *e)
+{
+    static const char *const own[] = { "label", "wal", "data-spaces" };
+    char place[PATH_MAX];
+    int rc = pg_links_data(c->folder_fd, "data", c->data, true, e);
+    for (size_t i = 0; rc == 0 && i < sizeof own / sizeof *own; i++) {
+        snprintf(place, sizeof place, "%s/%s", c->r->folder, own[i]);
+        rc = pg_links_all(c->folder_fd, own[i], place, true, e);
+    }
+    for (size_t i = 0; rc == 0 && i < c->r->spec->n; i++) {
+        const struct setting *s = &c->r->spec->v[i];
+        const char *equals = strcmp(s->key, "tablespace") == 0 ? strchr(s->value, '=') : NULL;
+        if (equals)
+            rc = check_space(c, equals + 1, e);
+    }
+    return rc;
 }
 
 /* --- label and log ------------------------------------------------------------------------------ */
@@ -81,47 +117,63 @@ static int give(struct pg_cluster *c, int dir_fd, const char *name, struct err *
                : 0;
 }
 
-static int make_folder(struct pg_cluster *c, const char *name, struct err *e)
+/* A folder in another one, opened without following a link; made where it is missing. */
+static int open_made(struct pg_cluster *c, int dir_fd, const char *name, struct err *e)
 {
-    int rc = sys_mkdirat(c->data_fd, name, 0700, e);
-    if (rc == -ERR_EXISTS) {
+    int rc = sys_mkdirat(dir_fd, name, 0700, e);
+    if (rc == 0)
+        rc = give(c, dir_fd, name, e);
+    else if (rc == -ERR_EXISTS) {
         err_clear(e);
         rc = 0;
     }
-    return rc < 0 ? rc : give(c, c->data_fd, name, e);
+    if (rc == 0)
+        rc = sys_openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    return rc < 0 ? err_wrap(e, "%s", name) : rc;
 }
 
-/* What is there is not of the backup, which has none of pg_wal: an earlier try's, or what a server made that was started on it. */
-static int empty_wal(struct pg_cluster *c, const char *name, struct err *e)
+/* Takes away what is in a folder and no folder itself; links: only those. */
+static int empty_folder(int folder_fd, bool links, struct err *e)
 {
-    int fd = sys_openat(c->data_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e), rc = 0;
+    int fd = sys_openat(folder_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rc = 0;
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
         sys_close_quiet(fd);
-        return fd < 0 ? fd : err_sys(e, "%s", name);
+        return fd < 0 ? fd : err_sys(e, "%s", _("list the folder"));
     }
     struct dirent *de;
     struct stat st;
     while (rc == 0 && (de = readdir(d)) != NULL)
-        if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
-            rc = sys_unlinkat(dirfd(d), de->d_name, 0, e);
+        if (fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (links ? S_ISLNK(st.st_mode) : !S_ISDIR(st.st_mode)))
+            rc = sys_unlinkat(fd, de->d_name, 0, e);
     closedir(d);
     return rc;
 }
 
-/* Everything in `from` (below the folder) to `to` (below the data folder). */
-static int move_all(struct pg_cluster *c, const char *from, const char *to, struct err *e)
+/* What is there is not of the backup, which has none of pg_wal. */
+static int begin_wal(struct pg_cluster *c, struct err *e)
+{
+    int rc = c->wal_fd = open_made(c, c->data_fd, "pg_wal", e);
+    if (rc < 0)
+        return rc;
+    int status = open_made(c, c->wal_fd, "archive_status", e);
+    rc = status < 0 ? status : empty_folder(c->wal_fd, false, e);
+    if (rc == 0)
+        rc = empty_folder(status, false, e);
+    sys_close_quiet(status);
+    return rc < 0 ? err_wrap(e, "pg_wal") : 0;
+}
+
+/* Everything in `from` (below the folder) to another one. */
+static int move_all(struct pg_cluster *c, const char *from, int to_fd, struct err *e)
 {
     int from_fd = sys_openat(c->folder_fd, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e), rc = 0;
-    if (from_fd < 0)
-        return err_wrap(e, "%s", from);
-    int to_fd = sys_openat(c->data_fd, to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    DIR *d = to_fd < 0 ? NULL : fdopendir(from_fd);
+    DIR *d = from_fd < 0 ? NULL : fdopendir(from_fd);
     if (!d) {
-        rc = to_fd < 0 ? to_fd : err_sys(e, "%s", from);
+        rc = from_fd < 0 ? from_fd : err_sys(e, "%s", from);
         sys_close_quiet(from_fd);
-        sys_close_quiet(to_fd);
-        return rc;
+        return err_wrap(e, "%s", from);
     }
     struct dirent *de;
     while (rc == 0 && (de = readdir(d)) != NULL) {
@@ -132,7 +184,6 @@ static int move_all(struct pg_cluster *c, const char *from, const char *to, stru
             rc = give(c, to_fd, de->d_name, e);
     }
     closedir(d);
-    sys_close_quiet(to_fd);
     if (rc == 0)
         rc = sys_unlinkat(c->folder_fd, from, AT_REMOVEDIR, e);
     return rc < 0 ? err_wrap(e, "%s", from) : 0;
@@ -173,33 +224,33 @@ static void map_line(struct wbuf *map, const char *oid, const char *place)
     wb_u8(map, '\n');
 }
 
-static int link_space(struct pg_cluster *c, json_t *space, struct wbuf *map, struct err *e)
+static int link_space(struct pg_cluster *c, int links_fd, json_t *space, struct wbuf *map,
+                      struct err *e)
 {
     const char *oid = json_string_value(json_object_get(space, "oid"));
-    char link[64], place[PATH_MAX];
+    char place[PATH_MAX];
     if (!oid || strspn(oid, "0123456789") != strlen(oid) || strlen(oid) > 10)
         return err_set(e, ERR_DAMAGED, _("facts.json of the backup cannot be read"));
     int rc = space_place(c, oid, place, e);
     if (rc < 0)
         return rc;
-    snprintf(link, sizeof link, "pg_tblspc/%s", oid);
-    if (unlinkat(c->data_fd, link, 0) < 0 && errno != ENOENT)
-        return err_sys(e, "%s", link);
-    if (symlinkat(place, c->data_fd, link) < 0)
-        return err_sys(e, "%s", link);
+    if (symlinkat(place, links_fd, oid) < 0)
+        return err_sys(e, "pg_tblspc/%s", oid);
     map_line(map, oid, place);
     report_note(c->r->report, NULL, 0, _("tablespace %s lies in %s"),
                 json_string_value(json_object_get(space, "name")), place);
-    return give(c, c->data_fd, link, e);
+    return give(c, links_fd, oid, e);
 }
 
 static int link_spaces(struct pg_cluster *c, struct err *e)
 {
     json_t *all = json_object_get(c->facts, "tablespaces");
     struct wbuf map = WBUF_INIT;
-    int rc = 0;
+    int fd = open_made(c, c->data_fd, "pg_tblspc", e);
+    int rc = fd < 0 ? fd : empty_folder(fd, true, e); /* those of the original, or of anybody */
     for (size_t i = 0; rc == 0 && i < json_array_size(all); i++)
-        rc = link_space(c, json_array_get(all, i), &map, e);
+        rc = link_space(c, fd, json_array_get(all, i), &map, e);
+    sys_close_quiet(fd);
     if (rc == 0 && map.failed)
         rc = no_memory(e);
     if (rc == 0 && map.len > 0)
@@ -277,22 +328,30 @@ static int set_recovery(struct pg_cluster *c, const struct pg_replay *log, struc
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */
+/* The last of all: before, no server starts on what is not whole. */
+static int put_control(struct pg_cluster *c, struct err *e)
+{
+    int fd = sys_openat(c->data_fd, "global", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    int rc = fd < 0 ? err_wrap(e, "%s/global", c->data)
+                    : sys_renameat(c->folder_fd, "pg_control", fd, "pg_control", true, e);
+    if (rc == 0)
+        rc = give(c, fd, "pg_control", e);
+    if (rc == 0)
+        rc = sys_fsync_dir(fd, ".", e);
+    sys_close_quiet(fd);
+    return rc;
+}
+
 static int assemble(struct pg_cluster *c, struct err *e)
 {
     struct pg_replay log;
-    int rc = make_folder(c, "pg_wal", e);
+    int rc = begin_wal(c, e);
     if (rc == 0)
-        rc = make_folder(c, "pg_wal/archive_status", e);
-    if (rc == 0)
-        rc = empty_wal(c, "pg_wal", e);
-    if (rc == 0)
-        rc = empty_wal(c, "pg_wal/archive_status", e);
-    if (rc == 0)
-        rc = move_all(c, "wal", "pg_wal", e);
+        rc = move_all(c, "wal", c->wal_fd, e);
     if (rc == 0)
         rc = sys_renameat(c->folder_fd, "label/pg_control", c->folder_fd, "pg_control", true, e);
     if (rc == 0)
-        rc = move_all(c, "label", ".", e);
+        rc = move_all(c, "label", c->data_fd, e);
     if (rc == 0)
         rc = link_spaces(c, e);
     if (rc == 0)
@@ -303,12 +362,7 @@ static int assemble(struct pg_cluster *c, struct err *e)
     }
     if (rc == 0)
         rc = sys_syncfs(c->data_fd, e);
-    /* The last of all: before, no server starts on what is not whole. */
-    if (rc == 0)
-        rc = sys_renameat(c->folder_fd, "pg_control", c->data_fd, "global/pg_control", true, e);
-    if (rc == 0)
-        rc = give(c, c->data_fd, "global/pg_control", e);
-    return rc == 0 ? sys_fsync_dir(c->data_fd, "global", e) : rc;
+    return rc == 0 ? put_control(c, e) : rc;
 }
 
 static void say_expected(struct pg_cluster *c)
@@ -334,11 +388,13 @@ int pg_restore_check(const struct source_restore *r, struct err *e)
 
 int pg_restore(const struct source_restore *r, struct err *e)
 {
-    struct pg_cluster c = { .folder_fd = -1, .data_fd = -1 };
+    struct pg_cluster c = { .folder_fd = -1, .data_fd = -1, .wal_fd = -1 };
     const char *verify = source_spec_get(r->spec, "verify"), *in = source_spec_get(r->spec, "data");
     if (source_spec_get(r->spec, "stage"))
         return 0;
     int rc = open_cluster(&c, r, e);
+    if (rc == 0)
+        rc = check_links(&c, e);
     if (rc == 0)
         rc = assemble(&c, e);
     if (rc == 0)

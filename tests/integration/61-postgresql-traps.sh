@@ -1,0 +1,67 @@
+#!/bin/bash
+# 61-postgresql-traps.sh - what could make a restore of a PostgreSQL cluster wrong or harmful: links in its folders, what lies in
+# the target from before, settings of the original that reach out of the restored folder.
+# shellcheck disable=SC2154
+. "$TWOFOLD_SRC/tests/integration/lib.sh"
+. "$TWOFOLD_SRC/tests/integration/pg.sh"
+
+one=$work/one
+pg_new one
+echo "autovacuum = off" >>"$one/data/postgresql.conf"
+pg_start "$one" || finish
+pg_sql "$one" "CREATE DATABASE app"
+pg_sql "$one" "CREATE TABLE t (i int PRIMARY KEY)" app
+pg_sql "$one" "INSERT INTO t SELECT generate_series(1, 10000)" app
+pg_sql "$one" "DELETE FROM t WHERE i <= 5000" app
+new_vault "$work/v"
+policy_add db --postgresql "host=$one user=postgres" --schedule none
+
+# --- what was moved to another disk and linked would not be in a backup ------------------------------------------------
+install -d -o postgres -m 700 "$work/disk2"
+oid=$(pg_sql "$one" "SELECT oid FROM pg_database WHERE datname = 'app'")
+# move_away PATH: below the data folder.
+move_away() {
+    pg_stop "$one"
+    mv "$one/data/$1" "$work/disk2/${1##*/}"
+    ln -s "$work/disk2/${1##*/}" "$one/data/$1"
+    pg_start "$one"
+}
+move_back() {
+    pg_stop "$one"
+    rm "$one/data/$1"
+    mv "$work/disk2/${1##*/}" "$one/data/$1"
+}
+for path in "base/$oid" global pg_xact "$(pg_sql "$one" "SELECT pg_relation_filepath('t')" app)"; do
+    move_away "$path"
+    expect 1,5 "$t" backup db && said "data/$path is a link: what it leads to would not be in the backup" && said "next: stop the server"
+    move_back "$path"
+    pg_start "$one"
+done
+# These are as they should be: the log on a disk of its own, a file of the administrator's.
+move_away pg_wal
+ln -s "$work/disk2" "$one/data/log"
+ln -s /etc/hostname "$one/data/server.crt"
+expect 0 "$t" --json backup db
+[ "$(json state)" = whole ] || fail "a link that may be there: $(json state)"
+move_back pg_wal
+rm "$one/data/log"
+pg_start "$one"
+
+# --- a link in what was restored leads to no other place: the files there stay as they are -----------------------------------
+mkdir "$work/victim" && cp "$one/data/PG_VERSION" "$work/victim/1249" && chown -R postgres "$work/victim"
+TWOFOLD_FAULT=count:$work/steps TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0 "$t" restore db --to "$work/r"
+steps=$(cat "$work/steps" 2>/dev/null)
+if [ "${steps:-0}" -gt 100 ]; then
+    for trap in base/77777 pg_wal pg_tblspc/x global/pg_filenode.map2 PG_VERSION2; do
+        rm -rf "$work/r"
+        TWOFOLD_FAULT=kill@$((steps / 2)) TWOFOLD_FAULT_PROGRAM=twofold-agent expect 1 "$t" restore db --to "$work/r"
+        as_root=$work/r/postgresql/data/$trap
+        mkdir -p "${as_root%/*}" && ln -s "$work/victim" "$as_root"
+        expect 5 "$t" restore db --to "$work/r" --verify && said "postgresql/data/$trap is a link: a server would work on what it leads to"
+        [ "$(ls -A "$work/victim")" = 1249 ] || fail "$trap: something was written there: $(ls -A "$work/victim")"
+        [ ! -e "$work/r/postgresql/data/global/pg_control" ] || fail "$trap: a server would start"
+    done
+else
+    skip_part "links in what was restored (a build without fault points)"
+fi
+finish
