@@ -356,8 +356,10 @@ static int open_all(struct vault *v, const struct vault_open_options *o, struct 
         rc = open_state_dir(v, o, e);
     if (rc < 0)
         return rc;
-    if (o->logs)
-        return open_copies(v, e);
+    if (o->logs) {
+        rc = load_writer(v, e);
+        return rc == 0 ? open_copies(v, e) : rc;
+    }
     return o->write ? open_for_writing(v, o, e) : open_for_reading(v, e);
 }
 

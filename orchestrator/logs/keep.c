@@ -5,10 +5,12 @@
 #include "lib/base/sys.h"
 #include "orchestrator/fanout.h"
 #include "orchestrator/logs/care.h"
+#include "orchestrator/logs/claim.h"
 #include "orchestrator/logs/reopen.h"
 #include "orchestrator/probe.h"
 #include "orchestrator/session.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +21,7 @@
 #define LOOK_AGAIN_MS 30000   /* at copies that are out */
 #define MERGE_AGAIN_MS 600000 /* after objects could not be put together */
 #define CATCH_UP_MS 5000      /* at most so long at a time: what comes waits */
+#define TAKE_OVER_MS 3000     /* for what the one before is just putting; it takes it back then */
 
 struct keeper {
     struct app *app;
@@ -28,6 +31,7 @@ struct keeper {
     uint8_t stream[LOG_STREAM_BYTES];
     struct shelf shelf;
     bool skipped; /* an object at the end of the stream that no copy has right */
+    struct logs_claim claim;
     struct fanout *fanout;
     struct reopen *owner, *opening; /* of v; under way, or done and not looked at yet */
     uint32_t joined;                /* copies that get what comes */
@@ -122,6 +126,32 @@ static int open_vault(struct keeper *k, struct err *e)
     return vault_open(&o, &k->v, e);
 }
 
+/* The first time, or of copies that have come back. */
+static int claim(struct keeper *k, struct vault *v, struct err *e)
+{
+    struct logs_claim c;
+    int rc = logs_claim(v, k->source, &c, e);
+    if (rc < 0)
+        return rc;
+    if (k->claim.number && c.number != k->claim.number)
+        return err_set(e, ERR_REFUSED, _("another orchestrator keeps this log by now"));
+    for (uint64_t end = sys_monotonic_ms() + TAKE_OVER_MS;
+         c.taken_over && !sys_interrupted() && sys_monotonic_ms() < end;)
+        poll(NULL, 0, MORE_MS);
+    k->claim = c;
+    return 0;
+}
+
+/* Should it have been taken over meanwhile, what was just put must not stand beside the other's. */
+static int still_ours(struct keeper *k, const char *name, struct err *e)
+{
+    int rc = k->joined ? logs_claim_holds(k->v, &k->claim, k->joined, e) : 0;
+    for (size_t i = 0; rc == -ERR_REFUSED && i < k->v->n_copies; i++)
+        if (k->joined & (1u << i))
+            (void)store_delete(k->v->copies[i].store, name, NULL);
+    return rc;
+}
+
 static int new_fanout(struct keeper *k, struct err *e)
 {
     struct store *stores[MAX_COPIES] = { 0 };
@@ -166,7 +196,9 @@ static int use_opened(struct keeper *k, struct vault *v, struct err *e)
 {
     struct vault *was = k->v;
     struct shelf shelf = { 0 };
-    int rc = shelf_read(v, k->source, &shelf, e);
+    int rc = claim(k, v, e);
+    if (rc == 0)
+        rc = shelf_read(v, k->source, &shelf, e);
     fanout_free(k->fanout);
     k->fanout = NULL;
     k->v = v;
@@ -308,6 +340,9 @@ static int commit(struct keeper *k, struct err *e)
     if (rc < 0)
         return err_wrap(e, _("no copy takes the log"));
     drop_failed(k);
+    rc = still_ours(k, name, e);
+    if (rc < 0)
+        return rc;
     note_durable(k);
     if (!k->joined)
         return err_set(e, ERR_UNREACHABLE, _("no copy takes the log"));
@@ -532,7 +567,8 @@ static int find_end(struct keeper *k, struct err *e)
     if (remembered && (rc < 0 || was.last.seq > last->seq))
         *last = was.last;
     /* It may also have what was never acknowledged, and what is spoilt may be mended: a number is never used twice. */
-    if ((k->skipped || k->shelf.listed != (1u << k->v->n_copies) - 1) && last->seq)
+    if ((k->skipped || k->claim.taken_over || k->shelf.listed != (1u << k->v->n_copies) - 1) &&
+        last->seq)
         last->seq = leave_room(last->seq);
     if (remembered)
         remember(k, &was);
@@ -561,6 +597,8 @@ static int send_job(struct keeper *k, struct err *e)
 static int begin_copies(struct keeper *k, struct err *e)
 {
     int rc = open_vault(k, e);
+    if (rc == 0)
+        rc = claim(k, k->v, e);
     if (rc == 0)
         rc = shelf_read(k->v, k->source, &k->shelf, e);
     if (rc == 0)
