@@ -246,3 +246,20 @@ int logs_claim_holds(struct vault *v, const struct logs_claim *c, uint32_t copie
         *e = why;
     return err_wrap(e, _("no copy takes the log"));
 }
+
+int logs_claims_drop(struct store *s, const uint8_t stream[LOG_STREAM_BYTES], struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    struct numbers x = { .below = UINT64_MAX };
+    int rc = 0;
+    do {
+        x.highest = 0;
+        folder_name(stream, name);
+        rc = store_list(s, name, take_number, &x, e);
+        object_name_of(stream, x.highest, name);
+        if (rc == 0 && x.highest > 0)
+            rc = store_delete(s, name, e);
+        x.below = x.highest;
+    } while (rc == 0 && x.highest > 0);
+    return rc;
+}

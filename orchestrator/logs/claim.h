@@ -25,5 +25,7 @@ struct logs_claim {
 int logs_claim(struct vault *v, const char *source, struct logs_claim *ret, struct err *e);
 /* -ERR_REFUSED: it has been taken over; -ERR_UNREACHABLE: none of these copies (bits) says. */
 int logs_claim_holds(struct vault *v, const struct logs_claim *c, uint32_t copies, struct err *e);
+/* All claims of a stream that a copy no longer has anything of. */
+int logs_claims_drop(struct store *s, const uint8_t stream[LOG_STREAM_BYTES], struct err *e);
 
 #endif

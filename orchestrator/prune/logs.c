@@ -2,6 +2,7 @@
 #include "orchestrator/prune/logs.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/logs/claim.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,16 @@ static const char *leave_alone(const struct prune_logs *x, size_t at)
     return c->state == COPY_CURRENT ? NULL : _("it is behind; catch it up: twofold replicate");
 }
 
+/* Of streams that went: nobody keeps them any more. */
+static int drop_claims(const struct prune_logs *x, size_t at, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < x->old.n; i++)
+        if (x->old.streams[i].forgotten && is_asked_for(x, &x->old.streams[i]))
+            rc = logs_claims_drop(x->v->copies[at].store, x->old.streams[i].id, e);
+    return rc;
+}
+
 static int delete_on(struct prune_logs *x, size_t at, struct err *e)
 {
     struct copy *c = &x->v->copies[at];
@@ -124,6 +135,8 @@ static int delete_on(struct prune_logs *x, size_t at, struct err *e)
         objects += rc == 0;
         bytes += rc == 0 ? o->len : 0;
     }
+    if (rc == 0 && !x->dry_run && !why)
+        rc = drop_claims(x, at, problem);
     if (objects == 0 && rc == 0)
         return 0;
     if (why)

@@ -125,7 +125,7 @@ comes_back "a backup after the gap" --verify
 
 # --- an object is wrong in one copy, then lost in both -----------------------------------------------------------------------------
 unfollow
-newest=$(cd "$a" && find logs -type f | sort | tail -n 1)
+newest=$(cd "$a" && find logs -type f ! -path '*/keeper/*' | sort | tail -n 1)
 python3 - "$a/$newest" <<'P'
 import sys
 with open(sys.argv[1], "r+b") as f:
