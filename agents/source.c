@@ -78,7 +78,11 @@ static int refuse_entry(const struct source_spec *spec, const struct entry *en, 
 {
     const struct source_driver *d = source_driver(spec->kind);
     bool link = en->type == ENTRY_SYMLINK, ok = false;
-    char *path = link ? strndup(en->path, en->path_len) : NULL;
+    char *path = link ? malloc(en->path_len + 1) : NULL; /* not strndup(): no NUL follows */
+    if (path) {
+        memcpy(path, en->path, en->path_len);
+        path[en->path_len] = '\0';
+    }
     if (path && d && d->link_ok)
         ok = d->link_ok(path, en->path_len);
     free(path);
