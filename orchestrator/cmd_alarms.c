@@ -406,6 +406,11 @@ static int put_copies(const struct facts *f, struct catalog *c, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+static bool has_channel(const struct settings *s)
+{
+    return s && (s->mail_url || s->n_webhooks || s->command || s->console);
+}
+
 static int check(struct app *app, struct catalog *c, struct err *e)
 {
     struct gather g = { .look = true };
@@ -424,6 +429,9 @@ static int check(struct app *app, struct catalog *c, struct err *e)
         rc = watch_judge(&f, c, &done, e);
     if (rc == 0)
         rc = tell(app, c, &told, e);
+    if (rc == 0 && done.open && !has_channel(f.settings))
+        ui_warn(&app->ui, _("nobody is told of it: there is no channel; write `notify:` into "
+                            "twofold.yaml, and try it: twofold notify test"));
     facts_done(&f);
     if (rc < 0)
         return rc;

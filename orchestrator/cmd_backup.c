@@ -54,7 +54,9 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
     bool all = j->published.n_current == v->n_copies;
     char *where = all ? text_print("%s", _("in each copy"))
                       : text_print(_("in %zu of %zu copies"), j->published.n_current, v->n_copies);
-    ui_line(&app->ui, _("  %llu files, %s; read %s, stored %s %s, %llu.%llu s"),
+    ui_line(&app->ui,
+            P_("  %llu file, %s; read %s, stored %s %s, %llu.%llu s",
+               "  %llu files, %s; read %s, stored %s %s, %llu.%llu s", j->files),
             (unsigned long long)j->files, ui_bytes(j->bytes, a), ui_bytes(j->bytes_read, b),
             ui_bytes(j->bytes_stored, c), where, (unsigned long long)(ms / 1000),
             (unsigned long long)(ms / 100 % 10));
@@ -231,6 +233,22 @@ static int worse(int a, int b)
     return a == 3 ? b : a;
 }
 
+/* Before the first of them runs: one that is no policy at all is a slip of the hand. */
+static int check_names(struct app *app, int n, char **names)
+{
+    for (int i = 0; i < n; i++) {
+        struct policy *p = NULL;
+        struct err e = ERR_INIT;
+        int rc = policy_load(&app->paths, names[i], &p, &e);
+        policy_free(p);
+        if (rc == -ERR_NAME) {
+            err_wrap(&e, _("backup of \"%s\""), names[i]);
+            return ui_error(&app->ui, &e);
+        }
+    }
+    return 0;
+}
+
 int cmd_backup(struct app *app, int argc, char **argv)
 {
     enum { OPT_QUARANTINE = OPT_OWN, OPT_FULL, OPT_TAKE_OVER, OPT_AS_IT_IS };
@@ -256,6 +274,8 @@ int cmd_backup(struct app *app, int argc, char **argv)
     }
     if (optind == argc)
         return app_usage(app, _("which policy?"));
+    if (argc - optind > 1 && (status = check_names(app, argc - optind, argv + optind)) != 0)
+        return status;
     for (int i = optind; i < argc && !sys_interrupted(); i++)
         status = worse(status, backup_one(app, argv[i], &o));
     return sys_interrupted() && status == 0 ? 130 : status;

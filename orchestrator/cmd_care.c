@@ -398,7 +398,9 @@ static int repair_verdict(struct app *app, const struct care *c, int only,
     char size[32];
     if (m->objects) {
         ui_line(&app->ui,
-                _("mended %llu objects, %s; what was there before is kept in aside/%s of the copy"),
+                P_("mended %llu object, %s; what was there before is kept in aside/%s of the copy",
+                   "mended %llu objects, %s; what was there before is kept in aside/%s of the copy",
+                   m->objects),
                 (unsigned long long)m->objects, ui_bytes(m->bytes, size), stamp);
         ui_line(&app->ui, _("to take it back: twofold repair --undo %s"), stamp);
     }

@@ -99,7 +99,9 @@ static void print_result(struct app *app, const struct vault *v, const struct re
         ui_line(&app->ui, _("restored snapshot %.8s in place; next: start the server"), hex);
     else
         ui_line(&app->ui, _("restored snapshot %.8s to %s"), hex, o->to);
-    ui_line(&app->ui, _("  %llu files, %s, %llu folders; %llu were there already; %llu.%llu s"),
+    ui_line(&app->ui,
+            P_("  %llu file, %s, folders: %llu; there already: %llu; %llu.%llu s",
+               "  %llu files, %s, folders: %llu; there already: %llu; %llu.%llu s", d->files),
             (unsigned long long)d->files, ui_bytes(d->bytes, size), (unsigned long long)d->dirs,
             (unsigned long long)d->already, (unsigned long long)(ms / 1000),
             (unsigned long long)(ms / 100 % 10));

@@ -207,6 +207,9 @@ fi
 "$t" policy add etc --files /etc >io/out 2>io/err || complain "policy add itself failed"
 refuse 1 'etc.yaml' "$t" policy add etc --files /etc
 refuse 2 'nope' "$t" backup nope
+snapshots=$("$t" snapshots | wc -l)
+refuse 2 'backup of "ecc"' "$t" backup etc ecc # before the first one runs
+[ "$("$t" snapshots | wc -l)" = "$snapshots" ] || complain "backup of a name that is none ran the other one"
 refuse 2 'nope' "$t" status nope
 refuse 2 'name one of those that there are: etc; to read a backup whose policy is gone: --copy URL --policy nope' \
     "$t" restore nope --to "$here/r" "${look[@]}"

@@ -84,7 +84,7 @@ printf 'other' >"$work/out$src/small"
 expect 1 "$t" restore vm --to "$work/out" # not without a word
 expect 0 "$t" restore vm --to "$work/out" --delta && same_tree "$work/night3" "$work/out$src"
 [ "$(chunks)" -lt "$full" ] || fail "as many chunks as for a full restore: $(chunks) of $full"
-expect 0 "$t" restore vm --to "$work/out" --delta && said '2 were there already' && same_tree "$work/night3" "$work/out$src"
+expect 0 "$t" restore vm --to "$work/out" --delta && said 'there already: 2' && same_tree "$work/night3" "$work/out$src"
 for size in 5000000 90000000 0; do # shorter, longer, empty
     truncate -s "$size" "$work/out$src/disk.img"
     expect 0 "$t" restore vm --to "$work/out" --delta && same_tree "$work/night3" "$work/out$src"

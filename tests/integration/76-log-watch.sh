@@ -141,7 +141,7 @@ until_true '[ "$(slot)" = 0 ]'
 kill -CONT "$keep"
 until_true 'grep -q "more than slot-limit" "$work/keep.out"'
 until_true 'followed && grep -q "begins anew" "$work/keep.out" && grep -q "\"epoch\": 2" "$work/v/s/logs/db.json"' 30
-expect 0 "$t" alarms check
+expect 0 "$t" alarms check && said 'nobody is told of it: there is no channel'
 expect 0 "$t" alarms list && said 'WARNING' && said 'a gap in the log'
 expect 3 "$t" status && said 'a gap in the log' && said 'next: twofold backup db'
 expect 0 "$t" backup db
