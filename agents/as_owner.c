@@ -9,6 +9,9 @@
 
 #define SETPRIV "/usr/bin/setpriv"
 
+/* Of the numbers that systems give to nobody: below those of 16 bits with a meaning, above those of services. */
+#define NOBODY 65529
+
 /* As packages name them. */
 static const char *const accounts[][4] = {
     [AS_OWNER_MARIADB] = { "mysql", "mariadb", "_mysql", NULL },
@@ -48,6 +51,14 @@ int as_owner_find(enum as_owner_kind kind, const struct stat *files, struct as_o
             (unsigned)files->st_uid);
     return err_next(e, _("install the database's server, or make its account: useradd --system %s"),
                     accounts[kind][0]);
+}
+
+struct as_owner as_owner_nobody(void)
+{
+    bool root = geteuid() == 0;
+    return (struct as_owner){ .uid = root ? NOBODY : geteuid(),
+                              .gid = root ? NOBODY : getegid(),
+                              .changes = root };
 }
 
 size_t as_owner_words(struct as_owner *a, const char *signal, const char *ret[AS_OWNER_WORDS])

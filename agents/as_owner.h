@@ -30,6 +30,8 @@ struct as_owner {
 /* files: the folder that is worked on. -ERR_REFUSED: this host has no such account. */
 int as_owner_find(enum as_owner_kind kind, const struct stat *files, struct as_owner *ret,
                   struct err *e);
+/* Nobody's account: it owns nothing, and reads what everybody may. For a program that somebody else can have read any file. */
+struct as_owner as_owner_nobody(void);
 /* What stands before the program's name: no other groups, no way to more rights, and `signal` when we die. Borrowed from a; *n words, 0 where
  * nothing changes. */
 size_t as_owner_words(struct as_owner *a, const char *signal, const char *ret[AS_OWNER_WORDS]);

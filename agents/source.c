@@ -83,7 +83,7 @@ static int refuse_entry(const struct source_spec *spec, const struct entry *en, 
         memcpy(path, en->path, en->path_len);
         path[en->path_len] = '\0';
     }
-    if (path && d && d->link_ok)
+    if (path && d->link_ok)
         ok = d->link_ok(path, en->path_len);
     free(path);
     if (ok)
@@ -156,7 +156,7 @@ int source_follow(struct wire *w, const struct msg_backup *job, const struct msg
         rc = err_set(e, ERR_CONFIG, _("a source of this kind has no log that can be followed"));
     if (rc == 0 && start->interval_ms > 0)
         rc = log_sink_new(w, job, start, &k, e);
-    if (rc == 0)
+    if (rc == 0 && d)
         rc = d->follow(spec, &env, &start->last, start->interval_ms, k, e);
     if (rc == 0 && !k)
         rc = send_done(w, p, e);

@@ -105,7 +105,7 @@ static int check_same(struct my *m, struct err *e)
         return rc;
     pid_t there = rc == 0 ? listener(m) : 0;
     if (rc == 0 && (holder == 0 || there == 0 || holder == there))
-        return 0;
+        return my_find_zone(m, holder ? holder : there, e);
     if (rc == 1)
         err_set(e, ERR_CONFIG, _("no server works on the data folder %s"), m->data);
     else

@@ -1,4 +1,5 @@
-/* checks.c - the policy's questions to a server (policies/sql_checks.h): each in a session of its own that may only read. */
+/* checks.c - the policy's questions to a server (policies/sql_checks.h): each in a session of its own, in a transaction that may only read, and as
+ * one statement that the server has prepared: a second one behind it could end the transaction, and the client has words of its own. */
 #include "agents/mariadb/restored.h"
 #include "agents/report.h"
 #include "lib/base/bytes.h"
@@ -19,7 +20,7 @@ static int ask(void *ctx, const char *database, const char *sql, char **ret_valu
 {
     const struct my_server *s = ctx;
     struct wbuf w = WBUF_INIT;
-    char *rows = NULL, *at, *f[1];
+    char *rows = NULL, *at, *f[1], hex[3];
     put_text(&w, "SET SESSION TRANSACTION READ ONLY;\n");
     if (database) {
         put_text(&w, "USE `");
@@ -30,8 +31,13 @@ static int ask(void *ctx, const char *database, const char *sql, char **ret_valu
         }
         put_text(&w, "`;\n");
     }
-    put_text(&w, sql);
-    put_text(&w, "\n");
+    put_text(&w, "SET @twofold = CONVERT(X'");
+    for (const char *p = sql; *p; p++) {
+        snprintf(hex, sizeof hex, "%02x", (unsigned char)*p);
+        put_text(&w, hex);
+    }
+    put_text(&w, "' USING utf8mb4);\nPREPARE twofold FROM @twofold;\nSTART TRANSACTION READ ONLY;\n"
+                 "EXECUTE twofold;\n");
     wb_u8(&w, 0);
     int rc = w.failed ? err_set(e, ERR_NOMEM, _("no memory"))
                       : my_query(s, (const char *)w.p, &rows, e);
@@ -77,11 +83,14 @@ int my_run_checks(const struct my_server *s, const struct source_spec *spec,
     return rc == 0 ? sql_checks_run(&checks, NULL, ask, (void *)(uintptr_t)s, tell, &t, e) : rc;
 }
 
-int my_check_answers(struct my_instance *i, struct err *e)
+int my_check_answers(struct my_instance *i, bool same, struct err *e)
 {
     struct telling t = { .report = i->x->r->report };
     struct sql_checks checks;
     int rc = sql_checks_of(i->x->r->spec, &checks, e);
+    for (size_t k = 0; rc == 0 && !same && k < checks.n; k++)
+        if (checks.v[k].restored && strcmp(checks.v[k].restored, "same") == 0)
+            checks.v[k].restored = NULL;
     if (rc == 0)
         rc = sql_checks_run(&checks, json_object_get(i->x->facts, "checks"), ask, &i->at, tell, &t,
                             e);

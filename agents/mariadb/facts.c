@@ -130,6 +130,10 @@ int my_make_facts(struct my *m, struct err *e)
         json_object_set_new(o, "binlogs", binlogs_json(m));
     json_object_set_new(o, "folders", folders_json(m));
     json_object_set_new(o, "settings", settings_json(m));
+    json_object_set_new(o, "zone",
+                        json_pack("{s:s, s:I, s:I}", "name", m->zone, "at",
+                                  (json_int_t)m->zone_at_s, "utc_offset_s",
+                                  (json_int_t)m->zone_offset_s));
     json_object_set_new(o, "databases", databases_json(m));
     m->facts = json_dumps(o, JSON_INDENT(2));
     json_decref(o);

@@ -9,9 +9,10 @@
  *     scratch.c  the scratch folder
  *     binlog.c   the binary logs that are closed: captured as they lie there
  *     facts.c    facts.json: what the server was like then
+ *     zone.c     its time zone
  *     checks.c   the policy's questions
  *     rights.c   what may be missing, and the statements that grant it
- *     restore.c, in_place.c, verify.c, replay.c, instance.c    the steps at a restore
+ *     restore.c, in_place.c, verify.c, replay.c, moment.c, instance.c, settings.c    the steps at a restore
  *
  * In the manifest: mariadb/backup/… (what mariadb-backup wrote, not prepared) · binlog/… · facts.json. A restore prepares it and calls it data/.
  */
@@ -31,6 +32,7 @@
 #define MY_REPLAYING ".twofold-replaying" /* a data folder while logs are replayed on it */
 #define MAX_MY_FACTS_BYTES (4u << 20)
 #define MAX_BINLOGS 4000
+#define MY_ZONE_BYTES 64
 
 struct my_scratch {
     char *place, *run; /* owned; the folder it is in; the folder of this run */
@@ -55,7 +57,10 @@ struct my {
     char *logs[MAX_BINLOGS];      /* in logs_text; all that are closed */
     bool logs_seen[MAX_BINLOGS];
     size_t n_logs;
-    int64_t flushed_s; /* what was committed before is in them */
+    int64_t flushed_s;        /* what was committed before is in them */
+    char zone[MY_ZONE_BYTES]; /* as TZ names it, and how far it was from UTC then */
+    int64_t zone_at_s;
+    long zone_offset_s;
     struct source_root early[2], late;
 };
 
@@ -87,6 +92,14 @@ bool my_tell_binlogs(const struct my *m, char *text, size_t size);
 
 /* --- facts.c: m->facts */
 int my_make_facts(struct my *m, struct err *e);
+
+/* --- zone.c */
+/* m->zone…; server: its process, 0: not known. */
+int my_find_zone(struct my *m, pid_t server, struct err *e);
+/* How far the zone of the server's system is from UTC at that time, by the server itself. */
+int my_offset_at(const struct my_server *s, int64_t at_s, long *ret, struct err *e);
+/* May that be given to a program as TZ? */
+bool my_zone_ok(const char *zone);
 
 /* --- checks.c */
 /* The policy's questions. results: an array, or NULL; all: those that are right are told, too. */

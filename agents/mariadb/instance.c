@@ -34,7 +34,12 @@ static int start_server(struct my_instance *i, const char *program, struct err *
         "--general-log=OFF",
         "--slow-query-log=OFF",
     };
-    prog_begin(r, program, &i->x->as);
+    int64_t at_s;
+    long offset_s;
+    const char *zone = my_zone_of(i->x->facts, &at_s, &offset_s);
+    prog_begin(r, ENV_PROGRAM, &i->x->as);
+    prog_arg(r, "TZ=%s", zone ? zone : "UTC");
+    prog_arg(r, "%s", program);
     prog_arg(r, "--defaults-file=%s", i->x->conf);
     prog_arg(r, "--datadir=%s", i->x->data);
     prog_arg(r, "--socket=%s", i->socket);
@@ -43,6 +48,7 @@ static int start_server(struct my_instance *i, const char *program, struct err *
     prog_arg(r, "--secure-file-priv=%s", i->x->dir);
     for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++)
         prog_arg(r, "%s", fixed[k]);
+    my_original_args(i->x->facts, r);
     return prog_start(r, -1, e);
 }
 

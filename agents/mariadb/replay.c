@@ -3,6 +3,7 @@
  *
  * What is replayed must be the log of that server, from the file in which the backup ended on, without a gap. Of a moment that the logs do not
  * reach it is said how far they do. Logs count whole seconds: what was begun before that second is in, what was begun in it or later is not. */
+#include "agents/mariadb/moment.h"
 #include "agents/mariadb/restored.h"
 #include "agents/mariadb/tree.h"
 #include "agents/report.h"
@@ -20,7 +21,6 @@
 #include <unistd.h>
 
 #define REPLAY_LIMIT_S (7 * 86400)
-#define ENV_PROGRAM "/usr/bin/env"
 #define LOG_MAGIC \
     "\xfe"        \
     "bin"
@@ -37,6 +37,9 @@ struct replay {
     const char *first, *position; /* where the backup ended */
     const char *files[MAX_BINLOGS];
     size_t n;
+    struct my_moment moment;
+    struct as_owner nobody; /* the client */
+    char loads[48];         /* in x.dir: content of tables that the log brings as files */
     struct prog reader, client;
     char line[MAX_EVENT_LINE], last[MAX_EVENT_LINE]; /* the last event's heading */
     size_t line_len;
@@ -140,6 +143,20 @@ static int check_server(struct replay *p, struct err *e)
     return err_next(e, _("restore the backup alone: --no-logs"));
 }
 
+static int64_t flushed_at(const struct replay *p)
+{
+    return json_integer_value(json_object_get(json_object_get(p->facts, "binlogs"), "flushed_at"));
+}
+
+static int find_moment(struct replay *p, struct err *e)
+{
+    int rc = my_moment_find(p->logs_fd, p->files, p->n, strtoull(p->position, NULL, 10), p->at_s,
+                            flushed_at(p), &p->moment, e);
+    if (rc == 0)
+        p->n = p->moment.n_files;
+    return rc;
+}
+
 /* --- from the one program to the other ------------------------------------------------------------- */
 /* "#261126  3:20:37 server id 7  end_log_pos 1369862 …" */
 static void look_at(struct replay *p, const char *part, size_t n)
@@ -147,7 +164,7 @@ static void look_at(struct replay *p, const char *part, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (part[i] != '\n') {
             if (p->line_len < MAX_EVENT_LINE - 1)
-                p->line[p->line_len++] = part[i];
+                p->line[p->line_len++] = part[i] == '\t' ? ' ' : part[i];
             continue;
         }
         p->line[p->line_len] = '\0';
@@ -167,6 +184,14 @@ static int client_failed(struct replay *p, struct err *e)
                     _("restore the backup alone (--no-logs), or a moment before that statement"));
 }
 
+/* ANALYZE TABLE and the like answer with rows; a client that nobody reads waits for ever. */
+static void pass_over(struct replay *p)
+{
+    char part[16384];
+    while (recv(p->client.fd, part, sizeof part, MSG_DONTWAIT) > 0)
+        continue;
+}
+
 static int hand_over(void *ctx, const char *part, size_t n, struct err *e)
 {
     struct replay *p = ctx;
@@ -183,7 +208,8 @@ static int hand_over(void *ctx, const char *part, size_t n, struct err *e)
         if (sys_interrupted())
             return err_set(e, ERR_INTERRUPTED, _("interrupted"));
         p->r->report->n.bytes_read++;
-        (void)sys_wait_fd(p->client.fd, POLLOUT, 1000, NULL);
+        (void)sys_wait_fd(p->client.fd, POLLIN | POLLOUT, 1000, NULL);
+        pass_over(p);
     }
     return 0;
 }
@@ -198,20 +224,18 @@ static int still_there(void *ctx, struct err *e)
 
 static int start_reader(struct replay *p, const char *folder, struct err *e)
 {
-    char program[PATH_MAX], when[32];
-    time_t at = (time_t)p->at_s;
-    struct tm tm;
+    char program[PATH_MAX];
     int rc = prog_find(TOOL_BINLOG, folder, program, e);
     if (rc < 0)
         return rc;
-    gmtime_r(&at, &tm);
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
     prog_begin(&p->reader, ENV_PROGRAM, &p->x.as);
     prog_arg(&p->reader, "TZ=UTC");
     prog_arg(&p->reader, "%s", program);
     prog_arg(&p->reader, "--no-defaults");
     prog_arg(&p->reader, "--start-position=%s", p->position);
-    prog_arg(&p->reader, "--stop-datetime=%s", when);
+    if (p->moment.stop > 0)
+        prog_arg(&p->reader, "--stop-position=%llu", (unsigned long long)p->moment.stop);
+    prog_arg(&p->reader, "--local-load=%s", p->loads);
     for (size_t i = 0; i < p->n; i++)
         prog_arg(&p->reader, "%s/binlog/%s", p->r->folder, p->files[i]);
     return prog_start(&p->reader, -1, e);
@@ -221,7 +245,7 @@ static int start_client(struct replay *p, struct err *e)
 {
     static const char first[] =
         "FLUSH PRIVILEGES;\n"; /* so that accounts can be changed; we stay what we are */
-    prog_begin(&p->client, p->i.at.client, &p->x.as);
+    prog_begin(&p->client, p->i.at.client, &p->nobody);
     my_server_args(&p->i.at, &p->client);
     prog_arg(&p->client, "--batch");
     prog_arg(&p->client, "--binary-mode");
@@ -235,6 +259,8 @@ static int replay(struct replay *p, const char *folder, struct err *e)
 {
     char tail[PROG_TAIL_BYTES + 1];
     bool read_ok = false, done_ok = false;
+    if (p->moment.groups == 0) /* nothing was begun before it */
+        return 0;
     int rc = start_client(p, e);
     if (rc == 0)
         rc = start_reader(p, folder, e);
@@ -244,7 +270,8 @@ static int replay(struct replay *p, const char *folder, struct err *e)
         return rc;
     if (!read_ok) { /* what came so far is not the whole */
         prog_tail(&p->reader, tail);
-        return err_set(e, ERR_DAMAGED, _("mariadb-binlog failed: …%s"), tail);
+        err_set(e, ERR_DAMAGED, _("mariadb-binlog failed: …%s"), tail);
+        return err_next(e, _("restore the backup alone (--no-logs), or an earlier moment"));
     }
     (void)shutdown(p->client.fd, SHUT_WR);
     rc = prog_feed(&p->client, "", REPLAY_LIMIT_S, NULL, still_there, p, &done_ok, e);
@@ -252,12 +279,30 @@ static int replay(struct replay *p, const char *folder, struct err *e)
 }
 
 /* --- the whole ----------------------------------------------------------------------------------- */
+/* The order of the log is that of commits, and each has the time at which it was begun. */
+static void say_order(struct replay *p)
+{
+    const struct my_moment *m = &p->moment;
+    char place[300] = "";
+    if (m->later == 0 && m->earlier == 0)
+        return;
+    if (m->stop > 0)
+        snprintf(place, sizeof place, "%.250s:%llu", p->files[p->n - 1],
+                 (unsigned long long)m->stop);
+    (m->far ? report_problem : report_note)(
+        p->r->report, NULL, 0,
+        _("times in the binary logs do not follow each other (long transactions, a clock that was set, SET "
+          "TIMESTAMP): all up to %s was replayed, with %llu transactions of a later time; %llu of an "
+          "earlier time come after it and were not"),
+        place[0] ? place : _("the end"), (unsigned long long)m->later,
+        (unsigned long long)m->earlier);
+}
+
 static void say_reached(struct replay *p)
 {
     char when[32], end[32];
     time_t at = (time_t)p->at_s;
-    time_t flushed = (time_t)json_integer_value(
-        json_object_get(json_object_get(p->facts, "binlogs"), "flushed_at"));
+    time_t flushed = (time_t)flushed_at(p);
     struct tm tm;
     gmtime_r(&at, &tm);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
@@ -267,6 +312,8 @@ static void say_reached(struct replay *p)
         report_problem(p->r->report, NULL, 0,
                        _("the kept binary logs end at %s: what was done from then to %s is lost"),
                        end, when);
+    my_tell_changed(p->x.facts, p->facts, p->r->report);
+    say_order(p);
     report_note(p->r->report, NULL, 0,
                 _("replayed: binary logs %s to %s, what was begun before %s; the last event: %s"),
                 p->files[0], p->files[p->n - 1], flushed < at ? end : when,
@@ -304,16 +351,49 @@ static int open_all(struct replay *p, const char *data, struct err *e)
     return rc;
 }
 
+/* The log is a stranger's: LOAD DATA LOCAL in it reads what the client may read. So that is nobody's, who can read what everybody can, and the files
+ * that the reader makes for it. */
+static int make_loads(struct replay *p, struct err *e)
+{
+    p->nobody = as_owner_nobody();
+    snprintf(p->loads, sizeof p->loads, "%s/load", p->x.dir);
+    if (mkdir(p->loads, 0700) < 0)
+        return err_sys(e, "%s", p->loads);
+    if (!p->nobody.changes)
+        return 0;
+    if (chown(p->loads, p->x.as.uid, p->nobody.gid) < 0 || chmod(p->loads, 02750) < 0)
+        return err_sys(e, "%s", p->loads);
+    if (chown(p->x.dir, p->x.as.uid, p->nobody.gid) < 0 || chmod(p->x.dir, 0710) < 0)
+        return err_sys(e, "%s", p->x.dir);
+    return 0;
+}
+
+/* On a server of its own: the other one asks for passwords since accounts may be changed. */
+static int check_all(struct replay *p, const char *programs, struct err *e)
+{
+    int rc = my_instance_start(&p->i, &p->x, programs, e);
+    if (rc == 0)
+        rc = my_check_tables(&p->i, e);
+    if (rc == 0)
+        rc = my_check_answers(&p->i, false, e);
+    rc = my_instance_stop(&p->i, rc, e);
+    return rc < 0 ? err_wrap(e, _("verification")) : 0;
+}
+
 static int on_server(struct replay *p, struct err *e)
 {
     const char *programs = source_spec_get(p->r->spec, "verify");
     const char *folder = programs && programs[0] == '/' ? programs : NULL;
-    int rc = my_instance_start(&p->i, &p->x, programs ? programs : "", e);
+    programs = programs ? programs : "";
+    int rc = my_instance_start(&p->i, &p->x, programs, e);
+    if (rc == 0)
+        rc = my_check_zone(&p->i, p->facts, e);
+    if (rc == 0)
+        rc = make_loads(p, e);
     if (rc == 0)
         rc = replay(p, folder, e);
-    if (rc == 0 && source_spec_get(p->r->spec, "tables"))
-        rc = my_check_tables(&p->i, e);
-    return my_instance_stop(&p->i, rc, e);
+    rc = my_instance_stop(&p->i, rc, e);
+    return rc == 0 && source_spec_get(p->r->spec, "tables") ? check_all(p, programs, e) : rc;
 }
 
 /* Until all is well the folder is not called data. */
@@ -344,6 +424,8 @@ static int replay_all(struct replay *p, const char *data, struct err *e)
         rc = choose_files(p, e);
     if (rc == 0)
         rc = check_first(p, e);
+    if (rc == 0)
+        rc = find_moment(p, e);
     if (rc == 0)
         rc = my_make_conf(&p->x, MY_REPLAYING, e);
     if (rc == 0)

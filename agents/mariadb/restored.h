@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#define ENV_PROGRAM "/usr/bin/env"
+
 struct my_restored {
     const struct source_restore *r;
     int folder_fd;
@@ -30,8 +32,17 @@ int my_instance_start(struct my_instance *i, struct my_restored *x, const char *
 int my_instance_died(struct my_instance *i, struct err *e);
 /* rc: what went before, which it returns, or that the server did not end well. */
 int my_instance_stop(struct my_instance *i, int rc, struct err *e);
-/* The policy's questions, beside what was answered at the backup. -ERR_DAMAGED: something is not right. */
-int my_check_answers(struct my_instance *i, struct err *e);
+/* The original's settings, of facts, as arguments of a server. */
+void my_original_args(json_t *facts, struct prog *r);
+/* Its time zone, as TZ names it; NULL: not known. */
+const char *my_zone_of(json_t *facts, int64_t *ret_at_s, long *ret_offset_s);
+/* Is the instance's time zone the original's, at this backup and at that of the logs? -ERR_REFUSED. */
+int my_check_zone(struct my_instance *i, json_t *logs, struct err *e);
+/* Settings that are other ones in `two`: problems. */
+void my_tell_changed(json_t *one, json_t *two, struct report *report);
+/* The policy's questions, beside what was answered at the backup; same: it is the state of then, else a later one. -ERR_DAMAGED: something is
+ * not right. */
+int my_check_answers(struct my_instance *i, bool same, struct err *e);
 /* CHECK TABLE … EXTENDED over all; what is not right is a problem. */
 int my_check_tables(struct my_instance *i, struct err *e);
 

@@ -170,12 +170,22 @@ size_t my_fields(char **text, char *fields[], size_t max)
     "'innodb_undo_tablespaces', 'innodb_log_group_home_dir', 'innodb_log_file_size', "         \
     "'innodb_page_size', 'innodb_encrypt_log', 'innodb_encrypt_tables', 'aria_log_dir_path', " \
     "'lower_case_table_names', 'character_set_server', 'collation_server', 'time_zone', "      \
-    "'system_time_zone', 'wsrep_on', 'plugin_dir')"
+    "'system_time_zone', 'wsrep_on', 'plugin_dir'"
 
 int my_vars_ask(const struct my_server *s, struct my_vars *ret, struct err *e)
 {
+    struct wbuf sql = WBUF_INIT;
     *ret = (struct my_vars){ 0 };
-    int rc = my_query(s, VARS, &ret->text, e);
+    wb_bytes(&sql, VARS, strlen(VARS));
+    for (const char *const *name = my_original_settings; *name; name++) {
+        wb_bytes(&sql, ", '", 3);
+        wb_bytes(&sql, *name, strlen(*name));
+        wb_u8(&sql, '\'');
+    }
+    wb_bytes(&sql, ")", sizeof ")");
+    int rc = sql.failed ? err_set(e, ERR_NOMEM, _("no memory"))
+                        : my_query(s, (const char *)sql.p, &ret->text, e);
+    wbuf_free(&sql);
     char *at = ret->text, *fields[2];
     while (rc == 0 && ret->n < MAX_VARS && my_fields(&at, fields, 2) == 2) {
         ret->name[ret->n] = fields[0];

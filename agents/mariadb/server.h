@@ -41,6 +41,7 @@ struct my_vars {
     const char *name[MAX_VARS], *value[MAX_VARS];
     size_t n;
 };
+extern const char *const my_original_settings[]; /* settings.c: NULL ends them */
 int my_vars_ask(const struct my_server *s, struct my_vars *ret, struct err *e);
 const char *my_var(const struct my_vars *v, const char *name); /* "" where there is none */
 void my_vars_done(struct my_vars *v);

@@ -148,7 +148,7 @@ int my_verify(struct my_restored *x, const char *programs, struct err *e)
     if (rc == 0)
         rc = my_check_tables(&i, e);
     if (rc == 0)
-        rc = my_check_answers(&i, e);
+        rc = my_check_answers(&i, true, e);
     rc = my_instance_stop(&i, rc, e);
     return rc < 0 ? err_wrap(e, _("verification")) : 0;
 }
