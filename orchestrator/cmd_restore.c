@@ -141,7 +141,10 @@ static int verdict(struct app *app, const struct restore_job *j, const char *pol
         err_set(&e, ERR_PARTIAL,
                 _("the files are whole, but %llu things are not as they were; each is named above"),
                 (unsigned long long)j->problems);
-        err_next(&e, _("see to them; as root, owners and special attributes can be restored too"));
+        err_next(
+            &e, j->msg.n_sources > 0
+                    ? _("read them before the database is given to its users")
+                    : _("see to them; as root, owners and special attributes can be restored too"));
     } else {
         return 0;
     }
