@@ -1,5 +1,6 @@
 /* scratch.c - see agents/scratch.h. */
 #include "agents/scratch.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -31,13 +32,7 @@ const char *scratch_dir(const struct scratch *s)
 /* --- removing --------------------------------------------------------------------------------- */
 static void remove_dir(const char *path)
 {
-    DIR *d = opendir(path);
-    struct dirent *de;
-    while (d && (de = readdir(d)) != NULL)
-        (void)unlinkat(dirfd(d), de->d_name, 0);
-    if (d)
-        closedir(d);
-    (void)rmdir(path);
+    (void)tree_remove(AT_FDCWD, path, NULL);
 }
 
 /* What dead agents left. Under the makers' lock, so that none of them is one that is about to be locked. */

@@ -7,7 +7,7 @@
  *     … files in scratch_dir(s) …
  *     scratch_free(s);
  *
- * In it are plain files only. A lock in it, held by a descriptor, says that its maker lives.
+ * A lock in it, held by a descriptor, says that its maker lives.
  */
 #ifndef TWOFOLD_AGENTS_SCRATCH_H
 #define TWOFOLD_AGENTS_SCRATCH_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 struct scratch;
-/* Mode 0700. `kind` is a word of a-z, 0-9 and '-'. */
+/* Mode 0700, in the folder state_dir (the agent's, or another one that only its user writes to). `kind` is a word of a-z, 0-9 and '-'. */
 int scratch_new(const char *state_dir, const char *kind, struct scratch **ret, struct err *e);
 const char *scratch_dir(const struct scratch *s); /* absolute where state_dir is */
 void scratch_free(struct scratch *s);             /* NULL-safe */

@@ -4,7 +4,7 @@
  * Why a scratch folder and no stream: in its stream pieces of all files come in turns, in no order, while the manifest has them by name and
  * each file in one piece; and whether the copy is a good one is known at its end only. */
 #include "agents/mariadb/inner.h"
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "policies/config.h"

@@ -1,7 +1,7 @@
 /* look.c - the data folder before mariadb-backup copies it: how much it is, what could not be restored from a copy, and what mariadb-backup
  * does not take without a word. */
 #include "agents/mariadb/inner.h"
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 

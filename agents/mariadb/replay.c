@@ -5,7 +5,7 @@
  * reach it is said how far they do. Logs count whole seconds: what was begun before that second is in, what was begun in it or later is not. */
 #include "agents/mariadb/moment.h"
 #include "agents/mariadb/restored.h"
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"

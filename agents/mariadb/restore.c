@@ -4,7 +4,7 @@
  * Settings: data (in place: where the folder is to be in the end; what is there is set aside), binaries (the folder of mariadb-backup),
  * verify ("mariadb", or a folder of programs). */
 #include "agents/mariadb/restored.h"
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"

@@ -1,7 +1,7 @@
 /* scratch.c - where mariadb-backup writes to: PLACE/twofold-mariadb, with a lock beside it that also the program holds which writes there. It is
  * removed when the run ends, and by the next run where one was killed. */
 #include "agents/mariadb/inner.h"
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 

@@ -1,6 +1,6 @@
 /* links.c - see links.h. */
 #include "agents/postgresql/links.h"
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 

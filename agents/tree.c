@@ -1,5 +1,5 @@
 /* tree.c - see tree.h. */
-#include "agents/mariadb/tree.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 

@@ -1,6 +1,6 @@
 /* tree.h - what is done with a whole folder. No symbolic link is followed, no other file system entered. */
-#ifndef TWOFOLD_AGENTS_MARIADB_TREE_H
-#define TWOFOLD_AGENTS_MARIADB_TREE_H
+#ifndef TWOFOLD_AGENTS_TREE_H
+#define TWOFOLD_AGENTS_TREE_H
 
 #include "lib/base/err.h"
 #include <stdint.h>
