@@ -78,9 +78,10 @@ static int problem_sys(struct capture *c, const struct scan_item *it, int sys, s
     return problem(c, it, text, e);
 }
 
-static struct entry entry_of(const struct scan_item *it, const struct scan_stat *st,
-                             enum entry_type type)
+static struct entry entry_of(const struct capture *c, const struct scan_item *it,
+                             const struct scan_stat *st, enum entry_type type)
 {
+    const struct scan_stat *owner = c->root && c->root->owner ? c->root->owner : st;
     return (struct entry){
         .path = it->path,
         .path_len = it->path_len,
@@ -89,8 +90,8 @@ static struct entry entry_of(const struct scan_item *it, const struct scan_stat 
                  : st->nlink > 1 && type != ENTRY_DIR ? ENTRY_LINKED
                                                       : 0,
         .mode = st->mode & 07777,
-        .uid = st->uid,
-        .gid = st->gid,
+        .uid = owner->uid,
+        .gid = owner->gid,
         .mtime_s = st->mtime_s,
         .mtime_ns = st->mtime_ns,
         .size = type == ENTRY_FILE ? st->size : 0,
@@ -154,7 +155,7 @@ static uint64_t keep_page_sums(struct capture *c, const struct entry *b)
 static int take_over(struct capture *c, const struct scan_item *it, const struct entry *b,
                      struct err *e)
 {
-    struct entry en = entry_of(it, it->st, ENTRY_FILE);
+    struct entry en = entry_of(c, it, it->st, ENTRY_FILE);
     en.flags |= b->flags & (ENTRY_SPARSE | ENTRY_HAS_MORE | ENTRY_PAGED | ENTRY_REWRITTEN);
     en.hash = b->hash;
     en.page_bits = b->page_bits;
@@ -329,7 +330,7 @@ static int read_open_file(struct capture *c, const struct scan_item *it, const s
     bool same = st.ino == it->st->ino && st.dev == it->st->dev;
     if ((!same && !may_change(c)) || !S_ISREG(st.mode))
         return problem(c, it, _("was replaced while it was being captured"), e);
-    struct entry en = entry_of(it, &st, ENTRY_FILE);
+    struct entry en = entry_of(c, it, &st, ENTRY_FILE);
     uint64_t problems = problems_count(c->o.problems);
     if (c->root && c->root->like)
         take_after(c->root->like, &en);
@@ -378,7 +379,7 @@ static int regular(struct capture *c, const struct scan_item *it, struct err *e)
 /* --- everything else ----------------------------------------------------------------------------- */
 static int folder(struct capture *c, const struct scan_item *it, struct err *e)
 {
-    struct entry en = entry_of(it, it->st, ENTRY_DIR);
+    struct entry en = entry_of(c, it, it->st, ENTRY_DIR);
     if (it->fd >= 0) {
         if (add_xattrs(c, it, it->fd, &en, e) < 0)
             return -e->code;
@@ -413,7 +414,7 @@ static ssize_t read_target(struct capture *c, const struct scan_item *it)
 static int special(struct capture *c, const struct scan_item *it, enum entry_type type,
                    struct err *e)
 {
-    struct entry en = entry_of(it, it->st, type);
+    struct entry en = entry_of(c, it, it->st, type);
     if (type == ENTRY_SYMLINK) {
         ssize_t n = read_target(c, it);
         if (n < 0)
@@ -467,7 +468,7 @@ static void link_key(const struct scan_stat *st, uint64_t ret[2])
 /* A name of something that has several. The first one that could be captured stands for all. */
 static int linked(struct capture *c, const struct scan_item *it, struct err *e)
 {
-    struct entry en = entry_of(it, it->st, ENTRY_HARDLINK);
+    struct entry en = entry_of(c, it, it->st, ENTRY_HARDLINK);
     uint64_t key[2];
     link_key(it->st, key);
     int rc = linktable_find(c->o.links, key[0], key[1], &en.target, &en.target_len, e);

@@ -63,6 +63,8 @@ struct source_root {  /* all borrowed from the source until it is freed */
     bool may_be_absent; /* the place itself may be gone when its turn comes */
     enum source_delta delta;
     size_t page_bytes; /* for DELTA_PAGES; 0: the engine's default */
+    /* Everything in it belongs to this one's uid and gid, whoever owns it here. May be NULL. */
+    const struct scan_stat *owner;
     /* A copy of something else: owner, mode and time of the last change are those. May be NULL. */
     const struct scan_stat *like;
     /* True: this entry (and what is below it) is left out. `name` is its name in dir_fd, path that of the manifest. May be NULL. */

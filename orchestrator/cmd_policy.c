@@ -25,6 +25,7 @@ enum {
     OPT_LOGS,
     OPT_SLOT,
     OPT_ARCHIVE,
+    OPT_ACCESS,
     OPT_USER,
     OPT_DEFAULTS_FILE,
     OPT_BINARIES,
@@ -202,6 +203,26 @@ static int add_to_source(struct policy *pol, const char *key, const char *value,
         e, _("name the database before it: --postgresql \"host=/run/postgresql user=postgres\""));
 }
 
+static bool is_last(const struct policy *pol, const char *kind)
+{
+    return pol->n_sources > 0 && strcmp(pol->sources[pol->n_sources - 1].kind, kind) == 0;
+}
+
+static int add_access(struct policy *pol, const char *text, struct err *e)
+{
+    if (strcmp(text, "files") != 0 && strcmp(text, "replication") != 0) {
+        err_set(e, ERR_USAGE, _("\"%s\" is not one of its values"), text);
+        return err_next(e, _("write \"%s\" or \"%s\""), "files", "replication");
+    }
+    if (!is_last(pol, "postgresql")) {
+        err_set(e, ERR_USAGE, _("--%s belongs to a PostgreSQL server"), "access");
+        return err_next(
+            e, _("name it before: --postgresql \"host=/run/postgresql user=postgres\" --%s %s"),
+            "access", text);
+    }
+    return add_to_source(pol, "access", text, e);
+}
+
 static int add_logs(struct policy *pol, const char *text, struct err *e)
 {
     uint64_t seconds = 0;
@@ -209,7 +230,7 @@ static int add_logs(struct policy *pol, const char *text, struct err *e)
         err_set(e, ERR_USAGE, _("\"%s\" is no time of up to an hour"), text);
         return err_next(e, _("write for instance: %s"), "--logs 5s");
     }
-    if (pol->n_sources == 0 || strcmp(pol->sources[pol->n_sources - 1].kind, "postgresql") != 0) {
+    if (!is_last(pol, "postgresql")) {
         err_set(e, ERR_USAGE, _("--%s belongs to a PostgreSQL server"), "logs");
         return err_next(
             e, _("name it before: --postgresql \"host=/run/postgresql user=postgres\" --logs 5s"));
@@ -263,6 +284,8 @@ static int take_add_option(struct adding *a, int c, struct err *e)
         return add_to_source(pol, "slot", optarg, e);
     case OPT_ARCHIVE:
         return add_archive(pol, optarg, e);
+    case OPT_ACCESS:
+        return add_access(pol, optarg, e);
     case OPT_USER:
         return add_to_source(pol, "user", optarg, e);
     case OPT_DEFAULTS_FILE:
@@ -334,6 +357,7 @@ static int take_add(struct app *app, struct adding *a, int argc, char **argv)
         { "logs", required_argument, NULL, OPT_LOGS },
         { "slot", required_argument, NULL, OPT_SLOT },
         { "archive", required_argument, NULL, OPT_ARCHIVE },
+        { "access", required_argument, NULL, OPT_ACCESS },
         { "user", required_argument, NULL, OPT_USER },
         { "defaults-file", required_argument, NULL, OPT_DEFAULTS_FILE },
         { "binaries", required_argument, NULL, OPT_BINARIES },

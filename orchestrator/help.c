@@ -55,6 +55,8 @@ static const struct {
          "  --postgresql CONNINFO   (beside files or instead) a whole server, as libpq finds it; what is missing\n"
          "                          for it is said, with the statement that grants it; --data FOLDER: where\n"
          "                          the agent sees its data, if not where the server says\n"
+         "    --access replication  the agent cannot see its data: the server sends them; --scratch FOLDER:\n"
+         "                          room for all of them meanwhile\n"
          "    --logs 5s             keep its log, too, for restores to any moment: what it writes waits no\n"
          "                          longer than this; --slot NAME: the replication slot for it (twofold)\n"
          "    --archive FOLDER      take its log from where its archive_command puts it, without a slot:\n"

@@ -36,9 +36,10 @@ const cyaml_schema_field_t mariadb_fields[] = {
     SQL_CHECKS,          CYAML_FIELD_END,
 };
 const cyaml_schema_field_t postgresql_fields[] = {
-    TEXT("conninfo", 0), TEXT("data", 1), TEXT("os-user", 2),    TEXT("checkpoint", 3),
-    TEXT("logs", 4),     TEXT("slot", 5), TEXT("slot-limit", 6), TEXT("archive", 7),
-    SQL_CHECKS,          CYAML_FIELD_END,
+    TEXT("conninfo", 0),   TEXT("data", 1),    TEXT("os-user", 2),
+    TEXT("checkpoint", 3), TEXT("logs", 4),    TEXT("slot", 5),
+    TEXT("slot-limit", 6), TEXT("archive", 7), TEXT("access", 8),
+    TEXT("scratch", 9),    SQL_CHECKS,         CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t entry_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -78,6 +79,7 @@ struct source_key {
     const char *comment; /* of the line in the file */
 };
 static const char *const checkpoints[] = { "fast", "spread", NULL };
+static const char *const accesses[] = { "files", "replication", NULL };
 static const char *const binlogs[] = { "keep", "none", NULL };
 static const struct source_key mariadb_keys[] = {
     { "server", KEY_WORDS, true, NULL, NULL,
@@ -121,6 +123,11 @@ static const struct source_key postgresql_keys[] = {
       "Take its log from this folder, in place of a slot, where no replication is allowed: archive_command =\n"
       "  # 'twofold-agent archive /var/lib/twofold/archive/db %p %f'. Set archive_timeout: what is committed is\n"
       "  # in no copy until its segment is full, or that time is over." },
+    { "access", KEY_CHOICE, false, accesses, "replication",
+      "files: the agent reads the data folder; replication: it cannot, and the server sends its files." },
+    { "scratch", KEY_PATH, false, NULL, "/var/backups/twofold",
+      "With access: replication: where there is room for all data while a backup runs; else below the\n"
+      "  # agent's own folder." },
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 

@@ -36,6 +36,7 @@ static void driver_free(void *s)
         free(p->spaces[i].name);
         free(p->spaces[i].place);
         free(p->spaces[i].root);
+        free(p->spaces[i].place_now);
     }
     for (size_t i = 0; i < p->n_paths; i++)
         free(p->paths[i]);
@@ -47,6 +48,8 @@ static void driver_free(void *s)
     free(p->version_text);
     free(p->system_id);
     free(p->data);
+    free(p->server_data);
+    scratch_free(p->scratch);
     free(p->catalog);
     free(p->label);
     free(p->map);
@@ -83,6 +86,7 @@ static int ask_server(struct pg *p, struct err *e)
     p->version_text = strdup(PQgetvalue(r, 0, 0));
     p->system_id = strdup(PQgetvalue(r, 0, 1));
     p->data = strdup(PQgetvalue(r, 0, 2));
+    p->server_data = strdup(PQgetvalue(r, 0, 2));
     p->checksums = strcmp(PQgetvalue(r, 0, 3), "on") == 0;
     p->standby = PQgetvalue(r, 0, 4)[0] == 't';
     p->page_bytes = (uint32_t)strtoul(PQgetvalue(r, 0, 5), NULL, 10);
@@ -90,7 +94,7 @@ static int ask_server(struct pg *p, struct err *e)
     p->wal_segment_bytes = strtoull(PQgetvalue(r, 0, 7), NULL, 10);
     p->catalog = strdup(PQgetvalue(r, 0, 8));
     PQclear(r);
-    if (!p->version_text || !p->system_id || !p->data || !p->catalog)
+    if (!p->version_text || !p->system_id || !p->data || !p->server_data || !p->catalog)
         return no_memory(e);
     if (p->page_bytes < 1024 || p->page_bytes > MAX_CHECKED_PAGE_BYTES || p->page_bytes % 1024 ||
         p->segment_pages == 0 || p->wal_segment_bytes < (1u << 20) ||
@@ -123,7 +127,7 @@ static int check_data(struct pg *p, struct err *e)
             e,
             _("the agent must be able to read the server's data folder: run it as root or as "
               "the user that owns %s; where the folder is elsewhere for the agent, write data: "
-              "below postgresql: in the policy"),
+              "below postgresql: in the policy, and where it cannot be had, access: replication"),
             p->data);
         return err_wrap(e, "%s", path);
     }
@@ -183,8 +187,13 @@ static int by_root(const void *a, const void *b)
     return strcmp(x->root, y->root);
 }
 
-static int add_space(struct pg *p, const char *oid, const char *name, const char *place,
-                     struct err *e)
+void pg_sort_spaces(struct pg *p)
+{
+    if (p->spaces && p->n_spaces > 1)
+        qsort(p->spaces, p->n_spaces, sizeof *p->spaces, by_root);
+}
+
+int pg_add_space(struct pg *p, const char *oid, const char *name, const char *place, struct err *e)
 {
     struct pg_space *s = &p->spaces[p->n_spaces];
     *s = (struct pg_space){ .name = strdup(name), .place = strdup(place) };
@@ -212,10 +221,52 @@ static int ask_spaces(struct pg *p, struct err *e)
         rc = no_memory(e);
     for (int i = 0; rc == 0 && i < n; i++)
         if (PQgetvalue(r, i, 2)[0] == '/')
-            rc = add_space(p, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2), e);
+            rc = pg_add_space(p, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2), e);
     PQclear(r);
-    if (rc == 0 && p->n_spaces > 1)
-        qsort(p->spaces, p->n_spaces, sizeof *p->spaces, by_root);
+    pg_sort_spaces(p);
+    return rc;
+}
+
+static const struct pg_space *find_space(const struct pg *p, const char *oid)
+{
+    for (size_t i = 0; i < p->n_spaces; i++)
+        if (strcmp(p->spaces[i].oid, oid) == 0)
+            return &p->spaces[i];
+    return NULL;
+}
+
+/* One that the server has, and in which the agent found nothing: it looks at another place than the server does, or a mount is away. */
+static int check_seen(const struct pg_space *s, struct err *e)
+{
+    if (s->seen)
+        return 0;
+    err_set(e, ERR_ABSENT, _("the tablespace \"%s\" is not to be seen at %s"), s->name, s->place);
+    return err_next(e, _("let the agent see it there, as the server does (is it mounted?); then "
+                         "run the backup again"));
+}
+
+/* Those that the server has now: each known, and where `read`, with something in it. The log of this backup would make a tablespace that
+ * came meanwhile at its own place again, wherever it is replayed, and first delete what is there: on this host, the original. */
+static int check_spaces(struct pg *p, bool read, struct err *e)
+{
+    PGresult *r = NULL;
+    if (server_query(
+            p->c,
+            "SELECT oid::text, spcname FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'",
+            0, NULL, &r, e) < 0)
+        return -e->code;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
+        const struct pg_space *s = find_space(p, PQgetvalue(r, i, 0));
+        if (s) {
+            rc = read ? check_seen(s, e) : 0;
+        } else if (!read || !p->received) {
+            err_set(e, ERR_BUSY, _("the tablespace \"%s\" was made while the backup ran"),
+                    PQgetvalue(r, i, 1));
+            rc = err_next(e, _("run the backup again"));
+        }
+    }
+    PQclear(r);
     return rc;
 }
 
@@ -242,8 +293,7 @@ static int hold_archive(struct pg *p, struct err *e)
     return p->hold_fd < 0 ? err_wrap(e, "%s", source_spec_get(p->spec, "archive")) : 0;
 }
 
-/* What keeps log without a slot. */
-static const char *keep_setting(const struct pg *p)
+const char *pg_keep_setting(const struct pg *p)
 {
     return p->version >= 130000 ? "wal_keep_size" : "wal_keep_segments";
 }
@@ -271,12 +321,12 @@ static int take_slot(struct pg *p, struct err *e)
         *e = why;
         return rc;
     }
-    if (source_spec_get(p->spec, "archive"))
+    if (!p->received && source_spec_get(p->spec, "archive"))
         return hold_archive(p, e);
     snprintf(text, sizeof text,
              _("no replication slot keeps the log during the backup (%s); set %s, or: "
                "ALTER ROLE %s REPLICATION"),
-             why.why, keep_setting(p), PQuser(p->c));
+             why.why, pg_keep_setting(p), PQuser(p->c));
     return p->env.note(p->env.ctx, false, PG_ROOT, strlen(PG_ROOT), text, e);
 }
 
@@ -307,96 +357,15 @@ static int start(struct pg *p, struct err *e)
 }
 
 /* --- roots -------------------------------------------------------------------------------------- */
-static int add_file(struct pg *p, const char *name, const char *path, struct err *e)
-{
-    if (access(path, R_OK) < 0)
-        return p->env.note(p->env.ctx, false, name, strlen(name), _("cannot be read, not stored"),
-                           e);
-    p->early[p->n_early++] = (struct source_root){ .name = name,
-                                                   .place = path,
-                                                   .may_change = true };
-    return 0;
-}
-
-/* Does it lie in the data folder, which is stored as a whole? */
-static bool is_elsewhere(const struct pg *p, const char *path)
-{
-    size_t n = strlen(p->data);
-    return path[0] == '/' && !(strncmp(path, p->data, n) == 0 && path[n] == '/');
-}
-
-/* A file of the configuration that lies elsewhere (Debian keeps all in /etc). */
-static int add_config(struct pg *p, const char *setting, const char *name, struct err *e)
-{
-    char sql[96], *path = NULL;
-    snprintf(sql, sizeof sql, "SELECT current_setting('%s')", setting);
-    int rc = server_text(p->c, sql, &path, e);
-    if (rc < 0)
-        return rc;
-    if (!path || !is_elsewhere(p, path)) {
-        free(path);
-        return 0;
-    }
-    p->paths[p->n_paths++] = path;
-    return add_file(p, name, path, e);
-}
-
-/* One that another includes: by its path below the folder of the main file, or where it is elsewhere by its whole path. */
-static int add_included(struct pg *p, const char *folder, const char *place, struct err *e)
-{
-    size_t n = strlen(folder);
-    bool within = strncmp(place, folder, n) == 0 && place[n] == '/';
-    if (!is_elsewhere(p, place))
-        return 0;
-    for (size_t i = 0; i < p->n_early; i++)
-        if (strcmp(p->early[i].place, place) == 0)
-            return 0;
-    char *path = strdup(place), *name = NULL;
-    if (!path || asprintf(&name, PG_ROOT "/config/%s", within ? place + n + 1 : place + 1) < 0) {
-        free(path);
-        return no_memory(e);
-    }
-    p->paths[p->n_paths++] = path;
-    p->paths[p->n_paths++] = name;
-    return add_file(p, name, path, e);
-}
-
-#define INCLUDED "SELECT DISTINCT sourcefile FROM pg_settings WHERE sourcefile IS NOT NULL"
-static int add_all_included(struct pg *p, struct err *e)
-{
-    PGresult *r = NULL;
-    char *main_file = NULL;
-    int rc = server_text(p->c, "SELECT current_setting('config_file')", &main_file, e);
-    if (rc == 0)
-        rc = server_query(p->c, INCLUDED, 0, NULL, &r, e);
-    char *end = main_file ? strrchr(main_file, '/') : NULL;
-    if (end)
-        *end = '\0';
-    for (int i = 0; rc == 0 && end && i < PQntuples(r) && i < MAX_INCLUDED; i++)
-        rc = add_included(p, main_file, PQgetvalue(r, i, 0), e);
-    PQclear(r);
-    free(main_file);
-    return rc;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct source_root *x = a, *y = b;
-    return path_cmp(x->name, strlen(x->name), y->name, strlen(y->name));
-}
-
 static int make_early(struct pg *p, struct err *e)
 {
     p->early = calloc(p->n_spaces + 4 + MAX_INCLUDED, sizeof *p->early);
     if (!p->early)
         return no_memory(e);
-    if (add_config(p, "hba_file", PG_ROOT "/config/pg_hba.conf", e) < 0 ||
-        add_config(p, "ident_file", PG_ROOT "/config/pg_ident.conf", e) < 0 ||
-        add_config(p, "config_file", PG_ROOT "/config/postgresql.conf", e) < 0 ||
-        add_all_included(p, e) < 0)
+    if (pg_add_config(p, e) < 0)
         return -e->code;
-    qsort(p->early, p->n_early, sizeof *p->early, by_name);
-    struct source_root common = { .may_change = true,
+    struct source_root common = { .may_change = !p->received,
+                                  .owner = p->received ? &p->owner : NULL,
                                   .delta = DELTA_PAGES,
                                   .page_bytes = p->page_bytes,
                                   .check_of = pg_check_of,
@@ -410,7 +379,7 @@ static int make_early(struct pg *p, struct err *e)
         r = &p->early[p->n_early++];
         *r = common;
         r->name = p->spaces[i].root;
-        r->place = p->spaces[i].place;
+        r->place = p->spaces[i].place_now ? p->spaces[i].place_now : p->spaces[i].place;
         r->leave_out = pg_leave_out_space;
         r->may_be_absent = true; /* dropped meanwhile, which the log says, too */
     }
@@ -452,9 +421,12 @@ static int make_late(struct pg *p, struct err *e)
                                                      .bytes_len = strlen(p->map) };
     if (p->hold_fd >= 0)
         return make_log_roots(p, wal, e);
-    p->late[p->n_late++] = (struct source_root){
-        .name = PG_WAL, .place = wal, .may_change = true, .leave_out = pg_leave_out_wal, .ctx = p
-    };
+    p->late[p->n_late++] = (struct source_root){ .name = PG_WAL,
+                                                 .place = wal,
+                                                 .may_change = !p->received,
+                                                 .owner = p->received ? &p->owner : NULL,
+                                                 .leave_out = pg_leave_out_wal,
+                                                 .ctx = p };
     return 0;
 }
 
@@ -466,18 +438,20 @@ static int prepare(struct pg *p, struct err *e)
     if (rc == 0)
         rc = ask_server(p, e);
     if (rc == 0)
+        rc = pg_is_received(p->spec, &p->received, e);
+    if (rc == 0 && !p->received)
         rc = check_data(p, e);
-    if (rc == 0)
+    if (rc == 0 && !p->received)
         rc = check_running(p, e);
     if (rc == 0)
         rc = pg_slot_note(p->c, p->spec, &p->env, e);
     if (rc == 0)
         rc = take_slot(p, e);
     if (rc == 0)
-        rc = start(p, e);
+        rc = p->received ? pg_receive(p, e) : start(p, e);
     if (rc == 0)
-        rc = ask_spaces(p, e);
-    if (rc == 0)
+        rc = p->received ? check_spaces(p, false, e) : ask_spaces(p, e);
+    if (rc == 0 && !p->received)
         rc = check_links(p, e);
     return rc == 0 ? make_early(p, e) : rc;
 }
@@ -559,68 +533,43 @@ static int read_control(struct pg *p, struct err *e)
     return err_set(e, ERR_BUSY, _("%s changes all the time"), path);
 }
 
-static const struct pg_space *find_space(const struct pg *p, const char *oid)
+int pg_ask_questions(struct pg *p, struct err *e)
 {
-    for (size_t i = 0; i < p->n_spaces; i++)
-        if (strcmp(p->spaces[i].oid, oid) == 0)
-            return &p->spaces[i];
-    return NULL;
+    p->checks = json_array();
+    return p->checks ? pg_run_checks(p->spec, &p->env, false, p->checks, e) : no_memory(e);
 }
 
-/* One that the server has, and in which the agent found nothing: it looks at another place than the server does, or a mount is away. */
-static int check_seen(const struct pg_space *s, struct err *e)
+/* What the server saw while it read its pages, and is not to be seen in what it sent. */
+static int tell_damage(struct pg *p, struct err *e)
 {
-    if (s->seen)
+    char text[400];
+    if (!p->sender_found_damage || p->pages_wrong > 0)
         return 0;
-    err_set(e, ERR_ABSENT, _("the tablespace \"%s\" is not to be seen at %s"), s->name, s->place);
-    return err_next(e, _("let the agent see it there, as the server does (is it mounted?); then "
-                         "run the backup again"));
-}
-
-/* The log of this backup would make a tablespace that came meanwhile at its own place again, wherever it is replayed, and first delete what
- * is there: on this host, the original. */
-static int check_spaces(struct pg *p, struct err *e)
-{
-    PGresult *r = NULL;
-    if (server_query(
-            p->c,
-            "SELECT oid::text, spcname FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'",
-            0, NULL, &r, e) < 0)
-        return -e->code;
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
-        const struct pg_space *s = find_space(p, PQgetvalue(r, i, 0));
-        if (s) {
-            rc = check_seen(s, e);
-        } else {
-            err_set(e, ERR_BUSY, _("the tablespace \"%s\" was made while the backup ran"),
-                    PQgetvalue(r, i, 1));
-            rc = err_next(e, _("run the backup again"));
-        }
-    }
-    PQclear(r);
-    return rc;
+    snprintf(text, sizeof text, _("the server found damaged pages while it sent its files: %s"),
+             p->warning[0] ? p->warning : _("see its log"));
+    return p->env.note(p->env.ctx, true, PG_ROOT, strlen(PG_ROOT), text, e);
 }
 
 static int driver_end(void *s, struct err *e)
 {
     struct pg *p = s;
-    p->checks = json_array();
     /* As near to the end as can be: that is what a restore comes to. */
-    int rc = p->checks ? pg_run_checks(p->spec, &p->env, false, p->checks, e) : no_memory(e);
+    int rc = p->received ? read_timeline(p, e) : pg_ask_questions(p, e);
     if (rc == 0)
         rc = read_control(p, e);
-    if (rc == 0)
+    if (rc == 0 && !p->received)
         rc = stop(p, e);
-    if (rc == 0)
+    if (rc == 0 && !p->received)
         rc = check_links(p, e);
     if (rc == 0)
-        rc = check_spaces(p, e);
+        rc = check_spaces(p, true, e);
     if (rc < 0)
         return rc;
     p->first_segment = p->start_lsn / p->wal_segment_bytes;
     p->last_segment = (p->stop_lsn - 1) / p->wal_segment_bytes;
     rc = pg_judge_torn(p, e);
+    if (rc == 0)
+        rc = tell_damage(p, e);
     if (rc == 0)
         rc = pg_make_facts(p, e);
     return rc == 0 ? make_late(p, e) : rc;
@@ -645,7 +594,7 @@ static int driver_check(void *s, struct err *e)
         _("let a replication slot keep them (ALTER ROLE %s REPLICATION; "
           "max_replication_slots above what is in use), raise %s, or let its log be archived "
           "(archive: below postgresql: in the policy); then run it again"),
-        PQuser(p->c), keep_setting(p));
+        PQuser(p->c), pg_keep_setting(p));
 }
 
 static const struct source_setting settings[] = {
@@ -657,6 +606,8 @@ static const struct source_setting settings[] = {
     { "logs", SETTING_PLAIN, false },
     { "slot-limit", SETTING_PLAIN, false },
     { "archive", SETTING_NAMES, false },
+    { "access", SETTING_PLAIN, false },
+    { "scratch", SETTING_WRITES, false },
     SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };

@@ -58,13 +58,14 @@ int pg_make_facts(struct pg *p, struct err *e)
     json_t *o = json_pack(
         "{s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "kind",
         PG_ROOT, "server_version", p->version_text, "server_version_num", p->version,
-        "system_identifier", p->system_id, "data_directory", p->data, "data_checksums",
-        p->checksums, "standby", p->standby, "block_size", (int)p->page_bytes, "wal_segment_size",
-        (json_int_t)p->wal_segment_bytes, "timeline", (json_int_t)p->timeline, "start_lsn",
-        lsn_print(p->start_lsn, start), "stop_lsn", lsn_print(p->stop_lsn, stop), "started_at",
-        (json_int_t)p->started_s, "stopped_at", (json_int_t)(p->stopped_us / 1000000),
+        "system_identifier", p->system_id, "data_directory", p->received ? p->server_data : p->data,
+        "data_checksums", p->checksums, "standby", p->standby, "block_size", (int)p->page_bytes,
+        "wal_segment_size", (json_int_t)p->wal_segment_bytes, "timeline", (json_int_t)p->timeline,
+        "start_lsn", lsn_print(p->start_lsn, start), "stop_lsn", lsn_print(p->stop_lsn, stop),
+        "started_at", (json_int_t)p->started_s, "stopped_at", (json_int_t)(p->stopped_us / 1000000),
         "pages_checked", (json_int_t)p->pages_checked, "pages_wrong", (json_int_t)p->pages_wrong);
     json_object_set_new(o, "stopped_at_us", json_integer((json_int_t)p->stopped_us));
+    json_object_set_new(o, "access", json_string(p->received ? "replication" : "files"));
     json_object_set_new(o, "tablespaces", spaces_json(p));
     json_t *owner = rows_json(p, "SELECT rolname AS name FROM pg_roles WHERE oid = 10");
     json_object_set(o, "superuser", json_object_get(json_array_get(owner, 0), "name"));

@@ -2,6 +2,8 @@
  * inner.h - what the files of the PostgreSQL driver share (agents/source.h is its interface):
  *
  *     backup.c   begin, roots, end: backup mode in one session
+ *     receive.c  the same where the agent has no access to the files: the server sends them (untar.h)
+ *     config.c   the files of its configuration that lie outside of the data folder
  *     files.c    which files of a cluster belong into a snapshot, and the check of their pages
  *     facts.c    facts.json: what the server was like then
  *     rights.c   what may be missing, and the statements that grant it
@@ -20,6 +22,8 @@
 #define TWOFOLD_AGENTS_POSTGRESQL_INNER_H
 
 #include "agents/postgresql/server.h"
+#include "agents/scan.h"
+#include "agents/scratch.h"
 #include "agents/source.h"
 #include "policies/sql_checks.h"
 
@@ -38,7 +42,8 @@ struct pg_space {
     char oid[16];
     char *name, *place; /* owned; the tablespace's own name; its folder */
     char *root;         /* owned; name in the manifest */
-    bool seen;          /* there is a folder of this version in it */
+    char *place_now; /* owned; where its files have been received; NULL: it is read where it is */
+    bool seen;       /* there is a folder of this version in it */
 };
 
 struct pg_torn {
@@ -61,9 +66,17 @@ struct pg {
     int hold_fd; /* no slot keeps its log, but the folder that it is archived to does; -1: not so */
     struct pg_log_file *log; /* owned; then where each segment is */
     size_t n_log;
+    /* the server sends its files: what it sent */
+    bool received;
+    struct scratch *scratch;
+    struct scan_stat owner;   /* of the files on the server's host: uid, gid */
+    char *server_data;        /* owned; its data folder there */
+    bool sender_found_damage; /* and says no more than that */
+    char warning[256];        /* what it said first */
     /* the server */
     int version; /* 150018 */
-    char *version_text, *system_id, *data, *catalog;
+    char *version_text, *system_id, *catalog;
+    char *data; /* where its files are read */
     bool checksums, standby;
     uint32_t page_bytes, segment_pages; /* pages in one file of a relation */
     uint64_t wal_segment_bytes;
@@ -82,9 +95,11 @@ struct pg {
     /* roots */
     struct source_root *early, *late;
     size_t n_early, n_late;
-    char *paths[4 +
-                2 * MAX_INCLUDED]; /* owned: places and names of the files in config/, of the WAL */
+    char *paths[8 + 3 * MAX_INCLUDED]; /* owned: places, names, content of the files in config/;
+                                        * place of the WAL */
     size_t n_paths;
+    bool config_refused;   /* it has been said that we may not read them */
+    struct scan_stat like; /* those that were received have no owner of their own */
     /* pages */
     struct page_check check;
     uint8_t *again; /* a page read once more */
@@ -92,6 +107,26 @@ struct pg {
     struct pg_torn torn[MAX_TORN];
     size_t n_torn;
 };
+
+/* --- backup.c */
+/* Tablespaces lie in p->spaces, which has room; ascending by root in the end. */
+int pg_add_space(struct pg *p, const char *oid, const char *name, const char *place, struct err *e);
+void pg_sort_spaces(struct pg *p);
+/* The name of what keeps log without a slot. */
+const char *pg_keep_setting(const struct pg *p);
+/* The policy's questions: p->checks. */
+int pg_ask_questions(struct pg *p, struct err *e);
+
+/* --- receive.c */
+/* Is it the server that gives us its files (access: replication)? -ERR_CONFIG: with what makes no sense then. */
+int pg_is_received(const struct source_spec *spec, bool *ret, struct err *e);
+int pg_scratch_open(const struct source_spec *spec, const char *state_dir, struct scratch **ret,
+                    struct err *e);
+/* The whole backup, with its log, into p->scratch: p->data, spaces, label, positions. */
+int pg_receive(struct pg *p, struct err *e);
+
+/* --- config.c: into p->early */
+int pg_add_config(struct pg *p, struct err *e);
 
 /* --- files.c */
 bool pg_leave_out_data(void *ctx, int dir_fd, const char *name, const char *path, size_t len);

@@ -16,6 +16,7 @@ struct probe {
     PGconn *c;
     char *role; /* quoted for a statement */
     char *data;
+    bool received; /* the server sends its files */
 };
 
 static __attribute__((format(printf, 3, 4))) int tell(struct probe *p, bool problem,
@@ -59,7 +60,7 @@ static int check_rights(struct probe *p, struct err *e)
                  &slots, e);
     if (rc < 0)
         return rc;
-    if (!may)
+    if (!may && !p->received)
         tell(
             p, true,
             new ? _("it may not begin a backup. As a superuser, in database \"%s\": GRANT EXECUTE ON FUNCTION "
@@ -72,10 +73,12 @@ static int check_rights(struct probe *p, struct err *e)
             p, true,
             _("it may not see where the data are. As a superuser: GRANT pg_read_all_settings TO %s;"),
             p->role);
-    if (!slots && !source_spec_get(p->spec, "archive"))
+    if (!slots && (p->received || !source_spec_get(p->spec, "archive")))
         tell(
             p, true,
-            _("it may not keep the log during a backup. As a superuser: ALTER ROLE %s REPLICATION;"),
+            p->received
+                ? _("it may not have the server send its files. As a superuser: ALTER ROLE %s REPLICATION;")
+                : _("it may not keep the log during a backup. As a superuser: ALTER ROLE %s REPLICATION;"),
             p->role);
     if (!stats)
         tell(
@@ -143,7 +146,7 @@ static int check_room(struct probe *p, const struct pg_slot *slot, struct err *e
 }
 
 /* Only a session that is let in as one who follows shows that it would be. */
-static void try_to_follow(struct probe *p)
+static void try_to_follow(struct probe *p, const char *what)
 {
     PGconn *c = NULL;
     struct err why = ERR_INIT;
@@ -151,9 +154,9 @@ static void try_to_follow(struct probe *p)
                                         source_spec_get(p->spec, "os-user"), &c, &why);
     PGresult *r = rc == 0 ? PQexec(c, "IDENTIFY_SYSTEM") : NULL;
     if (rc < 0)
-        tell(p, true, _("its log cannot be followed: %s"), why.why);
+        tell(p, true, "%s: %s", what, why.why);
     else if (PQresultStatus(r) != PGRES_TUPLES_OK)
-        tell(p, true, _("its log cannot be followed: %s"), PQerrorMessage(c));
+        tell(p, true, "%s: %s", what, PQerrorMessage(c));
     PQclear(r);
     PQfinish(c);
 }
@@ -255,7 +258,7 @@ static int check_logs(struct probe *p, struct err *e)
              _("it is a standby: what the primary has and this server has not received is in no "
                "copy"));
     if (may) /* else that has been said */
-        try_to_follow(p);
+        try_to_follow(p, _("its log cannot be followed"));
     return 0;
 }
 
@@ -265,12 +268,76 @@ static void check_folder(struct probe *p)
     char path[PATH_MAX];
     if (!data || snprintf(path, sizeof path, "%s/global/pg_control", data) >= (int)sizeof path)
         return;
-    if (access(path, R_OK) < 0)
+    if (access(path, R_OK) == 0)
+        return;
+    tell(
+        p, true,
+        _("the agent (user %u) cannot read %s: run it as root or as the user that owns the folder; where it is elsewhere for "
+          "the agent, write data: below postgresql: in the policy"),
+        (unsigned)geteuid(), data);
+    tell(p, false,
+         _("if that cannot be: access: replication (policy add … --access replication) has the "
+           "server send its files"));
+}
+
+/* --- where the server sends its files ------------------------------------------------------------- */
+static int check_scratch(struct probe *p, struct err *e)
+{
+    struct scratch *s = NULL;
+    struct err why = ERR_INIT;
+    char *bytes = NULL;
+    int rc = server_text(p->c,
+                         "SELECT sum(CASE WHEN has_database_privilege(oid, 'CONNECT') OR "
+                         "pg_has_role('pg_read_all_stats', 'USAGE') THEN pg_database_size(oid) END)"
+                         "::text FROM pg_database",
+                         &bytes, e);
+    if (rc == 0 && (pg_scratch_open(p->spec, p->env->state_dir, &s, &why) < 0 ||
+                    scratch_room(scratch_dir(s), bytes ? strtoull(bytes, NULL, 10) : 0, &why) < 0))
+        tell(p, true, "%s: %s", why.what, why.why);
+    scratch_free(s);
+    free(bytes);
+    return rc;
+}
+
+/* Not all that is asked of files is asked here, and that it would be let in is tried. */
+static int check_sending(struct probe *p, struct err *e)
+{
+    bool senders = false, may = false, reads = false, apart = false;
+    int rc = ask(p,
+                 "SELECT current_setting('max_wal_senders')::int > "
+                 "(SELECT count(*) FROM pg_stat_get_wal_senders())",
+                 &senders, e);
+    if (rc == 0)
+        rc = ask(p, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user",
+                 &may, e);
+    if (rc == 0)
+        rc = ask(p,
+                 "SELECT has_function_privilege('pg_read_binary_file(text)', 'execute') AND "
+                 "pg_has_role('pg_read_server_files', 'usage')",
+                 &reads, e);
+    if (rc == 0 && p->data)
+        rc = ask(p,
+                 "SELECT current_setting('config_file') NOT LIKE "
+                 "current_setting('data_directory') || '/%'",
+                 &apart, e);
+    if (rc < 0)
+        return rc;
+    if (!senders)
         tell(
             p, true,
-            _("the agent (user %u) cannot read %s: run it as root or as the user that owns the folder; where it is elsewhere for "
-              "the agent, write data: below postgresql: in the policy"),
-            (unsigned)geteuid(), data);
+            _("nobody more may have it send its files: ALTER SYSTEM SET max_wal_senders = 10; then "
+              "restart the server"));
+    else if (may)
+        try_to_follow(p, _("it does not let us have its files"));
+    if (apart && !reads)
+        tell(
+            p, false,
+            _("its configuration outside of the data folder will not be in the backup; only if it "
+              "shall be (this lets it read every file of the server's user), as a superuser: GRANT "
+              "pg_read_server_files TO %s; GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO "
+              "%s;"),
+            p->role, p->role);
+    return check_scratch(p, e);
 }
 
 static int say_server(struct probe *p, struct err *e)
@@ -293,12 +360,16 @@ int pg_probe(const struct source_spec *spec, const struct source_env *env, struc
     p.role = PQescapeIdentifier(p.c, PQuser(p.c), strlen(PQuser(p.c)));
     rc = p.role ? say_server(&p, e) : err_set(e, ERR_NOMEM, _("no memory"));
     if (rc == 0)
+        rc = pg_is_received(spec, &p.received, e);
+    if (rc == 0)
         rc = check_rights(&p, e);
     if (rc == 0)
         rc = check_settings(&p, e);
     if (rc == 0)
         rc = check_logs(&p, e);
-    if (rc == 0)
+    if (rc == 0 && p.received)
+        rc = check_sending(&p, e);
+    else if (rc == 0)
         check_folder(&p);
     if (rc == 0)
         rc = pg_run_checks(spec, env, true, NULL, e);

@@ -196,7 +196,7 @@ int server_connect_replication(const char *conninfo, const char *os_user, PGconn
 }
 
 /* --- questions -------------------------------------------------------------------------------- */
-static int failed(PGconn *c, const PGresult *r, struct err *e)
+int server_failed(PGconn *c, const PGresult *r, struct err *e)
 {
     char text[ERR_TEXT_BYTES];
     const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
@@ -213,7 +213,7 @@ int server_query(PGconn *c, const char *sql, int n, const char *const *params, P
 {
     PGresult *r = PQexecParams(c, sql, n, NULL, params, NULL, NULL, 0);
     if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        int rc = failed(c, r, e);
+        int rc = server_failed(c, r, e);
         PQclear(r);
         return rc;
     }
@@ -225,7 +225,7 @@ int server_do(PGconn *c, const char *sql, struct err *e)
 {
     PGresult *r = PQexec(c, sql);
     ExecStatusType s = PQresultStatus(r);
-    int rc = s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK ? 0 : failed(c, r, e);
+    int rc = s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK ? 0 : server_failed(c, r, e);
     PQclear(r);
     return rc;
 }

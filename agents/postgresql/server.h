@@ -29,6 +29,8 @@ int server_query(PGconn *c, const char *sql, int n, const char *const *params, P
 /* One value as text, owned; NULL for an SQL NULL or no row. */
 int server_text(PGconn *c, const char *sql, char **ret, struct err *e);
 int server_do(PGconn *c, const char *sql, struct err *e);
+/* What an answer that is none means: the error as above. r may be NULL. */
+int server_failed(PGconn *c, const PGresult *r, struct err *e);
 
 /* "16/B374D848" */
 #define LSN_TEXT_BYTES 24
