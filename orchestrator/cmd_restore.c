@@ -268,20 +268,43 @@ static int plan_logs(struct app *app, struct restore_job *j, const struct policy
     return rc;
 }
 
-static int replay_binlogs(struct app *app, const struct restore_job *j, const struct options *o,
-                          const char *to, struct restore_job *sum, struct err *e)
+/* Before anything is done: the backup whose binary logs are needed (NULL: none is). */
+static int find_binlogs(const struct restore_job *j, const struct options *o,
+                        const struct snap_ref **ret, struct err *e)
+{
+    *ret = NULL;
+    if (o->n_paths > 0 || o->db.at_us == 0)
+        return 0;
+    return binlog_find(j, o->policy, o->db.at_us / 1000000, ret, e);
+}
+
+/* An older state than the one that was asked for must not replace what is there. */
+static int check_moment(const struct db_plan *p, const struct options *o, struct err *e)
+{
+    if (!p->binlogs || !o->db.in_place)
+        return 0;
+    err_set(e, ERR_USAGE,
+            _("--in-place replays no binary logs: it would put back an older state "
+              "than that of --at"));
+    return err_next(e, _("to put the backup itself back: --no-logs; for the moment itself restore "
+                         "with --to DIR"));
+}
+
+static int replay_binlogs(struct app *app, struct restore_job *j, const struct snap_ref *logs,
+                          const struct db_options *db, const char *to, struct restore_job *sum,
+                          struct err *e)
 {
     struct restore_job replay;
-    char when[32];
-    if (o->db.in_place) {
-        ui_warn(
-            &app->ui,
-            _("--in-place replays no binary logs: this is the backup of %s; for the moment itself "
-              "restore with --to DIR"),
-            ui_time(j->snap->received_ns, when));
+    char when[32], text[300];
+    if (!logs) {
+        snprintf(text, sizeof text,
+                 _("no binary logs are kept: this is the backup of %s, not a later moment"),
+                 ui_time(j->snap->received_ns, when));
+        ui_note(&app->ui, true, "mariadb", strlen("mariadb"), text, strlen(text));
+        j->problems++;
         return 0;
     }
-    int rc = binlog_replay(app, j, o->policy, to, &o->db, &replay, e);
+    int rc = binlog_replay(app, j, logs, to, db, &replay, e);
     if (rc == 0)
         add_counts(sum, &replay);
     return rc;
@@ -313,7 +336,14 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
 {
     struct db_plan plan = { 0 };
     struct restore_job sum = { .from = -1 };
-    int rc = o->n_paths == 0 ? db_plan_make(j->v, j->snap, j->from, &o->db, &plan, e) : 0;
+    struct db_options db = o->db;
+    const struct snap_ref *logs;
+    int rc = find_binlogs(j, o, &logs, e);
+    db.binlogs = logs != NULL;
+    if (rc == 0 && o->n_paths == 0)
+        rc = db_plan_make(j->v, j->snap, j->from, &db, &plan, e);
+    if (rc == 0)
+        rc = check_moment(&plan, o, e);
     if (rc == 0 && o->delta && plan.n_sources > 0) {
         err_set(e, ERR_USAGE,
                 _("--delta is for files: a database that is half restored must not start"));
@@ -343,7 +373,7 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     if (rc == 0)
         rc = restore_job_run(app, j, e);
     if (rc == 0 && plan.binlogs && j->done.failed == 0)
-        rc = replay_binlogs(app, j, o, *to, &sum, e);
+        rc = replay_binlogs(app, j, logs, &db, *to, &sum, e);
     if (rc == 0)
         add_counts(j, &sum);
     if (rc == 0)

@@ -8,8 +8,12 @@
 #include "orchestrator/restore_db.h"
 #include "orchestrator/restore_job.h"
 
-/* like: the job that brought the data, to the folder `to`. Where no binary logs are kept that is said, and nothing is done. */
-int binlog_replay(struct app *app, const struct restore_job *like, const char *policy,
+/* Before anything is restored: *ret: the backup of the policy whose logs are needed behind that of `like`; NULL: none is kept. -ERR_NOT_WHOLE: one is
+ * missing in between. */
+int binlog_find(const struct restore_job *like, const char *policy, int64_t at_s,
+                const struct snap_ref **ret, struct err *e);
+/* like: the job that brought the data, to the folder `to`; logs: as binlog_find says. */
+int binlog_replay(struct app *app, const struct restore_job *like, const struct snap_ref *logs,
                   const char *to, const struct db_options *o, struct restore_job *ret,
                   struct err *e);
 

@@ -51,7 +51,7 @@ static const struct db_kind {
     const char *parts[5];
 } db_kinds[] = {
     { KIND, DB_FACTS, "postgres", { "data", "facts.json", "label", "wal", NULL } },
-    { "mariadb", "/mariadb/facts.json", "mariadb", { "backup", "facts.json", NULL } },
+    { "mariadb", "/mariadb/facts.json", MARIADB_PROGRAMS, { "backup", "facts.json", NULL } },
 };
 #define DB_KINDS (sizeof db_kinds / sizeof *db_kinds)
 
@@ -266,8 +266,7 @@ static bool is_check(const char *key)
 }
 
 /* What is run, and what is asked, is the policy's to say: never the backup's, which is what a host sent that may have been in other hands. */
-static int take_policy(struct source_spec *spec, const struct db_options *o, bool verify,
-                       struct err *e)
+int db_take_policy(struct source_spec *spec, const struct db_options *o, bool verify, struct err *e)
 {
     const struct source_spec *from = of_policy(o, spec->kind);
     const char *binaries = from ? source_spec_get(from, "binaries") : NULL;
@@ -291,11 +290,13 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = source_specs_add(&p->sources, &p->n_sources, k->kind, &spec, e);
     bool binlogs = strcmp(k->kind, "mariadb") == 0;
     p->binlogs |= binlogs && o->at_us > 0;
-    bool behind = p->binlogs && binlogs && !o->in_place; /* it is looked at behind its logs */
+    bool behind = p->binlogs && binlogs && o->binlogs; /* it is looked at behind its logs */
     if (rc == 0)
-        rc = take_policy(spec, o, verify != NULL && !behind, e);
+        rc = db_take_policy(spec, o, verify != NULL && !behind, e);
     if (rc == 0 && verify && !behind)
         rc = source_spec_add(spec, "verify", verify, e);
+    if (rc == 0 && behind)
+        rc = source_spec_add(spec, "later", verify ? verify : k->programs, e);
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)
         rc = plan_log(spec, o, e);
     if (rc == 0 && o->in_place)
@@ -331,7 +332,7 @@ static int make_sqlite(struct view *view, const struct db_options *o, const char
     struct source_spec *spec = rc == 0 ? &p->sources[p->n_sources - 1] : NULL;
     if (rc == 0 && o->verify)
         rc = source_spec_add(spec, "verify", "checks", e);
-    return rc == 0 ? take_policy(spec, o, o->verify != NULL, e) : rc;
+    return rc == 0 ? db_take_policy(spec, o, o->verify != NULL, e) : rc;
 }
 
 /* Dumps of programs, which are loaded when that is asked for. */

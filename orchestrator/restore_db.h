@@ -10,6 +10,7 @@
 #include "orchestrator/app.h"
 
 #define DB_FACTS "/postgresql/facts.json"
+#define MARIADB_PROGRAMS "mariadb" /* those that its packages install */
 #define MAX_SPACE_OPTIONS 64
 #define MAX_LOADS 32
 #define IN_PLACE_FOLDER \
@@ -28,6 +29,7 @@ struct db_options {
         logs; /* what is kept of its log is replayed, too; one of these says how far (none: to its end): */
     int64_t at_us; /* since 1970; 0: not */
     const char *lsn, *point;
+    bool binlogs; /* at_us: binary logs are kept, which are replayed behind it (restore_binlog.h) */
     const char *loads[MAX_LOADS]; /* driver files whose dumps are loaded: --load */
     size_t n_loads;
 };
@@ -49,11 +51,14 @@ struct db_plan {
     size_t n_sources;
     char **left; /* in place: what else the backup has, and is not put back */
     size_t n_left;
-    bool binlogs; /* a MariaDB server's: to a moment by its binary logs (restore_binlog.h) */
+    bool binlogs; /* a MariaDB server's, and a moment is asked for */
 };
 /* An empty plan where the backup has no database; -ERR_USAGE when options then ask for one. */
 int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,
                  struct db_plan *ret, struct err *e);
 void db_plan_done(struct db_plan *p);
+/* What the policy says of that source's programs and, verify, asks of it. */
+int db_take_policy(struct source_spec *spec, const struct db_options *o, bool verify,
+                   struct err *e);
 
 #endif

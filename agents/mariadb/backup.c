@@ -342,6 +342,8 @@ static const struct source_setting restore_settings[] = {
     { "replay", SETTING_WRITES, false }, /* the data folder that binary logs are replayed on */
     { "at", SETTING_PLAIN, false },      /* up to then: seconds since 1970 */
     { "tables", SETTING_PLAIN, false },  /* "check": all of them, after a replay */
+    { "later", SETTING_RUNS,
+      false }, /* binary logs will be replayed, by these programs: as verify */
     SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };

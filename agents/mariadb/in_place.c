@@ -170,6 +170,39 @@ static int exchange(int parent_fd, const char *name, const char *new, struct err
     return rc == 0 ? sys_renameat(parent_fd, away, parent_fd, new, false, e) : rc;
 }
 
+static bool is_binlog(const char *name, const char *first)
+{
+    const char *dot = first ? strrchr(first, '.') : NULL;
+    size_t n = dot ? (size_t)(dot + 1 - first) : 0;
+    return n > 0 && strncmp(name, first, n) == 0 && name[n] &&
+           strspn(name + n, "0123456789") == strlen(name + n);
+}
+
+/* It may be the only place with what was done since the last backup. */
+static void say_before(struct my_restored *x, int parent_fd, const char *data, const struct seat *s,
+                       const char *before)
+{
+    const char *first = json_string_value(
+        json_object_get(json_object_get(x->facts, "binlog"), "file"));
+    int fd = openat(parent_fd, before, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+    bool logs = false;
+    while (d && (de = readdir(d)) != NULL)
+        logs |= is_binlog(de->d_name, first);
+    if (d)
+        closedir(d);
+    else
+        sys_close_quiet(fd);
+    report_note(
+        x->r->report, NULL, 0,
+        logs
+            ? _("what was in %s is in %s/%s: it has the binary logs since the backup, which may be in no "
+                "other place; keep it until what they have is not needed any more")
+            : _("what was in %s is in %s/%s; delete it when it is not needed any more"),
+        data, s->parent, before);
+}
+
 int my_put_in_place(struct my_restored *x, const char *data, struct err *e)
 {
     struct seat s = { .name = "" };
@@ -190,9 +223,7 @@ int my_put_in_place(struct my_restored *x, const char *data, struct err *e)
     if (rc == 0)
         rc = sys_fsync_dir(parent_fd, ".", e);
     if (rc == 0)
-        report_note(x->r->report, NULL, 0,
-                    _("what was in %s is in %s/%s; delete it when it is not needed any more"), data,
-                    s.parent, before);
+        say_before(x, parent_fd, data, &s, before);
     sys_close_quiet(parent_fd);
     return rc < 0 ? err_wrap(e, "%s", data) : 0;
 }

@@ -176,6 +176,8 @@ static const char *programs_folder(const struct source_restore *r)
 {
     const char *verify = source_spec_get(r->spec, "verify"),
                *binaries = source_spec_get(r->spec, "binaries");
+    if (!verify)
+        verify = source_spec_get(r->spec, "later");
     return verify && verify[0] == '/' ? verify : binaries;
 }
 
@@ -318,11 +320,29 @@ static void warn_folders(struct my_restored *x)
             json_object_iter_key(i), json_string_value(json_object_iter_value(i)));
 }
 
+/* What will be needed at the end is looked for at the beginning. */
+static int find_programs(const struct source_restore *r, struct err *e)
+{
+    const char *verify = source_spec_get(r->spec, "verify"),
+               *later = source_spec_get(r->spec, "later");
+    const char *programs = later ? later : verify;
+    const char *folder = programs && programs[0] == '/' ? programs : NULL;
+    char program[PATH_MAX];
+    int rc = prog_find(TOOL_BACKUP, programs_folder(r), program, e);
+    if (rc == 0 && programs)
+        rc = prog_find(TOOL_SERVER, folder, program, e);
+    if (rc == 0 && programs)
+        rc = prog_find(TOOL_CLIENT, folder, program, e);
+    return rc == 0 && later ? prog_find(TOOL_BINLOG, folder, program, e) : rc;
+}
+
 int my_restore_check(const struct source_restore *r, struct err *e)
 {
     const char *in = source_spec_get(r->spec, "data");
-    char program[PATH_MAX], data[PATH_MAX];
-    int rc = prog_find(TOOL_BACKUP, programs_folder(r), program, e);
+    char data[PATH_MAX];
+    if (source_spec_get(r->spec, "replay"))
+        return 0;
+    int rc = find_programs(r, e);
     if (rc == 0 && snprintf(data, sizeof data, "%s/data", r->folder) < (int)sizeof data)
         rc = my_check_stopped(data, e);
     return rc == 0 && in ? my_check_replaceable(r, in, e) : rc;

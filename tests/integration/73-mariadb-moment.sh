@@ -89,7 +89,7 @@ middle=$(maria_sql "$one" "SHOW BINARY LOGS" | tail -n 3 | head -n 1 | cut -f 1)
 mv "$one/data/$middle" "$work/middle"
 expect 0 "$t" backup db
 expect 1,3,4 "$t" restore db --to "$work/gap" --at "$cut" && said "$middle is not in any backup: there is a gap" && said "no-logs"
-[ ! -e "$work/gap/mariadb/data" ] || fail "a folder with a gap is called data"
+[ ! -e "$work/gap" ] || fail "a gap is found after everything was brought"
 mv "$work/middle" "$one/data/$middle"
 expect 0 "$t" backup db
 sleep 1.1
@@ -109,6 +109,25 @@ expect 0 "$t" backup none
 expect 0 "$t" ls latest
 grep -q "^/mariadb/binlog" "$work/.out" && fail "binary logs are kept"
 sleep 1.1
-expect 0 "$t" restore none --to "$work/none" --at "$(date -u +%Y-%m-%dT%H:%M:%SZ)" && said "no binary logs are kept: this is the backup of"
+now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+expect 3 "$t" restore none --to "$work/none" --at "$now" --verify && said "no binary logs are kept: this is the backup of" && said "tables are right"
 [ -f "$work/none/mariadb/data/ibdata1" ] || fail "nothing was restored"
+expect 0 "$t" restore none --to "$work/none2" --at "$now" --no-logs && not_said "binary logs are kept"
+printf 'mariadb:\n  server: "%s"\n  binlog: none\n  checks:\n    - { name: rows, database: app, sql: "SELECT COUNT(*) FROM ledger", expect: "= -1" }\n' "$one/sock" >"$work/v/c/policies/none.yaml"
+expect 4 "$t" restore none --to "$work/none3" --at "$now" --verify && said "check .rows."
+
+# --- what cannot be done is said before anything is ---------------------------------------------------------------------------
+mkdir "$work/some"
+for tool in mariadb-backup mariadb; do ln -s "/usr/bin/$tool" "$work/some/"; done
+for what in "--verify=$work/some" "--at $now --verify=$work/some"; do
+    # shellcheck disable=SC2086
+    expect 1 "$t" restore db --to "$work/late" $what && said "there is no mariadbd in $work/some"
+    [ ! -e "$work/late" ] || fail "$what: it was told too late"
+done
+maria_stop "$one"
+before=$(stat -c %i "$one/data")
+expect 2 "$t" restore db --at "${moments[0]}" --in-place && said "replays no binary logs" && said "no-logs"
+[ "$(stat -c %i "$one/data")" = "$before" ] || fail "an older state was put in place"
+expect 0 "$t" restore db --at "${moments[0]}" --in-place --no-logs && said "it has the binary logs since the backup, which may be in no other place"
+[ "$(stat -c %i "$one/data")" != "$before" ] || fail "nothing was put in place"
 finish

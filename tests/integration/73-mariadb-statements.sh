@@ -52,11 +52,17 @@ rows() { # NAME: what is in the data folder of that restore
 # find_load: content of tables that lies around
 find_load() { find /tmp "$TMPDIR" -maxdepth 2 -name 'SQL_LOAD*' -newer "$one/in.txt" 2>/dev/null; }
 expect 3 timeout -k 5 60 "$t" restore db --to "$work/r" --at "$moment" --verify && said "times in the binary logs do not follow each other" &&
-    said "with 1 transactions of a later time; 0 of an earlier time" && said "tables are right"
+    said "with 1 transactions of a later time; 0 of an earlier time" && said "tables are right" && said "rows.*4"
 got=$(rows r "$ask; SELECT COUNT(*) FROM app.n WHERE id = 9")
 [ "$got" = "$wanted
 0" ] || fail "the restored rows are other ones: $got instead of $wanted"
 [ -z "$(find_load)" ] || fail "content of a table stayed: $(find_load)"
+
+# --- a check that is not right --------------------------------------------------------------------------------------
+policy "> 99"
+expect 4 "$t" restore db --to "$work/wrong" --at "$moment" --verify && said "check .rows.: 4, but > 99 is expected"
+[ ! -e "$work/wrong/mariadb/data" ] || fail "what is not right is called data"
+policy ">= 0"
 
 # --- a host that does not know the zone -----------------------------------------------------------------------------
 if mount --bind /usr/share/zoneinfo/UTC "/usr/share/zoneinfo/$zone" 2>/dev/null; then

@@ -144,7 +144,12 @@ set_policy() { # SQL
 }
 set_policy "DELETE FROM big"
 expect 4 "$t" check set && said "rows of big.*READ ONLY"
-set_policy "SELECT COUNT(*) FROM big"
+set_policy "SELECT 12000; SET SESSION TRANSACTION READ WRITE; CREATE TABLE made (i INT)"
+expect 4 "$t" check set && said "rows of big.*the server says: ERROR 1064"
+set_policy "SELECT 12000\\nsystem touch $work/made"
+expect 4 "$t" check set
+[ -z "$(maria_sql "$one" "SHOW TABLES FROM app LIKE 'made'")" ] && [ ! -e "$work/made" ] || fail "a check did more than to ask"
+set_policy "SELECT COUNT(*) FROM big;"
 expect 0 "$t" check set && said "rows of big"
 expect 0 "$t" backup set
 maria_sql "$one" "DELETE FROM app.big WHERE id = 7"
