@@ -45,6 +45,13 @@ static bool is_servers(const char *name)
     return begins(name, "pg_") && !ends(name, ".conf") && strcmp(name, "pg_log") != 0;
 }
 
+bool pg_links_matter(const char *path)
+{
+    char top[NAME_MAX + 1];
+    snprintf(top, sizeof top, "%.*s", (int)strcspn(path, "/"), path);
+    return is_servers(top);
+}
+
 static bool is_space(const struct look *l, const char *name)
 {
     size_t n = strlen("pg_tblspc");

@@ -18,6 +18,9 @@ int pg_links_data(int dir_fd, const char *name, const char *place, bool restored
  * it is not there. */
 int pg_links_all(int dir_fd, const char *name, const char *place, bool restored, struct err *e);
 
+/* Is that where the server keeps its own files? `path` is one below a data folder: base/16384. */
+bool pg_links_matter(const char *path);
+
 /* A tablespace's folder: what clusters have in it ("PG_…"); what else lies there is somebody else's. */
 int pg_links_space(int dir_fd, const char *place, struct err *e);
 

@@ -5,6 +5,7 @@
  * The scratch folder: data/ · spaces/OID/. It goes when the run ends, and with the next run where one was killed. */
 #include "agents/postgresql/untar.h"
 #include "agents/postgresql/inner.h"
+#include "agents/postgresql/links.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -26,6 +27,7 @@
 #define SLACK_BYTES (64u << 20)
 #define SLACK_SHARE 20 /* for what is written meanwhile: its log */
 #define MAX_LABEL_BYTES (1u << 20)
+#define MAX_LEFT_OUT 8
 #define DATA_CORRUPTED \
     "XX001" /* SQLSTATE: pages of which the checksums were wrong; all has been sent */
 
@@ -39,6 +41,10 @@ struct receive {
     char (*names)[16]; /* of the archives in their order: an OID, or "" for the data folder; of
                           * those that lie below pg_tblspc as folders: with a '.' before */
     size_t n_names, next;
+    char left_out[MAX_LEFT_OUT]
+                 [256]; /* what it said of the first links and the like, which it does not send */
+    size_t n_left_out;
+    char missing[256]; /* one of them where it keeps its own files */
 };
 
 static int no_memory(struct err *e)
@@ -129,6 +135,17 @@ static int next_rows(struct receive *r, int least_fields, PGresult **ret, struct
         *ret = NULL;
     }
     return rc;
+}
+
+/* A link where the server's own files are: what it leads to is not sent, and the backup would not be whole. */
+static int check_missing(const struct receive *r, struct err *e)
+{
+    if (!r->missing[0])
+        return 0;
+    err_set(e, ERR_REFUSED, _("the server says: %s"), r->missing);
+    return err_next(e, _("if that is a link: what it leads to would not be in the backup; stop the "
+                         "server, and move that back to where the link is; for another disk make "
+                         "a tablespace there"));
 }
 
 /* --- archives ----------------------------------------------------------------------------------- */
@@ -239,6 +256,8 @@ static int take_stream(struct receive *r, bool framed, struct err *e)
             until = sys_monotonic_ms() + r->stall_ms;
         }
         PQfreemem(m);
+        if (rc == 0)
+            rc = check_missing(r, e);
     }
     return rc;
 }
@@ -293,14 +312,40 @@ static int check_room(struct receive *r, uint64_t bytes, struct err *e)
     return rc;
 }
 
+/* "skipping special file "./base/16384"", in its own language. One of a tablespace has its whole path. */
+static void add_left_out(struct receive *r, const char *text)
+{
+    const char *at = strstr(text, "./");
+    if (!at || pg_links_matter(at + 2))
+        snprintf(r->missing, sizeof r->missing, "%s", text);
+    else if (strncmp(at, "./.s.PGSQL.", 11) != 0 && r->n_left_out < MAX_LEFT_OUT)
+        snprintf(r->left_out[r->n_left_out++], sizeof *r->left_out, "%s", text);
+}
+
 /* What it says beside, which is more than nothing: the first of it is told, should something turn out to be wrong. */
 static void on_notice(void *ctx, const PGresult *res)
 {
     struct receive *r = ctx;
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     const char *level = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (text && level && strcmp(level, "WARNING") == 0 && !r->p->warning[0])
+    const char *by = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+    if (!text || !level || strcmp(level, "WARNING") != 0)
+        return;
+    if (by && strcmp(by, "sendDir") == 0) /* which has no other warning */
+        add_left_out(r, text);
+    else if (!r->p->warning[0])
         snprintf(r->p->warning, sizeof r->p->warning, "%s", text);
+}
+
+static int tell_left_out(struct receive *r, struct err *e)
+{
+    int rc = check_missing(r, e);
+    for (size_t i = 0; rc == 0 && i < r->n_left_out; i++) {
+        char text[400];
+        snprintf(text, sizeof text, _("the server says: %s"), r->left_out[i]);
+        rc = r->p->env.note(r->p->env.ctx, false, PG_DATA, strlen(PG_DATA), text, e);
+    }
+    return rc;
 }
 
 static int begin_command(struct receive *r, struct err *e)
@@ -506,7 +551,7 @@ static int open_session(struct receive *r, struct err *e)
         err_next(e, _("ALTER SYSTEM SET max_wal_senders = 10; then restart the server"));
     if (rc == 0)
         (void)PQsetNoticeReceiver(r->c, on_notice, r);
-    return rc;
+    return rc == 0 ? server_do(r->c, "SET client_min_messages = warning", e) : rc;
 }
 
 int pg_receive(struct pg *p, struct err *e)
@@ -523,6 +568,8 @@ int pg_receive(struct pg *p, struct err *e)
         rc = begin_command(&r, e);
     if (rc == 0)
         rc = take_all(&r, e);
+    if (rc == 0)
+        rc = tell_left_out(&r, e);
     if (rc == 0)
         rc = place_folders(&r, e);
     if (rc == 0)

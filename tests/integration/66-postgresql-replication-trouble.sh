@@ -27,6 +27,32 @@ cp -p "$work/sound" "$one/data/$file"
 pg_start "$one"
 expect 0 "$t" --json backup db && [ "$(json state)" = whole ] || fail "the mended table still counts as damaged"
 
+# --- what was moved to another disk and linked is not sent: no backup that calls itself whole ----------------------------------
+install -d -o postgres -m 700 "$work/disk2"
+for path in "$file" pg_xact; do
+    pg_stop "$one"
+    mv "$one/data/$path" "$work/disk2/moved" && ln -s "$work/disk2/moved" "$one/data/$path"
+    pg_start "$one"
+    expect 1,5 "$t" backup db && said "$path" && said "if that is a link: what it leads to would not be in the backup"
+    pg_stop "$one"
+    rm "$one/data/$path" && mv "$work/disk2/moved" "$one/data/$path"
+    pg_start "$one"
+done
+no_scratch "a link"
+ln -s "$work/disk2" "$one/data/log"
+pg_sql "$one" "ALTER ROLE backup SET client_min_messages = error"
+expect 0 "$t" --json backup db && said './log' && [ "$(json state)" = whole ] || fail "an administrator's link: $(json state)"
+rm "$one/data/log"
+
+# --- a password in conninfo is in no message -----------------------------------------------------------------------------------
+for there in 5432 1; do
+    printf 'postgresql: { conninfo: "host=%s port=%s user=nobody password=Gehe1m", access: replication }\n' "$one" "$there" >"$work/v/c/policies/secret.yaml"
+    expect 1,5 "$t" backup secret && not_said "Gehe1m"
+    "$t" check secret >"$work/.out" 2>"$work/.err"
+    not_said "Gehe1m"
+done
+rm "$work/v/c/policies/secret.yaml"
+
 # --- under way --------------------------------------------------------------------------------------------------------------------
 sent way "$one"
 TWOFOLD_FAULT=count:$work/v/steps TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0 "$t" backup way

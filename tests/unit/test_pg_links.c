@@ -101,6 +101,17 @@ static void the_log_may_lie_elsewhere_at_the_source_only(void **state)
     unmake(fd);
 }
 
+static void a_path_lies_where_the_server_keeps_its_files_or_not(void **state)
+{
+    (void)state;
+    assert_true(pg_links_matter("base/16384"));
+    assert_true(pg_links_matter("global"));
+    assert_true(pg_links_matter("pg_xact/0000"));
+    assert_false(pg_links_matter("log"));
+    assert_false(pg_links_matter("basement/x"));
+    assert_false(pg_links_matter("server.crt"));
+}
+
 static void pipes_are_refused_and_so_is_a_folder_that_is_a_link(void **state)
 {
     int fd = make();
@@ -138,6 +149,7 @@ int main(void)
         cmocka_unit_test(what_the_server_writes_may_be_no_link),
         cmocka_unit_test(what_people_put_there_may_be),
         cmocka_unit_test(the_log_may_lie_elsewhere_at_the_source_only),
+        cmocka_unit_test(a_path_lies_where_the_server_keeps_its_files_or_not),
         cmocka_unit_test(pipes_are_refused_and_so_is_a_folder_that_is_a_link),
         cmocka_unit_test(of_a_tablespace_only_the_clusters_part_counts),
     };
