@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_STRANGE_TOLD 20
 #define SLACK_BYTES (64u << 20) /* the log of what changes meanwhile, and small files */
@@ -33,6 +34,23 @@ static int refuse_elsewhere(const char *folder, const char *name, struct err *e)
     return err_next(e,
                     _("move it into the data folder (ALTER TABLE … without DATA DIRECTORY, or dump "
                       "and load it); or back it up by a dump"));
+}
+
+/* mariadb-backup follows links and reads as we do. Who may write to the data folder, the server's user, must not have it read what only we can read:
+ * at a restore the copy would be theirs. */
+static int check_link(struct look *l, int dir_fd, const char *folder, const char *name,
+                      const struct stat *st, struct err *e)
+{
+    struct stat to;
+    uid_t owner = l->m->owner.st_uid;
+    if (l->copy || !S_ISLNK(st->st_mode) || geteuid() == owner ||
+        fstatat(dir_fd, name, &to, 0) < 0 || to.st_uid == owner)
+        return 0;
+    err_set(e, ERR_CONFIG,
+            _("%s/%s is a link to what does not belong to the server's user: mariadb-backup would "
+              "copy it as the agent's user"),
+            folder, name);
+    return err_next(e, _("remove the link; or give what it leads to to the server's user"));
 }
 
 /* What mariadb-backup copies, and what is only of the moment. */
@@ -68,7 +86,8 @@ static int look_file(void *ctx, int dir_fd, const char *name, unsigned depth, co
 {
     struct database *d = ctx;
     size_t n = strlen(name);
-    (void)dir_fd;
+    if (check_link(d->l, dir_fd, d->name, name, st, e) < 0)
+        return -(int)e->code;
     if (n > 4 && strcmp(name + n - 4, ".isl") == 0)
         return refuse_elsewhere(d->name, name, e);
     if (S_ISDIR(st->st_mode) || depth > 0)
@@ -86,12 +105,15 @@ static int look_top(void *ctx, int dir_fd, const char *name, unsigned depth, con
     (void)depth;
     if (name[0] == '.' || name[0] == '#' || strcmp(name, "lost+found") == 0)
         return 1;
-    if (S_ISREG(st->st_mode) &&
-        (begins(name, "ibdata") || begins(name, "undo") || begins(name, "aria_log.")))
+    bool own = begins(name, "ibdata") || begins(name, "undo") || begins(name, "aria_log") ||
+               begins(name, "ib_");
+    bool folder = S_ISLNK(st->st_mode) && fstatat(dir_fd, name, &to, 0) == 0 && S_ISDIR(to.st_mode);
+    if ((own || folder) && check_link(l, dir_fd, l->m->data, name, st, e) < 0)
+        return -(int)e->code;
+    if (S_ISREG(st->st_mode) && own && !begins(name, "ib_"))
         l->bytes += (uint64_t)st->st_blocks * 512;
     /* A database's folder may be a link; mariadb-backup follows it. */
-    if (!S_ISDIR(st->st_mode) &&
-        !(S_ISLNK(st->st_mode) && fstatat(dir_fd, name, &to, 0) == 0 && S_ISDIR(to.st_mode)))
+    if (!S_ISDIR(st->st_mode) && !folder)
         return 1;
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/", name);

@@ -417,6 +417,10 @@ static int replay_all(struct replay *p, const char *data, struct err *e)
 {
     int rc = open_all(p, data, e);
     if (rc == 0)
+        rc = my_check_plain(p->folder_fd, "binlog", e);
+    if (rc == 0)
+        rc = my_check_plain(p->x.folder_fd, "data", e);
+    if (rc == 0)
         rc = hide(p, data, e);
     if (rc == 0)
         rc = check_server(p, e);

@@ -268,9 +268,30 @@ static int name_data(struct my_restored *x, struct err *e)
     return rc == 0 ? sys_fsync_dir(x->folder_fd, ".", e) : rc;
 }
 
+static int is_plain(void *ctx, int dir_fd, const char *name, unsigned depth, const struct stat *st,
+                    struct err *e)
+{
+    (void)ctx;
+    (void)dir_fd;
+    (void)depth;
+    if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))
+        return 0;
+    err_set(e, ERR_REFUSED,
+            _("%s is neither a file nor a folder: a database's own programs would work through it"),
+            name);
+    return err_next(e, _("restore to a folder in which nothing of earlier restores is"));
+}
+
+int my_check_plain(int folder_fd, const char *name, struct err *e)
+{
+    return tree_each(folder_fd, name, false, is_plain, NULL, e);
+}
+
 static int assemble(struct my_restored *x, struct err *e)
 {
-    int rc = tree_remove(x->folder_fd, PREPARING, e); /* an earlier try's */
+    int rc = my_check_plain(x->folder_fd, "backup", e);
+    if (rc == 0)
+        rc = tree_remove(x->folder_fd, PREPARING, e); /* an earlier try's */
     if (rc == 0)
         rc = tree_remove(x->folder_fd, MY_REPLAYING, e);
     if (rc == 0)

@@ -57,6 +57,8 @@ int my_make_conf(struct my_restored *x, const char *from, struct err *e);
 /* The folder of that name in x->folder_fd belongs to the account that works on it, and then again to its owner; nothing where that is the same. */
 int my_take_files(struct my_restored *x, const char *name, struct err *e);
 int my_give_files(struct my_restored *x, const char *name, struct err *e);
+/* -ERR_REFUSED: something in that folder is a link, a device, a pipe; a backup brings none, but one may lie there from before. */
+int my_check_plain(int folder_fd, const char *name, struct err *e);
 int my_read_facts(int folder_fd, json_t **ret, struct err *e);
 void my_restored_done(struct my_restored *x);
 

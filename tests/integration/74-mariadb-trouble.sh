@@ -131,7 +131,12 @@ expect 0,3 "$t" backup linked
 expect 4 "$t" restore linked --to "$work/linked" --verify && said "/mariadb/backup/app: a symbolic link where a database's own files are"
 [ ! -e "$work/linked/mariadb/data" ] && [ ! -L "$work/linked/mariadb/backup/app" ] || fail "a backup with a link was prepared"
 [ "$(cd "$work/victim/app" && sha256sum ./*)" = "$sums" ] || fail "files outside of the target were changed"
-rm -rf "$work/victim" "$work/linked"
+policy db
+expect 0 "$t" backup db
+mkdir -p "$work/before/mariadb/backup" && ln -s "$work/victim/app" "$work/before/mariadb/backup/other"
+expect 4,5 "$t" restore db --to "$work/before" --overwrite && said "other is neither a file nor a folder"
+[ ! -e "$work/before/mariadb/data" ] || fail "a folder with a link from before was prepared"
+rm -rf "$work/victim" "$work/linked" "$work/before"
 
 # --- kills: the agent's, the server's -----------------------------------------------------------------------------------
 policy db
@@ -165,6 +170,19 @@ maria_sql "$one" "DROP TABLE app.r"
 touch "$one/data/app/strange.mrn"
 expect 3 "$t" --json backup db && said "mariadb-backup takes no files of this kind"
 rm "$one/data/app/strange.mrn"
+# A link of the server's user to what only root reads would bring that into the backup, and to that user at a restore.
+printf 'only root may read this\n' >"$work/root-only" && chmod 600 "$work/root-only" && mkdir -m 700 "$work/root-folder"
+for name in app/x.TRG ibdata2; do
+    as_mysql ln -s "$work/root-only" "$one/data/$name"
+    expect 2 "$t" backup db && said "${name#*/} is a link to what does not belong to the server's user"
+    rm "$one/data/$name"
+done
+as_mysql ln -s "$work/root-folder" "$one/data/other"
+expect 2 "$t" backup db && said "other is a link to what does not belong to the server's user"
+rm "$one/data/other"
+cp "$work/root-only" "$work/own.TRG" && chown mysql "$work/own.TRG" && as_mysql ln -s "$work/own.TRG" "$one/data/app/x.TRG"
+expect 0 "$t" backup db
+rm "$one/data/app/x.TRG"
 
 # --- damaged pages --------------------------------------------------------------------------------------------------------
 maria_sql "$one" "FLUSH TABLES app.t FOR EXPORT; UNLOCK TABLES"
