@@ -8,6 +8,8 @@
 
 #define SLACK_NS INT64_C(3600000000000) /* a clock may have been set by so much */
 #define LIST_FRAME 16384                /* pieces in one */
+#define LOOKS 4 /* should objects go while they are read: others put them together */
+#define NO_OBJECT UINT32_MAX
 
 struct served {
     uint64_t key; /* the first bytes of its id */
@@ -16,7 +18,11 @@ struct served {
 };
 struct logs_serve {
     struct shelf_reader reader;
+    void (*damage)(void *ctx, const struct copy *c, const char *object, const struct err *what);
+    void *damage_ctx;
+    bool looked; /* what is not there now is missing */
     char source[MAX_FORMAT_NAME + 1];
+    uint8_t stream[LOG_STREAM_BYTES];
     struct shelf shelf;
     const struct shelf_object **way; /* the objects of the stream, from its beginning */
     size_t n_way;
@@ -66,18 +72,26 @@ void logs_serve_free(struct logs_serve *s)
     free(s);
 }
 
+/* An object that is gone may be part of another one since. */
+static void on_damage(void *ctx, const struct copy *c, const char *object, const struct err *what)
+{
+    struct logs_serve *s = ctx;
+    if (s->damage && (what->code != ERR_ABSENT || s->looked))
+        s->damage(s->damage_ctx, c, object, what);
+}
+
 /* --- what is asked for ------------------------------------------------------------------------------------------------ */
-static int find_way(struct logs_serve *s, const uint8_t *stream, struct err *e)
+static int find_way(struct logs_serve *s, struct err *e)
 {
     struct shelf_pos pos = { 0 };
     const struct shelf_object *o;
     free(s->way);
     s->n_way = 0;
-    s->way = calloc(s->shelf.n + 1, sizeof *s->way);
+    s->way = calloc(s->shelf.n + 1, sizeof *s->way); /* NOLINT: of pointers */
     if (!s->way)
         return no_memory(e);
     uint32_t copies = s->reader.only < 0 ? UINT32_MAX : 1u << s->reader.only;
-    while ((o = shelf_next(&s->shelf, stream, copies, &pos)) || pos.seq)
+    while ((o = shelf_next(&s->shelf, s->stream, copies, &pos)) || pos.seq)
         if (o)
             s->way[s->n_way++] = o;
     return 0;
@@ -134,7 +148,8 @@ static bool is_wanted(const struct log_piece *p, const struct msg_want_log *w)
 }
 
 /* The tables from the end back to where the backup ends; the first of the way that is needed is *ret_first. 1: one is not what its name says
- * in any copy; it is taken for bad, and there may be another way. What no copy can give otherwise is left out: whoever reads on sees that it is missing. */
+ * in any copy; it is taken for bad, and there may be another way. 2: one is gone. What no copy can give otherwise is left out: whoever reads on
+ * sees that it is missing. */
 static int read_tables(struct logs_serve *s, const struct msg_want_log *w,
                        struct log_table **tables, size_t *ret_first, struct err *e)
 {
@@ -149,6 +164,8 @@ static int read_tables(struct logs_serve *s, const struct msg_want_log *w,
                 *e = why;
             return rc;
         }
+        if (rc == -ERR_ABSENT && !s->looked)
+            return 2;
         if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT) {
             struct shelf_object *o = &s->shelf.v[s->way[i] - s->shelf.v];
             o->bad = o->copies;
@@ -176,20 +193,39 @@ static void free_tables(struct logs_serve *s, struct log_table **tables)
     }
 }
 
-/* The way, and its tables (owned, the array too, in any case). */
-static int load_tables(struct logs_serve *s, const uint8_t *stream, const struct msg_want_log *w,
-                       struct log_table ***ret, size_t *ret_first, struct err *e)
+/* What there is now, and the way through it; *ret is as long as it may become. */
+static int look(struct logs_serve *s, struct log_table ***ret, struct err *e)
 {
-    int rc = 1;
-    *ret = calloc(s->shelf.n + 1, sizeof **ret);
-    if (!*ret)
-        return no_memory(e);
-    while (rc == 1) {
-        free_tables(s, *ret);
-        rc = find_way(s, stream, e);
-        if (rc == 0)
-            rc = read_tables(s, w, *ret, ret_first, e);
+    free_tables(s, *ret);
+    free(*ret);
+    *ret = NULL;
+    shelf_done(&s->shelf);
+    s->n_way = 0;
+    int rc = shelf_read(s->reader.v, s->source, &s->shelf, e);
+    if (rc < 0)
+        return rc;
+    *ret = calloc(s->shelf.n + 1, sizeof **ret); /* NOLINT: of pointers */
+    return *ret ? 0 : no_memory(e);
+}
+
+/* The way, and its tables (owned, the array too, in any case). */
+static int load_tables(struct logs_serve *s, const struct msg_want_log *w, struct log_table ***ret,
+                       size_t *ret_first, struct err *e)
+{
+    int rc = 2;
+    for (unsigned looks = 1; rc == 2; looks++) {
+        s->looked = looks == LOOKS;
+        rc = look(s, ret, e);
+        if (rc < 0)
+            return rc;
+        do {
+            free_tables(s, *ret);
+            rc = find_way(s, e);
+            if (rc == 0)
+                rc = read_tables(s, w, *ret, ret_first, e);
+        } while (rc == 1);
     }
+    s->looked = false;
     return rc;
 }
 
@@ -198,18 +234,25 @@ static int choose(struct logs_serve *s, const struct msg_want_log *w, struct log
                   size_t first, struct err *e)
 {
     int rc = 0;
+    uint64_t newest = 0;
     for (size_t i = first; rc == 0 && i < s->n_way; i++) {
         struct log_table *t = tables[i];
         if (t)
             rc = know_keys(s, t, e);
         for (size_t k = 0; rc == 0 && t && k < t->n; k++) {
             const struct log_piece *p = &t->entries[k].piece;
+            newest = p->seq;
             if (is_wanted(p, w))
                 rc = add(s, p, i, e);
         }
         log_table_free(t);
         tables[i] = NULL;
     }
+    /* It was written later, and lies before what is wanted, or is another system's. */
+    if (rc == 0 && s->n && newest > s->v[s->n - 1].piece.seq)
+        snprintf(s->why, sizeof s->why,
+                 _("what was written last is of another life of the server: it was put back or "
+                   "exchanged, or its log was reset"));
     return rc;
 }
 
@@ -269,7 +312,6 @@ static void find_silent(struct logs_serve *s)
 int logs_serve_new(struct app *app, const struct shelf_reader *reader, const char *policy,
                    const struct msg_want_log *want, struct logs_serve **ret, struct err *e)
 {
-    uint8_t stream[LOG_STREAM_BYTES];
     struct logs_serve *s = calloc(1, sizeof *s);
     struct logs_state st = { 0 };
     struct err ignored = ERR_INIT;
@@ -278,15 +320,17 @@ int logs_serve_new(struct app *app, const struct shelf_reader *reader, const cha
     if (!s)
         return no_memory(e);
     s->reader = *reader;
+    s->damage = reader->damage;
+    s->damage_ctx = reader->ctx;
+    s->reader.damage = on_damage;
+    s->reader.ctx = s;
     s->object = SIZE_MAX;
     logs_source(policy, want->kind, s->source);
-    log_stream_id(&reader->v->keys, s->source, stream);
+    log_stream_id(&reader->v->keys, s->source, s->stream);
     /* Before the copies are looked at: whoever follows it puts more there meanwhile. */
     if (logs_state_read(&app->paths, policy, &st, &ignored) < 0)
         st = (struct logs_state){ 0 };
-    int rc = shelf_read(reader->v, s->source, &s->shelf, e);
-    if (rc == 0)
-        rc = load_tables(s, stream, want, &tables, &first, e);
+    int rc = load_tables(s, want, &tables, &first, e);
     if (rc == 0)
         rc = choose(s, want, tables, first, e);
     if (rc == 0)
@@ -367,11 +411,55 @@ static int load(struct logs_serve *s, size_t object, struct err *e)
     return rc;
 }
 
+/* Where the pieces are now. What no object has any more is left to be missed. */
+static int look_again(struct logs_serve *s, struct err *e)
+{
+    struct shelf now = { 0 };
+    size_t at = 0;
+    int rc = shelf_read(s->reader.v, s->source, &now, e);
+    if (rc < 0)
+        return rc;
+    shelf_done(&s->shelf);
+    s->shelf = now;
+    rc = find_way(s, e);
+    for (size_t i = 0; rc == 0 && i < s->n; i++) {
+        uint64_t seq = s->v[i].piece.seq;
+        while (at < s->n_way && s->way[at]->name.last < seq)
+            at++;
+        bool there = at < s->n_way && s->way[at]->name.first <= seq;
+        s->v[i].object = there ? (uint32_t)at : NO_OBJECT;
+    }
+    log_table_free(s->table);
+    s->table = NULL;
+    s->object = SIZE_MAX;
+    return rc;
+}
+
+/* The object of a piece; they are put together meanwhile, perhaps. */
+static int load_of(struct logs_serve *s, const struct served *x, struct err *e)
+{
+    struct err first = ERR_INIT;
+    int rc = -ERR_ABSENT;
+    for (unsigned look = 0; rc == -ERR_ABSENT && look < LOOKS; look++) {
+        s->looked = look + 1 == LOOKS;
+        int found = look > 0 ? look_again(s, e) : 0;
+        if (found < 0)
+            return found;
+        err_clear(&first);
+        rc = x->object == NO_OBJECT ? err_set(&first, ERR_ABSENT, _("no copy has it"))
+                                    : load(s, x->object, &first);
+    }
+    s->looked = false;
+    if (rc < 0 && e)
+        *e = first;
+    return rc;
+}
+
 int logs_serve_get(struct logs_serve *s, const struct id *piece, struct chunk_ref *ret,
                    const uint8_t **ret_sealed, size_t *ret_len, struct err *e)
 {
     const struct served *x = find(s, piece);
-    int rc = load(s, x->object, e);
+    int rc = load_of(s, x, e);
     size_t at = s->body;
     for (size_t i = 0; rc == 0 && i < s->table->n; i++) {
         const struct log_entry *en = &s->table->entries[i];
