@@ -25,7 +25,7 @@ endif
 Q := $(if $(V),,@)
 
 # --- flags -----------------------------------------------------------------------------------------
-PKGS := libssl libcrypto libzstd libarchive libssh2 libcyaml jansson sqlite3 libcurl libsystemd libseccomp libpq
+PKGS := libssl libcrypto libzstd libarchive libssh2 libcyaml jansson sqlite3 libcurl libsystemd libseccomp libpq libmariadb zlib
 ifeq ($(origin CC),default)
 CC := gcc
 endif

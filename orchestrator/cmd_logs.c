@@ -27,7 +27,8 @@ static int load_job(struct app *app, const char *name, struct policy **ret_polic
     j->spec = logs_of_policy(*ret_policy, &j->interval_ms);
     if (!j->spec) {
         err_set(e, ERR_CONFIG, _("the policy asks for no log to be kept"));
-        return err_next(e, _("say so in its file, below \"postgresql:\": logs: 5s"));
+        return err_next(e,
+                        _("say so in its file, below \"postgresql:\" or \"mariadb:\": logs: 5s"));
     }
     rc = vault_conf_load(&app->paths, (*ret_policy)->vault[0] ? (*ret_policy)->vault : NULL,
                          ret_conf, e);
@@ -141,9 +142,13 @@ static void print_position(struct app *app, const struct logs_state *s)
     char when[64], size[32];
     if (s->last.seq == 0)
         return;
-    ui_line(&app->ui, _("  kept up to %X/%X on timeline %u, as of %s"),
-            (unsigned)(s->last.end >> 32), (unsigned)s->last.end, s->last.timeline,
-            ui_time(s->last.time_ns, when));
+    if (strcmp(s->kind, "mariadb") == 0)
+        ui_line(&app->ui, _("  kept up to position %" PRIu64 " of binary log %u, as of %s"),
+                s->last.end, s->last.timeline, ui_time(s->last.time_ns, when));
+    else
+        ui_line(&app->ui, _("  kept up to %X/%X on timeline %u, as of %s"),
+                (unsigned)(s->last.end >> 32), (unsigned)s->last.end, s->last.timeline,
+                ui_time(s->last.time_ns, when));
     ui_line(&app->ui, _("  %" PRIu64 " objects, %s in each copy"), s->objects,
             ui_bytes(s->bytes, size));
     if (s->head_timeline == s->last.timeline && s->head > s->last.end)
@@ -295,7 +300,7 @@ static int list(struct app *app)
         return ui_error(&app->ui, &e);
     if (l.n == 0 && l.status == 0)
         ui_line(&app->ui, _("no policy asks for the log of its database; see: logs: 5s, below "
-                            "\"postgresql:\""));
+                            "\"postgresql:\" or \"mariadb:\""));
     return l.status;
 }
 

@@ -230,10 +230,11 @@ static int add_logs(struct policy *pol, const char *text, struct err *e)
         err_set(e, ERR_USAGE, _("\"%s\" is no time of up to an hour"), text);
         return err_next(e, _("write for instance: %s"), "--logs 5s");
     }
-    if (!is_last(pol, "postgresql")) {
-        err_set(e, ERR_USAGE, _("--%s belongs to a PostgreSQL server"), "logs");
+    if (!is_last(pol, "postgresql") && !is_last(pol, "mariadb")) {
+        err_set(e, ERR_USAGE, _("--%s belongs to a PostgreSQL or MariaDB server"), "logs");
         return err_next(
-            e, _("name it before: --postgresql \"host=/run/postgresql user=postgres\" --logs 5s"));
+            e, _("name it before: --postgresql \"host=/run/postgresql user=postgres\" --logs 5s, "
+                 "or: --mariadb --logs 5s"));
     }
     return add_to_source(pol, "logs", text, e);
 }

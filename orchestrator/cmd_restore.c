@@ -257,11 +257,15 @@ static int plan_logs(struct app *app, struct restore_job *j, const struct policy
         return rc;
     o->db.at_us = ns / 1000;
     unsigned interval_ms;
-    o->db.logs = (p && logs_of_policy(p, &interval_ms)) ||
+    const struct source_spec *spec = p ? logs_of_policy(p, &interval_ms) : NULL;
+    o->db.logs = (spec && strcmp(spec->kind, "postgresql") == 0) ||
                  logs_are_kept(app, j->v, o->policy, "postgresql");
-    if (!o->db.logs && o->snapshot && o->at)
+    o->db.my_logs = (spec && strcmp(spec->kind, "mariadb") == 0) ||
+                    logs_are_kept(app, j->v, o->policy, "mariadb");
+    bool kept = o->db.logs || o->db.my_logs;
+    if (!kept && o->snapshot && o->at)
         return err_set(e, ERR_USAGE, _("--snapshot and --at say the same thing; give one"));
-    if (!o->db.logs && (o->db.lsn || o->db.point)) {
+    if (!kept && (o->db.lsn || o->db.point)) {
         err_set(e, ERR_ABSENT, _("no log of it is kept, only backups"));
         rc = err_next(e, _("see which there are: twofold snapshots %s"), o->policy);
     }
@@ -275,7 +279,7 @@ static int find_binlogs(const struct restore_job *j, const struct options *o,
     *ret = NULL;
     if (o->n_paths > 0 || o->db.at_us == 0)
         return 0;
-    return binlog_find(j, o->policy, o->db.at_us / 1000000, ret, e);
+    return binlog_find(j, o->policy, &o->db, ret, e);
 }
 
 /* An older state than the one that was asked for must not replace what is there. */
@@ -374,6 +378,11 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
         rc = restore_job_run(app, j, e);
     if (rc == 0 && plan.binlogs && j->done.failed == 0)
         rc = replay_binlogs(app, j, logs, &db, *to, &sum, e);
+    if (rc == 0 && plan.unlogged && !plan.binlogs) {
+        ui_warn(&app->ui, _("this backup was made before its log was followed: it is restored as "
+                            "it is"));
+        sum.problems++;
+    }
     if (rc == 0)
         add_counts(j, &sum);
     if (rc == 0)
@@ -505,6 +514,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "tablespace", required_argument, NULL,
                                                OPT_TABLESPACE },
                                              { "lsn", required_argument, NULL, OPT_LSN },
+                                             { "position", required_argument, NULL, OPT_LSN },
                                              { "point", required_argument, NULL, OPT_POINT },
                                              { "no-logs", no_argument, NULL, OPT_NO_LOGS },
                                              CHOICE_OPTIONS,
@@ -586,7 +596,8 @@ int cmd_restore(struct app *app, int argc, char **argv)
         return app_usage(app, o.to ? _("--to and --in-place exclude each other")
                                    : _("where to? Give --to TARGET"));
     if (!!o.at + !!o.db.lsn + !!o.db.point > 1)
-        return app_usage(app, _("--at, --lsn and --point say the same thing; give one"));
+        return app_usage(app,
+                         _("--at, --lsn, --position and --point say the same thing; give one"));
     if (o.set_aside && !o.delta && !o.overwrite)
         return app_usage(app, _("--set-aside goes with --delta or --overwrite"));
     if (o.set_aside && o.choice.copy)

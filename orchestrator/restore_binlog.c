@@ -104,7 +104,7 @@ static int check_chain(json_t *base, json_t *logs, struct err *e)
     return 0;
 }
 
-int binlog_find(const struct restore_job *like, const char *policy, int64_t at_s,
+int binlog_find(const struct restore_job *like, const char *policy, const struct db_options *o,
                 const struct snap_ref **ret, struct err *e)
 {
     struct err ignored = ERR_INIT;
@@ -112,7 +112,11 @@ int binlog_find(const struct restore_job *like, const char *policy, int64_t at_s
     *ret = NULL;
     if (read_facts(like, like->snap, &base, &ignored) < 0)
         return 0; /* no backup of such a server */
-    *ret = choose(like, policy, at_s, &logs);
+    if (o->my_logs && json_is_object(json_object_get(base, "log"))) {
+        json_decref(base);
+        return 0;
+    }
+    *ret = choose(like, policy, o->at_us / 1000000, &logs);
     int rc = *ret ? check_chain(base, logs, e) : 0;
     json_decref(base);
     json_decref(logs);

@@ -8,9 +8,10 @@
 #include "orchestrator/restore_db.h"
 #include "orchestrator/restore_job.h"
 
-/* Before anything is restored: *ret: the backup of the policy whose logs are needed behind that of `like`; NULL: none is kept. -ERR_NOT_WHOLE: one is
+/* Before anything is restored: *ret: the backup of the policy whose logs are needed behind that of `like`; NULL: none is kept, or none
+ * is needed, because its log is kept as it was written. -ERR_NOT_WHOLE: one is
  * missing in between. */
-int binlog_find(const struct restore_job *like, const char *policy, int64_t at_s,
+int binlog_find(const struct restore_job *like, const char *policy, const struct db_options *o,
                 const struct snap_ref **ret, struct err *e);
 /* like: the job that brought the data, to the folder `to`; logs: as binlog_find says. */
 int binlog_replay(struct app *app, const struct restore_job *like, const struct snap_ref *logs,

@@ -260,6 +260,20 @@ static int plan_log(struct source_spec *spec, const struct db_options *o, struct
     return rc == 0 && o->point ? source_spec_add(spec, "point", o->point, e) : rc;
 }
 
+/* The same for MariaDB; what replays it is run, as for --verify. */
+static int plan_binlog(struct source_spec *spec, const struct db_options *o, const char *programs,
+                       struct err *e)
+{
+    char us[24];
+    snprintf(us, sizeof us, "%lld", (long long)o->at_us);
+    int rc = source_spec_add(spec, "logs", "all", e);
+    if (rc == 0)
+        rc = source_spec_add(spec, "later", o->verify && o->verify[0] ? o->verify : programs, e);
+    if (rc == 0 && o->at_us)
+        rc = source_spec_add(spec, "at", us, e);
+    return rc == 0 && o->lsn ? source_spec_add(spec, "position", o->lsn, e) : rc;
+}
+
 static bool is_check(const char *key)
 {
     return strcmp(key, "check") == 0 || strncmp(key, "check-", 6) == 0;
@@ -289,7 +303,13 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     if (rc == 0)
         rc = source_specs_add(&p->sources, &p->n_sources, k->kind, &spec, e);
     bool binlogs = strcmp(k->kind, "mariadb") == 0;
-    p->binlogs |= binlogs && o->at_us > 0;
+    bool kept = binlogs && o->my_logs && json_is_object(json_object_get(facts, "log"));
+    p->binlogs |= binlogs && o->at_us > 0 && !kept;
+    p->unlogged |= binlogs && o->my_logs && !kept;
+    if (rc == 0 && binlogs && o->point && !o->logs)
+        rc = err_set(e, ERR_USAGE, _("--point is for PostgreSQL"));
+    if (rc == 0 && binlogs && o->lsn && !o->logs && !kept)
+        rc = err_set(e, ERR_ABSENT, _("the backup was made before its log was followed"));
     bool behind = p->binlogs && binlogs && o->binlogs; /* it is looked at behind its logs */
     if (rc == 0)
         rc = db_take_policy(spec, o, verify != NULL && !behind, e);
@@ -299,6 +319,8 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = source_spec_add(spec, "later", verify ? verify : k->programs, e);
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)
         rc = plan_log(spec, o, e);
+    if (rc == 0 && kept)
+        rc = plan_binlog(spec, o, k->programs, e);
     if (rc == 0 && o->in_place)
         rc = plan_in_place(p, spec, o, facts, staging, e);
     if (rc == 0 && spaces)

@@ -27,9 +27,11 @@ struct db_options {
     size_t n_sources;
     bool
         logs; /* what is kept of its log is replayed, too; one of these says how far (none: to its end): */
-    int64_t at_us; /* since 1970; 0: not */
-    const char *lsn, *point;
-    bool binlogs; /* at_us: binary logs are kept, which are replayed behind it (restore_binlog.h) */
+    bool my_logs;            /* the same for a MariaDB server's */
+    int64_t at_us;           /* since 1970; 0: not */
+    const char *lsn, *point; /* lsn: a MariaDB server's is FILE:POSITION */
+    bool
+        binlogs; /* at_us: binary logs are kept with backups, which are replayed behind it (restore_binlog.h) */
     const char *loads[MAX_LOADS]; /* driver files whose dumps are loaded: --load */
     size_t n_loads;
 };
@@ -51,7 +53,10 @@ struct db_plan {
     size_t n_sources;
     char **left; /* in place: what else the backup has, and is not put back */
     size_t n_left;
-    bool binlogs; /* a MariaDB server's, and a moment is asked for */
+    bool
+        binlogs; /* a MariaDB server's, and a moment is asked for that the logs kept with backups may reach */
+    bool
+        unlogged; /* its log is kept, but the backup is from before: it does not know its place in it */
 };
 /* An empty plan where the backup has no database; -ERR_USAGE when options then ask for one. */
 int db_plan_make(struct vault *v, const struct snap_ref *snap, int from, const struct db_options *o,

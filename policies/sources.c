@@ -33,7 +33,7 @@ static const cyaml_schema_value_t check_schema = {
 const cyaml_schema_field_t mariadb_fields[] = {
     TEXT("server", 0),   TEXT("user", 1),    TEXT("defaults-file", 2), TEXT("data", 3),
     TEXT("binaries", 4), TEXT("scratch", 5), TEXT("time-limit", 6),    TEXT("binlog", 7),
-    SQL_CHECKS,          CYAML_FIELD_END,
+    TEXT("logs", 8),     SQL_CHECKS,         CYAML_FIELD_END,
 };
 const cyaml_schema_field_t postgresql_fields[] = {
     TEXT("conninfo", 0),   TEXT("data", 1),    TEXT("os-user", 2),
@@ -97,7 +97,11 @@ static const struct source_key mariadb_keys[] = {
       "  # own folder." },
     { "time-limit", KEY_DURATION, false, NULL, "24h", "How long mariadb-backup may run." },
     { "binlog", KEY_CHOICE, false, binlogs, "keep",
-      "keep: also the binary logs that are closed, for restores to any moment; none: not." },
+      "keep: also the binary logs that are closed, for restores to any moment; none: not. Unset:\n"
+      "  # keep, unless logs: is set." },
+    { "logs", KEY_SPAN, false, NULL, "5s",
+      "Follow its binary logs, for restores to any moment up to now: what it writes waits no longer\n"
+      "  # than this for more. The service twofold-logs@POLICY does that." },
     { NULL, KEY_WORDS, false, NULL, NULL, NULL },
 };
 static const struct source_key postgresql_keys[] = {
@@ -353,6 +357,27 @@ static int check_archive(struct yaml_doc *d, const struct source_spec *s, struct
     return yaml_mistake(d, at, e);
 }
 
+/* A policy has one stream (lib/vault/log.h). */
+static int check_one_log(struct yaml_doc *d, const struct source_spec *all, size_t n, struct err *e)
+{
+    const char *first = NULL;
+    char at[64];
+    for (size_t i = 0; i < n; i++) {
+        if (!source_spec_get(&all[i], "logs"))
+            continue;
+        if (first) {
+            err_set(e, ERR_CONFIG,
+                    _("\"%s\" and \"%s\" both have \"logs\", and a policy follows one log"), first,
+                    all[i].kind);
+            err_next(e, _("make a policy of its own for one of them"));
+            snprintf(at, sizeof at, "%s.logs", all[i].kind);
+            return yaml_mistake(d, at, e);
+        }
+        first = all[i].kind;
+    }
+    return 0;
+}
+
 int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
                  struct source_spec **ret, size_t *ret_n, struct err *e)
 {
@@ -369,7 +394,7 @@ int sources_take(struct yaml_doc *d, struct raw_source *const raw[SOURCE_KINDS],
         if (rc == 0)
             rc = take_checks(d, s, raw[kind], e);
     }
-    return rc;
+    return rc == 0 ? check_one_log(d, *ret, *ret_n, e) : rc;
 }
 
 /* --- writing ------------------------------------------------------------------------------------ */

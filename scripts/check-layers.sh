@@ -57,7 +57,7 @@ check_headers() {
     # shellcheck disable=SC2046 # flags, several words
     find lib policies agents restore orchestrator tests -name '*.h' -print0 2>/dev/null |
         xargs -0 -r -P "$(nproc)" -I{} "${CC:-gcc}" -std=c17 -D_GNU_SOURCE -I. -Wall \
-            $(pkg-config --cflags libcyaml libarchive jansson libpq 2>/dev/null) -fsyntax-only -x c {}
+            $(pkg-config --cflags libcyaml libarchive jansson libpq libmariadb 2>/dev/null) -fsyntax-only -x c {}
 }
 
 status=0

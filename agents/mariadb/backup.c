@@ -36,6 +36,7 @@ static void driver_free(void *s)
     my_scratch_close(&m->scratch);
     my_vars_done(&m->vars);
     json_decref(m->checks);
+    json_decref(m->seam);
     free(m->logs_text);
     free(m->logs_place);
     free(m->data);
@@ -312,7 +313,9 @@ static int driver_roots(void *s, bool late, const struct source_root **ret, size
 static int driver_end(void *s, struct err *e)
 {
     struct my *m = s;
-    int rc = my_make_facts(m, e);
+    int rc = source_spec_get(m->spec, "logs") ? my_find_seam(m, e) : 0;
+    if (rc == 0)
+        rc = my_make_facts(m, e);
     if (rc == 0)
         m->late = (struct source_root){ .name = MY_ROOT "/facts.json",
                                         .bytes = m->facts,
@@ -329,6 +332,7 @@ static const struct source_setting settings[] = {
     { "scratch", SETTING_WRITES, false },
     { "time-limit", SETTING_PLAIN, false },
     { "binlog", SETTING_PLAIN, false },
+    { "logs", SETTING_PLAIN, false }, /* of follow */
     SQL_CHECK_SETTINGS,
     { NULL, SETTING_PLAIN, false },
 };
@@ -339,9 +343,11 @@ static const struct source_setting restore_settings[] = {
       false }, /* the folder of mariadb-backup, where it is no usual one */
     { "stage", SETTING_PLAIN, false },
     { "data", SETTING_WRITES, false },
-    { "replay", SETTING_WRITES, false }, /* the data folder that binary logs are replayed on */
-    { "at", SETTING_PLAIN, false },      /* up to then: seconds since 1970 */
-    { "tables", SETTING_PLAIN, false },  /* "check": all of them, after a replay */
+    { "logs", SETTING_PLAIN, false }, /* what is kept of them is replayed, by `later`: all, or */
+    { "position", SETTING_PLAIN, false }, /* up to FILE:POSITION, or up to `at`, µs since 1970 */
+    { "replay", SETTING_WRITES, false },  /* the data folder that binary logs are replayed on */
+    { "at", SETTING_PLAIN, false },       /* up to then: seconds since 1970 */
+    { "tables", SETTING_PLAIN, false },   /* "check": all of them, after a replay */
     { "later", SETTING_RUNS,
       false }, /* binary logs will be replayed, by these programs: as verify */
     SQL_CHECK_SETTINGS,
@@ -357,6 +363,7 @@ const struct source_driver source_mariadb = {
     .roots = driver_roots,
     .end = driver_end,
     .free = driver_free,
+    .follow = my_follow,
     .restore_check = my_restore_check,
     .restore = my_restore,
 };

@@ -12,8 +12,8 @@
 bool my_has_binlogs(const struct my *m)
 {
     const char *wanted = source_spec_get(m->spec, "binlog");
-    return strcmp(my_var(&m->vars, "log_bin"), "ON") == 0 &&
-           !(wanted && strcmp(wanted, "none") == 0);
+    bool keep = wanted ? strcmp(wanted, "none") != 0 : !source_spec_get(m->spec, "logs");
+    return keep && strcmp(my_var(&m->vars, "log_bin"), "ON") == 0;
 }
 
 /* Where they lie, seen by the agent: in the data folder, perhaps under another path, or where the server says. */
@@ -93,9 +93,14 @@ bool my_tell_binlogs(const struct my *m, char *text, size_t size)
     for (at = rows; my_fields(&at, f, 2) == 2; n++)
         bytes += strtoull(f[1], NULL, 10);
     free(rows);
-    snprintf(
-        text, size,
-        _("%llu binary logs, %llu MiB, are kept with its backups; to leave them out: binlog: none"),
-        n, bytes >> 20);
+    if (source_spec_get(m->spec, "logs"))
+        snprintf(text, size,
+                 _("its log is followed from the oldest that it has: %llu binary logs, %llu MiB"),
+                 n, bytes >> 20);
+    else
+        snprintf(text, size,
+                 _("%llu binary logs, %llu MiB, are kept with its backups; to leave them out: "
+                   "binlog: none"),
+                 n, bytes >> 20);
     return n > 0;
 }

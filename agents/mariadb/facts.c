@@ -1,5 +1,5 @@
 /* facts.c - facts.json: what the server was like, for later checks and for a restore that needs to know. */
-#include "agents/mariadb/inner.h"
+#include "agents/mariadb/seam.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -106,6 +106,21 @@ static json_t *binlogs_json(const struct my *m)
     return json_pack("{s:I, s:o}", "flushed_at", (json_int_t)m->flushed_s, "files", files);
 }
 
+/* A backup of which the place in the log cannot be told is one all the same. */
+int my_find_seam(struct my *m, struct err *e)
+{
+    char *text = own_file(m, "binlog_info"), *at = text, *f[2], said[2 * ERR_TEXT_BYTES];
+    struct err why = ERR_INIT;
+    int rc = text && my_fields(&at, f, 2) == 2
+                 ? my_seam_ask(&m->server, f[0], strtoull(f[1], NULL, 10), &m->seam, &why)
+                 : err_set(&why, ERR_ABSENT, _("mariadb-backup does not say where it ended"));
+    free(text);
+    if (rc == 0)
+        return 0;
+    snprintf(said, sizeof said, _("its log cannot be replayed on this backup: %s"), why.why);
+    return m->env.note(m->env.ctx, true, MY_ROOT, strlen(MY_ROOT), said, e);
+}
+
 int my_make_facts(struct my *m, struct err *e)
 {
     char *info = own_file(m, "info"), *points = own_file(m, "checkpoints"),
@@ -126,6 +141,8 @@ int my_make_facts(struct my *m, struct err *e)
         put_binlog(o, binlog);
     if (json_array_size(m->checks) > 0)
         json_object_set(o, "checks", m->checks);
+    if (m->seam)
+        json_object_set(o, "log", m->seam);
     if (m->logs_place)
         json_object_set_new(o, "binlogs", binlogs_json(m));
     json_object_set_new(o, "folders", folders_json(m));

@@ -8,11 +8,12 @@
  *     look.c     what is in the data folder that mariadb-backup would leave out, or that cannot be restored
  *     scratch.c  the scratch folder
  *     binlog.c   the binary logs that are closed: captured as they lie there
+ *     follow.c   the binary logs as they are written; stream.h: how they come, seam.h: whether they go on
  *     facts.c    facts.json: what the server was like then
  *     zone.c     its time zone
  *     checks.c   the policy's questions
  *     rights.c   what may be missing, and the statements that grant it
- *     restore.c, in_place.c, verify.c, replay.c, moment.c, instance.c, settings.c    the steps at a restore
+ *     restore.c, in_place.c, verify.c, kept.c, closed.c, moment.c, replay.c, instance.c, settings.c    the steps at a restore
  *
  * In the manifest: mariadb/backup/… (what mariadb-backup wrote, not prepared) · binlog/… · facts.json. A restore prepares it and calls it data/.
  */
@@ -61,6 +62,7 @@ struct my {
     char zone[MY_ZONE_BYTES]; /* as TZ names it, and how far it was from UTC then */
     int64_t zone_at_s;
     long zone_offset_s;
+    json_t *seam; /* owned; where in the log it ended, when that is followed */
     struct source_root early[2], late;
 };
 
@@ -92,6 +94,8 @@ bool my_tell_binlogs(const struct my *m, char *text, size_t size);
 
 /* --- facts.c: m->facts */
 int my_make_facts(struct my *m, struct err *e);
+/* m->seam; where it is not to be had, that is a problem. */
+int my_find_seam(struct my *m, struct err *e);
 
 /* --- zone.c */
 /* m->zone…; server: its process, 0: not known. */
@@ -110,6 +114,20 @@ int my_run_checks(const struct my_server *s, const struct source_spec *spec,
 int my_probe(const struct source_spec *spec, const struct source_env *env, struct err *e);
 /* Whether a statement that needs the right can be said; -ERR_REFUSED with the statement that grants it. */
 int my_check_rights(const struct my_server *s, struct err *e);
+/* The same for following its binary logs. */
+int my_check_log_rights(const struct my_server *s, struct err *e);
+/* Can its binary logs bring anything back? -ERR_CONFIG, with what its configuration has to say. */
+int my_check_log_settings(const struct my_vars *v, struct err *e);
+/* What may be lost all the same: notes; `problem`: where it would be for certain, a problem. */
+int my_tell_log_doubts(const struct my_server *s, const struct my_vars *v,
+                       const struct source_env *env, bool problem, struct err *e);
+/* The statement that says how far it is; it has another name in some versions. */
+const char *my_head_statement(const struct my_vars *v);
+
+/* --- follow.c */
+int my_follow(const struct source_spec *spec, const struct source_env *env,
+              const struct log_piece *last, unsigned interval_ms, struct log_sink *k,
+              struct err *e);
 
 /* --- restore.c */
 int my_restore_check(const struct source_restore *r, struct err *e);

@@ -1,165 +1,36 @@
-/* replay.c - binary logs are replayed onto a data folder that another restore has just made: up to a moment, by a server of ours, through
- * mariadb-binlog and the client as one session. Meanwhile the folder has a name that no server is started on, and keeps it should anything fail.
- *
- * What is replayed must be the log of that server, from the file in which the backup ended on, without a gap. Of a moment that the logs do not
- * reach it is said how far they do. Logs count whole seconds: what was begun before that second is in, what was begun in it or later is not. */
-#include "agents/mariadb/moment.h"
+/* replay.c - binary logs are replayed onto a data folder that has just been restored, by a server of ours, through mariadb-binlog and the client as
+ * one session. Meanwhile the folder has a name that no server is started on, and keeps it should anything fail. */
 #include "agents/mariadb/restored.h"
-#include "agents/tree.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REPLAY_LIMIT_S (7 * 86400)
-#define LOG_MAGIC \
-    "\xfe"        \
-    "bin"
-#define LOG_HEAD_BYTES 23 /* magic, then the first event up to its next position */
-#define MAX_EVENT_LINE 160
 
-struct replay {
-    struct my_restored x; /* of the backup; facts, data folder */
+struct engine {
+    struct my_restored *x;
+    struct my_logs *l;
     struct my_instance i;
-    const struct source_restore *r;
-    json_t *facts;          /* of the logs' backup */
-    int folder_fd, logs_fd; /* what they were restored to; the logs in it */
-    int64_t at_s;
-    const char *first, *position; /* where the backup ended */
-    const char *files[MAX_BINLOGS];
-    size_t n;
-    struct my_moment moment;
     struct as_owner nobody; /* the client */
-    char loads[48];         /* in x.dir: content of tables that the log brings as files */
+    char loads[48];         /* in x->dir: content of tables that the log brings as files */
     struct prog reader, client;
-    char line[MAX_EVENT_LINE], last[MAX_EVENT_LINE]; /* the last event's heading */
+    char line[MAX_EVENT_LINE];
     size_t line_len;
 };
 
-/* --- which logs ---------------------------------------------------------------------------------- */
-static int by_name(const void *a, const void *b)
-{
-    const char *const *x = a, *const *y = b;
-    size_t n = strlen(*x), m = strlen(*y);
-    return n != m ? (n < m ? -1 : 1) : strcmp(*x, *y); /* 999999 is before 1000000 */
-}
-
-static unsigned long long number_of(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot ? strtoull(dot + 1, NULL, 10) : 0;
-}
-
-static int gap(const char *missing, struct err *e)
-{
-    err_set(e, ERR_NOT_WHOLE, _("the binary log %s is not in any backup: there is a gap"), missing);
-    return err_next(e, _("restore a moment before it, or the backup alone: --no-logs"));
-}
-
-/* From the first one that is needed, each the next of the one before. */
-static int choose_files(struct replay *p, struct err *e)
-{
-    json_t *all = json_object_get(json_object_get(p->facts, "binlogs"), "files");
-    char missing[300];
-    for (size_t i = 0; i < json_array_size(all) && p->n < MAX_BINLOGS; i++) {
-        const char *name = json_string_value(json_array_get(all, i));
-        if (name && !strchr(name, '/') && number_of(name) >= number_of(p->first))
-            p->files[p->n++] = name;
-    }
-    qsort(p->files, p->n, sizeof *p->files, by_name);
-    if (p->n == 0 || strcmp(p->files[0], p->first) != 0)
-        return gap(p->first, e);
-    for (size_t i = 1; i < p->n; i++)
-        if (number_of(p->files[i]) != number_of(p->files[i - 1]) + 1) {
-            snprintf(missing, sizeof missing, "%.*s%06llu",
-                     (int)(strrchr(p->first, '.') - p->first + 1), p->first,
-                     number_of(p->files[i - 1]) + 1);
-            return gap(missing, e);
-        }
-    for (size_t i = 0; i < p->n; i++)
-        if (faccessat(p->logs_fd, p->files[i], R_OK, AT_SYMLINK_NOFOLLOW) < 0)
-            return gap(p->files[i], e);
-    return 0;
-}
-
-/* A server whose logs were reset begins with the same names again: the file of the backup's end must have been begun before that, and be as
- * long at least. */
-static int check_first(struct replay *p, struct err *e)
-{
-    uint8_t head[LOG_HEAD_BYTES];
-    struct stat st;
-    int fd = sys_openat(p->logs_fd, p->first, O_RDONLY | O_NOFOLLOW, 0, e);
-    if (fd < 0)
-        return err_wrap(e, "%s", p->first);
-    ssize_t n = sys_read(fd, head, sizeof head, e);
-    bool there = n == (ssize_t)sizeof head && fstat(fd, &st) == 0;
-    sys_close_quiet(fd);
-    if (!there || memcmp(head, LOG_MAGIC, 4) != 0) {
-        err_set(e, ERR_DAMAGED, _("%s is no binary log that can be read"), p->first);
-        return err_next(e,
-                        _("encrypted binary logs (encrypt_binlog) cannot be replayed here; restore "
-                          "the backup alone: --no-logs"));
-    }
-    int64_t begun = (int64_t)head[4] | (int64_t)head[5] << 8 | (int64_t)head[6] << 16 |
-                    (int64_t)head[7] << 24;
-    int64_t ended = json_integer_value(json_object_get(p->x.facts, "stopped_at"));
-    if (begun <= ended && (uint64_t)st.st_size >= strtoull(p->position, NULL, 10))
-        return 0;
-    err_set(e, ERR_NOT_WHOLE,
-            _("the binary log %s is not the one that the backup ended in: the "
-              "server's logs were reset"),
-            p->first);
-    return err_next(e, _("restore the backup alone: --no-logs"));
-}
-
-/* Older servers have no identifier of their own, only the number that their administrator gave them. */
-static const char *identity(json_t *facts)
-{
-    const char *uid = json_string_value(json_object_get(facts, "server_uid"));
-    return uid && uid[0] ? uid : json_string_value(json_object_get(facts, "server_id"));
-}
-
-static int check_server(struct replay *p, struct err *e)
-{
-    const char *one = identity(p->x.facts), *two = identity(p->facts);
-    json_t *log = json_object_get(p->x.facts, "binlog");
-    p->first = json_string_value(json_object_get(log, "file"));
-    p->position = json_string_value(json_object_get(log, "position"));
-    if (!p->first || !p->position || !strrchr(p->first, '.') ||
-        strspn(p->position, "0123456789") != strlen(p->position))
-        return err_set(e, ERR_ABSENT, _("the backup knows no position in a binary log"));
-    if (one && two && strcmp(one, two) == 0)
-        return 0;
-    err_set(e, ERR_NOT_WHOLE, _("the next backup is one of another server"));
-    return err_next(e, _("restore the backup alone: --no-logs"));
-}
-
-static int64_t flushed_at(const struct replay *p)
-{
-    return json_integer_value(json_object_get(json_object_get(p->facts, "binlogs"), "flushed_at"));
-}
-
-static int find_moment(struct replay *p, struct err *e)
-{
-    int rc = my_moment_find(p->logs_fd, p->files, p->n, strtoull(p->position, NULL, 10), p->at_s,
-                            flushed_at(p), &p->moment, e);
-    if (rc == 0)
-        p->n = p->moment.n_files;
-    return rc;
-}
-
 /* --- from the one program to the other ------------------------------------------------------------- */
 /* "#261126  3:20:37 server id 7  end_log_pos 1369862 …" */
-static void look_at(struct replay *p, const char *part, size_t n)
+static void look_at(struct engine *p, const char *part, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (part[i] != '\n') {
@@ -171,11 +42,11 @@ static void look_at(struct replay *p, const char *part, size_t n)
         p->line_len = 0;
         if (p->line[0] == '#' && p->line[1] >= '0' && p->line[1] <= '9' &&
             strstr(p->line, "end_log_pos"))
-            memcpy(p->last, p->line, sizeof p->last);
+            memcpy(p->l->last, p->line, sizeof p->l->last);
     }
 }
 
-static int client_failed(struct replay *p, struct err *e)
+static int client_failed(struct engine *p, struct err *e)
 {
     char tail[PROG_TAIL_BYTES + 1];
     prog_tail(&p->client, tail);
@@ -185,7 +56,7 @@ static int client_failed(struct replay *p, struct err *e)
 }
 
 /* ANALYZE TABLE and the like answer with rows; a client that nobody reads waits for ever. */
-static void pass_over(struct replay *p)
+static void pass_over(struct engine *p)
 {
     char part[16384];
     while (recv(p->client.fd, part, sizeof part, MSG_DONTWAIT) > 0)
@@ -194,7 +65,7 @@ static void pass_over(struct replay *p)
 
 static int hand_over(void *ctx, const char *part, size_t n, struct err *e)
 {
-    struct replay *p = ctx;
+    struct engine *p = ctx;
     look_at(p, part, n);
     while (n > 0) {
         ssize_t did = send(p->client.fd, part, n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -207,7 +78,7 @@ static int hand_over(void *ctx, const char *part, size_t n, struct err *e)
             return client_failed(p, e);
         if (sys_interrupted())
             return err_set(e, ERR_INTERRUPTED, _("interrupted"));
-        p->r->report->n.bytes_read++;
+        p->x->r->report->n.bytes_read++;
         (void)sys_wait_fd(p->client.fd, POLLIN | POLLOUT, 1000, NULL);
         pass_over(p);
     }
@@ -216,32 +87,33 @@ static int hand_over(void *ctx, const char *part, size_t n, struct err *e)
 
 static int still_there(void *ctx, struct err *e)
 {
-    struct replay *p = ctx;
+    struct engine *p = ctx;
     (void)e;
-    p->r->report->n.bytes_read++;
+    p->x->r->report->n.bytes_read++;
     return 0;
 }
 
-static int start_reader(struct replay *p, const char *folder, struct err *e)
+static int start_reader(struct engine *p, const char *folder, struct err *e)
 {
     char program[PATH_MAX];
     int rc = prog_find(TOOL_BINLOG, folder, program, e);
     if (rc < 0)
         return rc;
-    prog_begin(&p->reader, ENV_PROGRAM, &p->x.as);
+    prog_begin(&p->reader, ENV_PROGRAM, &p->x->as);
     prog_arg(&p->reader, "TZ=UTC");
+    prog_arg(&p->reader, "TMPDIR=%s", p->x->data); /* for large events; its user can write there */
     prog_arg(&p->reader, "%s", program);
     prog_arg(&p->reader, "--no-defaults");
-    prog_arg(&p->reader, "--start-position=%s", p->position);
-    if (p->moment.stop > 0)
-        prog_arg(&p->reader, "--stop-position=%llu", (unsigned long long)p->moment.stop);
+    prog_arg(&p->reader, "--start-position=%" PRIu64, p->l->position);
+    if (p->l->stop > 0)
+        prog_arg(&p->reader, "--stop-position=%" PRIu64, p->l->stop);
     prog_arg(&p->reader, "--local-load=%s", p->loads);
-    for (size_t i = 0; i < p->n; i++)
-        prog_arg(&p->reader, "%s/binlog/%s", p->r->folder, p->files[i]);
+    for (size_t i = 0; i < p->l->n; i++)
+        prog_arg(&p->reader, "%s/%s", p->l->folder, p->l->files[i]);
     return prog_start(&p->reader, -1, e);
 }
 
-static int start_client(struct replay *p, struct err *e)
+static int start_client(struct engine *p, struct err *e)
 {
     static const char first[] =
         "FLUSH PRIVILEGES;\n"; /* so that accounts can be changed; we stay what we are */
@@ -255,12 +127,10 @@ static int start_client(struct replay *p, struct err *e)
     return rc == 0 ? hand_over(p, first, strlen(first), e) : rc;
 }
 
-static int replay(struct replay *p, const char *folder, struct err *e)
+static int replay(struct engine *p, const char *folder, struct err *e)
 {
     char tail[PROG_TAIL_BYTES + 1];
     bool read_ok = false, done_ok = false;
-    if (p->moment.groups == 0) /* nothing was begun before it */
-        return 0;
     int rc = start_client(p, e);
     if (rc == 0)
         rc = start_reader(p, folder, e);
@@ -279,189 +149,69 @@ static int replay(struct replay *p, const char *folder, struct err *e)
 }
 
 /* --- the whole ----------------------------------------------------------------------------------- */
-/* The order of the log is that of commits, and each has the time at which it was begun. */
-static void say_order(struct replay *p)
-{
-    const struct my_moment *m = &p->moment;
-    char place[300] = "";
-    if (m->later == 0 && m->earlier == 0)
-        return;
-    if (m->stop > 0)
-        snprintf(place, sizeof place, "%.250s:%llu", p->files[p->n - 1],
-                 (unsigned long long)m->stop);
-    (m->far ? report_problem : report_note)(
-        p->r->report, NULL, 0,
-        _("times in the binary logs do not follow each other (long transactions, a clock that was set, SET "
-          "TIMESTAMP): all up to %s was replayed, with %llu transactions of a later time; %llu of an "
-          "earlier time come after it and were not"),
-        place[0] ? place : _("the end"), (unsigned long long)m->later,
-        (unsigned long long)m->earlier);
-}
-
-static void say_reached(struct replay *p)
-{
-    char when[32], end[32];
-    time_t at = (time_t)p->at_s;
-    time_t flushed = (time_t)flushed_at(p);
-    struct tm tm;
-    gmtime_r(&at, &tm);
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    gmtime_r(&flushed, &tm);
-    strftime(end, sizeof end, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (flushed < at)
-        report_problem(p->r->report, NULL, 0,
-                       _("the kept binary logs end at %s: what was done from then to %s is lost"),
-                       end, when);
-    my_tell_changed(p->x.facts, p->facts, p->r->report);
-    say_order(p);
-    report_note(p->r->report, NULL, 0,
-                _("replayed: binary logs %s to %s, what was begun before %s; the last event: %s"),
-                p->files[0], p->files[p->n - 1], flushed < at ? end : when,
-                p->last[0] ? p->last + 1 : _("none"));
-}
-
-static int open_all(struct replay *p, const char *data, struct err *e)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(data, '/'), *at = source_spec_get(p->r->spec, "at");
-    if (!slash || strcmp(slash, "/data") != 0 || (size_t)(slash - data) >= sizeof parent || !at)
-        return err_set(e, ERR_USAGE, _("\"%s\" is not the data folder of a restore"), data);
-    p->at_s = strtoll(at, NULL, 10);
-    snprintf(parent, sizeof parent, "%.*s", (int)(slash - data), data);
-    p->x.r = p->r;
-    p->x.folder_fd = sys_open_folder(parent, p->r->resolved, e);
-    if (p->x.folder_fd < 0)
-        return err_wrap(e, "%s", parent);
-    int rc = my_read_facts(p->x.folder_fd, &p->x.facts, e);
-    if (rc == 0)
-        rc = p->folder_fd = sys_open_folder(p->r->folder, p->r->resolved, e);
-    if (rc >= 0)
-        rc = my_read_facts(p->folder_fd, &p->facts, e);
-    if (rc == 0)
-        rc = p->logs_fd = sys_openat(p->folder_fd, "binlog", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
-                                     e);
-    if (rc >= 0)
-        rc = fstatat(p->x.folder_fd, "data", &p->x.owner, AT_SYMLINK_NOFOLLOW) < 0
-                 ? err_sys(e, "%s", data)
-                 : 0;
-    if (rc == 0 && asprintf(&p->x.data, "%s/" MY_REPLAYING, parent) < 0) {
-        p->x.data = NULL;
-        rc = err_set(e, ERR_NOMEM, _("no memory"));
-    }
-    return rc;
-}
-
 /* The log is a stranger's: LOAD DATA LOCAL in it reads what the client may read. So that is nobody's, who can read what everybody can, and the files
  * that the reader makes for it. */
-static int make_loads(struct replay *p, struct err *e)
+static int make_loads(struct engine *p, struct err *e)
 {
+    struct my_restored *x = p->x;
     p->nobody = as_owner_nobody();
-    snprintf(p->loads, sizeof p->loads, "%s/load", p->x.dir);
+    snprintf(p->loads, sizeof p->loads, "%s/load", x->dir);
     if (mkdir(p->loads, 0700) < 0)
         return err_sys(e, "%s", p->loads);
     if (!p->nobody.changes)
         return 0;
-    if (chown(p->loads, p->x.as.uid, p->nobody.gid) < 0 || chmod(p->loads, 02750) < 0)
+    if (chown(p->loads, x->as.uid, p->nobody.gid) < 0 || chmod(p->loads, 02750) < 0)
         return err_sys(e, "%s", p->loads);
-    if (chown(p->x.dir, p->x.as.uid, p->nobody.gid) < 0 || chmod(p->x.dir, 0710) < 0)
-        return err_sys(e, "%s", p->x.dir);
+    if (chown(x->dir, x->as.uid, p->nobody.gid) < 0 || chmod(x->dir, 0710) < 0)
+        return err_sys(e, "%s", x->dir);
     return 0;
 }
 
-/* On a server of its own: the other one asks for passwords since accounts may be changed. */
-static int check_all(struct replay *p, const char *programs, struct err *e)
+static int on_server(struct engine *p, struct err *e)
 {
-    int rc = my_instance_start(&p->i, &p->x, programs, e);
+    const char *programs = p->l->programs;
+    int rc = my_instance_start(&p->i, p->x, programs, e);
     if (rc == 0)
-        rc = my_check_tables(&p->i, e);
-    if (rc == 0)
-        rc = my_check_answers(&p->i, false, e);
-    rc = my_instance_stop(&p->i, rc, e);
-    return rc < 0 ? err_wrap(e, _("verification")) : 0;
-}
-
-static int on_server(struct replay *p, struct err *e)
-{
-    const char *programs = source_spec_get(p->r->spec, "verify");
-    const char *folder = programs && programs[0] == '/' ? programs : NULL;
-    programs = programs ? programs : "";
-    int rc = my_instance_start(&p->i, &p->x, programs, e);
-    if (rc == 0)
-        rc = my_check_zone(&p->i, p->facts, e);
+        rc = my_check_zone(&p->i, p->l->facts, e);
     if (rc == 0)
         rc = make_loads(p, e);
     if (rc == 0)
-        rc = replay(p, folder, e);
-    rc = my_instance_stop(&p->i, rc, e);
-    return rc == 0 && source_spec_get(p->r->spec, "tables") ? check_all(p, programs, e) : rc;
+        rc = replay(p, programs[0] == '/' ? programs : NULL, e);
+    return my_instance_stop(&p->i, rc, e);
 }
 
-/* Until all is well the folder is not called data. */
-static int hide(struct replay *p, const char *data, struct err *e)
+int my_hide_data(struct my_restored *x, const char *data, struct err *e)
 {
     int rc = my_check_stopped(data, e);
     if (rc == 0)
-        rc = sys_renameat(p->x.folder_fd, "data", p->x.folder_fd, MY_REPLAYING, false, e);
-    return rc == 0 ? sys_fsync_dir(p->x.folder_fd, ".", e) : rc;
+        rc = sys_renameat(x->folder_fd, "data", x->folder_fd, MY_REPLAYING, false, e);
+    return rc == 0 ? sys_fsync_dir(x->folder_fd, ".", e) : rc;
 }
 
-static int show(struct replay *p, struct err *e)
+int my_show_data(struct my_restored *x, struct err *e)
 {
-    int rc = sys_syncfs(p->x.folder_fd, e);
+    int rc = sys_syncfs(x->folder_fd, e);
     if (rc == 0)
-        rc = sys_renameat(p->x.folder_fd, MY_REPLAYING, p->x.folder_fd, "data", false, e);
-    return rc == 0 ? sys_fsync_dir(p->x.folder_fd, ".", e) : rc;
+        rc = sys_renameat(x->folder_fd, MY_REPLAYING, x->folder_fd, "data", false, e);
+    return rc == 0 ? sys_fsync_dir(x->folder_fd, ".", e) : rc;
 }
 
-static int replay_all(struct replay *p, const char *data, struct err *e)
+int my_replay_logs(struct my_restored *x, struct my_logs *l, struct err *e)
 {
-    int rc = open_all(p, data, e);
-    if (rc == 0)
-        rc = my_check_plain(p->folder_fd, "binlog", e);
-    if (rc == 0)
-        rc = my_check_plain(p->x.folder_fd, "data", e);
-    if (rc == 0)
-        rc = hide(p, data, e);
-    if (rc == 0)
-        rc = check_server(p, e);
-    if (rc == 0)
-        rc = choose_files(p, e);
-    if (rc == 0)
-        rc = check_first(p, e);
-    if (rc == 0)
-        rc = find_moment(p, e);
-    if (rc == 0)
-        rc = my_make_conf(&p->x, MY_REPLAYING, e);
-    if (rc == 0)
-        rc = prog_init(&p->reader, p->r->state_dir, e);
-    if (rc == 0)
-        rc = prog_init(&p->client, p->r->state_dir, e);
-    if (rc == 0)
-        rc = on_server(p, e);
-    if (rc == 0)
-        rc = show(p, e);
-    if (rc == 0)
-        say_reached(p);
-    return rc == 0 ? tree_remove(p->folder_fd, "binlog", e) : rc;
-}
-
-int my_replay(const struct source_restore *r, struct err *e)
-{
-    const char *data = source_spec_get(r->spec, "replay");
-    struct replay *p = calloc(1, sizeof *p);
+    struct engine *p = calloc(1, sizeof *p);
     if (!p)
         return err_set(e, ERR_NOMEM, _("no memory"));
-    p->r = r;
-    p->x.folder_fd = p->folder_fd = p->logs_fd = -1;
+    p->x = x;
+    p->l = l;
+    l->last[0] = '\0';
     p->reader = p->client = (struct prog){ .log_fd = -1, .fd = -1 };
-    report_phase(r->report, 3);
-    int rc = replay_all(p, data, e);
+    int rc = prog_init(&p->reader, x->r->state_dir, e);
+    if (rc == 0)
+        rc = prog_init(&p->client, x->r->state_dir, e);
+    if (rc == 0)
+        rc = on_server(p, e);
     prog_done(&p->reader);
     prog_done(&p->client);
-    my_restored_done(&p->x);
-    json_decref(p->facts);
-    sys_close_quiet(p->logs_fd);
-    sys_close_quiet(p->folder_fd);
     free(p);
-    return rc < 0 ? err_wrap(e, _("replay of binary logs")) : 0;
+    return rc;
 }

@@ -363,7 +363,9 @@ int my_restore_check(const struct source_restore *r, struct err *e)
     char data[PATH_MAX];
     if (source_spec_get(r->spec, "replay"))
         return 0;
-    int rc = find_programs(r, e);
+    int rc = my_check_position(r, e);
+    if (rc == 0)
+        rc = find_programs(r, e);
     if (rc == 0 && snprintf(data, sizeof data, "%s/data", r->folder) < (int)sizeof data)
         rc = my_check_stopped(data, e);
     return rc == 0 && in ? my_check_replaceable(r, in, e) : rc;
@@ -372,6 +374,7 @@ int my_restore_check(const struct source_restore *r, struct err *e)
 int my_restore(const struct source_restore *r, struct err *e)
 {
     struct my_restored x = { .folder_fd = -1 };
+    bool later = false; /* than the backup */
     const char *verify = source_spec_get(r->spec, "verify"), *in = source_spec_get(r->spec, "data");
     if (source_spec_get(r->spec, "stage"))
         return 0;
@@ -391,8 +394,10 @@ int my_restore(const struct source_restore *r, struct err *e)
     }
     if (rc == 0)
         say_where(&x);
+    if (rc == 0)
+        rc = my_bring_log(&x, &later, e);
     if (rc == 0 && verify)
-        rc = my_verify(&x, verify, e);
+        rc = my_verify(&x, verify, !later, e);
     if (rc == 0 && in)
         rc = my_put_in_place(&x, in, e);
     if (rc == 0) {

@@ -46,10 +46,35 @@ int my_check_answers(struct my_instance *i, bool same, struct err *e);
 /* CHECK TABLE … EXTENDED over all; what is not right is a problem. */
 int my_check_tables(struct my_instance *i, struct err *e);
 
-/* Starts a server on it that no network and nobody else can reach, has every table checked (CHECK TABLE … EXTENDED), and stops it. Tables that
- * are not right are problems; -ERR_DAMAGED: the server does not even start, or dies. */
-int my_verify(struct my_restored *x, const char *programs, struct err *e);
+/* Starts a server on it that no network and nobody else can reach, has every table checked (CHECK TABLE … EXTENDED), asks the policy's questions
+ * (same: as my_check_answers), and stops it. Tables that are not right are problems; -ERR_DAMAGED: the server does not even start, or dies. */
+int my_verify(struct my_restored *x, const char *programs, bool same, struct err *e);
 
+/* --- replay.c: binary logs, onto the data folder, which has a name meanwhile that no server is started on */
+#define MAX_EVENT_LINE 160
+struct my_logs {
+    const char *folder; /* where they lie, absolute; the server's user can read them */
+    const char *const *files;
+    size_t n;
+    uint64_t position, stop; /* in the first one; in the last one, 0: its end */
+    json_t *facts;           /* the server's time zone must be there what it was at the backup */
+    const char
+        *programs; /* the folder of mariadbd, mariadb-binlog and the client; or: the usual ones */
+    char last[MAX_EVENT_LINE]; /* the last event's heading; "": there was none */
+};
+/* x->data is what has the other name; it stays as it is should this fail. */
+int my_replay_logs(struct my_restored *x, struct my_logs *l, struct err *e);
+/* FOLDER/data is called MY_REPLAYING. data: its whole path. */
+int my_hide_data(struct my_restored *x, const char *data, struct err *e);
+int my_show_data(struct my_restored *x, struct err *e);
+
+/* --- kept.c: what is kept of the log as it was written (follow.c) is replayed onto FOLDER/data, where that is asked for. */
+/* *ret_later: something was. */
+int my_bring_log(struct my_restored *x, bool *ret_later, struct err *e);
+/* Before anything is restored. */
+int my_check_position(const struct source_restore *r, struct err *e);
+
+/* --- closed.c */
 /* The steps of a restore that only replays binary logs onto a data folder that another one made. */
 int my_replay(const struct source_restore *r, struct err *e);
 /* x->owner is known: x->as; x->dir and x->conf, from backup-my.cnf in the folder `from` of folder_fd. */

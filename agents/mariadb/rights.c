@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define MAX_RIGHTS 128
+#define SHORT_S 86400 /* a server that drops its logs so soon */
 
 struct rights {
     char *text; /* owned */
@@ -105,6 +106,121 @@ int my_check_rights(const struct my_server *s, struct err *e)
     return rc;
 }
 
+int my_check_log_rights(const struct my_server *s, struct err *e)
+{
+    struct rights r = { 0 };
+    int rc = ask(s, &r, e);
+    if (rc == 0 && !has(&r, "REPLICATION SLAVE")) {
+        rc = err_set(e, ERR_REFUSED, _("%s lacks the right to follow the server's log"), r.account);
+        err_next(e, _("as an administrator of the server: GRANT %s ON *.* TO %s"),
+                 "REPLICATION SLAVE", r.account);
+    }
+    free(r.text);
+    return rc;
+}
+
+/* --- its log ------------------------------------------------------------------------------------ */
+const char *my_head_statement(const struct my_vars *v)
+{
+    const char *version = my_var(v, "version");
+    bool renamed = !strstr(version, "MariaDB") &&
+                   (strtoul(version, NULL, 10) > 8 || strncmp(version, "8.4", 3) == 0);
+    return renamed ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS";
+}
+
+int my_check_log_settings(const struct my_vars *v, struct err *e)
+{
+    const char *format = my_var(v, "binlog_format");
+    if (strcmp(my_var(v, "log_bin"), "ON") != 0) {
+        err_set(e, ERR_CONFIG,
+                _("the server writes no binary log (log_bin): there is nothing to follow"));
+        return err_next(
+            e, _("in its configuration, below [mariadbd]: log_bin = binlog, server_id = 1, "
+                 "binlog_format = ROW, sync_binlog = 1; then restart it"));
+    }
+    if (strcmp(format, "STATEMENT") == 0) {
+        err_set(e, ERR_CONFIG,
+                _("the server's binlog_format is STATEMENT: what it writes may give other data "
+                  "when it is replayed"));
+        return err_next(e,
+                        _("in its configuration, below [mariadbd]: binlog_format = ROW; now: SET "
+                          "GLOBAL binlog_format = ROW, for new sessions"));
+    }
+    return 0;
+}
+
+static int doubt(const struct source_env *env, bool problem, struct err *e, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static int doubt(const struct source_env *env, bool problem, struct err *e, const char *fmt, ...)
+{
+    char text[ERR_TEXT_BYTES];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return env->note(env->ctx, problem, MY_ROOT, strlen(MY_ROOT), text, e);
+}
+
+/* Seconds until it drops a log; 0: it never does. */
+static double keeps_s(const struct my_vars *v)
+{
+    double s = strtod(my_var(v, "binlog_expire_logs_seconds"), NULL);
+    return s > 0 ? s : strtod(my_var(v, "expire_logs_days"), NULL) * 86400;
+}
+
+/* Databases that it leaves out of the log; what comes by replication, and is not in it. */
+static int tell_left_out(const struct my_server *s, const struct my_vars *v,
+                         const struct source_env *env, bool problem, struct err *e)
+{
+    char *row = NULL, *at, *f[4] = { NULL };
+    int rc = my_query(s, my_head_statement(v), &row, e);
+    at = row;
+    size_t n = rc == 0 ? my_fields(&at, f, 4) : 0;
+    if (n == 4 && (f[2][0] || f[3][0]))
+        rc = doubt(env, problem, e,
+                   _("the server leaves databases out of its log (binlog_do_db: %.100s; "
+                     "binlog_ignore_db: %.100s): what is done there is in backups only"),
+                   f[2][0] ? f[2] : "-", f[3][0] ? f[3] : "-");
+    free(row);
+    row = NULL;
+    if (rc == 0 && strcmp(my_var(v, "log_slave_updates"), "OFF") == 0)
+        rc = my_query(s, "SHOW GLOBAL STATUS LIKE 'Slave_running'", &row, e);
+    if (rc == 0 && row && strstr(row, "ON"))
+        rc = doubt(env, problem, e,
+                   _("the server is a replica, and what it replicates is not in its own log: "
+                     "log_slave_updates = ON, or follow the primary"));
+    free(row);
+    return rc;
+}
+
+int my_tell_log_doubts(const struct my_server *s, const struct my_vars *v,
+                       const struct source_env *env, bool problem, struct err *e)
+{
+    double keeps = keeps_s(v);
+    int rc = tell_left_out(s, v, env, problem, e);
+    if (rc == 0 && strcmp(my_var(v, "binlog_format"), "ROW") != 0)
+        rc = doubt(env, false, e,
+                   _("binlog_format is %s: statements that use temporary tables may not be "
+                     "replayed; better: ROW"),
+                   my_var(v, "binlog_format"));
+    if (rc == 0 && strcmp(my_var(v, "sync_binlog"), "1") != 0)
+        rc = doubt(env, false, e,
+                   _("sync_binlog is %s: if the server's host crashes, its log may lose what is "
+                     "kept here already, and then begins anew; better: 1"),
+                   my_var(v, "sync_binlog"));
+    if (rc == 0 && strcmp(my_var(v, "innodb_flush_log_at_trx_commit"), "1") != 0)
+        rc = doubt(env, false, e,
+                   _("innodb_flush_log_at_trx_commit is %s: a server that crashes forgets what "
+                     "its log has, which then cannot be replayed beyond that; better: 1"),
+                   my_var(v, "innodb_flush_log_at_trx_commit"));
+    if (rc == 0 && keeps > 0 && keeps < SHORT_S)
+        rc = doubt(env, false, e,
+                   _("the server drops its logs after %.0f hours: if they are not followed for so "
+                     "long, there is a gap (binlog_expire_logs_seconds)"),
+                   keeps / 3600);
+    return rc;
+}
+
 /* --- a probe ------------------------------------------------------------------------------------- */
 struct probe {
     struct my m;
@@ -137,6 +253,22 @@ static void check_rights(struct probe *p)
             _("it lacks rights that a backup needs. As an administrator of the server: GRANT %s ON "
               "*.* TO %s;"),
             list, p->r.account);
+}
+
+/* Where its log shall be followed. */
+static void check_log(struct probe *p)
+{
+    struct err why = ERR_INIT;
+    if (!source_spec_get(p->m.spec, "logs"))
+        return;
+    if (!has(&p->r, "REPLICATION SLAVE"))
+        tell(p, true,
+             _("it lacks the right to follow the server's log. As an administrator of the server: "
+               "GRANT %s ON *.* TO %s;"),
+             "REPLICATION SLAVE", p->r.account);
+    if (my_check_log_settings(&p->m.vars, &why) < 0 ||
+        my_tell_log_doubts(&p->m.server, &p->m.vars, &p->m.env, true, &why) < 0)
+        tell_err(p, &why);
 }
 
 static void check_programs(struct probe *p)
@@ -183,10 +315,12 @@ int my_probe(const struct source_spec *spec, const struct source_env *env, struc
         check_rights(&p);
         check_programs(&p);
         check_folders(&p);
+        check_log(&p);
         char text[200];
-        if (my_has_binlogs(&p.m) && my_tell_binlogs(&p.m, text, sizeof text))
+        if ((my_has_binlogs(&p.m) || source_spec_get(spec, "logs")) &&
+            my_tell_binlogs(&p.m, text, sizeof text))
             tell(&p, false, "%s", text);
-        else if (strcmp(my_var(&p.m.vars, "log_bin"), "ON") != 0)
+        else if (strcmp(my_var(&p.m.vars, "log_bin"), "ON") != 0 && !source_spec_get(spec, "logs"))
             tell(&p, false,
                  _("the server keeps no binary log (log_bin): a restore brings back the moments of "
                    "backups only"));

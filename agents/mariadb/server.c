@@ -63,20 +63,15 @@ static bool is_one_of(unsigned long number, const unsigned *list)
     return *list != 0;
 }
 
-/* "ERROR 1045 (28000): Access denied for user …" */
-static int failed(const struct my_server *s, const struct prog *r, struct err *e)
+int my_failed(const struct my_server *s, unsigned long number, const char *text, struct err *e)
 {
     static const unsigned login[] = { 1044, 1045, 1130, 1251, 1698, 4151, 0 };
     static const unsigned rights[] = { 1142, 1143, 1227, 1370, 0 };
     static const unsigned away[] = { 2002, 2003, 2005, 2006, 2013, 2026, 1040, 1053, 0 };
-    char text[PROG_TAIL_BYTES + 1];
-    prog_tail(r, text);
-    const char *at = strstr(text, "ERROR ");
-    unsigned long number = at ? strtoul(at + strlen("ERROR "), NULL, 10) : 0;
     enum err_code code = is_one_of(number, login) || is_one_of(number, rights) ? ERR_REFUSED
                          : is_one_of(number, away)                             ? ERR_UNREACHABLE
                                                                                : ERR_FAILED;
-    err_set(e, code, _("the server says: %s"), at ? at : text);
+    err_set(e, code, _("the server says: %s"), text);
     if (is_one_of(number, away))
         err_next(e,
                  _("is the server running, and does \"server\" below mariadb: in the policy say "
@@ -86,6 +81,15 @@ static int failed(const struct my_server *s, const struct prog *r, struct err *e
         err_next(e, _("correct user: and defaults-file: below mariadb: in the policy; the password "
                       "belongs into that file: [client], password=…"));
     return -(int)code;
+}
+
+/* "ERROR 1045 (28000): Access denied for user …" */
+static int failed(const struct my_server *s, const struct prog *r, struct err *e)
+{
+    char text[PROG_TAIL_BYTES + 1];
+    prog_tail(r, text);
+    const char *at = strstr(text, "ERROR ");
+    return my_failed(s, at ? strtoul(at + strlen("ERROR "), NULL, 10) : 0, at ? at : text, e);
 }
 
 int my_stream(const struct my_server *s, const char *sql, uint64_t limit_s,
@@ -170,7 +174,8 @@ size_t my_fields(char **text, char *fields[], size_t max)
     "'innodb_undo_tablespaces', 'innodb_log_group_home_dir', 'innodb_log_file_size', "         \
     "'innodb_page_size', 'innodb_encrypt_log', 'innodb_encrypt_tables', 'aria_log_dir_path', " \
     "'lower_case_table_names', 'character_set_server', 'collation_server', 'time_zone', "      \
-    "'system_time_zone', 'wsrep_on', 'plugin_dir'"
+    "'system_time_zone', 'wsrep_on', 'plugin_dir', 'sync_binlog', 'log_slave_updates', "       \
+    "'innodb_flush_log_at_trx_commit'"
 
 int my_vars_ask(const struct my_server *s, struct my_vars *ret, struct err *e)
 {

@@ -34,6 +34,9 @@ int my_stream(const struct my_server *s, const char *sql, uint64_t limit_s,
 /* Takes the next line off *text (which it changes) and splits it; up to max fields. 0: there is none. */
 size_t my_fields(char **text, char *fields[], size_t max);
 
+/* What the server, or the way to it, says: an error of that number. */
+int my_failed(const struct my_server *s, unsigned long number, const char *text, struct err *e);
+
 /* --- variables of a server */
 #define MAX_VARS 128
 struct my_vars {

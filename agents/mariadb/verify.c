@@ -141,14 +141,14 @@ int my_check_tables(struct my_instance *i, struct err *e)
     return rc;
 }
 
-int my_verify(struct my_restored *x, const char *programs, struct err *e)
+int my_verify(struct my_restored *x, const char *programs, bool same, struct err *e)
 {
     struct my_instance i;
     int rc = my_instance_start(&i, x, programs, e);
     if (rc == 0)
         rc = my_check_tables(&i, e);
     if (rc == 0)
-        rc = my_check_answers(&i, true, e);
+        rc = my_check_answers(&i, same, e);
     rc = my_instance_stop(&i, rc, e);
     return rc < 0 ? err_wrap(e, _("verification")) : 0;
 }

@@ -1,0 +1,521 @@
+/* kept.c - what is kept of the log as it was written (follow.c) becomes files again, from the backup's end on, and is replayed: to its end, up to
+ * a moment, up to a position.
+ *
+ * It must be of the same life of the server as the backup: what stood in the log right before the backup's end is the same. Nothing is replayed
+ * across what is missing, and no part of a transaction. Logs count whole seconds: what was begun before that second is in. */
+#include "agents/fetch_remote.h"
+#include "agents/log_frames.h"
+#include "agents/mariadb/events.h"
+#include "agents/mariadb/restored.h"
+#include "agents/mariadb/seam.h"
+#include "agents/tree.h"
+#include "agents/report.h"
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define LOGS ".twofold-binlog"
+#define AHEAD 12u
+#define JUST_NOW_NS \
+    INT64_C(5000000000) /* what is written now needs so long until the copies have it */
+#define ROOM_SLACK (64u << 20)
+#define TYPE_IGNORED 28
+#define FLAG_IGNORED 0x80
+
+struct kept {
+    struct my_restored *x;
+    const struct source_restore *r;
+    struct my_seam seam;
+    uint64_t system;
+    struct log_piece *v; /* owned, as the next three */
+    size_t n;
+    char *source, *why;
+    char *names[MAX_BINLOGS]; /* of the files that are made; owned */
+    size_t n_names;
+    int64_t at_us, known_ns;
+    uint32_t stop_number; /* of the file that a position was asked in; 0: none was */
+    uint64_t stop_at;
+    int logs_fd, fd;
+    uint32_t number; /* the file that is being made, and how much of it is there */
+    uint64_t at;
+    struct my_events events;
+    uint64_t end_at; /* of the last file that is made: so far it is replayed */
+    bool beyond;     /* something is behind what was asked for */
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, _("no memory"));
+}
+
+static const char *time_text(int64_t s, char out[32])
+{
+    time_t t = (time_t)s;
+    struct tm tm;
+    if (!gmtime_r(&t, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        snprintf(out, 32, "?");
+    return out;
+}
+
+/* Why the log ends here. */
+static int end_with(struct kept *k, const char *why, struct err *e)
+{
+    free(k->why);
+    k->why = strdup(why);
+    return k->why ? 0 : no_memory(e);
+}
+
+/* --- what is asked for -------------------------------------------------------------------------- */
+/* "bl.000007:1234" */
+static bool read_position(const char *text, char file[MAX_BINLOG_NAME], uint64_t *ret)
+{
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    if (n == 0 || n >= MAX_BINLOG_NAME || !colon[1] || strlen(colon + 1) > 15 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    memcpy(file, text, n);
+    file[n] = '\0';
+    *ret = strtoull(colon + 1, NULL, 10);
+    return my_log_number(file) > 0;
+}
+
+int my_check_position(const struct source_restore *r, struct err *e)
+{
+    const char *text = source_spec_get(r->spec, "position");
+    char file[MAX_BINLOG_NAME];
+    uint64_t at;
+    if (!text || read_position(text, file, &at))
+        return 0;
+    return err_set(e, ERR_USAGE,
+                   _("\"%s\" is no position in a binary log (like binlog.000007:1234)"), text);
+}
+
+static int read_settings(struct kept *k, struct err *e)
+{
+    const char *at = source_spec_get(k->r->spec, "at"),
+               *position = source_spec_get(k->r->spec, "position"),
+               *id = json_string_value(json_object_get(k->x->facts, "server_id"));
+    char file[MAX_BINLOG_NAME], when[32], backup[32];
+    int64_t stopped = json_integer_value(json_object_get(k->x->facts, "stopped_at"));
+    if (!id || !my_seam_read(json_object_get(k->x->facts, "log"), &k->seam))
+        return err_set(e, ERR_DAMAGED, _("facts.json of the backup cannot be read"));
+    k->system = my_log_system(id, k->seam.file);
+    k->at_us = at ? strtoll(at, NULL, 10) : 0;
+    if (k->at_us && k->at_us / 1000000 < stopped)
+        return err_set(e, ERR_ABSENT,
+                       _("the backup ends at %s, later than %s; take an earlier one"),
+                       time_text(stopped, backup), time_text(k->at_us / 1000000, when));
+    if (!position)
+        return 0;
+    if (my_check_position(k->r, e) < 0)
+        return -ERR_USAGE;
+    (void)read_position(position, file, &k->stop_at);
+    k->stop_number = my_log_number(file);
+    if (!my_log_base_same(file, k->seam.file))
+        return err_set(e, ERR_USAGE, _("the server's binary logs have other names: %s"),
+                       k->seam.file);
+    if (k->stop_number < k->seam.number ||
+        (k->stop_number == k->seam.number && k->stop_at < k->seam.position))
+        return err_set(e, ERR_ABSENT,
+                       _("the backup ends behind %s; take an earlier one: --snapshot ID"),
+                       position);
+    return 0;
+}
+
+static int ask(struct kept *k, struct err *e)
+{
+    struct msg_want_log w = { .kind = (char *)(uintptr_t)MY_ROOT,
+                              .system = k->system,
+                              .timeline = k->seam.number,
+                              .position = k->seam.position - k->seam.marked };
+    struct fetch_log_result got = { 0 };
+    w.backup_ns = json_integer_value(json_object_get(k->x->facts, "stopped_at")) * 1000000000;
+    int rc = fetch_log_list(k->r->fetch, &w, &got, e);
+    k->v = got.pieces;
+    k->n = got.n;
+    k->source = got.source;
+    k->why = got.why;
+    k->known_ns = got.known_ns;
+    return rc;
+}
+
+/* --- pieces ------------------------------------------------------------------------------------- */
+static int get_piece(struct kept *k, size_t i, bool ahead, struct piece **ret, struct err *e)
+{
+    struct id id;
+    for (size_t n = i; ahead && n < k->n && n < i + AHEAD; n++) {
+        log_piece_id(k->r->vault_id, k->source, &k->v[n], &id);
+        if (!fetch_ahead(k->r->fetch, &id))
+            break;
+    }
+    log_piece_id(k->r->vault_id, k->source, &k->v[i], &id);
+    int rc = fetch_get(k->r->fetch, &id, ret, e);
+    if (rc == FETCH_GONE)
+        return -(int)(e ? e->code : ERR_DAMAGED);
+    if (rc == 0 && piece_len(*ret) != k->v[i].len) {
+        fetch_put(k->r->fetch, *ret);
+        return err_set(e, ERR_DAMAGED, _("a piece of the log has another length than stated"));
+    }
+    return rc;
+}
+
+/* The bytes that the backup's mark is of, of one epoch. */
+struct gathered {
+    uint8_t p[LOG_MARKED];
+    uint64_t at; /* how far they are there */
+};
+
+static int gather(struct kept *k, size_t i, struct gathered *g, struct err *e)
+{
+    const struct log_piece *x = &k->v[i];
+    uint64_t begin = k->seam.position - k->seam.marked;
+    struct piece *p = NULL;
+    if (x->kind != LOG_BYTES || x->timeline != k->seam.number || x->start > g->at ||
+        x->end <= g->at || g->at >= k->seam.position)
+        return 0;
+    int rc = get_piece(k, i, false, &p, e);
+    if (rc == -ERR_DAMAGED) { /* as if it were not kept */
+        err_clear(e);
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    uint64_t end = x->end < k->seam.position ? x->end : k->seam.position;
+    memcpy(g->p + (g->at - begin), piece_bytes(p) + (g->at - x->start), (size_t)(end - g->at));
+    g->at = end;
+    fetch_put(k->r->fetch, p);
+    return 0;
+}
+
+/* The pieces of the epoch in which the backup was made come to the front. None: the log has nothing of the life that the backup is of. */
+static int find_epoch(struct kept *k, struct err *e)
+{
+    struct gathered *g = calloc(1, sizeof *g);
+    size_t first = 0;
+    bool found = false;
+    int rc = g ? 0 : no_memory(e);
+    for (size_t i = 0; rc == 0 && !found && i < k->n; i++) {
+        uint8_t mark[LOG_MARK_BYTES];
+        if (i == 0 || k->v[i].epoch != k->v[i - 1].epoch) {
+            first = i;
+            g->at = k->seam.position - k->seam.marked;
+        }
+        if (k->v[i].system == k->system)
+            rc = gather(k, i, g, e);
+        if (rc < 0 || g->at < k->seam.position)
+            continue;
+        log_piece_mark(g->p, (size_t)k->seam.marked, mark);
+        found = memcmp(mark, k->seam.mark, sizeof mark) == 0;
+        g->at = found ? g->at : 0; /* another life: nothing more of it is gathered */
+        if (!found)
+            while (i + 1 < k->n && k->v[i + 1].epoch == k->v[i].epoch)
+                i++;
+    }
+    free(g);
+    if (rc < 0)
+        return rc;
+    k->n = found ? k->n - first : 0;
+    if (k->n > 0)
+        memmove(k->v, k->v + first, k->n * sizeof *k->v);
+    return found || k->why[0] ? 0 : end_with(k, _("it has nothing of the time of this backup"), e);
+}
+
+/* --- files -------------------------------------------------------------------------------------- */
+static int check_room(struct kept *k, struct err *e)
+{
+    struct statvfs v;
+    uint64_t bytes = ROOM_SLACK;
+    for (size_t i = 0; i < k->n; i++)
+        bytes += k->v[i].len;
+    if (fstatvfs(k->x->folder_fd, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= bytes)
+        return 0;
+    err_set(e, ERR_NOSPACE, _("the log takes %llu MiB in %s, and %llu MiB are free"),
+            (unsigned long long)(bytes >> 20), k->r->folder,
+            (unsigned long long)((uint64_t)v.f_bavail * v.f_frsize >> 20));
+    return err_next(e, _("make room, or restore to a larger disk; without the log: --no-logs"));
+}
+
+/* What only says how the server's own file is encrypted: the bytes here are not. It stays as an event of no meaning, with its sum. */
+static void disarm(void *ctx, uint64_t at, const uint8_t *text, size_t n)
+{
+    struct kept *k = ctx;
+    uint8_t own[EVENT_TEXT_BYTES];
+    if (n < EVENT_HEAD_BYTES + EVENT_SUM_BYTES)
+        return;
+    memcpy(own, text, n);
+    own[4] = TYPE_IGNORED;
+    own[17] |= FLAG_IGNORED;
+    uLong sum = crc32(crc32(0, NULL, 0), own, (uInt)(n - EVENT_SUM_BYTES));
+    for (size_t i = 0; i < EVENT_SUM_BYTES; i++)
+        own[n - EVENT_SUM_BYTES + i] = (uint8_t)(sum >> 8 * i);
+    struct err ignored = ERR_INIT;
+    (void)sys_pwrite(k->fd, own, n, at, &ignored);
+}
+
+static int begin_file(struct kept *k, const char *name, uint32_t number, struct err *e)
+{
+    if (k->n_names == MAX_BINLOGS)
+        return err_set(e, ERR_LIMIT, _("the server has more than %d binary logs"), MAX_BINLOGS);
+    if (!(k->names[k->n_names] = strdup(name)))
+        return no_memory(e);
+    k->n_names++;
+    k->fd = sys_openat(k->logs_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, e);
+    if (k->fd < 0)
+        return err_wrap(e, "%s", name);
+    k->number = number;
+    k->events.stop = number == k->stop_number                    ? k->stop_at
+                     : k->stop_number && number > k->stop_number ? 0
+                                                                 : UINT64_MAX;
+    return k->x->as.changes && fchown(k->fd, k->x->as.uid, k->x->as.gid) < 0
+               ? err_sys(e, "%s", name)
+               : 0;
+}
+
+/* Only whole transactions. A file in which nothing is left does not count. */
+static int end_file(struct kept *k, struct err *e)
+{
+    int rc = 0;
+    if (k->fd < 0)
+        return 0;
+    uint64_t first = k->n_names == 1 ? k->seam.position : BINLOG_MAGIC_BYTES;
+    if (ftruncate(k->fd, (off_t)k->events.whole) < 0)
+        rc = err_sys(e, "%s", k->names[k->n_names - 1]);
+    int closed = sys_close(k->fd, rc < 0 ? NULL : e);
+    k->fd = -1;
+    if (k->n_names > 1 && k->events.whole <= first)
+        free(k->names[--k->n_names]);
+    else
+        k->end_at = k->events.whole;
+    k->beyond |= k->events.beyond;
+    return rc < 0 ? rc : closed;
+}
+
+/* The first one: its beginning, and what comes behind the backup's end. */
+static int begin_first(struct kept *k, struct err *e)
+{
+    int rc = tree_remove(k->x->folder_fd, LOGS, e);
+    if (rc == 0)
+        rc = sys_mkdirat(k->x->folder_fd, LOGS, 0700, e);
+    if (rc == 0)
+        rc = k->logs_fd = sys_openat(k->x->folder_fd, LOGS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                                     e);
+    if (rc >= 0 && k->x->as.changes && fchown(k->logs_fd, k->x->as.uid, k->x->as.gid) < 0)
+        rc = err_sys(e, LOGS);
+    if (rc >= 0)
+        rc = begin_file(k, k->seam.file, k->seam.number, e);
+    if (rc == 0)
+        rc = sys_pwrite(k->fd, k->seam.head, k->seam.head_n, 0, e);
+    if (rc < 0)
+        return rc;
+    struct my_events head = { .stop = UINT64_MAX, .encrypted = disarm, .ctx = k };
+    my_events_begin(&head, BINLOG_MAGIC_BYTES);
+    my_events_feed(&head, k->seam.head + BINLOG_MAGIC_BYTES, k->seam.head_n - BINLOG_MAGIC_BYTES);
+    k->at = k->seam.position;
+    my_events_begin(&k->events, k->at);
+    return 0;
+}
+
+/* 1: what comes before it is not all there. */
+static int take_bytes(struct kept *k, const struct log_piece *x, const struct piece *p,
+                      struct err *e)
+{
+    if (x->timeline > k->number || x->start > k->at)
+        return 1;
+    const uint8_t *from = piece_bytes(p) + (k->at - x->start);
+    size_t n = (size_t)(x->end - k->at);
+    int rc = sys_pwrite(k->fd, from, n, k->at, e);
+    if (rc < 0)
+        return err_wrap(e, "%s", k->names[k->n_names - 1]);
+    k->events.seen_s = x->time_ns / 1000000000;
+    uint64_t skip = k->events.at > k->at ? k->events.at - k->at : 0; /* the magic of a file */
+    if (skip < n)
+        my_events_feed(&k->events, from + skip, n - (size_t)skip);
+    k->at = x->end;
+    k->r->report->n.bytes += n;
+    return 0;
+}
+
+static int take_history(struct kept *k, const struct log_piece *x, const struct piece *p,
+                        struct err *e)
+{
+    char name[MAX_BINLOG_NAME];
+    if (x->start != k->at)
+        return 1;
+    if (!my_file_history_name(piece_bytes(p), piece_len(p), name) ||
+        my_log_number(name) != x->timeline || !my_log_base_same(name, k->seam.file))
+        return err_set(e, ERR_DAMAGED, _("a file of the log has no name"));
+    int rc = end_file(k, e);
+    if (rc == 0)
+        rc = begin_file(k, name, x->timeline, e);
+    k->at = 0;
+    my_events_begin(&k->events, BINLOG_MAGIC_BYTES);
+    return rc;
+}
+
+/* Is it behind what is there already? */
+static bool is_of_use(const struct kept *k, const struct log_piece *x)
+{
+    if (x->kind == LOG_HISTORY)
+        return x->timeline > k->number;
+    return x->timeline > k->number || (x->timeline == k->number && x->end > k->at);
+}
+
+static int say_gap(struct kept *k, struct err *e)
+{
+    char text[ERR_TEXT_BYTES];
+    snprintf(text, sizeof text,
+             _("what comes behind %.200s, position %" PRIu64 ", is not kept: there is a gap"),
+             k->names[k->n_names - 1], k->at);
+    return end_with(k, text, e);
+}
+
+/* Piece by piece as long as each goes on from the one before; k->why says what ends it. */
+static int take_all(struct kept *k, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < k->n && !k->events.beyond && !k->events.wrong; i++) {
+        const struct log_piece *x = &k->v[i];
+        struct err lost = ERR_INIT;
+        struct piece *p = NULL;
+        if (x->epoch != k->v[0].epoch || x->system != k->system)
+            return say_gap(k, e);
+        if (!is_of_use(k, x))
+            continue;
+        rc = get_piece(k, i, true, &p, &lost);
+        if (rc == -ERR_DAMAGED) { /* what comes before is whole */
+            char text[2 * ERR_TEXT_BYTES + 8];
+            snprintf(text, sizeof text, "%s: %s", lost.what, lost.why);
+            return end_with(k, text, e);
+        }
+        if (rc < 0) {
+            if (e)
+                *e = lost;
+            return rc;
+        }
+        rc = x->kind == LOG_HISTORY ? take_history(k, x, p, e) : take_bytes(k, x, p, e);
+        fetch_put(k->r->fetch, p);
+    }
+    if (rc == 1)
+        return say_gap(k, e);
+    if (rc == 0 && k->events.wrong)
+        return end_with(k, _("what is kept of it is no binary log"), e);
+    return rc;
+}
+
+/* --- replay ------------------------------------------------------------------------------------- */
+static int replay(struct kept *k, struct my_logs *l, struct err *e)
+{
+    char folder[PATH_MAX], hidden[PATH_MAX];
+    char *data = k->x->data;
+    const char *programs = source_spec_get(k->r->spec, "later");
+    if (snprintf(folder, sizeof folder, "%s/" LOGS, k->r->folder) >= (int)sizeof folder ||
+        snprintf(hidden, sizeof hidden, "%s/" MY_REPLAYING, k->r->folder) >= (int)sizeof hidden)
+        return err_set(e, ERR_LIMIT, _("the path is too long"));
+    *l = (struct my_logs){ .folder = folder,
+                           .files = (const char *const *)k->names,
+                           .n = k->n_names,
+                           .position = k->seam.position,
+                           .facts = k->x->facts,
+                           .programs = programs ? programs : "" };
+    int rc = my_hide_data(k->x, data, e);
+    k->x->data = hidden;
+    if (rc == 0)
+        rc = my_replay_logs(k->x, l, e);
+    if (rc == 0)
+        rc = my_show_data(k->x, e);
+    k->x->data = data;
+    l->folder = NULL;
+    return rc;
+}
+
+static void say(struct kept *k, const struct my_logs *l)
+{
+    struct report *rep = k->r->report;
+    char when[32], known[32];
+    if (l->n > 0)
+        report_note(rep, NULL, 0,
+                    _("its log: replayed from the backup's end to %s, position %" PRIu64
+                      "; the last event: %s"),
+                    l->files[l->n - 1], k->end_at, l->last[0] ? l->last + 1 : _("none"));
+    if (k->why[0] && !k->beyond)
+        report_problem(rep, NULL, 0, _("the log does not go on: %s"), k->why);
+    if (k->at_us && !k->beyond && k->known_ns + JUST_NOW_NS < k->at_us * 1000)
+        report_problem(
+            rep, NULL, 0,
+            _("%s was asked for, and the log is known up to %s only: what was committed in "
+              "between is not in the copies"),
+            time_text(k->at_us / 1000000, when), time_text(k->known_ns / 1000000000, known));
+}
+
+static int check_reached(struct kept *k, struct err *e)
+{
+    if (!k->stop_number || k->beyond || (k->number == k->stop_number && k->at >= k->stop_at) ||
+        k->number > k->stop_number)
+        return 0;
+    return err_set(e, ERR_ABSENT, _("the log is kept up to %s, position %" PRIu64 " only"),
+                   k->n_names ? k->names[k->n_names - 1] : k->seam.file, k->at);
+}
+
+static int bring(struct kept *k, struct err *e)
+{
+    struct my_logs logs = { .n = 0 };
+    int rc = read_settings(k, e);
+    if (rc == 0)
+        rc = ask(k, e);
+    report_phase(k->r->report, 2);
+    if (rc == 0)
+        rc = find_epoch(k, e);
+    if (rc == 0)
+        rc = check_room(k, e);
+    k->events.at_s = k->at_us / 1000000;
+    k->events.encrypted = disarm;
+    k->events.ctx = k;
+    if (rc == 0)
+        rc = begin_first(k, e);
+    if (rc == 0)
+        rc = take_all(k, e);
+    if (rc == 0)
+        rc = end_file(k, e);
+    if (rc == 0)
+        rc = check_reached(k, e);
+    report_phase(k->r->report, 3);
+    if (rc == 0 && (k->n_names > 1 || k->end_at > k->seam.position))
+        rc = replay(k, &logs, e);
+    if (rc == 0)
+        say(k, &logs);
+    return rc == 0 ? tree_remove(k->x->folder_fd, LOGS, e) : rc;
+}
+
+int my_bring_log(struct my_restored *x, bool *ret_later, struct err *e)
+{
+    *ret_later = false;
+    if (!source_spec_get(x->r->spec, "logs"))
+        return 0;
+    struct kept *k = calloc(1, sizeof *k);
+    if (!k)
+        return no_memory(e);
+    k->x = x;
+    k->r = x->r;
+    k->fd = k->logs_fd = -1;
+    int rc = bring(k, e);
+    *ret_later = k->n_names > 1 || k->end_at > k->seam.position;
+    sys_close_quiet(k->fd);
+    sys_close_quiet(k->logs_fd);
+    for (size_t i = 0; i < k->n_names; i++)
+        free(k->names[i]);
+    free(k->v);
+    free(k->source);
+    free(k->why);
+    free(k);
+    return rc < 0 ? err_wrap(e, _("its log")) : 0;
+}
