@@ -211,8 +211,36 @@ static int sync_all(struct run *r, struct err *e)
     return rc < 0 ? err_wrap(e, "%s", r->m->target) : 0;
 }
 
+enum step { STEP_CHECK, STEP_OVER, STEP_LAST };
+
+/* The whole folder of a database goes out of the way: what a server made of it there must not come among what is restored. */
+static int clear_folder(struct run *r, const char *kind, struct err *e)
+{
+    bool keep = false;
+    struct place p = { .dir = &r->dirs.v[0], .path = kind, .path_len = strlen(kind) };
+    if (r->strip_len) {
+        err_set(e, ERR_EXISTS,
+                _("a database lies there, of which nothing may come among what is "
+                  "restored"));
+        return err_next(e, _("give an empty folder, or leave --strip-source out"));
+    }
+    snprintf(p.name, sizeof p.name, "%s", kind);
+    return target_set_aside(r, &p, &keep, e);
+}
+
+static int source_step(struct run *r, const struct source_driver *d, const struct source_restore *x,
+                       enum step step, struct err *e)
+{
+    if (step == STEP_CHECK)
+        return d->restore_check ? d->restore_check(x, e) : 0;
+    if (step == STEP_LAST)
+        return d->restore ? d->restore(x, e) : 0;
+    int rc = d->restore_over ? d->restore_over(x, r->t.continuing, e) : 0;
+    return rc == 1 ? clear_folder(r, d->kind, e) : rc;
+}
+
 /* What a source's driver has to do before anything is there, or once its files are (agents/source.h). */
-static int source_steps(struct run *r, bool before, struct err *e)
+static int source_steps(struct run *r, enum step step, struct err *e)
 {
     if (r->rep.n.failed > 0) /* what is not whole does not start */
         return 0;
@@ -231,9 +259,7 @@ static int source_steps(struct run *r, bool before, struct err *e)
                                     .state_dir = r->state_dir,
                                     .fetch = r->fetch,
                                     .vault_id = &r->m->vault_id };
-        int (*step)(const struct source_restore *, struct err *) = before ? d->restore_check
-                                                                          : d->restore;
-        rc = step ? step(&x, e) : 0;
+        rc = source_step(r, d, &x, step, e);
         free(folder);
         if (rc < 0)
             err_wrap(e, "%s", spec->kind);
@@ -255,7 +281,7 @@ static int finish(struct run *r, struct err *e)
         rc = sync_all(r, e);
     }
     if (rc == 0)
-        rc = source_steps(r, false, e);
+        rc = source_steps(r, STEP_LAST, e);
     if (rc == 0)
         rc = target_finish(r, e);
     if (rc == 0) {
@@ -322,11 +348,15 @@ static int apply_run(struct run *r, struct err *e)
     if (rc == 0 && r->m->set_aside)
         rc = extra_check(r, e);
     if (rc == 0)
-        rc = source_steps(r, true, e);
+        rc = source_steps(r, STEP_CHECK, e);
     if (rc == 0)
         rc = target_open(r, e);
     if (rc == 0)
         rc = dirs_begin(r, e);
+    if (rc == 0)
+        rc = source_steps(r, STEP_OVER, e);
+    if (rc == 0)
+        rc = target_begin(r, e);
     if (rc == 0) /* where "/" was saved; else its entry comes, or it is no folder of the snapshot */
         rc = extra_enter(r, NULL, "", 0, r->strip_len == 0, &r->dirs.v[0], e);
     if (rc == 0)

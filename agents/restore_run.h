@@ -127,7 +127,10 @@ bool run_stop(void *ctx, uint64_t n);
 int run_judge(int code);
 
 /* --- target.c --------------------------------------------------------------------------------- */
+/* Opens it, or makes it, and refuses one that may not be used; nothing in it is changed. */
 int target_open(struct run *r, struct err *e);
+/* Writes the marker: from now on what is there is this restore's, and the same command goes on with it. */
+int target_begin(struct run *r, struct err *e);
 /* Removes the marker. */
 int target_finish(struct run *r, struct err *e);
 /* Nothing was restored: in a target that was empty, the folders on the way to it go again, and the marker. */

@@ -142,6 +142,10 @@ struct source_driver {
     bool (*link_ok)(const char *path, size_t len);
     /* Before anything is restored: can it be done at all? May be NULL. */
     int (*restore_check)(const struct source_restore *r, struct err *e);
+    /* The target is open, and nothing of this restore has come yet; continuing: but what an earlier run of the same one left. What lies in
+     * the folder from before must not be mixed with what comes: 1: it is set aside as a whole; 0: it may stay, or there is nothing; -ERR_BUSY:
+     * a server works on it. May be NULL: the files are replaced one by one. */
+    int (*restore_over)(const struct source_restore *r, bool continuing, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
     int (*restore)(const struct source_restore *r, struct err *e);
 };

@@ -278,11 +278,15 @@ int target_open(struct run *r, struct err *e)
     t->empty = rc == 0;
     if (!t->empty && !t->continuing && !r->m->overwrite)
         return not_empty(r, e);
-    if (t->continuing) {
-        t->has_marker = true;
-        return target_sweep(r, t->fd, e);
-    }
-    rc = target_each_name(t->fd, sweep_marker, NULL, e);
+    t->has_marker = t->continuing;
+    return 0;
+}
+
+int target_begin(struct run *r, struct err *e)
+{
+    if (r->t.continuing)
+        return target_sweep(r, r->t.fd, e);
+    int rc = target_each_name(r->t.fd, sweep_marker, NULL, e);
     return rc == 0 ? write_marker(r, e) : rc;
 }
 

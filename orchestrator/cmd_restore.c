@@ -196,11 +196,23 @@ static void add_counts(struct restore_job *sum, const struct restore_job *j)
     }
 }
 
-/* Tablespaces that go to places of their own, each a job; their counts are added to those of the whole. */
+static void free_settings(struct source_spec *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->v[i].key);
+        free(s->v[i].value);
+    }
+    free(s->v);
+}
+
+/* Tablespaces that go to places of their own, each a job; their counts are added to those of the whole. In place they go to a folder
+ * of ours beside what is there; else the driver looks whether another one's lies there. */
 static int restore_spaces(struct app *app, const struct restore_job *like, const struct db_plan *p,
                           struct restore_job *sum, struct err *e)
 {
-    for (size_t i = 0; i < p->n_spaces; i++) {
+    struct source_spec space = { .kind = p->n_sources > 0 ? p->sources[0].kind : NULL };
+    int rc = p->target ? 0 : source_spec_add(&space, "stage", "space", e);
+    for (size_t i = 0; rc == 0 && i < p->n_spaces; i++) {
         struct restore_job j = { .v = like->v, .snap = like->snap, .agent = like->agent };
         j.from = like->from;
         j.msg.overwrite = like->msg.overwrite || p->overwrite;
@@ -208,11 +220,16 @@ static int restore_spaces(struct app *app, const struct restore_job *like, const
         j.msg.strip = p->spaces[i].strip ? p->spaces[i].strip : p->spaces[i].path;
         j.msg.paths = (char **)(uintptr_t)&p->spaces[i].path;
         j.msg.n_paths = 1;
-        if (restore_job_run(app, &j, e) < 0)
-            return err_wrap(e, "%s", p->spaces[i].target);
-        add_counts(sum, &j);
+        j.msg.sources = p->target ? NULL : &space;
+        j.msg.n_sources = p->target ? 0 : 1;
+        rc = restore_job_run(app, &j, e);
+        if (rc < 0)
+            err_wrap(e, "%s", p->spaces[i].target);
+        else
+            add_counts(sum, &j);
     }
-    return 0;
+    free_settings(&space);
+    return rc;
 }
 
 /* A driver is asked whether its folder may be replaced before its tablespaces are brought: by a job that brings one small file. */
@@ -237,11 +254,7 @@ static int ask_first(struct app *app, const struct restore_job *like, const stru
     j.msg.n_sources = 1;
     if (rc == 0)
         rc = restore_job_run(app, &j, e);
-    for (size_t i = 0; i < ask.n; i++) {
-        free(ask.v[i].key);
-        free(ask.v[i].value);
-    }
-    free(ask.v);
+    free_settings(&ask);
     return rc;
 }
 

@@ -365,5 +365,6 @@ const struct source_driver source_mariadb = {
     .free = driver_free,
     .follow = my_follow,
     .restore_check = my_restore_check,
+    .restore_over = my_restore_over,
     .restore = my_restore,
 };

@@ -371,6 +371,30 @@ int my_restore_check(const struct source_restore *r, struct err *e)
     return rc == 0 && in ? my_check_replaceable(r, in, e) : rc;
 }
 
+int my_restore_over(const struct source_restore *r, bool continuing, struct err *e)
+{
+    char *data = NULL;
+    struct stat st;
+    bool there = false;
+    if (continuing || source_spec_get(r->spec, "stage") || source_spec_get(r->spec, "replay"))
+        return 0; /* an unfinished one goes before its files are used, a finished one is renamed */
+    int fd = sys_open_folder(r->folder, r->resolved, e), rc = 0;
+    if (fd == -ERR_ABSENT) {
+        err_clear(e);
+        return 0;
+    }
+    if (fd < 0)
+        return err_wrap(e, "%s", r->folder);
+    if (fstatat(fd, "data", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
+        there = true;
+        rc = asprintf(&data, "%s/data", r->folder) < 0 ? no_memory(e) : my_check_stopped(data, e);
+        free(data);
+    }
+    there |= fstatat(fd, "backup", &st, AT_SYMLINK_NOFOLLOW) == 0;
+    sys_close_quiet(fd);
+    return rc < 0 ? rc : there;
+}
+
 int my_restore(const struct source_restore *r, struct err *e)
 {
     struct my_restored x = { .folder_fd = -1 };

@@ -616,7 +616,7 @@ static const struct source_setting restore_settings[] = {
     { "tablespace", SETTING_WRITES, false }, { "logs", SETTING_PLAIN, false },
     { "at", SETTING_PLAIN, false },          SQL_CHECK_SETTINGS,
     { "lsn", SETTING_PLAIN, false },         { "point", SETTING_PLAIN, false },
-    { "stage", SETTING_PLAIN, false }, /* "ask": only whether it can be done */
+    { "stage", SETTING_PLAIN, false }, /* "ask": only whether it can be done; "space": the files of a tablespace alone */
     { "data", SETTING_WRITES, false },       { NULL, SETTING_PLAIN, false },
 };
 
@@ -628,12 +628,12 @@ static bool link_ok(const char *path, size_t len)
     (void)len;
     if (strncmp(path, data, strlen(data)) != 0)
         return strncmp(path, PG_ROOT "/config", strlen(PG_ROOT "/config")) == 0;
-    const char *below = path + strlen(data), *end = strrchr(below, '.');
+    const char *below = path + strlen(data);
     if (strncmp(below, spaces, strlen(spaces)) == 0)
         return !strchr(below + strlen(spaces), '/');
-    if (strncmp(below, "base", 4) == 0 || strncmp(below, "global", 6) == 0)
-        return false;
-    return strncmp(below, "pg_", 3) != 0 || (end && strcmp(end, ".conf") == 0);
+    char top[NAME_MAX + 1];
+    snprintf(top, sizeof top, "%.*s", (int)strcspn(below, "/"), below);
+    return !pg_is_servers(top);
 }
 
 const struct source_driver source_postgresql = {
@@ -649,5 +649,6 @@ const struct source_driver source_postgresql = {
     .free = driver_free,
     .link_ok = link_ok,
     .restore_check = pg_restore_check,
+    .restore_over = pg_restore_over,
     .restore = pg_restore,
 };

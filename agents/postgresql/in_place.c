@@ -233,6 +233,71 @@ int pg_check_replaceable(const struct source_restore *r, const char *data, struc
     return rc;
 }
 
+/* --- what lies there from before ------------------------------------------------------------------- */
+/* Is there an entry of which this is true? */
+static int has_entry(int fd, bool (*is)(const char *), bool *ret, struct err *e)
+{
+    int own = sys_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+    DIR *d = own < 0 ? NULL : fdopendir(own);
+    if (!d) {
+        sys_close_quiet(own);
+        return own < 0 ? own : err_sys(e, "%s", _("list the folder"));
+    }
+    *ret = false;
+    for (struct dirent *de; !*ret && (de = readdir(d)) != NULL;)
+        *ret = is(de->d_name);
+    closedir(d);
+    return 0;
+}
+
+static bool is_more_than_facts(const char *name)
+{
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "facts.json") != 0;
+}
+
+/* Files of a tablespace are of one cluster alone, which may be running, and finds them by the folder's name. */
+static int check_free_space(const struct source_restore *r, int fd, struct err *e)
+{
+    bool taken = false;
+    int rc = has_entry(fd, is_version_folder, &taken, e);
+    if (rc < 0 || !taken)
+        return rc;
+    err_set(e, ERR_REFUSED, _("a tablespace of a cluster lies in %s already"), r->folder);
+    return err_next(e, _("give an empty folder; if that is what an earlier restore left, and no "
+                         "server uses it, remove PG_… in it"));
+}
+
+/* A server that was started on an earlier restore has written there: maps that say which rows all may see, tables that the backup has not.
+ * What this restore itself has brought so far may stay, until pg_control came with it, which is the last. */
+int pg_restore_over(const struct source_restore *r, bool continuing, struct err *e)
+{
+    const char *stage = source_spec_get(r->spec, "stage");
+    bool more = false;
+    if (stage && strcmp(stage, "space") != 0)
+        return 0;
+    int fd = sys_open_folder(r->folder, r->resolved, e), rc = 0;
+    if (fd < 0) {
+        if (fd == -ERR_ABSENT)
+            err_clear(e);
+        return fd == -ERR_ABSENT ? 0 : err_wrap(e, "%s", r->folder);
+    }
+    if (stage) {
+        rc = continuing ? 0 : check_free_space(r, fd, e);
+        sys_close_quiet(fd);
+        return rc;
+    }
+    int data = sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+    if (data >= 0)
+        rc = check_stopped(data, r->folder, e);
+    if (rc == 0 && continuing)
+        more = data >= 0 && faccessat(data, LAST "/pg_control", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    else if (rc == 0)
+        rc = has_entry(fd, is_more_than_facts, &more, e);
+    sys_close_quiet(data);
+    sys_close_quiet(fd);
+    return rc < 0 ? rc : more;
+}
+
 /* --- the moves ------------------------------------------------------------------------------------ */
 /* A place whose content goes into a folder within it, and is replaced by what is in another one. */
 struct swap {

@@ -167,5 +167,7 @@ int pg_follow(const struct source_spec *spec, const struct source_env *env,
 /* --- restore.c */
 int pg_restore_check(const struct source_restore *r, struct err *e);
 int pg_restore(const struct source_restore *r, struct err *e);
+/* --- in_place.c */
+int pg_restore_over(const struct source_restore *r, bool continuing, struct err *e);
 
 #endif

@@ -31,8 +31,7 @@ static bool ends(const char *s, const char *with)
     return n >= k && strcmp(s + n - k, with) == 0;
 }
 
-/* Of the names in a data folder: those that the server itself reads and writes. */
-static bool is_servers(const char *name)
+bool pg_is_servers(const char *name)
 {
     static const char *const files[] = { "PG_VERSION",      "postgresql.auto.conf", "backup_label",
                                          "tablespace_map",  "backup_manifest",      "postmaster.",
@@ -96,7 +95,7 @@ static int look_at(void *ctx, int dir_fd, const char *name, unsigned depth, cons
     if (depth == 1 && is_space(l, name) && S_ISLNK(st->st_mode))
         return 0;
     add_name(l, name, depth);
-    if ((top && !is_servers(name)) || (l->space && depth == 0 && !begins(name, "PG_")))
+    if ((top && !pg_is_servers(name)) || (l->space && depth == 0 && !begins(name, "PG_")))
         return 1;
     if (top && !l->restored && strcmp(name, "pg_wal") == 0)
         return 1;

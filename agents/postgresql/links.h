@@ -11,6 +11,8 @@
 #include "lib/base/err.h"
 #include <stdbool.h>
 
+/* Of the names in a data folder: is it one that the server itself reads and writes? */
+bool pg_is_servers(const char *name);
 /* The data folder `name` of dir_fd; place: how it is called in messages. restored: pg_wal may be no link either. -ERR_REFUSED: names the
  * first that is met. */
 int pg_links_data(int dir_fd, const char *name, const char *place, bool restored, struct err *e);

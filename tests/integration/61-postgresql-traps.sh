@@ -64,4 +64,43 @@ if [ "${steps:-0}" -gt 100 ]; then
 else
     skip_part "links in what was restored (a build without fault points)"
 fi
+
+# --- over a restore that was used: nothing of that comes among what is restored ------------------------------------------------
+old_rows() {
+    pg_sql "$1" "SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t WHERE i <= 5000" app
+}
+expect 0 "$t" restore db --to "$work/again"
+install -d -o postgres "$work/used" && ln -s "$work/again/postgresql/data" "$work/used/data"
+pg_start "$work/used" "-c unix_socket_directories=$work/used"
+pg_sql "$work/used" "VACUUM t" app # a map that says that all may see the pages
+pg_sql "$work/used" "CREATE TABLE later AS SELECT 1" app
+pg_sql "$work/used" "CHECKPOINT" app
+expect 5 "$t" restore db --to "$work/again" --overwrite && said "a server \(process [0-9]+\) works on"
+[ "$(pg_sql "$work/used" "SELECT count(*) FROM later" app)" = 1 ] || fail "a server that runs was disturbed"
+pg_stop "$work/used"
+touch "$work/again/postgresql/data/standby.signal"
+expect 0 "$t" restore db --to "$work/again" --overwrite && said "set aside in $work/again/.twofold-aside"
+[ ! -e "$work/again/postgresql/data/standby.signal" ] || fail "a file of the used cluster stayed"
+[ -f "$(echo "$work"/again/.twofold-aside-*/postgresql/data/standby.signal)" ] || fail "what was there is gone"
+pg_start "$work/used" "-c unix_socket_directories=$work/used" && {
+    [ "$(old_rows "$work/used")" = 0 ] || fail "rows that were deleted before the backup are back"
+    pg_stop "$work/used"
+}
+# A file of the same name as the backup's folder is in the way as any other.
+rm -r "$work/again" && mkdir "$work/again" && echo note >"$work/again/postgresql"
+expect 0 "$t" restore db --to "$work/again" --overwrite
+[ "$(cat "$work"/again/.twofold-aside-*/postgresql)" = note ] && [ -d "$work/again/postgresql/data" ] || fail "a file in the way"
+
+# --- a tablespace is never restored over one of a cluster ---------------------------------------------------------------------
+install -d -o postgres "$work/ssd" "$work/new"
+pg_sql "$one" "CREATE TABLESPACE fast LOCATION '$work/ssd'"
+pg_sql "$one" "CREATE TABLE in_fast TABLESPACE fast AS SELECT generate_series(1, 100) i"
+pg_sql "$one" "CHECKPOINT"
+expect 0 "$t" backup db
+there=$(fingerprint "$work/ssd" | cat)
+expect 5 "$t" restore db --to "$work/over1" --tablespace "fast=$work/ssd" --overwrite && said "a tablespace of a cluster lies in $work/ssd already"
+[ "$(fingerprint "$work/ssd" | cat)" = "$there" ] || fail "the tablespace of a cluster that runs was changed"
+mkdir "$work/new/mail" && echo mail >"$work/new/mail/box"
+expect 0 "$t" restore db --to "$work/over2" --tablespace "fast=$work/new" --overwrite --verify
+[ "$(cat "$work/new/mail/box")" = mail ] || fail "what lies beside the tablespace"
 finish
