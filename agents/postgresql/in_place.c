@@ -339,21 +339,21 @@ static int move_entries(const struct swap *s, int from_fd, int to_fd, struct err
     return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
 }
 
-/* A folder for what is there, with the time in its name. */
+/* A folder for what is there, with the time in its name. The folder around it belongs to the server's user. */
 static int make_before(int place_fd, char ret[48], struct err *e)
 {
     struct tm tm;
     time_t now = time(NULL);
-    int rc = -ERR_EXISTS;
+    int fd = -ERR_EXISTS;
     gmtime_r(&now, &tm);
     size_t n = strftime(ret, 48, BEFORE "%Y%m%dT%H%M%SZ", &tm);
-    for (unsigned i = 2; i < 100 && rc == -ERR_EXISTS; i++) {
+    for (unsigned i = 2; i < 100 && fd == -ERR_EXISTS; i++) {
         err_clear(e);
-        rc = sys_mkdirat(place_fd, ret, 0700, e);
-        if (rc == -ERR_EXISTS)
+        fd = sys_make_folder(place_fd, ret, e);
+        if (fd == -ERR_EXISTS)
             snprintf(ret + n, 48 - n, "-%u", i);
     }
-    return rc;
+    return fd;
 }
 
 static int swap_begin(struct swap *s, struct pg_cluster *c, const char *place, struct err *e)
@@ -361,9 +361,7 @@ static int swap_begin(struct swap *s, struct pg_cluster *c, const char *place, s
     *s = (struct swap){ .place = place, .before_fd = -1, .new_fd = -1 };
     int rc = s->fd = sys_open_folder(place, c->r->resolved, e);
     if (rc >= 0)
-        rc = make_before(s->fd, s->before, e);
-    if (rc == 0)
-        s->before_fd = rc = sys_openat(s->fd, s->before, O_RDONLY | O_DIRECTORY, 0, e);
+        s->before_fd = rc = make_before(s->fd, s->before, e);
     if (rc >= 0 && geteuid() == 0 && fchown(s->before_fd, c->owner.st_uid, c->owner.st_gid) < 0)
         rc = err_sys(e, "%s", s->before); /* the server's own tools walk through everything */
     return rc < 0 ? err_wrap(e, "%s", place) : 0;
@@ -395,11 +393,9 @@ static void swap_done(struct swap *s)
 }
 
 /* Facts, configuration and what else the restore brought lies with what was set aside. */
-static int put_staging_away(int fd, const char *staging, const char *before, struct err *e)
+static int put_staging_away(const struct swap *s, const char *staging, struct err *e)
 {
-    char to[96];
-    snprintf(to, sizeof to, "%s/restored", before);
-    int rc = sys_renameat(fd, staging, fd, to, false, e);
+    int rc = sys_renameat(s->fd, staging, s->before_fd, "restored", false, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
         rc = 0;
@@ -431,7 +427,7 @@ static int swap_space(struct pg_cluster *c, const char *place, const char *stagi
     if (rc >= 0)
         rc = swap_do(&s, e);
     if (rc == 0)
-        rc = put_staging_away(s.fd, staging, s.before, e);
+        rc = put_staging_away(&s, staging, e);
     if (rc == 0)
         report_note(c->r->report, NULL, 0, _("what the server had in %s is in %s/%s"), place, place,
                     s.before);
@@ -489,7 +485,7 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
     if (rc == 0)
         rc = swap_do(&s, e);
     if (rc == 0)
-        rc = put_staging_away(s.fd, staging, s.before, e);
+        rc = put_staging_away(&s, staging, e);
     if (rc == 0)
         report_note(c->r->report, NULL, 0,
                     _("what was in %s is in %s/%s; delete it when it is not needed any more"), data,

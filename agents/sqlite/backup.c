@@ -279,5 +279,6 @@ const struct source_driver source_sqlite = {
     .end = driver_end,
     .free = driver_free,
     .restore_check = sl_restore_check,
+    .restore_over = sl_restore_over,
     .restore = sl_restore,
 };

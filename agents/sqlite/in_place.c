@@ -6,8 +6,6 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -65,40 +63,7 @@ char *sl_staged(const struct source_restore *r, const char *target, struct err *
 }
 
 /* --- does somebody work on it? -------------------------------------------------------------------- */
-/* A descriptor of this process, "PID/fd/N", is of that file. */
-static bool process_has(int proc_fd, const char *pid, const struct stat *file)
-{
-    char path[NAME_MAX + 16];
-    struct stat st;
-    bool has = false;
-    snprintf(path, sizeof path, "%s/fd", pid);
-    int fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *de;
-    while (d && !has && (de = readdir(d)) != NULL)
-        has = isdigit((unsigned char)de->d_name[0]) && fstatat(dirfd(d), de->d_name, &st, 0) == 0 &&
-              st.st_dev == file->st_dev && st.st_ino == file->st_ino;
-    if (d)
-        closedir(d);
-    return has;
-}
-
-/* The number of a process that has the file open, or 0. Of those that we may look at. */
-static long who_has(const struct stat *file)
-{
-    int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *de;
-    long pid = 0;
-    while (d && pid == 0 && (de = readdir(d)) != NULL)
-        if (isdigit((unsigned char)de->d_name[0]) && process_has(dirfd(d), de->d_name, file))
-            pid = strtol(de->d_name, NULL, 10);
-    if (d)
-        closedir(d);
-    return pid;
-}
-
-static int check_entry(int fd, const char *target, struct err *e)
+static int check_entry(const struct source_restore *r, int fd, const char *target, struct err *e)
 {
     struct stat st;
     if (fstatat(fd, base_of(target), &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -108,11 +73,7 @@ static int check_entry(int fd, const char *target, struct err *e)
         err_next(e, _("restore it to another place (--to DIR), and put it there by hand"));
         return err_wrap(e, "%s", target);
     }
-    long pid = who_has(&st);
-    if (pid == 0)
-        return 0;
-    err_set(e, ERR_BUSY, _("a program (process %ld) has %s open"), pid, target);
-    return err_next(e, _("stop that program first; start it again after the restore"));
+    return sl_check_unused(r, fd, base_of(target), target, e);
 }
 
 int sl_check_free(const struct source_restore *r, const char *target, struct err *e)
@@ -125,7 +86,7 @@ int sl_check_free(const struct source_restore *r, const char *target, struct err
         err_next(e, _("make the folder, empty, or restore to another place: --to DIR"));
         err_wrap(e, "%s", folder);
     } else {
-        rc = check_entry(fd, target, e);
+        rc = check_entry(r, fd, target, e);
     }
     sys_close_quiet(fd);
     free(folder);
@@ -145,18 +106,17 @@ static int make_before(struct swap *s, struct err *e)
 {
     struct tm tm;
     time_t now = time(NULL);
-    int rc = -ERR_EXISTS;
+    int fd = -ERR_EXISTS;
     gmtime_r(&now, &tm);
     size_t n = strftime(s->before, sizeof s->before, BEFORE "%Y%m%dT%H%M%SZ", &tm);
-    for (unsigned i = 2; i < 1000 && rc == -ERR_EXISTS; i++) {
+    for (unsigned i = 2; i < 1000 && fd == -ERR_EXISTS; i++) {
         err_clear(e);
-        rc = sys_mkdirat(s->fd, s->before, 0700, e);
-        if (rc == -ERR_EXISTS)
+        fd = sys_make_folder(s->fd, s->before, e);
+        if (fd == -ERR_EXISTS)
             snprintf(s->before + n, sizeof s->before - n, "-%u", i);
     }
-    if (rc == 0)
-        s->before_fd = rc = sys_openat(s->fd, s->before, O_RDONLY | O_DIRECTORY, 0, e);
-    return rc < 0 ? rc : 0;
+    s->before_fd = fd;
+    return fd < 0 ? fd : 0;
 }
 
 static void name_beside(const struct swap *s, size_t i, char out[NAME_MAX + 16])
@@ -191,7 +151,7 @@ static int exchange(struct swap *s, struct err *e)
     if (rc == 0)
         rc = absent_is_fine(sys_renameat(s->fd, s->name, s->before_fd, s->name, false, e), e);
     if (rc == 0)
-        rc = sys_fsync_dir(s->fd, s->before, e);
+        rc = sys_fsync_dir(s->before_fd, ".", e);
     if (rc == 0)
         rc = sys_fsync_dir(s->fd, ".", e);
     for (size_t i = 0; rc == 0 && i < N_BESIDE; i++) {
@@ -252,10 +212,9 @@ static void say_done(const struct swap *s, const struct source_restore *r)
 /* What else the restore brought beside the first file lies with what was set aside; the other folders are empty now. */
 static int put_staging_away(const struct swap *first, const struct source_restore *r, struct err *e)
 {
-    char to[sizeof first->before + 16];
-    snprintf(to, sizeof to, "%s/restored", first->before);
-    return absent_is_fine(
-        sys_renameat(first->fd, source_spec_get(r->spec, "staging"), first->fd, to, false, e), e);
+    return absent_is_fine(sys_renameat(first->fd, source_spec_get(r->spec, "staging"),
+                                       first->before_fd, "restored", false, e),
+                          e);
 }
 
 int sl_put_in_place(const struct source_restore *r, struct err *e)

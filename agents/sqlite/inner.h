@@ -7,6 +7,7 @@
  *     checks.c    the policy's questions
  *     facts.c     facts.json
  *     restore.c   the checks of what was restored
+ *     users.c     who works on a file; a target with an earlier restore in it
  *     in_place.c  a restored file takes the place of the one that is there
  *
  * In the manifest: sqlite/facts.json · sqlite/files/PATH, the copy, with owner, mode and times of the original.
@@ -110,6 +111,12 @@ int sl_restore(const struct source_restore *r, struct err *e);
 /* Where the i-th of the files of facts.json lies now; owned. */
 int sl_place(const struct source_restore *r, json_t *files, size_t i, char **ret, struct err *e);
 int sl_check_free(const struct source_restore *r, const char *path, struct err *e);
+/* --- users.c */
+/* -ERR_BUSY: a program has it open. A note where that cannot be seen of all. */
+int sl_check_unused(const struct source_restore *r, int dir_fd, const char *name, const char *shown,
+                    struct err *e);
+/* A log beside an old file would be replayed on a new one: a folder that was restored before is set aside as a whole. */
+int sl_restore_over(const struct source_restore *r, bool continuing, struct err *e);
 /* Where the restore has brought what is to be put at `target`; owned; NULL with e. */
 char *sl_staged(const struct source_restore *r, const char *target, struct err *e);
 int sl_put_in_place(const struct source_restore *r, struct err *e);

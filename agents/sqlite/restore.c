@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int bad_facts(struct err *e)
@@ -142,6 +143,18 @@ int sl_place(const struct source_restore *r, json_t *files, size_t i, char **ret
     return *ret ? 0 : -(int)e->code;
 }
 
+/* A link in a backup from whomever would be followed. */
+static int is_file(const char *place, struct err *e)
+{
+    struct stat st;
+    if (lstat(place, &st) < 0)
+        return err_sys(e, "%s", place);
+    if (S_ISREG(st.st_mode))
+        return 0;
+    err_set(e, ERR_REFUSED, _("what the backup has there is not a file"));
+    return err_wrap(e, "%s", place);
+}
+
 static int check_in_place(const struct source_restore *r, json_t *files, struct err *e)
 {
     enum sl_result result = SL_OK;
@@ -153,7 +166,9 @@ static int check_in_place(const struct source_restore *r, json_t *files, struct 
         rc = sl_place(r, files, k, &place, e);
         if (rc < 0)
             return rc;
-        rc = check_file(r, json_array_get(files, k), place, &result, e);
+        rc = is_file(place, e);
+        if (rc == 0)
+            rc = check_file(r, json_array_get(files, k), place, &result, e);
         if (rc == 0 && result == SL_DAMAGED) {
             err_set(e, ERR_DAMAGED, _("it is damaged, so nothing was put in place"));
             err_next(e, _("take an older snapshot, or restore it to another place: --to DIR"));

@@ -55,6 +55,9 @@ int sys_renameat(int od, const char *op, int nd, const char *np, bool replace,
 int sys_unlinkat(int dirfd, const char *path, int flags, struct err *e); /* fault point */
 int sys_mkdirat(int dirfd, const char *path, mode_t mode,
                 struct err *e); /* fault point; EEXIST is an error */
+/* Makes a folder of mode 0700, and opens it; -ERR_EXISTS as above. Where the folder around it is another user's, that one may put something
+ * else there before it is opened: -ERR_REFUSED, unless it is a folder of ours. */
+int sys_make_folder(int dirfd, const char *name, struct err *e);
 /* mkdir -p; existing folders are fine (but anything else in the way is -ERR_EXISTS). */
 int sys_mkdir_p(const char *path, mode_t mode, struct err *e);
 int sys_fsync_dir(int dirfd, const char *path,

@@ -398,6 +398,22 @@ int sys_mkdirat(int dirfd, const char *path, mode_t mode, struct err *e)
     return 0;
 }
 
+int sys_make_folder(int dirfd, const char *name, struct err *e)
+{
+    struct stat st;
+    int rc = sys_mkdirat(dirfd, name, 0700, e);
+    int fd = rc < 0 ? rc : openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (rc < 0)
+        return rc;
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 07077) == 0)
+        return fd;
+    if (fd < 0 && errno != ELOOP && errno != ENOTDIR && errno != ENOENT)
+        return err_sys(e, "%s", name);
+    sys_close_quiet(fd);
+    return err_set(e, ERR_REFUSED, _("somebody has put something else in the place of \"%s\""),
+                   name);
+}
+
 static int ensure_dir(const char *path, mode_t mode, struct err *e)
 {
     struct stat st;

@@ -188,6 +188,64 @@ else
     skip_part "a full scratch folder (it takes a mount)"
 fi
 
+# --- over an earlier restore that somebody has worked on: no old log comes beside a new file -----------------------------------------
+expect 0 "$t" backup app
+clean "$work/again"
+expect 0 "$t" restore app --to "$work/again"
+again=$work/again/sqlite/files
+python3 - "$again$wal" <<'P'
+import os, sqlite3, sys
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("PRAGMA wal_autocheckpoint = 0")
+c.execute("UPDATE ledger SET total = -1")
+os._exit(0) # the log stays beside the file
+P
+[ -s "$again$wal-wal" ] || fail "no log beside the restored file: nothing is tested"
+hold() { # FILE: opened, and held so until $holder is killed
+    : >"$work/open"
+    python3 -c 'import sys, time; f = open(sys.argv[1]); print("open", flush=True); time.sleep(600)' "$1" >"$work/open" &
+    holder=$!
+    writers+=("$holder")
+    until grep -q open "$work/open" || ! kill -0 "$holder" 2>/dev/null; do :; done
+}
+let_go() {
+    kill "$holder"
+    wait "$holder" 2>/dev/null
+}
+hold "$again$roll"
+expect 1,5 "$t" restore app --to "$work/again" --overwrite && said 'a program \(process [0-9]+\) has roll.db open'
+let_go
+expect 0 "$t" restore app --to "$work/again" --overwrite && said "set aside in $work/again/.twofold-aside"
+[ ! -e "$again$wal-wal" ] && [ "$(sqlite3 "$again$wal" .dump | sha256sum)" = "$(sqlite3 "$wal" .dump | sha256sum)" ] ||
+    fail "an old log was replayed on the restored file"
+[ -s "$(echo "$work"/again/.twofold-aside-*/sqlite/files)$wal-wal" ] || fail "what was there is gone"
+
+# --- a program of another user, which an agent that is not root does not see ----------------------------------------------------------
+if [ "$(id -u)" -eq 0 ]; then
+    nobody() { setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME="$work/nv" TWOFOLD_CONFIG="$work/nv/c" TWOFOLD_STATE="$work/nv/s" "$@"; }
+    install -d -o nobody "$work/nv" "$work/nv/app"
+    install -m 600 -o nobody "$pass" "$work/nv/pass"
+    nobody sqlite3 "$work/nv/app/app.db" 'PRAGMA journal_mode = wal; CREATE TABLE t (i INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)' >/dev/null
+    expect 0 nobody "$t" --yes init --vault main --copy "a=$work/nv/a" --copy "b=$work/nv/b" --passphrase-file "$work/nv/pass" --keep-recovery-key
+    expect 0 nobody "$t" policy add app --sqlite "$work/nv/app/app.db" --schedule none
+    expect 0 nobody "$t" backup app
+    : >"$work/open"
+    python3 -c '
+import sqlite3, sys, time
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("INSERT INTO t VALUES (2)")
+print("open", flush=True)
+time.sleep(600)' "$work/nv/app/app.db" >"$work/open" &
+    holder=$!
+    writers+=("$holder")
+    until grep -q open "$work/open" || ! kill -0 "$holder" 2>/dev/null; do :; done
+    expect 1,5 nobody "$t" restore app --in-place && said 'has .*app.db open'
+    let_go
+    expect 0 nobody "$t" restore app --in-place && said 'whether programs of other users have .*app.db open cannot be seen'
+else
+    skip_part "a program of another user (it takes root)"
+fi
+
 # --- in place ---------------------------------------------------------------------------------------------------------------------------
 expect 0 "$t" backup app
 whole_wal=$(sqlite3 "$wal" .dump | sha256sum) whole_roll=$(sqlite3 "$roll" .dump | sha256sum)
