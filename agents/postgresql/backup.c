@@ -500,7 +500,7 @@ static int stop(struct pg *p, struct err *e)
     if (server_query(p->c, sql, 0, NULL, &r, e) < 0)
         return err_wrap(e, _("end backup mode"));
     p->in_backup = false;
-    p->stopped_us = sys_realtime_ns() / 1000;
+    p->stopped_us = p->end_us = sys_realtime_ns() / 1000;
     bool ok = PQntuples(r) == 1 && lsn_parse(PQgetvalue(r, 0, 0), &p->stop_lsn);
     if (ok) {
         p->label = strdup(PQgetvalue(r, 0, 1));

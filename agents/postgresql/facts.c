@@ -64,7 +64,7 @@ int pg_make_facts(struct pg *p, struct err *e)
         "start_lsn", lsn_print(p->start_lsn, start), "stop_lsn", lsn_print(p->stop_lsn, stop),
         "started_at", (json_int_t)p->started_s, "stopped_at", (json_int_t)(p->stopped_us / 1000000),
         "pages_checked", (json_int_t)p->pages_checked, "pages_wrong", (json_int_t)p->pages_wrong);
-    json_object_set_new(o, "stopped_at_us", json_integer((json_int_t)p->stopped_us));
+    json_object_set_new(o, "stopped_at_us", json_integer((json_int_t)p->end_us));
     json_object_set_new(o, "access", json_string(p->received ? "replication" : "files"));
     json_object_set_new(o, "tablespaces", spaces_json(p));
     json_t *owner = rows_json(p, "SELECT rolname AS name FROM pg_roles WHERE oid = 10");

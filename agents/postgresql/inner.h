@@ -85,10 +85,11 @@ struct pg {
     /* the backup */
     uint64_t start_lsn, stop_lsn;
     uint32_t timeline;
-    int64_t started_s, stopped_us;
-    json_t *checks;            /* answers to the policy's questions */
-    char *label, *map, *facts; /* owned; map: NULL where there are no tablespaces */
-    uint8_t *control;          /* global/pg_control as it is when all else has been read */
+    int64_t started_s, stopped_us; /* by the agent's clock, as pieces of the log have it */
+    int64_t end_us;                /* stopped_us by the server's, as transactions have it */
+    json_t *checks;                /* answers to the policy's questions */
+    char *label, *map, *facts;     /* owned; map: NULL where there are no tablespaces */
+    uint8_t *control;              /* global/pg_control as it is when all else has been read */
     size_t control_len;
     uint64_t first_segment, last_segment, segments_seen;
     char version_folder[64]; /* in a tablespace: PG_15_202209061 */
@@ -124,6 +125,9 @@ int pg_scratch_open(const struct source_spec *spec, const char *state_dir, struc
                     struct err *e);
 /* The whole backup, with its log, into p->scratch: p->data, spaces, label, positions. */
 int pg_receive(struct pg *p, struct err *e);
+
+/* The server's clock. A note tells where it is another one than the agent's by more than a little. */
+int pg_ask_clock(PGconn *c, const struct source_env *env, int64_t *ret_us, struct err *e);
 
 /* --- config.c: into p->early */
 int pg_add_config(struct pg *p, struct err *e);

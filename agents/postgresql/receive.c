@@ -28,6 +28,7 @@
 #define SLACK_SHARE 20 /* for what is written meanwhile: its log */
 #define MAX_LABEL_BYTES (1u << 20)
 #define MAX_LEFT_OUT 8
+#define CLOCKS_DIFFER_US 2000000
 #define DATA_CORRUPTED \
     "XX001" /* SQLSTATE: pages of which the checksums were wrong; all has been sent */
 
@@ -431,8 +432,10 @@ static int take_all(struct receive *r, struct err *e)
     }
     if (rc == 0 && !framed && r->next < r->n_names)
         rc = err_set(e, ERR_PROTOCOL, _("the server did not send all archives that it announced"));
+    if (rc < 0)
+        return rc;
     r->p->stopped_us = sys_realtime_ns() / 1000;
-    return rc;
+    return pg_ask_clock(r->p->c, &r->p->env, &r->p->end_us, e);
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */
@@ -450,6 +453,28 @@ static int check_role(struct receive *r, struct err *e)
     }
     free(may);
     return rc;
+}
+
+int pg_ask_clock(PGconn *c, const struct source_env *env, int64_t *ret_us, struct err *e)
+{
+    char *text = NULL, said[300];
+    int64_t before = sys_realtime_ns() / 1000;
+    int rc = server_text(
+        c, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text", &text, e);
+    int64_t after = sys_realtime_ns() / 1000;
+    int64_t its = text ? strtoll(text, NULL, 10) : 0;
+    free(text);
+    if (rc < 0)
+        return rc;
+    *ret_us = its;
+    int64_t off = its < before ? before - its : its > after ? its - after : 0;
+    if (off < CLOCKS_DIFFER_US)
+        return 0;
+    snprintf(said, sizeof said,
+             _("the clocks of the server and of the agent's host differ by %lld s: what is said of "
+               "how far the log is known is wrong by that much; set both by NTP"),
+             (long long)((off + 500000) / 1000000));
+    return env->note(env->ctx, false, PG_ROOT, strlen(PG_ROOT), said, e);
 }
 
 int pg_is_received(const struct source_spec *spec, bool *ret, struct err *e)

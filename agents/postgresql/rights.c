@@ -337,7 +337,9 @@ static int check_sending(struct probe *p, struct err *e)
               "pg_read_server_files TO %s; GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO "
               "%s;"),
             p->role, p->role);
-    return check_scratch(p, e);
+    int64_t now_us;
+    rc = pg_ask_clock(p->c, p->env, &now_us, e);
+    return rc == 0 ? check_scratch(p, e) : rc;
 }
 
 static int say_server(struct probe *p, struct err *e)

@@ -44,6 +44,20 @@ pg_sql "$one" "ALTER ROLE backup SET client_min_messages = error"
 expect 0 "$t" --json backup db && said './log' && [ "$(json state)" = whole ] || fail "an administrator's link: $(json state)"
 rm "$one/data/log"
 
+# --- the server's clock is not that of this host: the end of a backup is by the server's ---------------------------------------
+pg_sql "$one" "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \$\$ SELECT pg_catalog.clock_timestamp() + interval '90 s' \$\$"
+pg_sql "$one" "ALTER ROLE backup SET search_path = public, pg_catalog"
+expect 0 "$t" backup db && said "differ by 9[0-9] s"
+expect 0 "$t" policy add clock --postgresql "host=$one user=backup" --access replication --schedule none && said "differ by 9[0-9] s"
+"$t" export latest /postgresql/facts.json 2>/dev/null | tar -xO postgresql/facts.json >"$work/facts.json"
+python3 - "$work/facts.json" <<'P' || fail "the end is not by the server's clock"
+import json, sys
+f = json.load(open(sys.argv[1]))
+assert 89 < f["stopped_at_us"] / 1e6 - f["stopped_at"] < 92
+P
+pg_sql "$one" "DROP FUNCTION public.clock_timestamp()"
+expect 0 "$t" backup db && not_said "differ by"
+
 # --- a password in conninfo is in no message -----------------------------------------------------------------------------------
 for there in 5432 1; do
     printf 'postgresql: { conninfo: "host=%s port=%s user=nobody password=Gehe1m", access: replication }\n' "$one" "$there" >"$work/v/c/policies/secret.yaml"
