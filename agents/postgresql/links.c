@@ -48,7 +48,7 @@ bool pg_links_matter(const char *path)
 {
     char top[NAME_MAX + 1];
     snprintf(top, sizeof top, "%.*s", (int)strcspn(path, "/"), path);
-    return is_servers(top);
+    return pg_is_servers(top);
 }
 
 static bool is_space(const struct look *l, const char *name)
