@@ -4,7 +4,6 @@
  * Why a scratch folder and no stream: in its stream pieces of all files come in turns, in no order, while the manifest has them by name and
  * each file in one piece; and whether the copy is a good one is known at its end only. */
 #include "agents/mariadb/inner.h"
-#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "policies/config.h"
@@ -232,13 +231,13 @@ static int check_corrupt(struct my *m, struct err *e)
     return rc < 0 ? err_wrap(e, "%s", path) : 0;
 }
 
-/* Owner and mode as the server's own: what is restored is then as it has to be. */
+/* Owner and mode as the server's own: what is restored is then as it has to be. An agent with few rights (its unit's) cannot give files away: the
+ * owner stands in the manifest alone. */
 static int give_copy(struct my *m, struct err *e)
 {
-    int rc = tree_give(AT_FDCWD, m->backup, &m->owner, e);
-    if (rc == 0 && chmod(m->backup, m->owner.st_mode & 07777) < 0)
-        rc = err_sys(e, "%s", m->backup);
-    return rc;
+    m->copy_owner.uid = m->owner.st_uid;
+    m->copy_owner.gid = m->owner.st_gid;
+    return chmod(m->backup, m->owner.st_mode & 07777) < 0 ? err_sys(e, "%s", m->backup) : 0;
 }
 
 static int ask_questions(struct my *m, struct err *e)
@@ -293,6 +292,7 @@ static int driver_begin(const struct source_spec *spec, const struct source_env 
     bool usual = page >= 4096 && page <= 65536 && (page & (page - 1)) == 0;
     m->early[0] = (struct source_root){ .name = MY_BACKUP,
                                         .place = m->backup,
+                                        .owner = &m->copy_owner,
                                         .delta = DELTA_PAGES,
                                         .page_bytes = usual ? page : INNODB_PAGE_BYTES };
     m->early[1] = my_binlog_root(m);

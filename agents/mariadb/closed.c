@@ -141,7 +141,7 @@ static int64_t flushed_at(const struct replay *p)
 static int find_moment(struct replay *p, struct err *e)
 {
     int rc = my_moment_find(p->logs_fd, p->files, p->n, strtoull(p->position, NULL, 10), p->at_s,
-                            flushed_at(p), &p->moment, e);
+                            flushed_at(p), &p->r->report->n.bytes_read, &p->moment, e);
     if (rc == 0)
         p->n = p->moment.n_files;
     return rc;

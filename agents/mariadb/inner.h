@@ -22,6 +22,7 @@
 
 #include "agents/mariadb/program.h"
 #include "agents/mariadb/server.h"
+#include "agents/scan.h"
 #include "agents/source.h"
 
 #include <jansson.h>
@@ -47,6 +48,7 @@ struct my {
     struct my_vars vars;
     char *data; /* owned; the data folder as the agent sees it */
     struct stat owner;
+    struct scan_stat copy_owner; /* the same, of what mariadb-backup wrote */
     struct my_scratch scratch;
     int64_t started_s, stopped_s;
     uint64_t pages_wrong;

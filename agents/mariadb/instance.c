@@ -36,7 +36,7 @@ static int start_server(struct my_instance *i, const char *program, struct err *
     };
     int64_t at_s;
     long offset_s;
-    const char *zone = my_zone_of(i->x->facts, &at_s, &offset_s);
+    const char *zone = i->x->zone ? i->x->zone : my_zone_of(i->x->facts, &at_s, &offset_s);
     prog_begin(r, ENV_PROGRAM, &i->x->as);
     prog_arg(r, "TZ=%s", zone ? zone : "UTC");
     prog_arg(r, "%s", program);

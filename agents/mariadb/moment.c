@@ -31,7 +31,8 @@ struct walk {
         uint64_t far_early, far_late;
         uint64_t queries; /* events with a statement, of a transaction or not */
     } now, best;          /* best: at the best place */
-    bool open;            /* the best place is what comes next */
+    _Atomic uint64_t *progress;
+    bool open; /* the best place is what comes next */
     struct my_moment *ret;
 };
 
@@ -49,6 +50,7 @@ static const uint8_t *head_at(struct walk *w, uint64_t at, struct err *e)
             return NULL;
         w->from = at;
         w->n = (size_t)n;
+        *w->progress += w->n;
     }
     return at + HEAD_BYTES <= w->from + w->n ? w->window + (at - w->from) : NULL;
 }
@@ -87,7 +89,7 @@ static int walk_file(struct walk *w, const char *name, size_t file, uint64_t at,
     struct err why = ERR_INIT;
     const uint8_t *head;
     w->n = 0;
-    while ((head = head_at(w, at, &why)) != NULL) {
+    while (!sys_interrupted() && (head = head_at(w, at, &why)) != NULL) {
         uint32_t len = u32_at(head + 9);
         if (head[4] == KIND_ENCRYPTION || len < HEAD_BYTES)
             return unreadable(name, at, e);
@@ -96,13 +98,15 @@ static int walk_file(struct walk *w, const char *name, size_t file, uint64_t at,
         w->now.queries += head[4] == KIND_QUERY;
         at += len;
     }
+    if (sys_interrupted())
+        return err_set(e, ERR_INTERRUPTED, _("interrupted"));
     if (why.code != ERR_NONE)
         *e = why;
     return -(int)why.code;
 }
 
 int my_moment_find(int dir_fd, const char *const *files, size_t n, uint64_t position, int64_t at_s,
-                   int64_t end_s, struct my_moment *ret, struct err *e)
+                   int64_t end_s, _Atomic uint64_t *progress, struct my_moment *ret, struct err *e)
 {
     struct walk *w = calloc(1, sizeof *w);
     *ret = (struct my_moment){ 0 };
@@ -110,6 +114,7 @@ int my_moment_find(int dir_fd, const char *const *files, size_t n, uint64_t posi
         return err_set(e, ERR_NOMEM, _("no memory"));
     w->at_s = at_s;
     w->end_s = end_s;
+    w->progress = progress;
     w->open = true;
     w->ret = ret;
     int rc = 0;

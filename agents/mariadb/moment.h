@@ -19,9 +19,9 @@ struct my_moment {
     uint64_t earlier; /* behind that place, begun before the moment */
     uint64_t far;     /* of both: by more than a minute, which no usual statement takes */
 };
-/* The first log from `position` on; end_s: when the last one was closed: later times in them are no times. -ERR_DAMAGED: what lies there is no
- * binary log that can be read. */
+/* The first log from `position` on; end_s: when the last one was closed: later times in them are no times. *progress grows by what is read.
+ * -ERR_DAMAGED: what lies there is no binary log that can be read. */
 int my_moment_find(int dir_fd, const char *const *files, size_t n, uint64_t position, int64_t at_s,
-                   int64_t end_s, struct my_moment *ret, struct err *e);
+                   int64_t end_s, _Atomic uint64_t *progress, struct my_moment *ret, struct err *e);
 
 #endif

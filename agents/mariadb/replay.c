@@ -205,7 +205,9 @@ int my_replay_logs(struct my_restored *x, struct my_logs *l, struct err *e)
     p->l = l;
     l->last[0] = '\0';
     p->reader = p->client = (struct prog){ .log_fd = -1, .fd = -1 };
-    int rc = prog_init(&p->reader, x->r->state_dir, e);
+    int rc = my_choose_zone(x, l->facts, e);
+    if (rc == 0)
+        rc = prog_init(&p->reader, x->r->state_dir, e);
     if (rc == 0)
         rc = prog_init(&p->client, x->r->state_dir, e);
     if (rc == 0)

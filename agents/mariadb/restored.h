@@ -15,6 +15,7 @@ struct my_restored {
     json_t *facts;
     struct stat owner;  /* of the data folder */
     struct as_owner as; /* as whom programs work on it */
+    const char *zone;   /* of the instance; NULL: as the facts say */
     char dir[32];       /* /tmp/twofold-XXXXXX: only for that account */
     char conf[48];      /* in it: what of backup-my.cnf may be used */
 };
@@ -36,6 +37,8 @@ int my_instance_stop(struct my_instance *i, int rc, struct err *e);
 void my_original_args(json_t *facts, struct prog *r);
 /* Its time zone, as TZ names it; NULL: not known. */
 const char *my_zone_of(json_t *facts, int64_t *ret_at_s, long *ret_offset_s);
+/* x->zone: that of both backups, by its name where one of them has it. -ERR_REFUSED: it is not known, or was changed. */
+int my_choose_zone(struct my_restored *x, json_t *logs, struct err *e);
 /* Is the instance's time zone the original's, at this backup and at that of the logs? -ERR_REFUSED. */
 int my_check_zone(struct my_instance *i, json_t *logs, struct err *e);
 /* Settings that are other ones in `two`: problems. */

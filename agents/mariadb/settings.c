@@ -90,40 +90,55 @@ void my_tell_changed(json_t *one, json_t *two, struct report *report)
     }
 }
 
-static int unknown_zone(const char *zone, struct err *e)
+static int other_zone(const char *zone, struct err *e)
 {
     err_set(e, ERR_REFUSED,
             _("the time zone %.60s of the original is not the same on this host: times of "
               "statements in the log would come out wrong"),
-            zone ? zone : "?");
+            zone);
     return err_next(e,
                     _("install this host's time zones (Debian: tzdata) and try again; or restore "
                       "the backup alone: --no-logs"));
 }
 
+/* One that only says how far it was from UTC then. */
+static bool is_fixed(const char *zone)
+{
+    return zone[0] == '<';
+}
+
+int my_choose_zone(struct my_restored *x, json_t *logs, struct err *e)
+{
+    int64_t at_s;
+    long offset_s;
+    const char *one = my_zone_of(x->facts, &at_s, &offset_s),
+               *two = my_zone_of(logs, &at_s, &offset_s);
+    if (one && two && (strcmp(one, two) == 0 || is_fixed(two) || is_fixed(one))) {
+        x->zone = is_fixed(one) ? two : one;
+        if (strcmp(one, two) == 0 || !is_fixed(x->zone))
+            return 0;
+    }
+    if (!one || !two)
+        err_set(e, ERR_REFUSED, _("the backup does not say in which time zone the server ran"));
+    else
+        err_set(e, ERR_REFUSED,
+                _("the server's time zone was changed from %s to %s before the next backup, and "
+                  "the log does not say when"),
+                one, two);
+    return err_next(e, _("restore the backup alone: --no-logs"));
+}
+
 int my_check_zone(struct my_instance *i, json_t *logs, struct err *e)
 {
     json_t *both[2] = { i->x->facts, logs };
-    const char *first = NULL;
     for (size_t k = 0; k < 2; k++) {
         int64_t at_s;
         long wanted, is;
-        const char *zone = my_zone_of(both[k], &at_s, &wanted);
-        if (!zone)
-            return unknown_zone(zone, e);
-        if (first && strcmp(first, zone) != 0) {
-            err_set(
-                e, ERR_REFUSED,
-                _("the server's time zone was changed from %s to %s before the next backup, and "
-                  "the log does not say when"),
-                first, zone);
-            return err_next(e, _("restore the backup alone: --no-logs"));
-        }
-        first = zone;
+        (void)my_zone_of(both[k], &at_s, &wanted);
         if (my_offset_at(&i->at, at_s, &is, e) < 0)
             return -(int)e->code;
         if (is != wanted)
-            return unknown_zone(zone, e);
+            return other_zone(i->x->zone, e);
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 /* zone.c - in which time zone a server runs. It is in no log: a statement like INSERT … VALUES (NOW()) is done again in the zone of whoever does it
  * again. So its name is taken from where the server has it: its environment, or the link /etc/localtime that it sees (in a container another one
- * than ours). Where neither tells, what is left is how far it is from UTC now. */
+ * than ours). An agent without the right to look there (its unit leaves few rights) takes this host's zone, if the server says the same of its own.
+ * Where nothing tells, what is left is how far it is from UTC now. */
 #include "agents/mariadb/inner.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ZONES "zoneinfo/"
@@ -85,11 +87,24 @@ static bool of_process(pid_t pid, char ret[PATH_MAX])
     return true;
 }
 
-static bool by_name(pid_t pid, char ret[MY_ZONE_BYTES])
+/* Is the server's zone what ours is: by its name in short, and now? */
+static bool same_as_ours(const struct my *m)
+{
+    struct tm tm;
+    time_t at = (time_t)m->zone_at_s;
+    const char *name = my_var(&m->vars, "system_time_zone");
+    if (getenv("TZ"))
+        return false;
+    tzset();
+    return localtime_r(&at, &tm) && tm.tm_gmtoff == m->zone_offset_s &&
+           (strcmp(tzname[0], name) == 0 || strcmp(tzname[1], name) == 0);
+}
+
+static bool by_name(const struct my *m, pid_t pid, char ret[MY_ZONE_BYTES])
 {
     char tz[PATH_MAX];
     if (!of_process(pid, tz))
-        return false;
+        return same_as_ours(m) && of_system(0, ret);
     if (!tz[0] || strcmp(tz, "/etc/localtime") == 0)
         return of_system(pid, ret);
     return take(tz, ret);
@@ -112,7 +127,7 @@ int my_find_zone(struct my *m, pid_t server, struct err *e)
 {
     m->zone_at_s = sys_realtime_s();
     int rc = my_offset_at(&m->server, m->zone_at_s, &m->zone_offset_s, e);
-    if (rc == 0 && !by_name(server, m->zone)) {
+    if (rc == 0 && !by_name(m, server, m->zone)) {
         long minutes = labs(m->zone_offset_s) / 60;
         const char *sign = m->zone_offset_s < 0 ? "-+" : "+-"; /* TZ counts the other way round */
         snprintf(m->zone, sizeof m->zone, "<%c%02ld%02ld>%c%02ld:%02ld", sign[0], minutes / 60,

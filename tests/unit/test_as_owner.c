@@ -1,6 +1,7 @@
 /* test_as_owner.c - as whom a database's programs work on restored files (agents/as_owner.h). */
 #include "agents/as_owner.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,12 +90,25 @@ static void who_is_not_root_stays_who_he_is(void **state)
     assert_false(a.other);
 }
 
+static void nobody_owns_nothing(void **state)
+{
+    struct as_owner a = as_owner_nobody();
+    (void)state;
+    assert_true(a.uid != 0 || geteuid() == 0);
+    if (geteuid() != 0)
+        skip();
+    assert_true(a.changes && a.uid != 0 && a.gid != 0);
+    assert_null(getpwuid(a.uid));
+    assert_null(getgrgid(a.gid));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_own_files_are_worked_on_as_the_account),
         cmocka_unit_test(other_peoples_files_too),
         cmocka_unit_test(nothing_leads_back),
+        cmocka_unit_test(nobody_owns_nothing),
         cmocka_unit_test(who_is_not_root_stays_who_he_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,7 +73,8 @@ static int find(size_t n, uint64_t position)
 {
     static const char *const names[] = { "1", "2" };
     struct err e = ERR_INIT;
-    return my_moment_find(dir_fd, names, n, position, AT, END, &m, &e);
+    _Atomic uint64_t progress = 0;
+    return my_moment_find(dir_fd, names, n, position, AT, END, &progress, &m, &e);
 }
 
 /* The place is in so many files, behind so many transactions of the last one; -1: at its end. */
