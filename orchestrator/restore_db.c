@@ -291,6 +291,15 @@ int db_take_policy(struct source_spec *spec, const struct db_options *o, bool ve
     return rc;
 }
 
+/* So that whether there are programs of it is known before anything is brought. */
+static int add_version(struct source_spec *spec, json_t *facts, struct err *e)
+{
+    char version[16];
+    snprintf(version, sizeof version, "%d",
+             (int)json_integer_value(json_object_get(facts, "server_version_num")) / 10000);
+    return source_spec_add(spec, "version", version, e);
+}
+
 static int make_kind(struct view *view, const struct db_kind *k, const struct db_options *o,
                      const char *staging, struct db_plan *p, struct err *e)
 {
@@ -315,6 +324,8 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = db_take_policy(spec, o, verify != NULL && !behind, e);
     if (rc == 0 && verify && !behind)
         rc = source_spec_add(spec, "verify", verify, e);
+    if (rc == 0 && verify && strcmp(k->kind, KIND) == 0)
+        rc = add_version(spec, facts, e);
     if (rc == 0 && behind)
         rc = source_spec_add(spec, "later", verify ? verify : k->programs, e);
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)

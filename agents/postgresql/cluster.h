@@ -16,11 +16,15 @@ struct pg_cluster {
     uint64_t stop_lsn;   /* without this part of the log it is no whole backup */
     uint64_t expect_lsn; /* with its log: so far recovery must come */
     struct stat owner;   /* of the data folder */
+    char *recovery;      /* owned; what was added to postgresql.auto.conf */
+    size_t recovery_len;
 };
 
 /* Starts a server on it, with a configuration of ours and a socket that only its owner can reach, lets it recover, compares how far it
  * came with what the backup has, looks into each database, stops it, and has all page checksums looked at. -ERR_DAMAGED: it is not right. */
 int pg_verify(struct pg_cluster *c, const char *programs, struct err *e);
+/* The folder of the programs of that version (15); programs: "postgres": as packages have them, or the folder itself. */
+int pg_find_programs(const char *programs, int version, char ret[PATH_MAX], struct err *e);
 /* May the folder, and those of the tablespaces in r->spec, be replaced? -ERR_BUSY: a server runs there; -ERR_REFUSED: something else than a
  * database lies there, or what is there cannot be moved. Asked before anything is done, and again before the first move. */
 int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e);

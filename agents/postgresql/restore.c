@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define MAX_FACTS_BYTES (4u << 20)
+#define AUTO_CONF "postgresql.auto.conf"
 #define MAX_AUTO_CONF (1u << 20)
 static int no_memory(struct err *e)
 {
@@ -69,6 +70,7 @@ static void close_cluster(struct pg_cluster *c)
     sys_close_quiet(c->data_fd);
     sys_close_quiet(c->folder_fd);
     json_decref(c->facts);
+    free(c->recovery);
     free(c->data);
 }
 
@@ -309,7 +311,7 @@ static int set_recovery(struct pg_cluster *c, const struct pg_replay *log, struc
     struct wbuf conf = WBUF_INIT;
     uint8_t *old = NULL;
     size_t n = 0;
-    int rc = sys_read_file(c->data_fd, "postgresql.auto.conf", MAX_AUTO_CONF, &old, &n, e);
+    int rc = sys_read_file(c->data_fd, AUTO_CONF, MAX_AUTO_CONF, &old, &n, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
         rc = 0;
@@ -321,8 +323,13 @@ static int set_recovery(struct pg_cluster *c, const struct pg_replay *log, struc
     if (n > 0 && old[n - 1] != '\n')
         wb_u8(&conf, '\n');
     free(old);
+    size_t from = conf.len;
     put_recovery(&conf, log);
-    rc = conf.failed ? no_memory(e) : write_owned(c, "postgresql.auto.conf", conf.p, conf.len, e);
+    if (!conf.failed && (c->recovery = malloc(conf.len - from)) != NULL) {
+        c->recovery_len = conf.len - from;
+        memcpy(c->recovery, conf.p + from, c->recovery_len);
+    }
+    rc = conf.failed ? no_memory(e) : write_owned(c, AUTO_CONF, conf.p, conf.len, e);
     wbuf_free(&conf);
     return rc < 0 ? rc : write_owned(c, "recovery.signal", "", 0, e);
 }
@@ -380,16 +387,42 @@ static void say_expected(struct pg_cluster *c)
                 (long long)json_integer_value(json_object_get(c->facts, "timeline")));
 }
 
+/* The original's own settings name programs, files and libraries; and a file is written where they say. So they are away while the server
+ * of the verification runs. */
+static int verify(struct pg_cluster *c, const char *programs, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    if (!c->recovery)
+        return no_memory(e);
+    int rc = sys_renameat(c->data_fd, AUTO_CONF, c->folder_fd, AUTO_CONF, true, e);
+    if (rc < 0)
+        return rc;
+    rc = write_owned(c, AUTO_CONF, c->recovery, c->recovery_len, e);
+    if (rc == 0)
+        rc = pg_verify(c, programs, e);
+    int back = sys_renameat(c->folder_fd, AUTO_CONF, c->data_fd, AUTO_CONF, true,
+                            rc == 0 ? e : &ignored);
+    if (back == 0)
+        back = sys_fsync_dir(c->data_fd, ".", rc == 0 ? e : &ignored);
+    return rc == 0 ? back : rc;
+}
+
 int pg_restore_check(const struct source_restore *r, struct err *e)
 {
-    const char *in = source_spec_get(r->spec, "data");
-    return in ? pg_check_replaceable(r, in, e) : 0;
+    const char *in = source_spec_get(r->spec, "data"), *verify = source_spec_get(r->spec, "verify"),
+               *version = source_spec_get(r->spec, "version");
+    char bin[PATH_MAX];
+    int rc = in ? pg_check_replaceable(r, in, e) : 0;
+    if (rc == 0 && verify && version) /* rather now than when all has been brought */
+        rc = pg_find_programs(verify, atoi(version), bin, e);
+    return rc;
 }
 
 int pg_restore(const struct source_restore *r, struct err *e)
 {
     struct pg_cluster c = { .folder_fd = -1, .data_fd = -1, .wal_fd = -1 };
-    const char *verify = source_spec_get(r->spec, "verify"), *in = source_spec_get(r->spec, "data");
+    const char *programs = source_spec_get(r->spec, "verify"),
+               *in = source_spec_get(r->spec, "data");
     if (source_spec_get(r->spec, "stage"))
         return 0;
     int rc = open_cluster(&c, r, e);
@@ -399,8 +432,8 @@ int pg_restore(const struct source_restore *r, struct err *e)
         rc = assemble(&c, e);
     if (rc == 0)
         say_expected(&c);
-    if (rc == 0 && verify)
-        rc = pg_verify(&c, verify, e);
+    if (rc == 0 && programs)
+        rc = verify(&c, programs, e);
     if (rc == 0 && in)
         rc = pg_put_in_place(&c, in, e);
     if (rc == 0)

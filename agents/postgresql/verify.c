@@ -1,7 +1,9 @@
-/* verify.c - a server started for a moment on restored files: as the user that owns them, with a configuration of ours (the restored one may
+/* verify.c - a server started for a moment on restored files: as the account of such servers, with a configuration of ours (the restored one may
  * name other hosts, archives, libraries), on a socket in a folder that only that user can enter. */
+#include "agents/as_owner.h"
 #include "agents/postgresql/cluster.h"
 #include "agents/report.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -16,20 +18,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SETPRIV "/usr/bin/setpriv"
 #define ENV_PROGRAM "/usr/bin/env"
-#define MAX_ARGS 64
+#define MAX_ARGS 192
 #define POLL_MS 200
 #define RECOVERY_HOURS 24
 #define STOP_MS 300000
 #define LOG_TAIL 400
+#define TRY_MS 20000
+#define UNSHARE "/usr/bin/unshare"
 #define SUMS_FAILED "checksum verification failed" /* pg_checksums says so of each page */
 
 struct scratch {
     struct pg_cluster *c;
     char dir[32]; /* /tmp/twofold-XXXXXX */
     char bin[PATH_MAX];
-    char uid[16], gid[16];
+    struct as_owner as;
+    bool apart;      /* nothing that was restored can be run as a program */
+    size_t home;     /* of the databases that are tried: the one that lets us in */
     char *texts[16]; /* owned: arguments that were made up */
     size_t n_texts;
     const char *argv[MAX_ARGS];
@@ -52,23 +57,21 @@ static bool has_server(const char *dir)
     return n > 0 && n < (int)sizeof path && access(path, X_OK) == 0;
 }
 
-static int find_bin(struct scratch *s, const char *programs, struct err *e)
+int pg_find_programs(const char *programs, int version, char ret[PATH_MAX], struct err *e)
 {
     static const char *const usual[] = { "/usr/lib/postgresql/%d/bin", "/usr/pgsql-%d/bin",
                                          "/opt/postgresql/%d/bin" };
-    int version = (int)json_integer_value(json_object_get(s->c->facts, "server_version_num")) /
-                  10000;
     if (programs[0] == '/') {
-        snprintf(s->bin, sizeof s->bin, "%s", programs);
-        if (has_server(s->bin))
+        snprintf(ret, PATH_MAX, "%s", programs);
+        if (has_server(ret))
             return 0;
     }
     for (size_t i = 0; programs[0] != '/' && i < sizeof usual / sizeof *usual; i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(s->bin, sizeof s->bin, usual[i], version);
+        snprintf(ret, PATH_MAX, usual[i], version);
 #pragma GCC diagnostic pop
-        if (has_server(s->bin))
+        if (has_server(ret))
             return 0;
     }
     err_set(e, ERR_ABSENT, _("there is no server of version %d on this host to look at it with"),
@@ -96,6 +99,29 @@ static __attribute__((format(printf, 2, 3))) void arg_made(struct scratch *s, co
     va_end(ap);
 }
 
+/* A setting of a restored database may name a library to be loaded, and that may have come with it: in a mount namespace of the server's
+ * own, nothing can be run or loaded from the folders that were restored to. */
+static void arg_apart(struct scratch *s)
+{
+    static const char script[] =
+        "n=$1; shift; while [ \"$n\" -gt 0 ]; do mount --bind \"$1\" \"$1\" && "
+        "mount -o remount,bind,noexec,nosuid,nodev \"$1\" || exit 126; shift; n=$((n-1)); done; "
+        "exec \"$@\"";
+    const struct source_spec *spec = s->c->r->spec;
+    const char *const start[] = { UNSHARE,   "--mount", "--propagation", "private", "--",
+                                  "/bin/sh", "-c",      script,          "sh" };
+    size_t spaces = 0;
+    for (size_t i = 0; i < spec->n; i++)
+        spaces += strcmp(spec->v[i].key, "tablespace") == 0 && strchr(spec->v[i].value, '=');
+    for (size_t i = 0; i < sizeof start / sizeof *start; i++)
+        arg(s, start[i]);
+    arg_made(s, "%zu", 1 + spaces);
+    arg_made(s, "%s/..", s->c->r->folder); /* what came with the database, too */
+    for (size_t i = 0; i < spec->n; i++)
+        if (strcmp(spec->v[i].key, "tablespace") == 0 && strchr(spec->v[i].value, '='))
+            arg(s, strchr(spec->v[i].value, '=') + 1);
+}
+
 /* program: NULL: it is added behind. */
 static void begin_args(struct scratch *s, const char *program)
 {
@@ -103,19 +129,37 @@ static void begin_args(struct scratch *s, const char *program)
         free(s->texts[i]);
     s->n_texts = s->argc = 0;
     memset(s->argv, 0, sizeof s->argv);
-    if (geteuid() == 0) {
-        arg(s, SETPRIV);
-        arg(s, "--reuid");
-        arg(s, s->uid);
-        arg(s, "--regid");
-        arg(s, s->gid);
-        arg(s, "--clear-groups");
-        arg(s, "--pdeathsig");
-        arg(s, "QUIT"); /* at once, and no files are left open */
-        arg(s, "--");
-    }
+    if (s->apart)
+        arg_apart(s);
+    const char *words[AS_OWNER_WORDS];
+    size_t n = as_owner_words(&s->as, "QUIT", words); /* at once, and no files are left open */
+    for (size_t i = 0; i < n; i++)
+        arg(s, words[i]);
     if (program)
         arg_made(s, "%s/%s", s->bin, program);
+}
+
+/* Can this be had here? In a container, or as another user than root, often not. */
+static void try_apart(struct scratch *s)
+{
+    int status = -1;
+    if (geteuid() != 0)
+        return;
+    s->apart = true;
+    begin_args(s, "postgres");
+    arg(s, "--version");
+    int fd = sys_spawn_heard(s->argv, -1, s->log_fd, &s->pid, NULL);
+    if (fd >= 0 && sys_reap(s->pid, TRY_MS, &status, NULL) < 0)
+        status = -1;
+    sys_close_quiet(fd);
+    s->pid = 0;
+    s->apart = status == 0;
+    if (!s->apart)
+        report_note(s->c->r->report, NULL, 0,
+                    _("this host gives no mount namespace: the server of --verify is not kept "
+                      "from loading libraries out of what was restored"));
+    if (ftruncate(s->log_fd, 0) < 0)
+        s->apart = false;
 }
 
 static int spawn(struct scratch *s, struct err *e)
@@ -170,9 +214,8 @@ static int make_dir(struct scratch *s, struct err *e)
     if (rc == 0)
         rc = s->log_fd = sys_openat(AT_FDCWD, log, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600, e);
     if (rc >= 0)
-        rc = geteuid() == 0 && chown(s->dir, s->c->owner.st_uid, s->c->owner.st_gid) < 0
-                 ? err_sys(e, "%s", s->dir)
-                 : 0;
+        rc = s->as.changes && chown(s->dir, s->as.uid, s->as.gid) < 0 ? err_sys(e, "%s", s->dir)
+                                                                      : 0;
     return rc;
 }
 
@@ -210,6 +253,8 @@ static int start_server(struct scratch *s, struct err *e)
                                          "local_preload_libraries=",
                                          "recovery_end_command=",
                                          "archive_cleanup_command=",
+                                         "external_pid_file=",
+                                         "lc_messages=C",
                                          "jit=off" };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         arg(s, "-c");
@@ -269,6 +314,42 @@ static int connect_to(struct scratch *s, const char *database, PGconn **ret, str
     return -ERR_UNREACHABLE;
 }
 
+/* The databases that are entered to ask the server itself: one that every cluster had at first may have been dropped. */
+static const char *home_name(const struct scratch *s, size_t i)
+{
+    json_t *all = json_object_get(s->c->facts, "databases");
+    if (i < 2)
+        return i == 0 ? "postgres" : "template1";
+    const char *name = json_string_value(json_object_get(json_array_get(all, i - 2), "name"));
+    return i - 2 < json_array_size(all) ? (name ? name : "template1") : NULL;
+}
+
+/* Is it only that the server does not take anybody yet, or that it does not listen yet? */
+static bool is_early(const char *text)
+{
+    static const char *const words[] = { "starting up", "accepting connections", "shutting down",
+                                         "recovery" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(text, words[i]))
+            return true;
+    return strstr(text, "FATAL:") == NULL;
+}
+
+/* 1: not yet. */
+static int enter_home(struct scratch *s, struct err *e)
+{
+    struct err why = ERR_INIT;
+    const char *name = home_name(s, s->home);
+    if (s->conn || connect_to(s, name, &s->conn, &why) == 0)
+        return 0;
+    if (is_early(why.why))
+        return 1;
+    if (home_name(s, ++s->home))
+        return 1;
+    err_set(e, ERR_DAMAGED, _("the server lets nobody in: %s"), why.why);
+    return -ERR_DAMAGED;
+}
+
 /* Until it is through with the log. */
 static int wait_recovered(struct scratch *s, struct err *e)
 {
@@ -284,7 +365,10 @@ static int wait_recovered(struct scratch *s, struct err *e)
         if (sys_monotonic_ms() > until)
             return err_set(e, ERR_TIMEOUT, _("the server has not recovered within %d hours"),
                            RECOVERY_HOURS);
-        if (!s->conn && connect_to(s, "postgres", &s->conn, &ignored) < 0)
+        int rc = enter_home(s, e);
+        if (rc < 0)
+            return rc;
+        if (rc == 1)
             continue;
         if (server_text(s->conn, "SELECT pg_is_in_recovery()", &in_recovery, &ignored) < 0) {
             PQfinish(s->conn); /* sessions may end when it is promoted */
@@ -355,8 +439,9 @@ static int check_databases(struct scratch *s, struct err *e)
 static int ask_scratch(void *ctx, const char *database, const char *sql, char **ret_value,
                        struct err *e)
 {
+    struct scratch *s = ctx;
     PGconn *c = NULL;
-    int rc = connect_to(ctx, database ? database : "postgres", &c, e);
+    int rc = connect_to(s, database ? database : home_name(s, s->home), &c, e);
     if (rc == 0)
         rc = pg_ask_in(c, sql, ret_value, e);
     PQfinish(c);
@@ -455,36 +540,60 @@ static int check_sums(struct scratch *s, struct err *e)
     return rc;
 }
 
+/* What was restored belongs to nobody who runs such a server here: for a moment it does. */
+static int take_files(struct scratch *s, bool back, struct err *e)
+{
+    struct pg_cluster *c = s->c;
+    struct stat to = { .st_uid = s->as.uid, .st_gid = s->as.gid };
+    struct stat at;
+    if (!s->as.other)
+        return 0;
+    if (source_spec_get(c->r->spec, "tablespace"))
+        return err_set(e, ERR_REFUSED,
+                       _("the files belong to user %u, who is no database's account on this host"),
+                       (unsigned)c->owner.st_uid);
+    int rc = tree_give(c->folder_fd, "data", back ? &c->owner : &to, e);
+    if (rc == 0 && fstatat(c->folder_fd, "data-spaces", &at, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = tree_give(c->folder_fd, "data-spaces", back ? &c->owner : &to, e);
+    return rc;
+}
+
+static int look_at_all(struct scratch *s, struct err *e)
+{
+    int rc = start_server(s, e);
+    if (rc == 0)
+        rc = wait_recovered(s, e);
+    if (rc == 0)
+        rc = check_reached(s, e);
+    if (rc == 0)
+        rc = check_databases(s, e);
+    if (rc == 0)
+        rc = check_answers(s, e);
+    if (rc == 0)
+        rc = stop_server(s, e);
+    return rc == 0 ? check_sums(s, e) : rc;
+}
+
 int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
 {
     struct scratch s = { .c = c, .in_fd = -1, .log_fd = -1 };
     struct err ignored = ERR_INIT;
-    snprintf(s.uid, sizeof s.uid, "%u", (unsigned)c->owner.st_uid);
-    snprintf(s.gid, sizeof s.gid, "%u", (unsigned)c->owner.st_gid);
-    if (c->owner.st_uid == 0)
-        return err_set(e, ERR_REFUSED,
-                       _("the data folder belongs to root, as whom no server starts"));
+    int version = (int)json_integer_value(json_object_get(c->facts, "server_version_num")) / 10000;
     report_phase(c->r->report, 3);
-    int rc = find_bin(&s, programs, e);
+    int rc = as_owner_find(AS_OWNER_POSTGRESQL, &c->owner, &s.as, e);
+    if (rc == 0)
+        rc = pg_find_programs(programs, version, s.bin, e);
     if (rc == 0)
         rc = make_dir(&s, e);
     if (rc == 0)
-        rc = start_server(&s, e);
-    if (rc == 0)
-        rc = wait_recovered(&s, e);
-    if (rc == 0)
-        rc = check_reached(&s, e);
-    if (rc == 0)
-        rc = check_databases(&s, e);
-    if (rc == 0)
-        rc = check_answers(&s, e);
-
-    if (rc == 0)
-        rc = stop_server(&s, e);
-    if (rc == 0)
-        rc = check_sums(&s, e);
+        rc = take_files(&s, false, e);
+    if (rc == 0) {
+        try_apart(&s);
+        rc = look_at_all(&s, e);
+    }
     stop_server(&s, &ignored); /* after a failure */
-    begin_args(&s, NULL);
+    int back = take_files(&s, true, rc == 0 ? e : &ignored);
+    rc = rc == 0 ? back : rc;
     for (size_t i = 0; i < s.n_texts; i++)
         free(s.texts[i]);
     sys_close_quiet(s.log_fd);
