@@ -1,5 +1,6 @@
 /* guard.c - see agents/guard.h. */
 #include "agents/guard.h"
+#include "agents/trusted.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -160,18 +161,6 @@ static void answer(const struct err *e)
 }
 
 /* --- a command ----------------------------------------------------------------------------------- */
-/* Whoever can write the program could have anything done as the agent's user. */
-static int check_program(const char *path, struct err *e)
-{
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return err_sys(e, "%s", path);
-    if ((st.st_uid == 0 || st.st_uid == geteuid()) && !(st.st_mode & (S_IWGRP | S_IWOTH)))
-        return 0;
-    err_set(e, ERR_REFUSED, _("others than root and the agent's user can write it"));
-    return err_wrap(e, "%s", path);
-}
-
 #define ENV_TEXTS 7
 static void free_env(char *env[ENV_TEXTS + 1])
 {
@@ -210,7 +199,7 @@ static int start(struct guard *g, char *const *words, const char *phase, const c
 {
     int fd[2];
     char *env[ENV_TEXTS + 1] = { 0 };
-    int rc = check_program(words[0], e);
+    int rc = trusted_check(words[0], e); /* who can exchange it has anything done as our user */
     if (rc == 0)
         rc = make_env(&g->job, phase, result, env, e);
     if (rc < 0)

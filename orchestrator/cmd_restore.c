@@ -295,16 +295,41 @@ static int find_binlogs(const struct restore_job *j, const struct options *o,
     return binlog_find(j, o->policy, &o->db, ret, e);
 }
 
-/* An older state than the one that was asked for must not replace what is there. */
-static int check_moment(const struct db_plan *p, const struct options *o, struct err *e)
+/* A moment of a PostgreSQL server of which no log is kept: what was done since the backup is nowhere. */
+static bool is_without_log(const struct restore_job *j, const struct db_plan *p,
+                           const struct options *o)
 {
-    if (!p->binlogs || !o->db.in_place)
+    bool there = false;
+    for (size_t i = 0; i < p->n_sources; i++)
+        there |= strcmp(p->sources[i].kind, "postgresql") == 0;
+    return there && !o->db.logs && o->db.at_us / 1000000 > j->snap->received_ns / 1000000000;
+}
+
+/* An older state than the one that was asked for must not replace what is there. */
+static int check_moment(const struct restore_job *j, const struct db_plan *p,
+                        const struct options *o, struct err *e)
+{
+    bool without = is_without_log(j, p, o);
+    if ((!p->binlogs && !without) || !o->db.in_place)
         return 0;
     err_set(e, ERR_USAGE,
-            _("--in-place replays no binary logs: it would put back an older state "
-              "than that of --at"));
+            without ? _("no log of it is kept, only backups: --in-place would put back an older "
+                        "state than that of --at")
+                    : _("--in-place replays no binary logs: it would put back an older state "
+                        "than that of --at"));
     return err_next(e, _("to put the backup itself back: --no-logs; for the moment itself restore "
                          "with --to DIR"));
+}
+
+static void say_without_log(struct app *app, struct restore_job *j)
+{
+    char when[32], text[300];
+    snprintf(text, sizeof text,
+             _("no log of it is kept: this is the backup of %s; what was done from then to the "
+               "moment of --at is not in it"),
+             ui_time(j->snap->received_ns, when));
+    ui_note(&app->ui, true, "postgresql", strlen("postgresql"), text, strlen(text));
+    j->problems++;
 }
 
 static int replay_binlogs(struct app *app, struct restore_job *j, const struct snap_ref *logs,
@@ -360,7 +385,7 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     if (rc == 0 && o->n_paths == 0)
         rc = db_plan_make(j->v, j->snap, j->from, &db, &plan, e);
     if (rc == 0)
-        rc = check_moment(&plan, o, e);
+        rc = check_moment(j, &plan, o, e);
     if (rc == 0 && o->delta && plan.n_sources > 0) {
         err_set(e, ERR_USAGE,
                 _("--delta is for files: a database that is half restored must not start"));
@@ -400,6 +425,8 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
         add_counts(j, &sum);
     if (rc == 0)
         say_left(app, &plan, j);
+    if (rc == 0 && is_without_log(j, &plan, o))
+        say_without_log(app, j);
     db_plan_done(&plan);
     return rc;
 }

@@ -103,4 +103,70 @@ expect 5 "$t" restore db --to "$work/over1" --tablespace "fast=$work/ssd" --over
 mkdir "$work/new/mail" && echo mail >"$work/new/mail/box"
 expect 0 "$t" restore db --to "$work/over2" --tablespace "fast=$work/new" --overwrite --verify
 [ "$(cat "$work/new/mail/box")" = mail ] || fail "what lies beside the tablespace"
+# --- --verify obeys nothing that the original says -------------------------------------------------------------------------
+install -d -o postgres "$work/home"
+echo precious >"$work/home/file" && chown postgres "$work/home/file"
+pg_sql "$one" "ALTER SYSTEM SET external_pid_file = '$work/home/file'"
+pg_sql "$one" "ALTER SYSTEM SET log_statement = 'all'"
+expect 0 "$t" backup db
+expect 0 "$t" restore db --to "$work/obeys" --verify && said "all page checksums are right"
+[ "$(cat "$work/home/file")" = precious ] || fail "a file was written where the original's settings say"
+grep -q "^external_pid_file" "$work/obeys/postgresql/data/postgresql.auto.conf" && grep -q recovery_target "$work/obeys/postgresql/data/postgresql.auto.conf" ||
+    fail "the original's settings are not in what was restored"
+[ ! -e "$work/obeys/postgresql/postgresql.auto.conf" ] || fail "settings lie beside"
+pg_sql "$one" "ALTER SYSTEM RESET ALL"
+# Where its programs are not, that is said before anything is brought.
+expect 1,5 "$t" restore db --to "$work/nowhere" --verify=/nowhere && said 'no server of version'
+[ ! -e "$work/nowhere" ] || fail "something was restored"
+# A library that came with it, named by a database's own settings; files that belong to nobody who has a database here.
+pg_stop "$one"
+if command -v gcc >/dev/null && [ -n "${SCENARIO_NAMESPACE:-}" ]; then
+    printf '#include <fcntl.h>\n#include <unistd.h>\nchar Pg_magic_func;\nstatic void __attribute__((constructor)) run(void) { close(open("%s", O_CREAT | O_WRONLY, 0666)); }\n' \
+        "$work/home/loaded" >"$work/evil.c"
+    chmod 777 "$work/home"
+    gcc -shared -fPIC -o "$one/data/evil.so" "$work/evil.c" && chown postgres "$one/data/evil.so"
+    pg_start "$one"
+    pg_sql "$one" "ALTER DATABASE app SET session_preload_libraries = '$work/library/postgresql/data/evil.so'"
+    expect 0 "$t" backup db
+    expect 0,4,5,1 "$t" restore db --to "$work/library" --verify
+    [ -f "$work/library/postgresql/data/evil.so" ] || fail "the library is not there: nothing is tested"
+    [ ! -e "$work/home/loaded" ] || fail "code out of a backup was run"
+    pg_sql "$one" "ALTER DATABASE app RESET ALL"
+    pg_stop "$one"
+    rm "$one/data/evil.so"
+else
+    skip_part "a library in a backup (it takes gcc and a mount namespace)"
+fi
+pg_start "$one"
+
+# --- files of an account that has no database here: looked at as the one that has, and given back ------------------------------
+(
+    as_pg() { setpriv --reuid=daemon --regid=disk --clear-groups env HOME=/tmp PATH="$pgbin:$PATH" "$@"; }
+    install -d -o daemon -g disk "$work/two"
+    as_pg initdb -D "$work/two/data" -k -A trust -U postgres -E UTF8 --locale=C.UTF-8 >"$work/two/initdb.log" 2>&1
+    printf "listen_addresses = ''\nunix_socket_directories = '%s'\nfsync = off\n" "$work/two" >>"$work/two/data/postgresql.conf"
+    pg_start "$work/two" || exit 1
+    policy_add two --postgresql "host=$work/two user=postgres" --schedule none
+    expect 0 "$t" backup two
+    pg_stop "$work/two"
+    expect 0 "$t" restore two --to "$work/theirs" --verify && said "verified: a server recovered"
+    [ "$(find "$work/theirs/postgresql/data" -not \( -user daemon -a -group disk \) | wc -l)" = 0 ] || fail "files changed hands"
+    exit "$failures"
+) || fail "files of another account"
+
+# --- a moment of which no log is kept is not taken for the backup before it -----------------------------------------------------
+sleep 1.1
+pg_sql "$one" "CREATE TABLE since (i int)"
+moment=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+expect 3 "$t" restore db --to "$work/older" --at "$moment" && said "no log of it is kept: this is the backup of"
+pg_stop "$one"
+expect 2 "$t" restore db --in-place --at "$moment" && said "would put back an older state" && said "next: .*--no-logs"
+[ -z "$(find "$one/data" -maxdepth 1 -name '.twofold*')" ] || fail "something was put in place"
+pg_start "$one"
+
+# --- a cluster without the database "postgres" ------------------------------------------------------------------------------
+pg_sql "$one" "DROP DATABASE postgres" app
+printf 'postgresql: { conninfo: "host=%s user=postgres dbname=app" }\n' "$one" >"$vault/c/policies/db.yaml"
+expect 0 "$t" backup db
+expect 0 timeout 60 "$t" restore db --to "$work/without" --verify && said "verified: 2 databases can be entered"
 finish

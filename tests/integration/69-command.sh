@@ -196,4 +196,16 @@ expect 0 "$t" restore my --to "$work/my-out" --from b --load maria && said 'mari
 [ "$(maria_sql "$my" "CALL twice(21)" budget)" = 42 ] || fail "the procedure is not there"
 now=$(maria_sql "$my" "SELECT max(id) FROM ledger" budget)
 [ "$now" -ge "$from" ] && [ "$now" -le "$to" ] && [ "$(maria_sql "$my" "SELECT total FROM ledger WHERE id = $now" budget)" = $((7 * now)) ] || fail "the ledger is not whole"
+# A dump from a host in other hands runs no programs here.
+printf '%s\n' "\\! touch $work/ran" "system touch $work/ran" 'SELECT 1;' >"$work/trap.sql"
+{
+    echo "dump: [/bin/cat, $work/trap.sql]"
+    grep '^restore:' "$drivers/maria.yaml"
+    echo 'file: trap.sql'
+} >"$drivers/trap.yaml"
+expect 0,3 "$t" policy add trap --command trap --schedule none
+expect 0 "$t" backup trap
+expect 0,1,3,4,5 "$t" restore trap --to "$work/trap" --load trap
+[ -s "$(find "$work/trap" -name trap.sql)" ] || fail "the dump is not there: nothing is tested"
+[ ! -e "$work/ran" ] || fail "a dump ran a program"
 finish

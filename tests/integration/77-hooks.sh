@@ -89,6 +89,14 @@ expect 1 "$t" backup p
 said 'others than root'
 logged 'thaw p after failed '
 chmod o-w "$bin/freeze"
+if [ "$(id -u)" -eq 0 ]; then # nor one that the owner of its folder can exchange
+    install -d -o nobody "$work/joe"
+    cp "$bin/freeze" "$work/joe/freeze"
+    policy "[$work/joe/freeze]" "[$bin/thaw]"
+    expect 1 "$t" backup p
+    said 'others than root' && said "$work/joe"
+    logged 'thaw p after failed '
+fi
 [ "$(snapshots)" = "$n" ] || fail "a snapshot was made though the command before it failed"
 policy "[$bin/freeze]" "[$bin/sick]"
 expect 3 "$t" --json backup p
