@@ -62,8 +62,7 @@ static int open_restored(struct my_restored *x, const struct source_restore *r, 
 
 void my_restored_done(struct my_restored *x)
 {
-    if (x->dir[0])
-        (void)tree_remove(AT_FDCWD, x->dir, NULL);
+    passing_done(&x->passing);
     sys_close_quiet(x->folder_fd);
     json_decref(x->facts);
     free(x->data);
@@ -130,11 +129,9 @@ int my_make_conf(struct my_restored *x, const char *from, struct err *e)
     uint8_t *text = NULL;
     char path[64], *rest, *line;
     size_t n = 0;
-    snprintf(x->dir, sizeof x->dir, "/tmp/twofold-XXXXXX");
-    if (!mkdtemp(x->dir)) {
-        x->dir[0] = '\0';
-        return err_sys(e, "/tmp");
-    }
+    if (passing_new(&x->passing, x->as.uid, e) < 0)
+        return -(int)e->code;
+    snprintf(x->dir, sizeof x->dir, "%s", x->passing.dir);
     snprintf(x->conf, sizeof x->conf, "%s/my.cnf", x->dir);
     snprintf(path, sizeof path, "%s/backup-my.cnf", from);
     int rc = sys_read_file(x->folder_fd, path, MAX_CONF_BYTES, &text, &n, e);

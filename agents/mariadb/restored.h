@@ -2,6 +2,7 @@
 #ifndef TWOFOLD_AGENTS_MARIADB_RESTORED_H
 #define TWOFOLD_AGENTS_MARIADB_RESTORED_H
 
+#include "agents/passing.h"
 #include "agents/mariadb/inner.h"
 
 #include <jansson.h>
@@ -16,8 +17,9 @@ struct my_restored {
     struct stat owner;  /* of the data folder */
     struct as_owner as; /* as whom programs work on it */
     const char *zone;   /* of the instance; NULL: as the facts say */
-    char dir[32];       /* /tmp/twofold-XXXXXX: only for that account */
-    char conf[48];      /* in it: what of backup-my.cnf may be used */
+    struct passing passing;
+    char dir[PASSING_BYTES]; /* its name: only for that account */
+    char conf[48];           /* in it: what of backup-my.cnf may be used */
 };
 
 struct my_instance { /* a server on x->data */

@@ -173,7 +173,8 @@ static int move_all(struct pg_cluster *c, const char *from, int to_fd, struct er
     int from_fd = sys_openat(c->folder_fd, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e), rc = 0;
     DIR *d = from_fd < 0 ? NULL : fdopendir(from_fd);
     if (!d) {
-        rc = from_fd < 0 ? from_fd : err_sys(e, "%s", from);
+        if (from_fd >= 0)
+            err_sys(e, "%s", _("list the folder"));
         sys_close_quiet(from_fd);
         return err_wrap(e, "%s", from);
     }
@@ -414,7 +415,7 @@ int pg_restore_check(const struct source_restore *r, struct err *e)
     char bin[PATH_MAX];
     int rc = in ? pg_check_replaceable(r, in, e) : 0;
     if (rc == 0 && verify && version) /* rather now than when all has been brought */
-        rc = pg_find_programs(verify, atoi(version), bin, e);
+        rc = pg_find_programs(verify, (int)strtol(version, NULL, 10), bin, e);
     return rc;
 }
 

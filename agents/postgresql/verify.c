@@ -1,6 +1,7 @@
 /* verify.c - a server started for a moment on restored files: as the account of such servers, with a configuration of ours (the restored one may
  * name other hosts, archives, libraries), on a socket in a folder that only that user can enter. */
 #include "agents/as_owner.h"
+#include "agents/passing.h"
 #include "agents/postgresql/cluster.h"
 #include "agents/report.h"
 #include "agents/tree.h"
@@ -30,7 +31,8 @@
 
 struct scratch {
     struct pg_cluster *c;
-    char dir[32]; /* /tmp/twofold-XXXXXX */
+    struct passing passing;
+    char dir[PASSING_BYTES]; /* its name */
     char bin[PATH_MAX];
     struct as_owner as;
     bool apart;      /* nothing that was restored can be run as a program */
@@ -198,13 +200,12 @@ static int make_dir(struct scratch *s, struct err *e)
     static const char hba[] = "local all all trust\n";
     struct wbuf conf = WBUF_INIT;
     char log[64];
-    snprintf(s->dir, sizeof s->dir, "/tmp/twofold-XXXXXX");
-    if (!mkdtemp(s->dir)) {
-        s->dir[0] = '\0';
-        return err_sys(e, "/tmp");
-    }
+    int rc = passing_new(&s->passing, s->as.uid, e);
+    if (rc < 0)
+        return rc;
+    snprintf(s->dir, sizeof s->dir, "%s", s->passing.dir);
     put_settings(s, &conf);
-    int rc = conf.failed ? no_memory(e) : put_file(s, "postgresql.conf", conf.p, conf.len, e);
+    rc = conf.failed ? no_memory(e) : put_file(s, "postgresql.conf", conf.p, conf.len, e);
     wbuf_free(&conf);
     if (rc == 0)
         rc = put_file(s, "pg_hba.conf", hba, strlen(hba), e);
@@ -217,18 +218,6 @@ static int make_dir(struct scratch *s, struct err *e)
         rc = s->as.changes && chown(s->dir, s->as.uid, s->as.gid) < 0 ? err_sys(e, "%s", s->dir)
                                                                       : 0;
     return rc;
-}
-
-static void remove_dir(struct scratch *s)
-{
-    static const char *const names[] = { "postgresql.conf", "pg_hba.conf", "pg_ident.conf", "log" };
-    char path[64];
-    for (size_t i = 0; s->dir[0] && i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", s->dir, names[i]);
-        (void)unlink(path);
-    }
-    if (s->dir[0])
-        (void)rmdir(s->dir);
 }
 
 /* --- the server ------------------------------------------------------------------------------------- */
@@ -424,8 +413,11 @@ static int check_databases(struct scratch *s, struct err *e)
                 e);
         PQfinish(c);
         free(n);
-        if (rc < 0)
+        if (rc < 0) {
+            err_next(e, _("what its settings and those of its role name may not be on this host: "
+                          "see pg_db_role_setting; start a server on the folder by hand to look"));
             err_wrap(e, _("database \"%s\""), name);
+        }
     }
     if (rc == 0)
         report_note(s->c->r->report, NULL, 0,
@@ -597,6 +589,6 @@ int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
     for (size_t i = 0; i < s.n_texts; i++)
         free(s.texts[i]);
     sys_close_quiet(s.log_fd);
-    remove_dir(&s);
+    passing_done(&s.passing);
     return rc < 0 ? err_wrap(e, _("verification")) : 0;
 }

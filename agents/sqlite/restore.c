@@ -147,6 +147,8 @@ int sl_place(const struct source_restore *r, json_t *files, size_t i, char **ret
 static int is_file(const char *place, struct err *e)
 {
     struct stat st;
+    if (!place)
+        return bad_facts(e);
     if (lstat(place, &st) < 0)
         return err_sys(e, "%s", place);
     if (S_ISREG(st.st_mode))
