@@ -69,6 +69,7 @@ static int say_nothing(void *file, char *to, unsigned n)
 int my_connect(const struct my_server *s, MYSQL **ret, struct err *e)
 {
     unsigned connect_s = CONNECT_S, answer_s = ANSWER_S;
+    my_bool no = 0;
     MYSQL *c = mysql_init(NULL);
     if (!c)
         return no_memory(e);
@@ -78,6 +79,8 @@ int my_connect(const struct my_server *s, MYSQL **ret, struct err *e)
     mysql_optionsv(c, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_set_local_infile_handler(c, hand_out_nothing, read_nothing, close_nothing, say_nothing,
                                    NULL);
+    if (s->where[0] == '/') /* newer libraries would speak TLS there, too */
+        mysql_optionsv(c, MYSQL_OPT_SSL_ENFORCE, &no);
     if (s->defaults_file)
         mysql_optionsv(c, MYSQL_READ_DEFAULT_FILE, s->defaults_file);
     if (connect_to(s, c)) {

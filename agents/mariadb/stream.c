@@ -21,6 +21,7 @@
 #define SUM_KNOWN 5u /* the end of a format event: how sums are made, then its own */
 #define FLAG_ARTIFICIAL 0x20u
 #define FIRST_ID 0x70000000u
+#define BEAT_NS "5000000000"
 
 enum event_type { EVENT_ROTATE = 4, EVENT_FORMAT = 15, EVENT_BEAT = 27, EVENT_BEAT_2 = 41 };
 enum state {
@@ -70,6 +71,8 @@ static int introduce(struct my_stream *s, struct err *e)
         "SET @master_binlog_checksum = @@global.binlog_checksum",
         "SET @source_binlog_checksum = @@global.binlog_checksum",
         "SET SESSION net_write_timeout = 86400",
+        "SET @master_heartbeat_period = " BEAT_NS, /* so the server sees when we are gone */
+        "SET @source_heartbeat_period = " BEAT_NS,
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof statements / sizeof *statements; i++)
