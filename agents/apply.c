@@ -235,7 +235,10 @@ static int source_step(struct run *r, const struct source_driver *d, const struc
         return d->restore_check ? d->restore_check(x, e) : 0;
     if (step == STEP_LAST)
         return d->restore ? d->restore(x, e) : 0;
-    int rc = d->restore_over ? d->restore_over(x, r->t.continuing, e) : 0;
+    if (x->delta && !d->restore_over)
+        return err_set(e, ERR_USAGE, _("there is no --delta for this kind of database"));
+    bool continuing = r->t.continuing && r->t.was_delta == x->delta;
+    int rc = d->restore_over ? d->restore_over(x, continuing, e) : 0;
     return rc == 1 ? clear_folder(r, d->kind, e) : rc;
 }
 
@@ -254,6 +257,7 @@ static int source_steps(struct run *r, enum step step, struct err *e)
             return err_set(e, ERR_NOMEM, _("out of memory"));
         struct source_restore x = { .folder = folder,
                                     .spec = spec,
+                                    .delta = r->m->delta,
                                     .resolved = r->m->resolved,
                                     .report = &r->rep,
                                     .state_dir = r->state_dir,
@@ -353,9 +357,11 @@ static int apply_run(struct run *r, struct err *e)
         rc = target_open(r, e);
     if (rc == 0)
         rc = dirs_begin(r, e);
+    if (rc == 0 && target_is_delta(r)) /* what is changed then is no longer what it was */
+        rc = target_begin(r, e);
     if (rc == 0)
         rc = source_steps(r, STEP_OVER, e);
-    if (rc == 0)
+    if (rc == 0 && !target_is_delta(r))
         rc = target_begin(r, e);
     if (rc == 0) /* where "/" was saved; else its entry comes, or it is no folder of the snapshot */
         rc = extra_enter(r, NULL, "", 0, r->strip_len == 0, &r->dirs.v[0], e);

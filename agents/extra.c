@@ -54,9 +54,27 @@ static bool is_root(const struct run *r, const char *path, size_t len)
     return false;
 }
 
+/* A server takes whatever lies in its folders for its own: there nothing may stay that is not of the backup, asked for or not. */
+static bool is_of_database(const struct run *r, const char *path, size_t len)
+{
+    for (size_t i = 0; i < r->m->n_sources && r->m->delta; i++) {
+        const char *kind = r->m->sources[i].kind;
+        if (path_within(path, len, kind, strlen(kind)) && pathset_holds(r->set, path, len))
+            return true;
+    }
+    return false;
+}
+
+static bool is_left_out(const struct run *r, const char *path, size_t len)
+{
+    return !is_of_database(r, path, len) && exclude_match(r->exclude, path, len);
+}
+
 /* Does it belong to a root all of which is restored? */
 static bool is_of_whole_root(const struct run *r, const char *path, size_t len)
 {
+    if (is_of_database(r, path, len))
+        return true;
     for (size_t i = 0; i < r->body->n_roots; i++) {
         const char *root = root_path(r->body->roots[i]);
         size_t n = strlen(root);
@@ -140,7 +158,7 @@ int extra_enter(struct run *r, const struct dir *up, const char *path, size_t le
         return 0;
     bool root = is_root(r, path, len);
     d->stays = is_state(r, d->dev, d->ino) ||
-               (!root && up && (up->stays || exclude_match(r->exclude, path, len)));
+               (!root && up && (up->stays || is_left_out(r, path, len)));
     d->elsewhere = up && (up->elsewhere || look_at(d->fd, "", &x) < 0 || is_mount(&x, up->dev));
     if (!mine || d->fresh || d->stays || !is_of_whole_root(r, path, len))
         return 0;
@@ -204,7 +222,7 @@ static bool stays(const struct walk *w, const char *name, const struct statx *x)
 {
     dev_t dev = makedev(x->stx_dev_major, x->stx_dev_minor);
     return S_ISSOCK(x->stx_mode) || is_mount(x, w->dev) || is_ours(w, name) ||
-           is_state(w->r, dev, x->stx_ino) || exclude_match(w->r->exclude, path_of(w), w->path.len);
+           is_state(w->r, dev, x->stx_ino) || is_left_out(w->r, path_of(w), w->path.len);
 }
 
 struct found {
@@ -345,20 +363,31 @@ static bool is_only_tag(const struct extra *x)
     return x->entries == 1 && x->tag;
 }
 
+static int not_cleared(const char *path, size_t len, struct err *e)
+{
+    err_set(e, ERR_REFUSED,
+            _("%.*s: something that is not of the backup stays among the database's files"),
+            (int)len, path);
+    return err_next(e, _("see what is said above; or restore it without --delta"));
+}
+
 static int leave(struct run *r, struct dir *d, struct err *e)
 {
     const char *path = d->saved ? d->saved->path : ""; /* the target, where "/" was saved */
     size_t len = d->saved ? d->saved->path_len : 0;
     struct walk w = { .r = r, .dev = d->dev, .path = WBUF_INIT };
-    uint64_t before = r->rep.n.extra;
+    uint64_t before = r->rep.n.extra, aside = r->rep.n.extra_aside;
     int rc = 0;
-    w.moves = r->m->set_aside && !d->elsewhere;
+    bool database = is_of_database(r, path, len);
+    w.moves = (r->m->set_aside || database) && !d->elsewhere;
     w.rel = d->path_len > 0 ? len - d->path_len : len + (len > 0);
     wb_bytes(&w.path, path, len);
     for (size_t i = 0; rc == 0 && i < d->extra->n; i++)
         if (!d->extra->v[i][-1])
             rc = take(&w, d->fd, d->extra->v[i], e);
     wbuf_free(&w.path);
+    if (rc == 0 && database && r->rep.n.extra - before > r->rep.n.extra_aside - aside)
+        return not_cleared(path, len, e);
     if (rc == 0 && r->m->set_aside && d->elsewhere && r->rep.n.extra > before && !r->extra_told) {
         r->extra_told = true;
         report_problem(&r->rep, path, len,

@@ -41,9 +41,11 @@ struct aside { /* a folder for what is moved out of the way */
 
 struct target {
     int fd;
-    bool made;                 /* by this restore: it was not there */
-    bool empty;                /* when this run began */
-    bool continuing;           /* the marker of the same restore was there */
+    bool made;       /* by this restore: it was not there */
+    bool empty;      /* when this run began */
+    bool continuing; /* the marker of the same restore was there */
+    bool
+        was_delta; /* it made a database's old files new ones: what it left is not only of the backup */
     bool has_marker;           /* ours; to be removed at the end */
     char token[TOKEN_BYTES];   /* in the names of temporary files */
     struct aside aside, extra; /* what was in the way; what the snapshot does not have */
@@ -129,6 +131,8 @@ int run_judge(int code);
 /* --- target.c --------------------------------------------------------------------------------- */
 /* Opens it, or makes it, and refuses one that may not be used; nothing in it is changed. */
 int target_open(struct run *r, struct err *e);
+/* Are the files of a database that are there to become those of the backup? */
+bool target_is_delta(const struct run *r);
 /* Writes the marker: from now on what is there is this restore's, and the same command goes on with it. */
 int target_begin(struct run *r, struct err *e);
 /* Removes the marker. */

@@ -3,9 +3,11 @@
 #include "agents/log_sink.h"
 #include "agents/problems.h"
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
 #include "lib/vault/manifest.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +108,31 @@ int source_entry_check(const struct source_spec *all, size_t n, const struct ent
             return refuse_entry(&all[i], en, e);
     }
     return 0;
+}
+
+int source_restore_folder(const struct source_restore *r, const char *name, struct err *e)
+{
+    char *target = strdup(r->folder), *slash = target ? strrchr(target, '/') : NULL;
+    if (!slash) {
+        free(target);
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    }
+    *slash = '\0';
+    int fd = sys_open_folder(target, r->resolved, e);
+    const char *const names[] = { slash + 1, name };
+    for (size_t i = 0; i < 2 && fd >= 0; i++) {
+        int rc = sys_mkdirat(fd, names[i], i == 0 ? 0755 : 0700, e);
+        if (rc == -ERR_EXISTS) {
+            err_clear(e);
+            rc = 0;
+        }
+        int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+        int next = rc < 0 ? rc : sys_openat(fd, names[i], flags, 0, e);
+        sys_close_quiet(fd);
+        fd = next;
+    }
+    free(target);
+    return fd;
 }
 
 /* --- probes ----------------------------------------------------------------------------------- */

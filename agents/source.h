@@ -110,6 +110,7 @@ struct source_setting {
 struct source_restore { /* for the steps after the files are in place */
     const char *folder; /* absolute: where the virtual root's content lies (TARGET/postgresql) */
     const struct source_spec *spec;
+    bool delta; /* what lies there is to be made what the backup has, right where it is */
     bool
         resolved; /* folder, and what is written to by `spec`, have no links on their way: sys_open_folder */
     struct report *report;
@@ -117,6 +118,9 @@ struct source_restore { /* for the steps after the files are in place */
     struct fetch *fetch; /* for what is kept of its log: agents/fetch_remote.h */
     const struct id *vault_id;
 };
+
+/* Opens FOLDER/NAME; makes both where they are missing, in a target that is there. No link is followed. */
+int source_restore_folder(const struct source_restore *r, const char *name, struct err *e);
 
 struct source_driver {
     const char *kind;                              /* and the name of the virtual root */
@@ -144,7 +148,8 @@ struct source_driver {
     int (*restore_check)(const struct source_restore *r, struct err *e);
     /* The target is open, and nothing of this restore has come yet; continuing: but what an earlier run of the same one left. What lies in
      * the folder from before must not be mixed with what comes: 1: it is set aside as a whole; 0: it may stay, or there is nothing; -ERR_BUSY:
-     * a server works on it. May be NULL: the files are replaced one by one. */
+     * a server works on it. With r->delta it stays: no server may start on it from now on, and a place that is to be replaced lends its files
+     * to the folder; what the backup does not have of it is set aside. NULL: the files are replaced one by one, and there is no delta. */
     int (*restore_over)(const struct source_restore *r, bool continuing, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
     int (*restore)(const struct source_restore *r, struct err *e);

@@ -19,6 +19,7 @@
 #define MARKER_FIRST "twofold restore 1"
 #define MARKER_MADE "target made\ntoken "
 #define MARKER_FOUND "target found\ntoken "
+#define MARKER_DELTA "delta\n"
 
 /* --- names ------------------------------------------------------------------------------------ */
 void target_temp_name(struct run *r, char out[TEMP_NAME_BYTES])
@@ -162,6 +163,12 @@ static void read_marker(struct run *r)
     memcpy(r->t.token, token, sizeof token);
     r->t.made = made;
     r->t.continuing = true;
+    r->t.was_delta = strcmp(rest + TOKEN_BYTES - 1, "\n" MARKER_DELTA) == 0;
+}
+
+bool target_is_delta(const struct run *r)
+{
+    return r->m->delta && r->m->n_sources > 0;
 }
 
 static int write_marker(struct run *r, struct err *e)
@@ -169,8 +176,8 @@ static int write_marker(struct run *r, struct err *e)
     char text[MARKER_BYTES + 64], temp[TEMP_NAME_BYTES];
     marker_head(r, text);
     size_t n = strlen(text);
-    snprintf(text + n, sizeof text - n, "%s%s\n", r->t.made ? MARKER_MADE : MARKER_FOUND,
-             r->t.token);
+    snprintf(text + n, sizeof text - n, "%s%s\n%s", r->t.made ? MARKER_MADE : MARKER_FOUND,
+             r->t.token, target_is_delta(r) ? MARKER_DELTA : "");
     target_temp_name(r, temp);
     int fd = sys_openat(r->t.fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, e);
     if (fd < 0)
@@ -284,9 +291,10 @@ int target_open(struct run *r, struct err *e)
 
 int target_begin(struct run *r, struct err *e)
 {
-    if (r->t.continuing)
+    if (r->t.continuing && r->t.was_delta == target_is_delta(r))
         return target_sweep(r, r->t.fd, e);
-    int rc = target_each_name(r->t.fd, sweep_marker, NULL, e);
+    int rc = r->t.continuing ? target_sweep(r, r->t.fd, e)
+                             : target_each_name(r->t.fd, sweep_marker, NULL, e);
     return rc == 0 ? write_marker(r, e) : rc;
 }
 

@@ -372,6 +372,20 @@ static void say_left(struct app *app, const struct db_plan *p, struct restore_jo
     j->problems += p->n_left;
 }
 
+/* Files of the others are no server's, which would start on what is whole alone. */
+static int check_delta(const struct db_plan *p, struct err *e)
+{
+    for (size_t i = 0; i < p->n_sources; i++) {
+        const char *kind = p->sources[i].kind;
+        if (strcmp(kind, "postgresql") == 0 || strcmp(kind, "mariadb") == 0)
+            continue;
+        err_set(e, ERR_USAGE,
+                _("--delta is for files, PostgreSQL and MariaDB; this backup has: %s"), kind);
+        return err_next(e, _("restore it with --in-place, or to a new folder"));
+    }
+    return 0;
+}
+
 /* All jobs of a restore. Files that are asked for by name are only files, also those of a database. */
 static int run_jobs(struct app *app, struct restore_job *j, const struct options *o, char **to,
                     struct err *e)
@@ -386,11 +400,8 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
         rc = db_plan_make(j->v, j->snap, j->from, &db, &plan, e);
     if (rc == 0)
         rc = check_moment(j, &plan, o, e);
-    if (rc == 0 && o->delta && plan.n_sources > 0) {
-        err_set(e, ERR_USAGE,
-                _("--delta is for files: a database that is half restored must not start"));
-        rc = err_next(e, _("restore it with --in-place, or to a new folder"));
-    }
+    if (rc == 0 && o->delta)
+        rc = check_delta(&plan, e);
     if (rc == 0)
         say_places(app, &plan);
     if (rc == 0 && plan.target && plan.n_spaces > 0)

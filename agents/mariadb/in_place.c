@@ -134,6 +134,45 @@ int my_check_replaceable(const struct source_restore *r, const char *data, struc
     return 0;
 }
 
+/* --- lending its files --------------------------------------------------------------------------- */
+static bool lends(const char *name)
+{
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "lost+found") != 0 &&
+           strncmp(name, ".twofold-", strlen(".twofold-")) != 0;
+}
+
+/* Without its own tables, which go first, no server starts there. */
+static int lend_all(int from_fd, int to_fd, struct err *e)
+{
+    int rc = sys_renameat(from_fd, "mysql", to_fd, "mysql", false, e);
+    int fd = rc < 0 && rc != -ERR_ABSENT ? rc
+                                         : sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        sys_close_quiet(fd);
+        return fd < 0 ? fd : err_sys(e, "%s", _("list the folder"));
+    }
+    err_clear(e);
+    rc = sys_fsync_dir(to_fd, ".", e);
+    for (struct dirent *de; rc == 0 && (de = readdir(d)) != NULL;)
+        if (lends(de->d_name))
+            rc = sys_renameat(from_fd, de->d_name, to_fd, de->d_name, false, e);
+    closedir(d);
+    return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
+}
+
+int my_lend(const struct source_restore *r, const char *data, int to_fd, struct err *e)
+{
+    int rc = my_check_stopped(data, e);
+    int fd = rc < 0 ? rc : sys_open_folder(data, r->resolved, e);
+    if (fd >= 0)
+        rc = lend_all(fd, to_fd, e);
+    else
+        rc = fd;
+    sys_close_quiet(fd);
+    return rc < 0 ? err_wrap(e, "%s", data) : 0;
+}
+
 /* --- the exchange -------------------------------------------------------------------------------- */
 int my_name_before(int dir_fd, const char *name, char ret[NAME_MAX + 1], struct err *e)
 {
@@ -196,7 +235,10 @@ static void say_before(struct my_restored *x, int parent_fd, const char *data, c
         sys_close_quiet(fd);
     report_note(
         x->r->report, NULL, 0,
-        logs
+        x->r->delta
+            ? _("what the backup does not have of %s, its binary logs too, is in %s/%s; keep it "
+                "until that is not needed any more")
+        : logs
             ? _("what was in %s is in %s/%s: it has the binary logs since the backup, which may be in no "
                 "other place; keep it until what they have is not needed any more")
             : _("what was in %s is in %s/%s; delete it when it is not needed any more"),

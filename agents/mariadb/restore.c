@@ -368,8 +368,47 @@ int my_restore_check(const struct source_restore *r, struct err *e)
     return rc == 0 && in ? my_check_replaceable(r, in, e) : rc;
 }
 
+/* What there is of an earlier restore, finished or not, is what the backup's files are made of. */
+static int take_for_delta(const struct source_restore *r, int fd, struct err *e)
+{
+    char data[PATH_MAX];
+    int rc = snprintf(data, sizeof data, "%s/data", r->folder) < (int)sizeof data
+                 ? my_check_stopped(data, e)
+                 : err_set(e, ERR_LIMIT, _("the path is too long"));
+    static const char *const names[] = { PREPARING, "data" };
+    for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+        rc = sys_renameat(fd, names[i], fd, "backup", false, e);
+        if (rc == -ERR_ABSENT || rc == -ERR_EXISTS) {
+            err_clear(e);
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
+static int over_delta(const struct source_restore *r, struct err *e)
+{
+    const char *in = source_spec_get(r->spec, "data");
+    int fd = sys_open_folder(r->folder, r->resolved, e), rc = fd;
+    if (fd >= 0)
+        rc = take_for_delta(r, fd, e);
+    sys_close_quiet(fd);
+    if (fd == -ERR_ABSENT) {
+        err_clear(e);
+        rc = 0;
+    }
+    if (rc < 0 || !in)
+        return rc;
+    int to_fd = source_restore_folder(r, "backup", e);
+    rc = to_fd < 0 ? to_fd : my_lend(r, in, to_fd, e);
+    sys_close_quiet(to_fd);
+    return rc;
+}
+
 int my_restore_over(const struct source_restore *r, bool continuing, struct err *e)
 {
+    if (r->delta && !source_spec_get(r->spec, "stage") && !source_spec_get(r->spec, "replay"))
+        return over_delta(r, e);
     char *data = NULL;
     struct stat st;
     bool there = false;

@@ -28,6 +28,8 @@ int pg_find_programs(const char *programs, int version, char ret[PATH_MAX], stru
 /* May the folder, and those of the tablespaces in r->spec, be replaced? -ERR_BUSY: a server runs there; -ERR_REFUSED: something else than a
  * database lies there, or what is there cannot be moved. Asked before anything is done, and again before the first move. */
 int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e);
+/* -ERR_BUSY: a server works on what was restored to that folder before. */
+int pg_check_stopped(const struct source_restore *r, struct err *e);
 /* The name of the folder, in the place that is to be replaced, to which the restore went: that around `folder`. */
 int pg_staging_name(const char *folder, char out[NAME_MAX + 1], struct err *e);
 /* The whole data folder becomes `data`; what is there is set aside beside it. Tablespaces the same, where they were restored beside

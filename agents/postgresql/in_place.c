@@ -20,6 +20,7 @@
 
 #define OURS ".twofold-" /* how the names of what a restore makes here begin */
 #define BEFORE ".twofold-before-"
+#define CONTROL_BEFORE ".twofold-before"
 #define LAST "global" /* pg_control is in it: nothing starts without */
 #define MOUNTS "/proc/self/mountinfo"
 
@@ -233,71 +234,6 @@ int pg_check_replaceable(const struct source_restore *r, const char *data, struc
     return rc;
 }
 
-/* --- what lies there from before ------------------------------------------------------------------- */
-/* Is there an entry of which this is true? */
-static int has_entry(int fd, bool (*is)(const char *), bool *ret, struct err *e)
-{
-    int own = sys_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
-    DIR *d = own < 0 ? NULL : fdopendir(own);
-    if (!d) {
-        sys_close_quiet(own);
-        return own < 0 ? own : err_sys(e, "%s", _("list the folder"));
-    }
-    *ret = false;
-    for (struct dirent *de; !*ret && (de = readdir(d)) != NULL;)
-        *ret = is(de->d_name);
-    closedir(d);
-    return 0;
-}
-
-static bool is_more_than_facts(const char *name)
-{
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "facts.json") != 0;
-}
-
-/* Files of a tablespace are of one cluster alone, which may be running, and finds them by the folder's name. */
-static int check_free_space(const struct source_restore *r, int fd, struct err *e)
-{
-    bool taken = false;
-    int rc = has_entry(fd, is_version_folder, &taken, e);
-    if (rc < 0 || !taken)
-        return rc;
-    err_set(e, ERR_REFUSED, _("a tablespace of a cluster lies in %s already"), r->folder);
-    return err_next(e, _("give an empty folder; if that is what an earlier restore left, and no "
-                         "server uses it, remove PG_… in it"));
-}
-
-/* A server that was started on an earlier restore has written there: maps that say which rows all may see, tables that the backup has not.
- * What this restore itself has brought so far may stay, until pg_control came with it, which is the last. */
-int pg_restore_over(const struct source_restore *r, bool continuing, struct err *e)
-{
-    const char *stage = source_spec_get(r->spec, "stage");
-    bool more = false;
-    if (stage && strcmp(stage, "space") != 0)
-        return 0;
-    int fd = sys_open_folder(r->folder, r->resolved, e), rc = 0;
-    if (fd < 0) {
-        if (fd == -ERR_ABSENT)
-            err_clear(e);
-        return fd == -ERR_ABSENT ? 0 : err_wrap(e, "%s", r->folder);
-    }
-    if (stage) {
-        rc = continuing ? 0 : check_free_space(r, fd, e);
-        sys_close_quiet(fd);
-        return rc;
-    }
-    int data = sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
-    if (data >= 0)
-        rc = check_stopped(data, r->folder, e);
-    if (rc == 0 && continuing)
-        more = data >= 0 && faccessat(data, LAST "/pg_control", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    else if (rc == 0)
-        rc = has_entry(fd, is_more_than_facts, &more, e);
-    sys_close_quiet(data);
-    sys_close_quiet(fd);
-    return rc < 0 ? rc : more;
-}
-
 /* --- the moves ------------------------------------------------------------------------------------ */
 /* A place whose content goes into a folder within it, and is replaced by what is in another one. */
 struct swap {
@@ -488,8 +424,129 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
         rc = put_staging_away(&s, staging, e);
     if (rc == 0)
         report_note(c->r->report, NULL, 0,
-                    _("what was in %s is in %s/%s; delete it when it is not needed any more"), data,
-                    data, s.before);
+                    c->r->delta
+                        ? _("what the backup does not have of %s is in %s/%s; delete it when "
+                            "it is not needed any more")
+                        : _("what was in %s is in %s/%s; delete it when it is not needed "
+                            "any more"),
+                    data, data, s.before);
     swap_done(&s);
+    return rc;
+}
+
+/* --- what lies there from before ------------------------------------------------------------------- */
+/* Is there an entry of which this is true? */
+static int has_entry(int fd, bool (*is)(const char *), bool *ret, struct err *e)
+{
+    int own = sys_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+    DIR *d = own < 0 ? NULL : fdopendir(own);
+    if (!d) {
+        sys_close_quiet(own);
+        return own < 0 ? own : err_sys(e, "%s", _("list the folder"));
+    }
+    *ret = false;
+    for (struct dirent *de; !*ret && (de = readdir(d)) != NULL;)
+        *ret = is(de->d_name);
+    closedir(d);
+    return 0;
+}
+
+static bool is_more_than_facts(const char *name)
+{
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "facts.json") != 0;
+}
+
+/* Files of a tablespace are of one cluster alone, which may be running, and finds them by the folder's name. */
+static int check_free_space(const struct source_restore *r, int fd, struct err *e)
+{
+    bool taken = false;
+    int rc = has_entry(fd, is_version_folder, &taken, e);
+    if (rc < 0 || !taken)
+        return rc;
+    err_set(e, ERR_REFUSED, _("a tablespace of a cluster lies in %s already"), r->folder);
+    return err_next(e, _("give an empty folder; if that is what an earlier restore left, and no "
+                         "server uses it, remove PG_… in it"));
+}
+
+/* From now on no server starts there; what the backup has not is set aside with the rest. */
+static int hide_control(int data_fd, struct err *e)
+{
+    int fd = sys_openat(data_fd, LAST, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    int rc = fd < 0 ? fd : sys_renameat(fd, "pg_control", fd, "pg_control" CONTROL_BEFORE, true, e);
+    if (rc == 0)
+        rc = sys_fsync_dir(fd, ".", e);
+    sys_close_quiet(fd);
+    if (rc == -ERR_ABSENT) { /* it did not start before */
+        err_clear(e);
+        rc = 0;
+    }
+    return rc;
+}
+
+/* What is in the place goes to where the backup's files come; an earlier try may have done a part of it. */
+static int lend(const struct source_restore *r, const char *data, struct err *e)
+{
+    struct swap s = { .place = data, .fd = sys_open_folder(data, r->resolved, e) };
+    int rc = s.fd < 0 ? s.fd : check_stopped(s.fd, data, e);
+    int to_fd = rc < 0 ? rc : source_restore_folder(r, "data", e);
+    if (to_fd >= 0)
+        rc = hide_control(to_fd, e);
+    else if (rc == 0)
+        rc = to_fd;
+    if (rc == 0)
+        rc = hide_control(s.fd, e);
+    if (rc == 0)
+        rc = move_entries(&s, s.fd, to_fd, e);
+    sys_close_quiet(to_fd);
+    sys_close_quiet(s.fd);
+    return rc < 0 ? err_wrap(e, "%s", data) : 0;
+}
+
+/* A server that was started on an earlier restore has written there: maps that say which rows all may see, tables that the backup has not.
+ * What this restore itself has brought so far may stay, until pg_control came with it, which is the last. */
+int pg_restore_over(const struct source_restore *r, bool continuing, struct err *e)
+{
+    const char *stage = source_spec_get(r->spec, "stage"), *in = source_spec_get(r->spec, "data");
+    bool more = false;
+    if (r->delta && in && !stage)
+        return lend(r, in, e);
+    if (stage && strcmp(stage, "space") != 0)
+        return 0;
+    int fd = sys_open_folder(r->folder, r->resolved, e), rc = 0;
+    if (fd < 0) {
+        if (fd == -ERR_ABSENT)
+            err_clear(e);
+        return fd == -ERR_ABSENT ? 0 : err_wrap(e, "%s", r->folder);
+    }
+    if (stage) {
+        rc = continuing ? 0 : check_free_space(r, fd, e);
+        sys_close_quiet(fd);
+        return rc;
+    }
+    int data = sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+    if (data >= 0)
+        rc = check_stopped(data, r->folder, e);
+    if (rc == 0 && r->delta)
+        rc = data >= 0 ? hide_control(data, e) : 0;
+    else if (rc == 0 && continuing)
+        more = data >= 0 && faccessat(data, LAST "/pg_control", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    else if (rc == 0)
+        rc = has_entry(fd, is_more_than_facts, &more, e);
+    sys_close_quiet(data);
+    sys_close_quiet(fd);
+    return rc < 0 ? rc : more;
+}
+
+int pg_check_stopped(const struct source_restore *r, struct err *e)
+{
+    int fd = sys_open_folder(r->folder, r->resolved, e);
+    int data = fd < 0 ? fd : sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    int rc = data < 0 ? data : check_stopped(data, r->folder, e);
+    sys_close_quiet(data);
+    sys_close_quiet(fd);
+    if (rc == -ERR_ABSENT) {
+        err_clear(e);
+        rc = 0;
+    }
     return rc;
 }
