@@ -2,6 +2,7 @@
  * manual is policies/config.h. */
 #include "policies/inner.h"
 #include "lib/base/i18n.h"
+#include "lib/base/mask.h"
 #include "lib/base/sys.h"
 
 #include <dirent.h>
@@ -255,6 +256,21 @@ void conf_line(struct wbuf *w, const char *fmt, ...)
         wb_bytes(w, line, (size_t)n);
 }
 
+/* Only the user who runs us reads a file with a password in it. */
+static bool has_secret(const struct wbuf *w)
+{
+    char *text = malloc(w->len + 1), *masked = malloc(4 * w->len + 16);
+    bool has = true;
+    if (text && masked) {
+        memcpy(text, w->p, w->len);
+        text[w->len] = '\0';
+        has = strcmp(mask_secrets(text, masked, 4 * w->len + 16), text) != 0;
+    }
+    free(text);
+    free(masked);
+    return has;
+}
+
 static int write_to(const char *folder, const char *file, bool replace, const struct wbuf *w,
                     struct err *e)
 {
@@ -269,6 +285,7 @@ static int write_to(const char *folder, const char *file, bool replace, const st
     }
     /* One that is replaced keeps who may read it. */
     mode_t mode = replace && stat(file, &st) == 0 ? st.st_mode & 0777 : 0644;
+    mode = has_secret(w) ? mode & 0700 : mode;
     return sys_write_file(AT_FDCWD, file, w->p, w->len, mode, e);
 }
 

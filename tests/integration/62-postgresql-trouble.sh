@@ -44,6 +44,10 @@ expect 0 env HOME="$work/home" "$t" backup full
 (umask 077 && echo "*:*:*:backup:Horse-8" >"$work/home/.pgpass")
 expect 1,5 env HOME="$work/home" "$t" backup full && said "password authentication failed"
 
+expect 0,3 "$t" policy add secret --postgresql "host=$one user=backup password=Horse-9" --schedule none
+[ "$(stat -c %a "$work/v/c/policies/secret.yaml")" = 600 ] || fail "others can read the file with a password in it"
+rm "$work/v/c/policies/secret.yaml"
+
 # --- a place that is not the server's -----------------------------------------------------------------------------------
 pg_new other
 printf 'postgresql: { conninfo: "host=%s user=postgres", data: %s }\n' "$one" "$work/other/data" >"$work/v/c/policies/wrong.yaml"

@@ -61,6 +61,17 @@ expect 3 "$t" restore deaf --to "$work/deaf2" --load deaf && said 'read only [0-
 driver deaf 'dump: [/bin/sh, -c, "seq 1 1000000"]' "restore: [/bin/sh, -c, \"cat | wc -c >$work/taken\"]"
 expect 0 "$t" restore deaf --to "$work/deaf3" --load deaf && said 'deaf: the dump was loaded'
 [ "$(cat "$work/taken")" = 6888896 ] || fail "the program did not get the dump"
+# --- a program that somebody else can exchange is not run as root
+if [ "$(id -u)" -eq 0 ]; then
+    install -d -o nobody "$work/joe"
+    printf '#!/bin/sh\necho dump\ntouch %s\n' "$work/joe/ran" >"$work/joe/dump" && chmod 755 "$work/joe/dump"
+    driver theirs "dump: [$work/joe/dump]"
+    policy p theirs
+    expect 1,5 "$t" backup p && said "others than root and the agent" && said "$work/joe"
+    [ ! -e "$work/joe/ran" ] || fail "it was run"
+    driver theirs "dump: [$work/joe/dump]" 'user: nobody'
+    expect 0 "$t" backup p
+fi
 driver chatty 'dump: [/bin/sh, -c, "seq 1 1000; head -c 5000000 /dev/zero >&2; echo a word of warning >&2"]'
 policy p chatty
 expect 0 "$t" backup p && said 'a word of warning'
