@@ -264,11 +264,9 @@ static int find_timeline(struct follow *f, struct err *e)
     bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
     for (const char *line = ok ? PQgetvalue(r, 0, 1) : ""; *line;
          line += strcspn(line, "\n"), line += *line == '\n') {
-        char lsn[LSN_TEXT_BYTES + 1];
-        unsigned tli = 0;
+        uint32_t tli = 0;
         uint64_t left = 0;
-        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) == 2 && lsn_parse(lsn, &left) &&
-            segment_start(f, left) > f->at) {
+        if (history_line(line, &tli, &left) && segment_start(f, left) > f->at) {
             f->timeline = tli;
             break;
         }

@@ -2,23 +2,40 @@
 #include "agents/postgresql/timelines.h"
 #include "agents/postgresql/server.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+bool history_line(const char *line, uint32_t *ret_timeline, uint64_t *ret_lsn)
+{
+    char *end, lsn[LSN_TEXT_BYTES + 1];
+    unsigned long timeline = strtoul(line, &end, 10);
+    const char *at = end + strspn(end, " \t");
+    size_t n = strspn(at, "0123456789ABCDEFabcdef/");
+    if (end == line || at == end || timeline == 0 || timeline > UINT32_MAX || n == 0 ||
+        n >= sizeof lsn)
+        return false;
+    memcpy(lsn, at, n);
+    lsn[n] = '\0';
+    *ret_timeline = (uint32_t)timeline;
+    return lsn_parse(lsn, ret_lsn);
+}
 
 bool history_left(const char *history, size_t n, uint32_t timeline, uint64_t *ret)
 {
     char line[256];
     for (size_t at = 0; at < n;) {
         size_t end = at, len;
-        unsigned tli = 0;
-        char lsn[LSN_TEXT_BYTES + 1];
+        uint32_t tli = 0;
+        uint64_t lsn = 0;
         while (end < n && history[end] != '\n')
             end++;
         len = end - at < sizeof line - 1 ? end - at : sizeof line - 1;
         memcpy(line, history + at, len);
         line[len] = '\0';
-        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) == 2 && tli == timeline)
-            return lsn_parse(lsn, ret);
+        if (history_line(line, &tli, &lsn) && tli == timeline) {
+            *ret = lsn;
+            return true;
+        }
         at = end + 1;
     }
     return false;
@@ -30,15 +47,17 @@ bool history_next(const char *history, uint32_t timeline, uint32_t its, uint64_t
     bool found = false;
     *ret_next = its;
     for (const char *line = history; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        char lsn[LSN_TEXT_BYTES + 1];
-        unsigned tli = 0;
-        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) != 2)
+        uint32_t tli = 0;
+        uint64_t lsn = 0;
+        if (!history_line(line, &tli, &lsn))
             continue;
         if (found) {
             *ret_next = tli;
             break;
         }
-        found = tli == timeline && lsn_parse(lsn, ret_at);
+        found = tli == timeline;
+        if (found)
+            *ret_at = lsn;
     }
     return found;
 }
@@ -47,10 +66,8 @@ bool history_last(const char *history, uint64_t *ret)
 {
     bool found = false;
     for (const char *line = history; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        char lsn[LSN_TEXT_BYTES + 1];
-        unsigned tli = 0;
-        if (sscanf(line, " %u %24[0-9A-Fa-f/]", &tli, lsn) == 2)
-            found = lsn_parse(lsn, ret) || found;
+        uint32_t tli = 0;
+        found = history_line(line, &tli, ret) || found;
     }
     return found;
 }

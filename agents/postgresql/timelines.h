@@ -25,6 +25,8 @@ void timelines_begin(struct timelines *t, uint32_t timeline);
 bool timelines_add(struct timelines *t, uint32_t timeline, const char *history, size_t n,
                    uint64_t backup_end);
 /* Where a timeline ended, by the history of a later one. */
+/* A line of it: "7\t0/3000000\twhy". False: it is none (a comment, an empty one). */
+bool history_line(const char *line, uint32_t *ret_timeline, uint64_t *ret_lsn);
 bool history_left(const char *history, size_t n, uint32_t timeline, uint64_t *ret);
 /* Where, by the history of timeline `its`, `timeline` ended, and which one goes on there. False: it is none of its ancestors. */
 bool history_next(const char *history, uint32_t timeline, uint32_t its, uint64_t *ret_at,

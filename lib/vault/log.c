@@ -333,7 +333,7 @@ int log_table_open(const struct vault_keys *k, const struct log_name *name, cons
     if (rc == 0)
         rc = log_table_read(plain.p, plain.len, &t, e);
     wbuf_free(&plain);
-    if (rc < 0)
+    if (rc < 0 || !t)
         return rc;
     log_stream_id(k, t->source, stream);
     if (memcmp(stream, name->stream, sizeof stream) != 0 ||

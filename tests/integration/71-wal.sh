@@ -57,7 +57,8 @@ clean "$work/r"
 expect 0 "$t" restore db --to "$work/r" --no-logs && not_said 'its log'
 
 # --- what is asked for wrongly, or is not there --------------------------------------------------------------------
-for _ in once; do
+# shellcheck disable=SC2043
+for _ in once; do # so that a part can be left
     clean "$work/r"
     expect 1,4 "$t" restore db --to "$work/r" --point nowhere && said 'no restore point "nowhere"'
     clean "$work/r"

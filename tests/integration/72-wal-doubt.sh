@@ -51,7 +51,7 @@ add_rows "$one" 5
 caught_up "$one" db
 unfollow
 mv "$b.away" "$b"
-newest=$(ls "$a/logs/$stream" | grep -v keeper | sort | tail -n 1)
+newest=$(find "$a/logs/$stream" -maxdepth 1 -type f -printf "%f\n" | sort | tail -n 1)
 cp "$a/logs/$stream/$newest" "$work/kept"
 printf 'ZZZZ' | dd of="$a/logs/$stream/$newest" bs=1 seek=60 conv=notrunc 2>/dev/null
 comes_to 3 11 && said 'was followed up to'
@@ -64,12 +64,12 @@ comes_to 0 "$(rows)"
 
 # --- a keeper is killed between two copies, and the one that has more is away when the next one comes --------------------------------
 what="a number that might be used twice"
-before=$(ls "$a/logs/$stream" | grep -v keeper | sort | tail -n 1)
+before=$(find "$a/logs/$stream" -maxdepth 1 -type f -printf "%f\n" | sort | tail -n 1)
 cp "$work/v/s/logs/db.json" "$work/state"
 follow db
 add_rows "$one" 1
 for _ in $(seq 50); do
-    after=$(ls "$a/logs/$stream" | grep -v keeper | sort | tail -n 1)
+    after=$(find "$a/logs/$stream" -maxdepth 1 -type f -printf "%f\n" | sort | tail -n 1)
     [ "$after" != "$before" ] && break
     sleep 0.1
 done
@@ -77,7 +77,8 @@ kill -KILL "$keeper"
 wait "$keeper" 2>/dev/null
 keeper=""
 sleep 0.5
-for name in $(ls "$a/logs/$stream"); do
+for name in "$a/logs/$stream"/[0-9]*; do
+    name=${name##*/}
     [[ $name > $before ]] || continue
     rm -f "$b/logs/$stream/$name"
     [ "$name" = "$after" ] || rm "$a/logs/$stream/$name"

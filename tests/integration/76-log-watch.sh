@@ -131,8 +131,10 @@ expect 0 "$t" alarms check
 expect 0 "$t" alarms list && not_said 'not followed'
 sed -i 's/^  # slot-limit:.*/  slot-limit: 40MiB/' "$work/v/c/policies/db.yaml"
 grep -q '^  slot-limit' "$work/v/c/policies/db.yaml" || fail "no line for slot-limit in the policy"
-since=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["since"])' "$work/v/s/logs/db.json")
-until_true '[ "$(python3 -c "import json; print(json.load(open(\"$work/v/s/logs/db.json\"))[\"since\"])")" != "$since" ] && followed' 15
+since_now() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["since"])' "$work/v/s/logs/db.json"; }
+since=$(since_now)
+newer() { [ "$(since_now)" != "$since" ] && followed; }
+until_true newer 15
 
 # --- the limit: the one who follows takes nothing any more; the disk of the database does not fill ----------------------------------------------
 kill -STOP "$keep"
