@@ -214,7 +214,7 @@ static int is_ours(struct vault *v, struct copy *c, const struct seen_head *sh, 
         err_clear(e);
         return 0;
     }
-    if (rc == 0)
+    if (rc == 0 && newer.head)
         *ret = id_eq(&newer.head->writer, &v->writer) &&
                supersedes(&newer, v->tips[0].head, &v->tips[0].id);
     head_free(newer.head);
