@@ -104,7 +104,7 @@ static int start_guard(struct hooks_run *h, const struct guard_job *job, struct 
 /* 1: there is an answer (which may be that it failed, in *e); -ERR_UNREACHABLE: the guardian is gone; others: the tick's, too late. */
 static int take_answer(struct hooks_run *h, bool heed, struct err *e)
 {
-    struct guard_answer a;
+    struct guard_answer a = { 0 };
     uint64_t until = sys_monotonic_ms() + patience_ms(&h->job.hooks);
     for (size_t at = 0; at < sizeof a;) {
         struct pollfd p = { .fd = h->fd, .events = POLLIN };

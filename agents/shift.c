@@ -131,11 +131,13 @@ static bool keep(struct shift *s, struct old_region *to, const struct base_regio
 /* NULL: there is none with this number. */
 static const struct old_region *old_region(struct shift *s, uint64_t number)
 {
-    struct old_region **at = &s->old[number % OLD_REGIONS];
+    struct old_region **at = &s->old[number % OLD_REGIONS], *known = *at;
     struct base_region r;
-    if (*at && (*at)->have && (*at)->r.number == number)
-        return *at;
-    if (number >= s->regions || (!*at && !(*at = calloc(1, sizeof **at))))
+    if (known && known->have && known->r.number == number)
+        return known;
+    if (number >= s->regions)
+        return NULL;
+    if (!*at && !(*at = calloc(1, sizeof **at)))
         return NULL;
     if (s->lost || !rewind_to(s, number)) {
         s->lost = true;
@@ -201,7 +203,7 @@ static const uint8_t *bytes_at(struct shift *s, int64_t at, size_t n)
 
 static bool is_there(struct shift *s, const struct spot *sp)
 {
-    struct id sum;
+    struct id sum = { 0 };
     size_t n = (size_t)(sp->end - sp->at);
     const uint8_t *p = sp->old->right ? bytes_at(s, sp->at, n) : NULL;
     if (!p)

@@ -36,7 +36,7 @@ expect 3 "$t" status && said 'a +1 damaged object' && said 'next: mend them: two
 said "why:  packs/" && said 'b +current'
 shows a "1 damaged True"
 shows b "0 current False"
-expect 0 "$t" repair && said 'mended 1 objects'
+expect 0 "$t" repair && said 'mended 1 object,'
 expect 0 "$t" status && said 'a +current'
 shows a "0 current False"
 
