@@ -239,7 +239,9 @@ static int source_step(struct run *r, const struct source_driver *d, const struc
         return err_set(e, ERR_USAGE, _("there is no --delta for this kind of database"));
     bool continuing = r->t.continuing && r->t.was_delta == x->delta;
     int rc = d->restore_over ? d->restore_over(x, continuing, e) : 0;
-    return rc == 1 ? clear_folder(r, d->kind, e) : rc;
+    if (rc == 1)
+        rc = clear_folder(r, d->kind, e);
+    return rc == 0 && x->delta && d->restore_lend ? d->restore_lend(x, continuing, e) : rc;
 }
 
 /* What a source's driver has to do before anything is there, or once its files are (agents/source.h). */

@@ -148,9 +148,12 @@ struct source_driver {
     int (*restore_check)(const struct source_restore *r, struct err *e);
     /* The target is open, and nothing of this restore has come yet; continuing: but what an earlier run of the same one left. What lies in
      * the folder from before must not be mixed with what comes: 1: it is set aside as a whole; 0: it may stay, or there is nothing; -ERR_BUSY:
-     * a server works on it. With r->delta it stays: no server may start on it from now on, and a place that is to be replaced lends its files
-     * to the folder; what the backup does not have of it is set aside. NULL: the files are replaced one by one, and there is no delta. */
+     * a server works on it. With r->delta it stays, but no server may start on it from now on; what the backup does not have of it is set
+     * aside later. NULL: the files are replaced one by one, and there is no delta. */
     int (*restore_over)(const struct source_restore *r, bool continuing, struct err *e);
+    /* With r->delta, after that: a place that is to be replaced lends its files to the folder, where they become those of the backup. What
+     * has come to the place since an earlier run lent it stays there when the folder has that name already. May be NULL. */
+    int (*restore_lend)(const struct source_restore *r, bool continuing, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
     int (*restore)(const struct source_restore *r, struct err *e);
 };

@@ -69,6 +69,8 @@ static void print_copies(struct app *app, const struct vault *v, const struct re
 /* What is there and not in the backup. */
 static void print_extra(struct app *app, const struct msg_done *d, const struct options *o)
 {
+    if (o->db.in_place) /* the driver has said where it is by now */
+        return;
     if (d->extra_aside)
         ui_line(
             &app->ui,
@@ -82,7 +84,7 @@ static void print_extra(struct app *app, const struct msg_done *d, const struct 
                    "  %llu things that the backup does not have are there and stay",
                    d->extra - d->extra_aside),
                 (unsigned long long)(d->extra - d->extra_aside));
-    if (d->extra && !o->set_aside)
+    if (d->extra > d->extra_aside && !o->set_aside)
         ui_line(&app->ui, _("  to have them set aside: the same command with --set-aside"));
 }
 
@@ -105,7 +107,7 @@ static void print_result(struct app *app, const struct vault *v, const struct re
             (unsigned long long)d->files, ui_bytes(d->bytes, size), (unsigned long long)d->dirs,
             (unsigned long long)d->already, (unsigned long long)(ms / 1000),
             (unsigned long long)(ms / 100 % 10));
-    if (d->set_aside)
+    if (d->set_aside && !o->db.in_place)
         ui_line(&app->ui,
                 _("  %llu things that were in the way are set aside in %s/.twofold-aside-…"),
                 (unsigned long long)d->set_aside, o->to);

@@ -366,5 +366,6 @@ const struct source_driver source_mariadb = {
     .follow = my_follow,
     .restore_check = my_restore_check,
     .restore_over = my_restore_over,
+    .restore_lend = my_restore_lend,
     .restore = my_restore,
 };

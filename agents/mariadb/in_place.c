@@ -134,17 +134,32 @@ int my_check_replaceable(const struct source_restore *r, const char *data, struc
     return 0;
 }
 
+#define SHOWS "ibdata1" /* that a folder is a server's: it is lent last */
 /* --- lending its files --------------------------------------------------------------------------- */
 static bool lends(const char *name)
 {
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "lost+found") != 0 &&
-           strncmp(name, ".twofold-", strlen(".twofold-")) != 0;
+    return strcmp(name, SHOWS) != 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+           strcmp(name, "lost+found") != 0 && strncmp(name, ".twofold-", strlen(".twofold-")) != 0;
 }
 
 /* Without its own tables, which go first, no server starts there. */
-static int lend_all(int from_fd, int to_fd, struct err *e)
+static bool is_in(int fd, const char *name)
 {
-    int rc = sys_renameat(from_fd, "mysql", to_fd, "mysql", false, e);
+    return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int lend_one(int from_fd, int to_fd, const char *name, bool spares, struct err *e)
+{
+    int rc = sys_renameat(from_fd, name, to_fd, name, false, e);
+    if (rc != -ERR_EXISTS || !spares)
+        return rc;
+    err_clear(e);
+    return 0;
+}
+
+static int lend_all(int from_fd, int to_fd, bool spares, struct err *e)
+{
+    int rc = lend_one(from_fd, to_fd, "mysql", spares, e);
     int fd = rc < 0 && rc != -ERR_ABSENT ? rc
                                          : sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -156,17 +171,19 @@ static int lend_all(int from_fd, int to_fd, struct err *e)
     rc = sys_fsync_dir(to_fd, ".", e);
     for (struct dirent *de; rc == 0 && (de = readdir(d)) != NULL;)
         if (lends(de->d_name))
-            rc = sys_renameat(from_fd, de->d_name, to_fd, de->d_name, false, e);
+            rc = lend_one(from_fd, to_fd, de->d_name, spares, e);
     closedir(d);
+    if (rc == 0 && is_in(from_fd, SHOWS))
+        rc = lend_one(from_fd, to_fd, SHOWS, spares, e);
     return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
 }
 
-int my_lend(const struct source_restore *r, const char *data, int to_fd, struct err *e)
+int my_lend(const struct source_restore *r, const char *data, int to_fd, bool spares, struct err *e)
 {
     int rc = my_check_stopped(data, e);
     int fd = rc < 0 ? rc : sys_open_folder(data, r->resolved, e);
     if (fd >= 0)
-        rc = lend_all(fd, to_fd, e);
+        rc = lend_all(fd, to_fd, spares, e);
     else
         rc = fd;
     sys_close_quiet(fd);
@@ -236,7 +253,7 @@ static void say_before(struct my_restored *x, int parent_fd, const char *data, c
     report_note(
         x->r->report, NULL, 0,
         x->r->delta
-            ? _("what the backup does not have of %s, its binary logs too, is in %s/%s; keep it "
+            ? _("what the backup does not have of %s, its binary logs too, is below %s/%s; keep it "
                 "until that is not needed any more")
         : logs
             ? _("what was in %s is in %s/%s: it has the binary logs since the backup, which may be in no "

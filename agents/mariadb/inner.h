@@ -135,5 +135,6 @@ int my_follow(const struct source_spec *spec, const struct source_env *env,
 int my_restore_check(const struct source_restore *r, struct err *e);
 int my_restore(const struct source_restore *r, struct err *e);
 int my_restore_over(const struct source_restore *r, bool continuing, struct err *e);
+int my_restore_lend(const struct source_restore *r, bool continuing, struct err *e);
 
 #endif

@@ -386,29 +386,42 @@ static int take_for_delta(const struct source_restore *r, int fd, struct err *e)
     return rc;
 }
 
-static int over_delta(const struct source_restore *r, struct err *e)
+static int over_delta(const struct source_restore *r, bool continuing, struct err *e)
 {
-    const char *in = source_spec_get(r->spec, "data");
-    int fd = sys_open_folder(r->folder, r->resolved, e), rc = fd;
-    if (fd >= 0)
-        rc = take_for_delta(r, fd, e);
-    sys_close_quiet(fd);
+    int fd = sys_open_folder(r->folder, r->resolved, e), rc;
     if (fd == -ERR_ABSENT) {
         err_clear(e);
-        rc = 0;
+        return 0;
     }
-    if (rc < 0 || !in)
-        return rc;
+    if (fd < 0)
+        return err_wrap(e, "%s", r->folder);
+    bool other = source_spec_get(r->spec, "data") &&
+                 !continuing; /* the place's own files come there */
+    rc = other ? 1 : take_for_delta(r, fd, e);
+    sys_close_quiet(fd);
+    return rc;
+}
+
+int my_restore_lend(const struct source_restore *r, bool continuing, struct err *e)
+{
+    const char *in = source_spec_get(r->spec, "data");
+    if (!in || source_spec_get(r->spec, "stage") || source_spec_get(r->spec, "replay"))
+        return 0;
     int to_fd = source_restore_folder(r, "backup", e);
-    rc = to_fd < 0 ? to_fd : my_lend(r, in, to_fd, e);
+    int rc = to_fd < 0 ? to_fd : my_lend(r, in, to_fd, continuing, e);
     sys_close_quiet(to_fd);
+    if (rc == 0)
+        report_note(r->report, NULL, 0,
+                    _("the server's own files are in %s/%s now, and become those of the backup; "
+                      "until that is done no server starts: if it breaks off, run the same again"),
+                    r->folder, "backup");
     return rc;
 }
 
 int my_restore_over(const struct source_restore *r, bool continuing, struct err *e)
 {
     if (r->delta && !source_spec_get(r->spec, "stage") && !source_spec_get(r->spec, "replay"))
-        return over_delta(r, e);
+        return over_delta(r, continuing, e);
     char *data = NULL;
     struct stat st;
     bool there = false;

@@ -95,8 +95,10 @@ void my_restored_done(struct my_restored *x);
 /* -ERR_BUSY: a server works on the files of that folder. No folder, no files: 0. */
 int my_check_stopped(const char *data, struct err *e);
 /* The same for a folder that is to be replaced, with what else would be in the way. */
-/* All that is in a data folder goes to another one, of the same file system. -ERR_BUSY: a server works on it. */
-int my_lend(const struct source_restore *r, const char *data, int to_fd, struct err *e);
+/* All that is in a data folder goes to another one, of the same file system; spares: but what has a name that is there already. -ERR_BUSY: a
+ * server works on it. */
+int my_lend(const struct source_restore *r, const char *data, int to_fd, bool spares,
+            struct err *e);
 int my_check_replaceable(const struct source_restore *r, const char *data, struct err *e);
 /* The prepared folder takes the place of `data`, which is set aside beside it under another name. */
 int my_put_in_place(struct my_restored *x, const char *data, struct err *e);

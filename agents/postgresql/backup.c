@@ -651,5 +651,6 @@ const struct source_driver source_postgresql = {
     .link_ok = link_ok,
     .restore_check = pg_restore_check,
     .restore_over = pg_restore_over,
+    .restore_lend = pg_lend,
     .restore = pg_restore,
 };

@@ -241,6 +241,8 @@ struct swap {
     int fd, before_fd, new_fd;
     bool
         space; /* only what the new one has of a tablespace goes; else everything but what is ours */
+    bool lends;      /* what shows that it is a database's place goes last of all */
+    bool spares;     /* what has a name that is there already stays where it is */
     char before[48]; /* the name of that folder */
 };
 
@@ -250,10 +252,20 @@ static bool goes(const struct swap *s, const char *name)
         return is_version_folder(name) &&
                faccessat(s->new_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, LAST) != 0 &&
-           !is_ours(name) && strcmp(name, "lost+found") != 0;
+           !is_ours(name) && strcmp(name, "lost+found") != 0 &&
+           !(s->lends && is_cluster_entry(name));
 }
 
 /* What goes, from one folder to the other; LAST, if it is there, at the end. */
+static int move_entry(const struct swap *s, int from_fd, int to_fd, const char *name, struct err *e)
+{
+    int rc = sys_renameat(from_fd, name, to_fd, name, false, e);
+    if (rc != -ERR_EXISTS || !s->spares)
+        return rc;
+    err_clear(e);
+    return 0;
+}
+
 static int move_entries(const struct swap *s, int from_fd, int to_fd, struct err *e)
 {
     int fd = sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rc = 0;
@@ -266,12 +278,12 @@ static int move_entries(const struct swap *s, int from_fd, int to_fd, struct err
     }
     while (rc == 0 && (de = readdir(d)) != NULL)
         if (goes(s, de->d_name))
-            rc = sys_renameat(from_fd, de->d_name, to_fd, de->d_name, false, e);
+            rc = move_entry(s, from_fd, to_fd, de->d_name, e);
     closedir(d);
     if (rc == 0)
         rc = sys_fsync_dir(to_fd, ".", e);
     if (rc == 0 && has_last)
-        rc = sys_renameat(from_fd, LAST, to_fd, LAST, false, e);
+        rc = move_entry(s, from_fd, to_fd, LAST, e);
     return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
 }
 
@@ -425,7 +437,7 @@ int pg_put_in_place(struct pg_cluster *c, const char *data, struct err *e)
     if (rc == 0)
         report_note(c->r->report, NULL, 0,
                     c->r->delta
-                        ? _("what the backup does not have of %s is in %s/%s; delete it when "
+                        ? _("what the backup does not have of %s is below %s/%s; delete it when "
                             "it is not needed any more")
                         : _("what was in %s is in %s/%s; delete it when it is not needed "
                             "any more"),
@@ -484,9 +496,13 @@ static int hide_control(int data_fd, struct err *e)
 }
 
 /* What is in the place goes to where the backup's files come; an earlier try may have done a part of it. */
-static int lend(const struct source_restore *r, const char *data, struct err *e)
+int pg_lend(const struct source_restore *r, bool continuing, struct err *e)
 {
-    struct swap s = { .place = data, .fd = sys_open_folder(data, r->resolved, e) };
+    const char *data = source_spec_get(r->spec, "data");
+    if (!data || source_spec_get(r->spec, "stage"))
+        return 0;
+    struct swap s = { .place = data, .lends = true, .spares = continuing };
+    s.fd = sys_open_folder(data, r->resolved, e);
     int rc = s.fd < 0 ? s.fd : check_stopped(s.fd, data, e);
     int to_fd = rc < 0 ? rc : source_restore_folder(r, "data", e);
     if (to_fd >= 0)
@@ -497,6 +513,13 @@ static int lend(const struct source_restore *r, const char *data, struct err *e)
         rc = hide_control(s.fd, e);
     if (rc == 0)
         rc = move_entries(&s, s.fd, to_fd, e);
+    if (rc == 0 && faccessat(s.fd, "PG_VERSION", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = move_entry(&s, s.fd, to_fd, "PG_VERSION", e);
+    if (rc == 0)
+        report_note(r->report, NULL, 0,
+                    _("the server's own files are in %s/%s now, and become those of the backup; "
+                      "until that is done no server starts: if it breaks off, run the same again"),
+                    r->folder, "data");
     sys_close_quiet(to_fd);
     sys_close_quiet(s.fd);
     return rc < 0 ? err_wrap(e, "%s", data) : 0;
@@ -508,8 +531,8 @@ int pg_restore_over(const struct source_restore *r, bool continuing, struct err 
 {
     const char *stage = source_spec_get(r->spec, "stage"), *in = source_spec_get(r->spec, "data");
     bool more = false;
-    if (r->delta && in && !stage)
-        return lend(r, in, e);
+    if (r->delta && in && !stage && continuing)
+        return 0;
     if (stage && strcmp(stage, "space") != 0)
         return 0;
     int fd = sys_open_folder(r->folder, r->resolved, e), rc = 0;
@@ -526,7 +549,7 @@ int pg_restore_over(const struct source_restore *r, bool continuing, struct err 
     int data = sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
     if (data >= 0)
         rc = check_stopped(data, r->folder, e);
-    if (rc == 0 && r->delta)
+    if (rc == 0 && r->delta && !in)
         rc = data >= 0 ? hide_control(data, e) : 0;
     else if (rc == 0 && continuing)
         more = data >= 0 && faccessat(data, LAST "/pg_control", F_OK, AT_SYMLINK_NOFOLLOW) == 0;

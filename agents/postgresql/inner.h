@@ -173,5 +173,6 @@ int pg_restore_check(const struct source_restore *r, struct err *e);
 int pg_restore(const struct source_restore *r, struct err *e);
 /* --- in_place.c */
 int pg_restore_over(const struct source_restore *r, bool continuing, struct err *e);
+int pg_lend(const struct source_restore *r, bool continuing, struct err *e);
 
 #endif

@@ -64,7 +64,7 @@ expect 0 "$t" --json restore db --in-place --delta
 few=$(json bytes)
 say "in place: $few bytes of $whole"
 [ "${few:-$whole}" -lt $((whole / 2)) ] || fail "--in-place --delta wrote $few of $whole bytes"
-said 'what the backup does not have of .* is in .*\.twofold-before-'
+said 'what the backup does not have of .* is below .*\.twofold-before-'
 is_as_saved "$one" "in place"
 
 # --- killed --------------------------------------------------------------------------------------------------------------------
@@ -76,6 +76,13 @@ if [ "${steps:-0}" -lt 200 ]; then
     skip_part "kills (a build without fault points)"
     finish
 fi
+# One without --delta breaks off, then comes one with it: what that one has brought is not of the server's own files.
+use "$one"
+{ TWOFOLD_FAULT=kill@$((steps / 2)) TWOFOLD_FAULT_PROGRAM=twofold-agent expect 1 "$t" restore db --in-place; } 2>/dev/null
+expect 0 "$t" restore db --in-place --delta && said "the server's own files are in .*/data now" && not_said 'with --set-aside'
+is_as_saved "$one" "after one without --delta"
+find "$one/data" -maxdepth 1 -name '.twofold-*' -exec rm -rf {} +
+
 killed=0
 for at in $(if [ -n "$sweep_full" ]; then seq 20 7 "$steps"; else echo 24 40 60 $((steps / 3)) $((steps / 2)) $((steps - 40)) $((steps - 12)) $((steps - 4)); fi); do
     use "$one"

@@ -47,7 +47,7 @@ maria_stop "$work/two"
 # --- in place: the original's own files are mended ------------------------------------------------------------------------------
 maria_start "$one" && use "$one"
 TWOFOLD_FAULT=count:$work/steps TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0 "$t" restore db --in-place --delta
-said 'what the backup does not have of .* is in .*\.twofold-before-'
+said 'what the backup does not have of .* is below .*\.twofold-before-'
 is_as_saved "$one" "in place"
 
 # --- killed --------------------------------------------------------------------------------------------------------------------
@@ -56,15 +56,21 @@ if [ "${steps:-0}" -lt 100 ]; then
     skip_part "kills (a build without fault points)"
     finish
 fi
-killed=0
-for at in $(if [ -n "$sweep_full" ]; then seq 20 7 "$steps"; else echo 24 40 60 $((steps / 3)) $((steps / 2)) $((steps * 3 / 4)); fi); do
+killed=0 started=0
+for at in $(if [ -n "$sweep_full" ]; then seq 20 7 "$steps"; else echo 40 80 120 $((steps / 3)) $((steps / 2)) $((steps * 3 / 4)); fi); do
     use "$one"
     { TWOFOLD_FAULT=kill@$at TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0,1 "$t" restore db --in-place --delta; } 2>/dev/null
     [ "$status" = 0 ] || killed=$((killed + 1))
+    if [ "$status" != 0 ] && [ ! -e "$one/data/mysql" ]; then # a unit that restarts the server: it leaves files of its own there
+        setpriv --reuid=mysql --regid=mysql --clear-groups env -u TMPDIR timeout 20 mariadbd --no-defaults --datadir="$one/data" --socket="$one/sock" --skip-networking \
+            >"$one/started" 2>&1 && fail "killed at step $at of $steps: a server starts on what is left"
+        [ ! -e "$one/data/aria_log_control" ] || started=1
+    fi
     # by turns the same command, and one without --delta
     if [ $((killed % 2)) = 0 ]; then expect 0 "$t" restore db --in-place; else expect 0 "$t" restore db --in-place --delta; fi
     is_as_saved "$one" "killed at step $at of $steps"
     find "$one" "$one/data" -maxdepth 1 -name '*.twofold-*' -exec rm -rf {} + 2>/dev/null
 done
+[ "$started" = 1 ] || fail "no server was started on what a kill left"
 [ "$killed" -ge 3 ] || fail "too little was killed in the middle ($killed; $steps steps)"
 finish
