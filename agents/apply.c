@@ -441,13 +441,15 @@ static void close_all(struct run *r)
 
 int agent_restore(struct wire *w, const struct msg_restore *m, const char *state_dir, struct err *e)
 {
-    struct run r = { .w = w,
-                     .m = m,
-                     .state_fd = -1,
-                     .state_dir = state_dir,
-                     .t = { .fd = -1, .aside = { .fd = -1 }, .extra = { .fd = -1 } },
-                     .uid = geteuid(),
-                     .gid = getegid() };
+    struct run r = {
+        .w = w,
+        .m = m,
+        .state_fd = -1,
+        .state_dir = state_dir,
+        .t = { .fd = -1, .place_fd = -1, .aside = { .fd = -1 }, .extra = { .fd = -1 } },
+        .uid = geteuid(),
+        .gid = getegid()
+    };
     int rc = open_all(&r, state_dir, e);
     if (rc == 0)
         rc = m->mode == RESTORE_COMPARE ? compare_run(&r, e) : apply_run(&r, e);

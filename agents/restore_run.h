@@ -40,10 +40,10 @@ struct aside { /* a folder for what is moved out of the way */
 };
 
 struct target {
-    int fd;
-    bool made;       /* by this restore: it was not there */
-    bool empty;      /* when this run began */
-    bool continuing; /* the marker of the same restore was there */
+    int fd, place_fd; /* both locked; place: into which a database is put in the end, or -1 */
+    bool made;        /* by this restore: it was not there */
+    bool empty;       /* when this run began */
+    bool continuing;  /* the marker of the same restore was there */
     bool
         was_delta; /* it made a database's old files new ones: what it left is not only of the backup */
     bool has_marker;           /* ours; to be removed at the end */

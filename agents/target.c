@@ -261,6 +261,28 @@ static int not_empty(const struct run *r, struct err *e)
              "set aside); a restore that was interrupted is continued by the same command"));
 }
 
+/* The slower of two would go on with files of which the other has made a server's. */
+static int lock(int fd, const char *place, struct err *e)
+{
+    int rc = sys_lock_open(fd, e);
+    if (rc == 0)
+        return 0;
+    err_set(e, ERR_BUSY, _("another restore works on %s"), place);
+    return err_next(e,
+                    _("wait until it is done, or end it (twofold, or twofold-agent on that host)"));
+}
+
+static int lock_place(struct run *r, struct err *e)
+{
+    const char *place = NULL;
+    for (size_t i = 0; i < r->m->n_sources && !place; i++)
+        place = source_spec_get(&r->m->sources[i], "data");
+    if (!place)
+        return 0;
+    r->t.place_fd = sys_open_folder(place, r->m->resolved, e);
+    return r->t.place_fd < 0 ? err_wrap(e, "%s", place) : lock(r->t.place_fd, place, e);
+}
+
 int target_open(struct run *r, struct err *e)
 {
     struct target *t = &r->t;
@@ -276,6 +298,10 @@ int target_open(struct run *r, struct err *e)
         rc = make_target(r, e);
     else if (t->fd < 0)
         rc = t->fd;
+    if (rc == 0)
+        rc = lock(t->fd, r->m->target, e);
+    if (rc == 0)
+        rc = lock_place(r, e);
     if (rc < 0)
         return rc;
     read_marker(r);
@@ -338,7 +364,8 @@ void target_close(struct run *r)
     sys_close_quiet(r->t.aside.fd);
     sys_close_quiet(r->t.extra.fd);
     sys_close_quiet(r->t.fd);
-    r->t.fd = r->t.aside.fd = r->t.extra.fd = -1;
+    sys_close_quiet(r->t.place_fd);
+    r->t.fd = r->t.place_fd = r->t.aside.fd = r->t.extra.fd = -1;
 }
 
 /* --- setting aside ---------------------------------------------------------------------------- */

@@ -395,6 +395,7 @@ static int run_jobs(struct app *app, struct restore_job *j, const struct options
     struct db_plan plan = { 0 };
     struct restore_job sum = { .from = -1 };
     struct db_options db = o->db;
+    db.delta = o->delta;
     const struct snap_ref *logs;
     int rc = find_binlogs(j, o, &logs, e);
     db.binlogs = logs != NULL;
@@ -651,6 +652,11 @@ int cmd_restore(struct app *app, int argc, char **argv)
     if (!!o.at + !!o.db.lsn + !!o.db.point > 1)
         return app_usage(app,
                          _("--at, --lsn, --position and --point say the same thing; give one"));
+    if (o.delta && o.db.in_place && (o.db.lsn || o.db.point))
+        return app_usage(app,
+                         _("what --lsn, --position or --point names is found in the log only when "
+                           "--delta has changed the files already: leave --delta out, or "
+                           "restore with --to"));
     if (o.set_aside && !o.delta && !o.overwrite)
         return app_usage(app, _("--set-aside goes with --delta or --overwrite"));
     if (o.set_aside && o.choice.copy)

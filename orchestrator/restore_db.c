@@ -326,6 +326,8 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = source_spec_add(spec, "verify", verify, e);
     if (rc == 0 && verify && strcmp(k->kind, KIND) == 0)
         rc = add_version(spec, facts, e);
+    if (rc == 0 && o->delta && strcmp(k->kind, KIND) == 0)
+        rc = source_spec_add(spec, "system", text_of(facts, "system_identifier"), e);
     if (rc == 0 && behind)
         rc = source_spec_add(spec, "later", verify ? verify : k->programs, e);
     if (rc == 0 && o->logs && strcmp(k->kind, KIND) == 0)

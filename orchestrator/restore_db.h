@@ -29,6 +29,7 @@ struct db_options {
         logs; /* what is kept of its log is replayed, too; one of these says how far (none: to its end): */
     bool my_logs;            /* the same for a MariaDB server's */
     int64_t at_us;           /* since 1970; 0: not */
+    bool delta;              /* of the files that are there */
     const char *lsn, *point; /* lsn: a MariaDB server's is FILE:POSITION */
     bool
         binlogs; /* at_us: binary logs are kept with backups, which are replayed behind it (restore_binlog.h) */

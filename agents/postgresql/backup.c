@@ -614,6 +614,7 @@ static const struct source_setting settings[] = {
 static const struct source_setting restore_settings[] = {
     { "verify", SETTING_RUNS, false }, /* "postgres": the server as its package installs it; or the folder of its programs */
     { "version", SETTING_PLAIN, false }, /* of the server that the backup is of: 15 */
+    { "system", SETTING_PLAIN, false },  /* with --delta: its identifier */
     { "tablespace", SETTING_WRITES, false }, { "logs", SETTING_PLAIN, false },
     { "at", SETTING_PLAIN, false },          SQL_CHECK_SETTINGS,
     { "lsn", SETTING_PLAIN, false },         { "point", SETTING_PLAIN, false },

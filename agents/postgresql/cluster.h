@@ -28,6 +28,8 @@ int pg_find_programs(const char *programs, int version, char ret[PATH_MAX], stru
 /* May the folder, and those of the tablespaces in r->spec, be replaced? -ERR_BUSY: a server runs there; -ERR_REFUSED: something else than a
  * database lies there, or what is there cannot be moved. Asked before anything is done, and again before the first move. */
 int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e);
+/* With --delta: does a cluster lie there that is another one than the backup's ("system")? -ERR_REFUSED. */
+int pg_check_same(const struct source_restore *r, struct err *e);
 /* -ERR_BUSY: a server works on what was restored to that folder before. */
 int pg_check_stopped(const struct source_restore *r, struct err *e);
 /* The name of the folder, in the place that is to be replaced, to which the restore went: that around `folder`. */

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -558,6 +559,38 @@ int pg_restore_over(const struct source_restore *r, bool continuing, struct err 
     sys_close_quiet(data);
     sys_close_quiet(fd);
     return rc < 0 ? rc : more;
+}
+
+/* pg_control begins with the identifier, as the server's host writes numbers. */
+static int check_same(int data_fd, const char *place, const char *system, struct err *e)
+{
+    uint64_t its = 0;
+    char text[24];
+    int fd = sys_openat(data_fd, LAST "/pg_control", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, NULL);
+    ssize_t n = fd < 0 ? -1 : sys_pread(fd, &its, sizeof its, 0, NULL);
+    sys_close_quiet(fd);
+    snprintf(text, sizeof text, "%" PRIu64, its);
+    if (n != (ssize_t)sizeof its || strcmp(text, system) == 0)
+        return 0;
+    err_set(e, ERR_REFUSED, _("another database lies in %s (system %s; the backup is of %s)"),
+            place, text, system);
+    return err_next(e, _("--delta would make the backup's out of it; without --delta it is set "
+                         "aside as a whole"));
+}
+
+int pg_check_same(const struct source_restore *r, struct err *e)
+{
+    const char *in = source_spec_get(r->spec, "data"), *system = source_spec_get(r->spec, "system");
+    if (!system)
+        return 0;
+    int fd = sys_open_folder(in ? in : r->folder, r->resolved, NULL), rc = 0;
+    int data = fd < 0 || in ? fd : sys_openat(fd, "data", O_RDONLY | O_DIRECTORY, 0, NULL);
+    if (data >= 0)
+        rc = check_same(data, in ? in : r->folder, system, e);
+    if (data != fd)
+        sys_close_quiet(data);
+    sys_close_quiet(fd);
+    return rc;
 }
 
 int pg_check_stopped(const struct source_restore *r, struct err *e)

@@ -414,6 +414,8 @@ int pg_restore_check(const struct source_restore *r, struct err *e)
                *version = source_spec_get(r->spec, "version");
     char bin[PATH_MAX];
     int rc = in ? pg_check_replaceable(r, in, e) : r->delta ? pg_check_stopped(r, e) : 0;
+    if (rc == 0 && r->delta)
+        rc = pg_check_same(r, e);
     if (rc == 0 && verify && version) /* rather now than when all has been brought */
         rc = pg_find_programs(verify, (int)strtol(version, NULL, 10), bin, e);
     return rc;

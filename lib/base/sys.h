@@ -72,6 +72,9 @@ int sys_write_file(int dirfd, const char *path, const void *p, size_t n, mode_t 
 /* An exclusive lock on the file (made when absent, mode 0600), held until the descriptor is closed.
  * Returns the descriptor; -ERR_BUSY when another process holds it. */
 int sys_lock_file(const char *path, struct err *e);
+/* On what is open already, a folder, too, until it is closed. -ERR_BUSY: another process has it. Where the file system has no locks (some that
+ * are mounted from elsewhere), nothing is locked, and that is no error. */
+int sys_lock_open(int fd, struct err *e);
 /* Does somebody hold that lock? 1: yes, or it cannot be told; 0: nobody does, or there is no such file. */
 int sys_lock_held(const char *path);
 

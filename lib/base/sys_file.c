@@ -605,6 +605,16 @@ int sys_lock_file(const char *path, struct err *e)
     return -ERR_BUSY;
 }
 
+int sys_lock_open(int fd, struct err *e)
+{
+    int r;
+    do {
+        r = flock(fd, LOCK_EX | LOCK_NB);
+    } while (r < 0 && errno == EINTR);
+    return r < 0 && errno == EWOULDBLOCK ? err_set(e, ERR_BUSY, _("another process holds the lock"))
+                                         : 0;
+}
+
 /* Shared, so that several who ask do not take each other for the holder. */
 int sys_lock_held(const char *path)
 {

@@ -67,6 +67,13 @@ say "in place: $few bytes of $whole"
 said 'what the backup does not have of .* is below .*\.twofold-before-'
 is_as_saved "$one" "in place"
 
+# --- another database, and what is found too late -------------------------------------------------------------------------------
+pg_new three && pg_start "$work/three" && pg_stop "$work/three"
+install -d "$work/other/postgresql" && mv "$work/three/data" "$work/other/postgresql/data"
+expect 5 "$t" restore db --to "$work/other" --delta && said 'another database lies in'
+[ -e "$work/other/postgresql/data/global/pg_control" ] || fail "another database was touched"
+expect 2 "$t" restore db --in-place --delta --lsn 0/1 && said 'leave --delta out'
+
 # --- killed --------------------------------------------------------------------------------------------------------------------
 use "$one"
 TWOFOLD_FAULT=count:$work/steps TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0 "$t" restore db --in-place --delta
@@ -76,6 +83,23 @@ if [ "${steps:-0}" -lt 200 ]; then
     skip_part "kills (a build without fault points)"
     finish
 fi
+# One that stalls keeps others out: it would go on with files of which they have made a server's.
+use "$one"
+TWOFOLD_FAULT=stop@$((steps / 2)) TWOFOLD_FAULT_PROGRAM=twofold-agent "$t" restore db --in-place --delta >"$work/first" 2>&1 &
+first=$!
+stopped=""
+for _ in $(seq 200); do
+    stopped=$(ps -o pid=,stat= --ppid "$first" | awk '$2 ~ /^T/ { print $1 }')
+    [ -z "$stopped" ] || break
+    sleep 0.05
+done
+[ -n "$stopped" ] || fail "the agent was not stopped"
+expect 5 "$t" restore db --in-place --delta && said 'another restore works on'
+expect 5 "$t" restore db --in-place && said 'another restore works on'
+kill -CONT "$stopped"
+wait "$first" || fail "the first one failed: $(tail -n 3 "$work/first")"
+is_as_saved "$one" "beside another one"
+
 # One without --delta breaks off, then comes one with it: what that one has brought is not of the server's own files.
 use "$one"
 { TWOFOLD_FAULT=kill@$((steps / 2)) TWOFOLD_FAULT_PROGRAM=twofold-agent expect 1 "$t" restore db --in-place; } 2>/dev/null
