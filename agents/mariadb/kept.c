@@ -345,11 +345,14 @@ static int take_bytes(struct kept *k, const struct log_piece *x, const struct pi
     return 0;
 }
 
-static int take_history(struct kept *k, const struct log_piece *x, const struct piece *p,
-                        struct err *e)
+/* Files of one length are ordinary: that one ended where this one says is not enough. A number may be left out, of a file of which nothing was
+ * kept (it had no event yet when the server died), but no piece. */
+static int take_history(struct kept *k, const struct log_piece *was, const struct log_piece *x,
+                        const struct piece *p, struct err *e)
 {
     char name[MAX_BINLOG_NAME];
-    if (x->start != k->at)
+    bool next = x->timeline == k->number + 1 || (was && x->seq == was->seq + 1);
+    if (x->start != k->at || !next)
         return 1;
     if (!my_file_history_name(piece_bytes(p), piece_len(p), name) ||
         my_log_number(name) != x->timeline || !my_log_base_same(name, k->seam.file))
@@ -402,7 +405,8 @@ static int take_all(struct kept *k, struct err *e)
                 *e = lost;
             return rc;
         }
-        rc = x->kind == LOG_HISTORY ? take_history(k, x, p, e) : take_bytes(k, x, p, e);
+        rc = x->kind == LOG_HISTORY ? take_history(k, i > 0 ? x - 1 : NULL, x, p, e)
+                                    : take_bytes(k, x, p, e);
         fetch_put(k->r->fetch, p);
     }
     if (rc == 1)

@@ -155,8 +155,37 @@ add_rows "$one" 2
 caught_up "$one" db
 comes_to 0 "$(last_id "$one")" "after that"
 
-# --- an event that is damaged in the server's own file is not kept, and said --------------------------------------------------------
 unfollow
+
+# --- a file of the log is in no copy any more, and the one before it is as long: a gap, too. A stream of its own, of few objects ------------
+newest() { find "$work/v/a/logs" -mindepth 2 -name '0*-*' -newer "$work/mark" -printf '%f\n' | cut -d - -f 2 | sort -n | tail -n 1 | sed 's/^0*//'; }
+another() { maria_sql "$one" "FLUSH BINARY LOGS" && add_rows "$one" 1 && caught_up "$one" hole; }
+touch "$work/mark"
+expect 0 "$t" policy add hole --mariadb="$one/sock" --logs 1s --schedule none
+follow hole
+expect 0 "$t" backup hole
+another
+before=$(last_id "$one") first=$(newest)
+another
+last=$(newest)
+another
+[ "$(maria_sql "$one" "SHOW BINARY LOGS" | tail -n 3 | head -n 2 | cut -f 2 | uniq | wc -l)" = 1 ] || fail "the files are not equally long"
+unfollow
+# The end of each file is a piece of its own.
+lost=0
+for object in $(find "$work/v" -path '*/logs/*/0*-*' -newer "$work/mark"); do
+    at=$((10#$(basename "$object" | cut -d - -f 1)))
+    [ "$at" -lt $((first + 2)) ] || [ "$at" -gt $((last + 1)) ] || { rm "$object"; lost=$((lost + 1)); }
+done
+[ "$lost" -ge 4 ] || fail "only $lost objects were lost"
+clean "$work/r"
+expect 3 "$t" restore hole --to "$work/r" && said "what comes behind bl\.[0-9]+, position [0-9]+, is not kept: there is a gap"
+ledger_is "$work/r" "$before" "before a file that is lost"
+follow db
+caught_up "$one" db
+unfollow
+
+# --- an event that is damaged in the server's own file is not kept, and said --------------------------------------------------------
 kept=$(last_id "$one")
 file=$(maria_sql "$one" "SHOW MASTER STATUS" | cut -f 1)
 add_rows "$one" 3
