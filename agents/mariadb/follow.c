@@ -174,16 +174,18 @@ static int begin_anew(struct follow *f, const char *why, struct err *e)
     if (rc < 0)
         return rc;
     log_sink_break(f->k);
-    f->skip = f->before = 0;
-    f->joined = true;
     if (why) {
+        uint32_t file = !f->joined ? f->last->timeline : f->told ? f->number : f->number - 1;
+        uint64_t end = !f->joined ? f->last->end : f->told ? f->at : f->before;
         snprintf(text, sizeof text,
                  _("the log that is kept ends in file %" PRIu32 " at position %" PRIu64
                    " and does not go on: %s; it begins anew with %.100s: to restore what comes "
                    "now, a backup is needed"),
-                 f->last->timeline, f->last->end, why, there.oldest);
+                 file, end, why, there.oldest);
         rc = note(f, true, text, e);
     }
+    f->skip = f->before = 0;
+    f->joined = true;
     return rc == 0 ? open_file(f, there.oldest, e) : rc;
 }
 
@@ -289,7 +291,7 @@ static int take_bytes(struct follow *f, const uint8_t *p, size_t n, struct err *
 /* The file ends within an event that was being written when the server died, and which it does not count: the next one goes on. */
 static int next_file(struct follow *f, struct err *e)
 {
-    struct logs_there there;
+    struct logs_there there = { 0 };
     char file[MAX_BINLOG_NAME + 16];
     struct err was = e ? *e : ERR_INIT;
     err_clear(e);
@@ -301,6 +303,8 @@ static int next_file(struct follow *f, struct err *e)
     if (!f->joined)
         return begin_anew(f, _("the server's host lost what it had not written yet (sync_binlog)"),
                           e);
+    if (there.has && there.kept < f->at)
+        return begin_anew(f, _("the server's logs were reset, or it was put back"), e);
     if (!there.has || there.last <= f->number) {
         err_set(e, ERR_UNREACHABLE, "%s", was.why);
         return err_next(e, _("is it running? It goes on from here when it is"));
@@ -363,13 +367,35 @@ static int end_with(struct follow *f, int rc, struct err *e)
     return rc;
 }
 
+/* The server has less than it has sent: where its first file was reset, the new one is called the same, and the stream stays with the old one,
+ * in which nothing is written any more. */
+static bool was_reset(const struct follow *f)
+{
+    return f->file[0] &&
+           (f->head_number < f->number || (f->head_number == f->number && f->head_at < f->at));
+}
+
+static int look_at_head(struct follow *f, struct err *e)
+{
+    int rc = ask_head(f, e);
+    if (rc < 0 || !f->joined || !was_reset(f))
+        return rc;
+    rc = flush_piece(f, e); /* it was written before that */
+    if (rc == 0)
+        rc = begin_anew(f, _("the server's logs were reset, or it was put back"), e);
+    f->more = true;
+    return rc;
+}
+
 static int keep_time(struct follow *f, struct err *e)
 {
     uint64_t now = sys_monotonic_ms();
     int rc = f->joined && f->n && now - f->since_ms >= f->interval_ms ? flush_piece(f, e) : 0;
     if (rc == 0 && (!f->asked_ms || now - f->asked_ms >= HEAD_MS))
-        rc = ask_head(f, e);
-    return rc == 0 && f->joined ? log_sink_head(f->k, f->head_number, f->head_at, e) : rc;
+        rc = look_at_head(f, e);
+    /* A head of a file that has not begun to come is not held against what is kept. */
+    return rc == 0 && f->joined && f->file[0] ? log_sink_head(f->k, f->head_number, f->head_at, e)
+                                              : rc;
 }
 
 static int run(struct follow *f, struct err *e)
