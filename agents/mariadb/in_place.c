@@ -80,24 +80,43 @@ static int find_seat(const struct source_restore *r, const char *data, struct se
     return rc;
 }
 
+static bool has_file(int dir_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* A folder "mysql" is in /etc and in /var/lib, too; a server's own tables are not. */
+static bool has_database(int dir_fd)
+{
+    static const char *const known[] = { "ibdata1", "aria_log_control", "mysql.ibd" },
+                             *const tables[] = { "db.frm", "global_priv.frm", "user.frm" };
+    bool fine = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        fine |= has_file(dir_fd, known[i]);
+    int fd = openat(dir_fd, "mysql", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && i < sizeof tables / sizeof *tables; i++)
+        fine |= has_file(fd, tables[i]);
+    sys_close_quiet(fd);
+    return fine;
+}
+
 /* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a server's data folder is, or an
  * empty one. */
 static int check_kind(const char *data, struct err *e)
 {
-    static const char *const known[] = { "ibdata1", "aria_log_control", "mysql" };
     int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *de;
-    bool empty = true, fine = false;
+    bool empty = true;
     if (!d) {
         err_sys(e, "%s", data);
         sys_close_quiet(fd);
         return -(int)e->code;
     }
+    bool fine = has_database(fd);
     while ((de = readdir(d)) != NULL) {
         const char *n = de->d_name;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            fine |= strcmp(n, known[i]) == 0;
         empty &= strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "lost+found") == 0 ||
                  strncmp(n, ".twofold-", strlen(".twofold-")) == 0;
     }

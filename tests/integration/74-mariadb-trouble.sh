@@ -200,4 +200,16 @@ id=$(json snapshot)
 expect 0 "$t" restore db --to "$work/whole" --verify && said "is newer, but not whole" && said "tables are right"
 expect 3 "$t" restore db --snapshot "$id" --to "$work/damaged" --verify && said "damaged in the server's own files are still: app/t [0-9]+ 7 9" &&
     said "table app.t is not right" && not_said "app.u is not right" && said "2 things are not as they were"
+
+# --- where no database is, but a folder "mysql", as in /etc and /var/lib: the place comes from the backup, and may be any -----------------
+maria_stop "$one"
+mv "$one/data" "$one/real"
+mkdir -p "$one/data/mysql" "$one/data/ssh"
+echo secret >"$one/data/shadow"
+echo '[client]' >"$one/data/mysql/my.cnf"
+ln -s "$one/real/ibdata1" "$one/data/mysql.ibd"
+for how in --delta --verify; do
+    expect 1,5 "$t" restore db --in-place "$how" && said "$one/data has no database in it, but something else: it is not replaced"
+    [ "$(cat "$one/data/shadow")" = secret ] && [ -e "$one/data/mysql/my.cnf" ] || fail "what is no database was replaced ($how)"
+done
 finish
