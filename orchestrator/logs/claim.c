@@ -164,7 +164,7 @@ static int not_ours(const char *source, struct err *e)
                     (int)strcspn(source, "/"), source);
 }
 
-/* Whoever was first there, has it. */
+/* Whoever was first there, has it. -ERR_DAMAGED: something else has the name. */
 static int put_on(struct vault *v, struct copy *c, const char *source,
                   const struct logs_claim *claim, struct err *e)
 {
@@ -187,12 +187,34 @@ static int put_on(struct vault *v, struct copy *c, const char *source,
     return rc < 0 ? rc : id_eq(&there.writer, &v->writer) ? 0 : not_ours(source, e);
 }
 
+/* 1: on one at least; 0: on none, for *why. *ret_false: on one of them something else has the name. */
+static int put_on_all(struct vault *v, uint32_t copies, const char *source,
+                      const struct logs_claim *claim, bool *ret_false, struct err *why)
+{
+    int put = 0;
+    *ret_false = false;
+    for (size_t i = 0; i < v->n_copies; i++) {
+        if (!(copies & (1u << i)))
+            continue;
+        int rc = put_on(v, &v->copies[i], source, claim, why);
+        if (rc == -ERR_REFUSED || rc == -ERR_NOMEM)
+            return rc;
+        if (rc == 0)
+            put = 1;
+        else
+            v->copies[i].problem = *why;
+        *ret_false |= rc == -ERR_DAMAGED;
+    }
+    return put;
+}
+
 int logs_claim(struct vault *v, const char *source, struct logs_claim *ret, struct err *e)
 {
     struct logs_claim c = { 0 };
     struct claim last;
-    uint32_t asked = 0, put = 0;
+    uint32_t asked = 0;
     struct err why = ERR_INIT;
+    bool in_the_way;
     log_stream_id(&v->keys, source, c.stream);
     int rc = newest(v, source, c.stream, &last, &asked, e);
     if (rc < 0)
@@ -202,43 +224,52 @@ int logs_claim(struct vault *v, const char *source, struct logs_claim *ret, stru
     if (c.taken_over && (v->n_tips == 0 || vault_written_elsewhere(v)))
         return not_ours(source, e);
     c.number = mine ? last.number : last.number + 1;
-    for (size_t i = 0; i < v->n_copies; i++) {
-        if (!(asked & (1u << i)))
-            continue;
-        rc = put_on(v, &v->copies[i], source, &c, &why);
-        if (rc == -ERR_REFUSED || rc == -ERR_NOMEM) {
-            if (e)
-                *e = why;
-            return rc;
-        }
-        if (rc == 0)
-            put |= 1u << i;
-        else
-            v->copies[i].problem = why;
+    rc = put_on_all(v, asked, source, &c, &in_the_way, &why);
+    /* Another name, for all: whoever kept it must find the claim on each copy that takes his log. */
+    for (int i = 0; !mine && rc >= 0 && in_the_way && i < MAX_FALSE_CLAIMS; i++) {
+        c.number++;
+        rc = put_on_all(v, asked, source, &c, &in_the_way, &why);
     }
-    if (!put) {
-        if (e)
-            *e = why;
-        return err_wrap(e, _("no copy takes the log"));
+    if (rc > 0) {
+        *ret = c;
+        return 0;
     }
-    *ret = c;
-    return 0;
+    if (e)
+        *e = why;
+    return rc < 0 ? rc : err_wrap(e, _("no copy takes the log"));
 }
 
-int logs_claim_holds(struct vault *v, const struct logs_claim *c, uint32_t copies, struct err *e)
+/* 1: there is a later claim than this; 0: none, but for names that somebody made up. */
+static int is_taken(struct vault *v, struct store *s, const char *source,
+                    const struct logs_claim *c, struct err *e)
 {
     char name[MAX_OBJECT_NAME];
-    struct err why = ERR_INIT;
+    struct claim later = { 0 };
     uint64_t len;
-    bool told = false;
     object_name_of(c->stream, c->number + 1, name);
+    int rc = store_stat(s, name, &len, e);
+    if (rc < 0)
+        return rc == -ERR_ABSENT ? 0 : rc;
+    rc = read_claim(v, s, source, c->stream, c->number + 1, &later, e);
+    if (rc == 0) {
+        rc = newest_on(v, s, source, c->stream, &later, e);
+        rc = rc < 0 ? rc : later.number > c->number;
+    }
+    return rc;
+}
+
+int logs_claim_holds(struct vault *v, const char *source, const struct logs_claim *c,
+                     uint32_t copies, struct err *e)
+{
+    struct err why = ERR_INIT;
+    bool told = false;
     for (size_t i = 0; i < v->n_copies; i++) {
         if (!(copies & (1u << i)))
             continue;
-        int rc = store_stat(v->copies[i].store, name, &len, &why);
-        if (rc == 0)
+        int rc = is_taken(v, v->copies[i].store, source, c, &why);
+        if (rc == 1)
             return err_set(e, ERR_REFUSED, _("another orchestrator keeps this log by now"));
-        told |= rc == -ERR_ABSENT;
+        told |= rc == 0;
     }
     if (told)
         return 0;

@@ -145,7 +145,7 @@ static int claim(struct keeper *k, struct vault *v, struct err *e)
 /* Should it have been taken over meanwhile, what was just put must not stand beside the other's. */
 static int still_ours(struct keeper *k, const char *name, struct err *e)
 {
-    int rc = k->joined ? logs_claim_holds(k->v, &k->claim, k->joined, e) : 0;
+    int rc = k->joined ? logs_claim_holds(k->v, k->source, &k->claim, k->joined, e) : 0;
     for (size_t i = 0; rc == -ERR_REFUSED && i < k->v->n_copies; i++)
         if (k->joined & (1u << i))
             (void)store_delete(k->v->copies[i].store, name, NULL);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # 72-wal-two.sh - two orchestrators want to keep the log of one database in the same copies, each by a slot of its own, while rows are written:
-# the second is refused, until somebody says that the vault is its own; then the first one ends, and nothing is lost or mixed.
+# the second is refused, until somebody says that the vault is its own; then the first one ends, and nothing is lost or mixed. A name that
+# somebody made up in a copy ends nobody's.
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
@@ -41,6 +42,23 @@ follow db # its own claim is no obstacle
 unload
 caught_up "$one" db
 comes_back "after the first orchestrator's keeper was killed"
+
+# --- an empty file that has the name of the next claim, in one copy ----------------------------------------------------------------------
+made_up() { # COPY
+    local folder last
+    folder=$(echo "$work/v/$1"/logs/*/keeper)
+    last=$(find "$folder" -type f -printf '%f\n' | sort | tail -n 1)
+    : >"$folder/$(printf %016d $((10#$last + 1)))"
+}
+made_up b
+add_rows "$one" 10
+caught_up "$one" db
+kill -0 "$keeper" 2>/dev/null || fail "an empty file ended the keeper: $(cat "$work/.keep")"
+unfollow
+follow db
+add_rows "$one" 10
+caught_up "$one" db
+comes_back "with an empty file for a claim"
 
 # --- taken over while both would write ------------------------------------------------------------------------------------------------------
 load "$one" 60

@@ -90,13 +90,13 @@ static void one_after_the_other(void **state)
     head_of(&s, 1);
     assert_int_equal(logs_claim(&s.b, SOURCE, &b, &s.e), -ERR_REFUSED);
     assert_non_null(strstr(s.e.next, "backup db --take-over"));
-    assert_int_equal(logs_claim_holds(&s.a, &a, 3, &s.e), 0);
+    assert_int_equal(logs_claim_holds(&s.a, SOURCE, &a, 3, &s.e), 0);
     /* taken over: the first one sees it at once, and may not come back */
     head_of(&s, 2);
     assert_int_equal(logs_claim(&s.b, SOURCE, &b, &s.e), 0);
     assert_true(b.number == 2 && b.taken_over);
-    assert_int_equal(logs_claim_holds(&s.a, &a, 3, &s.e), -ERR_REFUSED);
-    assert_int_equal(logs_claim_holds(&s.b, &b, 3, &s.e), 0);
+    assert_int_equal(logs_claim_holds(&s.a, SOURCE, &a, 3, &s.e), -ERR_REFUSED);
+    assert_int_equal(logs_claim_holds(&s.b, SOURCE, &b, 3, &s.e), 0);
     assert_int_equal(logs_claim(&s.a, SOURCE, &again, &s.e), -ERR_REFUSED);
     assert_int_equal(logs_claim(&s.b, SOURCE, &again, &s.e), 0);
     assert_true(again.number == 2 && !again.taken_over);
@@ -221,12 +221,49 @@ static void copies_that_differ(void **state)
     end(&s);
 }
 
+static void put_false(struct scene *s, size_t copy, int number, const char *text)
+{
+    char name[MAX_OBJECT_NAME], hex[2 * LOG_STREAM_BYTES + 1];
+    uint8_t stream[LOG_STREAM_BYTES];
+    struct store_data junk = { .p = text, .fd = -1, .len = strlen(text) };
+    log_stream_id(&s->a.keys, SOURCE, stream);
+    hex_encode(stream, sizeof stream, hex);
+    snprintf(name, sizeof name, "logs/%s/keeper/%016d", hex, number);
+    assert_int_equal(store_put(s->stores[copy], name, &junk, &s->e), 0);
+}
+
+/* What somebody put beside the claim of one copy ends nobody's log, and hides no claim that comes behind it. */
+static void made_up_names(void **state)
+{
+    struct scene s;
+    struct logs_claim a, b;
+    begin(&s);
+    put_false(&s, 1, 1, ""); /* before there was any */
+    assert_int_equal(logs_claim(&s.a, SOURCE, &a, &s.e), 0);
+    assert_int_equal(a.number, 2);
+    put_false(&s, 1, 3, "");
+    put_false(&s, 1, 9, "what somebody wrote");
+    for (uint32_t copies = 1; copies <= 3; copies++)
+        assert_int_equal(logs_claim_holds(&s.a, SOURCE, &a, copies, &s.e), 0);
+    assert_int_equal(logs_claim(&s.a, SOURCE, &a, &s.e), 0);
+    assert_int_equal(a.number, 2);
+    head_of(&s, 2);
+    assert_int_equal(logs_claim(&s.b, SOURCE, &b, &s.e), 0);
+    assert_true(b.number == 4 && b.taken_over);
+    for (uint32_t copies = 1; copies <= 3; copies++) {
+        assert_int_equal(logs_claim_holds(&s.a, SOURCE, &a, copies, &s.e), -ERR_REFUSED);
+        assert_int_equal(logs_claim_holds(&s.b, SOURCE, &b, copies, &s.e), 0);
+    }
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_after_the_other),
         cmocka_unit_test(both_at_once),
         cmocka_unit_test(copies_that_differ),
+        cmocka_unit_test(made_up_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
