@@ -149,17 +149,15 @@ static int find_moment(struct replay *p, struct err *e)
 
 /* --- the whole ----------------------------------------------------------------------------------- */
 /* The order of the log is that of commits, and each has the time at which it was begun. */
-static void say_order(struct replay *p)
+void my_say_order(struct report *report, const struct my_moment *m, const char *file)
 {
-    const struct my_moment *m = &p->moment;
     char place[300] = "";
     if (m->later == 0 && m->earlier == 0)
         return;
     if (m->stop > 0)
-        snprintf(place, sizeof place, "%.250s:%llu", p->files[p->n - 1],
-                 (unsigned long long)m->stop);
+        snprintf(place, sizeof place, "%.250s:%llu", file, (unsigned long long)m->stop);
     (m->far ? report_problem : report_note)(
-        p->r->report, NULL, 0,
+        report, NULL, 0,
         _("times in the binary logs do not follow each other (long transactions, a clock that was set, SET "
           "TIMESTAMP): all up to %s was replayed, with %llu transactions of a later time; %llu of an "
           "earlier time come after it and were not"),
@@ -182,7 +180,7 @@ static void say_reached(struct replay *p)
                        _("the kept binary logs end at %s: what was done from then to %s is lost"),
                        end, when);
     my_tell_changed(p->x.facts, p->facts, p->r->report);
-    say_order(p);
+    my_say_order(p->r->report, &p->moment, p->files[p->n - 1]);
     report_note(p->r->report, NULL, 0,
                 _("replayed: binary logs %s to %s, what was begun before %s; the last event: %s"),
                 p->files[0], p->files[p->n - 1], flushed < at ? end : when,

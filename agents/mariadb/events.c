@@ -15,6 +15,7 @@ enum {
     TYPE_ENCRYPTION = 164,
     TYPE_QUERY_PACKED = 165,
 };
+#define FAR_S 60
 #define GTID_FLAGS_AT (EVENT_HEAD_BYTES + 12)
 #define GTID_SINGLE 0x81u /* no COMMIT stands at its end; it ends a transaction that was prepared */
 
@@ -33,16 +34,80 @@ void my_events_begin(struct my_events *v, uint64_t at)
     v->event = v->at = v->whole = at;
     v->len = 0;
     v->got = 0;
-    v->in_group = false;
+    v->in_group = v->counts = false;
 }
 
-/* Was it begun too late? */
+/* --- where the moment lies ----------------------------------------------------------------------- */
 static bool is_late(const struct my_events *v)
 {
     int64_t begun_s = get32(v->text);
     if (v->seen_s && begun_s > v->seen_s)
         begun_s = v->seen_s;
     return v->at_s && begun_s >= v->at_s;
+}
+
+/* One is there whole. Behind it is the best place where more of those since the best one are early than late. */
+static void count_group(struct my_events *v)
+{
+    struct my_tally *now = &v->now;
+    int64_t begun_s = v->group_s;
+    v->counts = false;
+    if (!v->at_s)
+        return;
+    if (!v->placed) {
+        v->placed = true;
+        v->place_file = v->file;
+        v->place_at = v->group;
+    }
+    if (v->seen_s && begun_s > v->seen_s) {
+        if (v->seen_s >= v->at_s && begun_s > v->seen_s + FAR_S) {
+            now->wild++;
+            v->unsure += now->late == v->best.late;
+            return;
+        }
+        begun_s = v->seen_s;
+    }
+    now->early += begun_s < v->at_s;
+    now->late += begun_s >= v->at_s;
+    now->far_early += begun_s < v->at_s - FAR_S;
+    now->far_late += begun_s >= v->at_s + FAR_S;
+    if (now->early + v->best.late > v->best.early + now->late) {
+        v->best = *now;
+        v->placed = v->passed = false;
+        v->unsure = 0;
+    }
+}
+
+void my_events_moment(const struct my_events *v, size_t n_files, struct my_moment *ret)
+{
+    const struct my_tally *now = &v->now, *best = &v->best;
+    *ret = (struct my_moment){ .n_files = v->placed ? v->place_file + 1 : n_files,
+                               .stop = v->placed ? v->place_at : 0,
+                               .groups = best->early + best->late + best->wild,
+                               .later = best->late + best->wild,
+                               .earlier = now->early - best->early,
+                               .far = best->far_late + best->wild + now->far_early -
+                                      best->far_early };
+}
+
+/* --- the walk ------------------------------------------------------------------------------------ */
+/* Events of a transaction have the times of its statements: it counts by the last one. */
+static void on_time(struct my_events *v)
+{
+    int64_t time_s = get32(v->text);
+    uint8_t type = v->text[4];
+    v->passed |= is_late(v);
+    if (begins_group(type)) { /* so the one before it has ended */
+        if (v->counts)
+            count_group(v);
+        v->whole = v->group = v->event;
+        v->group_s = time_s;
+        v->counts = true;
+    } else if (v->counts && time_s > v->group_s) {
+        v->group_s = time_s;
+    } else if (!v->in_group && (type == TYPE_QUERY || type == TYPE_QUERY_PACKED) && is_late(v)) {
+        v->beyond = true; /* a statement of no transaction that is known as one */
+    }
 }
 
 static void on_begin(struct my_events *v)
@@ -52,12 +117,10 @@ static void on_begin(struct my_events *v)
         v->wrong = true;
         return;
     }
-    if (is_late(v) || v->event >= v->stop || v->event + v->len > v->stop) {
+    if (v->event >= v->stop || v->event + v->len > v->stop)
         v->beyond = true;
-        return;
-    }
-    if (begins_group(v->text[4])) /* so the one before it has ended */
-        v->whole = v->event;
+    else
+        on_time(v);
 }
 
 /* Does its statement say that? At its end; a sum may stand behind it. */
@@ -86,7 +149,6 @@ static void on_end(struct my_events *v)
     uint8_t type = v->text[4];
     if (begins_group(type)) {
         v->in_group = true;
-        v->begun++;
         v->other_kind = type != TYPE_GTID;
         v->begin_said = false;
         v->single = type == TYPE_GTID && v->len > GTID_FLAGS_AT &&
@@ -101,8 +163,11 @@ static void on_end(struct my_events *v)
     v->event += v->len;
     v->len = 0;
     v->got = 0;
-    if (!v->in_group)
-        v->whole = v->event;
+    if (v->in_group)
+        return;
+    v->whole = v->event;
+    if (v->counts)
+        count_group(v);
 }
 
 void my_events_feed(struct my_events *v, const uint8_t *p, size_t n)

@@ -2,7 +2,8 @@
  * a moment, up to a position.
  *
  * It must be of the same life of the server as the backup: what stood in the log right before the backup's end is the same. Nothing is replayed
- * across what is missing, and no part of a transaction. Logs count whole seconds: what was begun before that second is in. */
+ * across what is missing, and no part of a transaction. Logs count whole seconds: what was begun before that second is in. Times need not follow
+ * each other (moment.h): it is read on behind the moment, for some minutes and some MiB behind the last transaction that was begun before it. */
 #include "agents/fetch_remote.h"
 #include "agents/log_frames.h"
 #include "agents/mariadb/events.h"
@@ -28,6 +29,8 @@
 #define JUST_NOW_NS \
     INT64_C(5000000000) /* what is written now needs so long until the copies have it */
 #define ROOM_SLACK (64u << 20)
+#define READ_ON_S 300
+#define READ_ON_BYTES (64u << 20)
 #define TYPE_IGNORED 28
 #define FLAG_IGNORED 0x80
 
@@ -48,6 +51,8 @@ struct kept {
     uint32_t number; /* the file that is being made, and how much of it is there */
     uint64_t at;
     struct my_events events;
+    uint64_t since; /* bytes behind the last transaction that was begun before the moment */
+    struct my_moment moment;
     uint64_t end_at; /* of the last file that is made: so far it is replayed */
     bool beyond;     /* something is behind what was asked for */
 };
@@ -273,6 +278,7 @@ static int begin_file(struct kept *k, const char *name, uint32_t number, struct 
     if (k->fd < 0)
         return err_wrap(e, "%s", name);
     k->number = number;
+    k->events.file = k->n_names - 1;
     k->events.stop = number == k->stop_number                    ? k->stop_at
                      : k->stop_number && number > k->stop_number ? 0
                                                                  : UINT64_MAX;
@@ -337,9 +343,11 @@ static int take_bytes(struct kept *k, const struct log_piece *x, const struct pi
     if (rc < 0)
         return err_wrap(e, "%s", k->names[k->n_names - 1]);
     k->events.seen_s = x->time_ns / 1000000000;
+    uint64_t early = k->events.now.early;
     uint64_t skip = k->events.at > k->at ? k->events.at - k->at : 0; /* the magic of a file */
     if (skip < n)
         my_events_feed(&k->events, from + skip, n - (size_t)skip);
+    k->since = k->events.now.early == early ? k->since + n : 0;
     k->at = x->end;
     k->r->report->n.bytes += n;
     return 0;
@@ -382,11 +390,22 @@ static int say_gap(struct kept *k, struct err *e)
     return end_with(k, text, e);
 }
 
+/* Need no more be read? */
+static bool is_enough(const struct kept *k)
+{
+    const struct my_events *v = &k->events;
+    if (v->beyond || v->wrong)
+        return true;
+    return v->now.late > v->best.late &&
+           (k->n_names == MAX_BINLOGS ||
+            (v->seen_s >= v->at_s + READ_ON_S && k->since >= READ_ON_BYTES));
+}
+
 /* Piece by piece as long as each goes on from the one before; k->why says what ends it. */
 static int take_all(struct kept *k, struct err *e)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < k->n && !k->events.beyond && !k->events.wrong; i++) {
+    for (size_t i = 0; rc == 0 && i < k->n && !is_enough(k); i++) {
         const struct log_piece *x = &k->v[i];
         struct err lost = ERR_INIT;
         struct piece *p = NULL;
@@ -414,6 +433,26 @@ static int take_all(struct kept *k, struct err *e)
     if (rc == 0 && k->events.wrong)
         return end_with(k, _("what is kept of it is no binary log"), e);
     return rc;
+}
+
+/* What lies behind the moment goes. */
+static int cut_at_moment(struct kept *k, struct err *e)
+{
+    struct my_moment *m = &k->moment;
+    k->beyond |= k->events.passed;
+    my_events_moment(&k->events, k->n_names, m);
+    if (!m->stop || m->n_files > k->n_names)
+        return 0;
+    const char *name = k->names[m->n_files - 1];
+    int fd = sys_openat(k->logs_fd, name, O_WRONLY | O_NOFOLLOW, 0, e);
+    if (fd < 0)
+        return err_wrap(e, "%s", name);
+    int rc = ftruncate(fd, (off_t)m->stop) < 0 ? err_sys(e, "%s", name) : 0;
+    int closed = sys_close(fd, rc < 0 ? NULL : e);
+    while (k->n_names > m->n_files)
+        free(k->names[--k->n_names]);
+    k->end_at = m->stop;
+    return rc < 0 ? rc : closed;
 }
 
 /* --- replay ------------------------------------------------------------------------------------- */
@@ -451,6 +490,13 @@ static void say(struct kept *k, const struct my_logs *l)
                     _("its log: replayed from the backup's end to %s, position %" PRIu64
                       "; the last event: %s"),
                     l->files[l->n - 1], k->end_at, l->last[0] ? l->last + 1 : _("none"));
+    my_say_order(rep, &k->moment, k->names[k->n_names - 1]);
+    if (k->events.unsure)
+        report_problem(
+            rep, NULL, 0,
+            _("%llu transactions right behind that have times which had not come yet (a clock that "
+              "was set, SET TIMESTAMP) and were not replayed: they may be of before the moment"),
+            (unsigned long long)k->events.unsure);
     if (k->why[0] && !k->beyond)
         report_problem(rep, NULL, 0, _("the log does not go on: %s"), k->why);
     if (k->at_us && !k->beyond && k->known_ns + JUST_NOW_NS < k->at_us * 1000)
@@ -492,6 +538,8 @@ static int bring(struct kept *k, struct err *e)
         rc = end_file(k, e);
     if (rc == 0)
         rc = check_reached(k, e);
+    if (rc == 0)
+        rc = cut_at_moment(k, e);
     report_phase(k->r->report, 3);
     if (rc == 0 && (k->n_names > 1 || k->end_at > k->seam.position))
         rc = replay(k, &logs, e);

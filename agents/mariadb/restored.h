@@ -4,6 +4,7 @@
 
 #include "agents/passing.h"
 #include "agents/mariadb/inner.h"
+#include "agents/mariadb/moment.h"
 
 #include <jansson.h>
 
@@ -80,6 +81,8 @@ int my_bring_log(struct my_restored *x, bool *ret_later, struct err *e);
 int my_check_position(const struct source_restore *r, struct err *e);
 
 /* --- closed.c */
+/* That times in the log do not follow each other, where they do not; file: in which the moment lies. */
+void my_say_order(struct report *report, const struct my_moment *m, const char *file);
 /* The steps of a restore that only replays binary logs onto a data folder that another one made. */
 int my_replay(const struct source_restore *r, struct err *e);
 /* x->owner is known: x->as; x->dir and x->conf, from backup-my.cnf in the folder `from` of folder_fd. */

@@ -117,9 +117,24 @@ ledger_is "$work/r" "$all" "the end of the old life"
 expect 0 "$t" backup db
 add_rows "$one" 4
 caught_up "$one" db
-clean "$work/r"
-expect 0 "$t" restore db --to "$work/r"
-ledger_is "$work/r" "$(last_id "$one")" "the new life"
 unfollow
+
+# --- while nobody follows, one session's time is an hour ahead: what was committed behind it, before the moment, is in all the same -------
+maria_sql "$one" "SET TIMESTAMP = UNIX_TIMESTAMP() + 3600; INSERT INTO app.odd VALUES (3)"
+add_rows "$one" 2
+sleep 1.1
+moment=$(date -u +%Y-%m-%dT%H:%M:%SZ) until=$(last_id "$one")
+sleep 1.1
+add_rows "$one" 2
+follow db
+caught_up "$one" db
+unfollow
+clean "$work/r"
+expect 3 "$t" restore db --to "$work/r" --at "$moment" && said "times in the binary logs do not follow each other .* with 1 transactions of a later time; 0 of an earlier"
+check_ahead() {
+    check_last "$until" "the new life, behind a time that had not come"
+    [ "$(maria_sql "$restored" "SELECT COUNT(*) FROM app.odd WHERE i = 3")" = 1 ] || fail "what has such a time is not there"
+}
+with_restored "$work/r" check_ahead
 grep -rlE 'ledger|later' "$a/logs" "$b/logs" && fail "a copy shows what is in the log"
 finish
