@@ -221,7 +221,8 @@ int logs_claim(struct vault *v, const char *source, struct logs_claim *ret, stru
         return rc;
     bool mine = last.number > 0 && id_eq(&last.writer, &v->writer);
     c.taken_over = last.number > 0 && !mine;
-    if (c.taken_over && (v->n_tips == 0 || vault_written_elsewhere(v)))
+    /* Where no claim is seen, another's may lie in a copy that is away. */
+    if (!mine && (vault_written_elsewhere(v) || (c.taken_over && v->n_tips == 0)))
         return not_ours(source, e);
     c.number = mine ? last.number : last.number + 1;
     rc = put_on_all(v, asked, source, &c, &in_the_way, &why);

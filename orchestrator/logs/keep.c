@@ -21,7 +21,8 @@
 #define LOOK_AGAIN_MS 30000   /* at copies that are out */
 #define MERGE_AGAIN_MS 600000 /* after objects could not be put together */
 #define CATCH_UP_MS 5000      /* at most so long at a time: what comes waits */
-#define TAKE_OVER_MS 3000     /* for what the one before is just putting; it takes it back then */
+#define ROOMS 1000u
+#define TAKE_OVER_MS 3000 /* for what the one before is just putting */
 
 struct keeper {
     struct app *app;
@@ -142,14 +143,10 @@ static int claim(struct keeper *k, struct vault *v, struct err *e)
     return 0;
 }
 
-/* Should it have been taken over meanwhile, what was just put must not stand beside the other's. */
-static int still_ours(struct keeper *k, const char *name, struct err *e)
+/* Should it have been taken over meanwhile, what was just put is acknowledged by nobody. */
+static int still_ours(struct keeper *k, struct err *e)
 {
-    int rc = k->joined ? logs_claim_holds(k->v, k->source, &k->claim, k->joined, e) : 0;
-    for (size_t i = 0; rc == -ERR_REFUSED && i < k->v->n_copies; i++)
-        if (k->joined & (1u << i))
-            (void)store_delete(k->v->copies[i].store, name, NULL);
-    return rc;
+    return k->joined ? logs_claim_holds(k->v, k->source, &k->claim, k->joined, e) : 0;
 }
 
 static int new_fanout(struct keeper *k, struct err *e)
@@ -340,7 +337,7 @@ static int commit(struct keeper *k, struct err *e)
     if (rc < 0)
         return err_wrap(e, _("no copy takes the log"));
     drop_failed(k);
-    rc = still_ours(k, name, e);
+    rc = still_ours(k, e);
     if (rc < 0)
         return rc;
     note_durable(k);
@@ -535,9 +532,11 @@ static int newest_on_shelf(struct keeper *k, struct log_piece *ret, struct err *
 }
 
 /* Room for what copies that are away may have; the next piece has a number that tells (logs/scrub.c). */
-static uint64_t leave_room(uint64_t seq)
+static uint64_t leave_room(const struct keeper *k, uint64_t seq)
 {
-    return (seq / UNSEEN_PIECES + 2) * UNSEEN_PIECES;
+    const struct id *writer = &k->v->writer; /* two that do so at once leave other rooms */
+    unsigned more = (writer->b[0] << 8 | writer->b[1]) % ROOMS;
+    return (seq / UNSEEN_PIECES + 2 + more) * UNSEEN_PIECES;
 }
 
 static void remember(struct keeper *k, const struct logs_state *was)
@@ -569,7 +568,7 @@ static int find_end(struct keeper *k, struct err *e)
     /* It may also have what was never acknowledged, and what is spoilt may be mended: a number is never used twice. */
     if ((k->skipped || k->claim.taken_over || k->shelf.listed != (1u << k->v->n_copies) - 1) &&
         last->seq)
-        last->seq = leave_room(last->seq);
+        last->seq = leave_room(k, last->seq);
     if (remembered)
         remember(k, &was);
     k->newest = *last;

@@ -24,6 +24,19 @@ comes_back() { # WHAT: what is restored ends where the ledger ends now
     ledger_is "$work/r" "$(rows)" "$1"
 }
 
+# The claim is in one copy only; who reaches but the other one is refused by whose vault it is.
+expect 0 "$t" backup db
+mv "$b" "$b.hidden"
+follow db
+caught_up "$one" db
+unfollow
+mv "$a" "$a.hidden"
+mv "$b.hidden" "$b"
+as_second
+expect 5 "$t" logs db --follow && said 'another orchestrator keeps this log' && said 'next: .*backup db --take-over'
+as_first
+mv "$a.hidden" "$a"
+
 follow db
 caught_up "$one" db
 expect 0 "$t" backup db

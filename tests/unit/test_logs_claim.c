@@ -101,8 +101,10 @@ static void one_after_the_other(void **state)
     assert_int_equal(logs_claim(&s.b, SOURCE, &again, &s.e), 0);
     assert_true(again.number == 2 && !again.taken_over);
     /* another stream is another's business */
-    assert_int_equal(logs_claim(&s.a, "other/postgresql", &again, &s.e), 0);
+    assert_int_equal(logs_claim(&s.b, "other/postgresql", &again, &s.e), 0);
     assert_int_equal(again.number, 1);
+    /* nor is one that has none yet for whoever does not write the vault: a claim may lie in a copy that is away */
+    assert_int_equal(logs_claim(&s.a, "third/postgresql", &again, &s.e), -ERR_REFUSED);
     end(&s);
 }
 
