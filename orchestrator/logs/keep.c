@@ -468,14 +468,19 @@ static int take(struct keeper *k, struct err *e)
 
 static int converse(struct keeper *k, struct err *e)
 {
+    struct err ignored = ERR_INIT;
     int rc = 0;
     while (rc == 0) {
         if (sys_interrupted())
             rc = err_set(e, ERR_INTERRUPTED, _("interrupted by a signal"));
         if (rc == 0 && k->job->changed && k->job->changed(k->job->ctx))
             rc = err_set(e, ERR_BUSY, _("the configuration has changed"));
-        if (rc == 0)
+        bool taken = rc == 0;
+        if (taken)
             rc = take(k, e);
+        if (taken &&
+            rc < 0) /* what came before that counts all the same; the next one goes on behind it */
+            (void)commit(k, &ignored);
         if (rc == 0)
             rc = commit(k, e);
         if (rc == 0)
