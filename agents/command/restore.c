@@ -22,7 +22,7 @@ static int read_facts(const struct source_restore *r, int folder_fd, json_t **re
     uint8_t *text = NULL;
     size_t n = 0;
     json_error_t why;
-    int rc = sys_read_file(folder_fd, CMD_FACTS, MAX_CMD_FACTS, &text, &n, e);
+    int rc = sys_read_plain(folder_fd, CMD_FACTS, MAX_CMD_FACTS, &text, &n, e);
     if (rc < 0)
         return err_wrap(e, "%s/" CMD_FACTS, r->folder);
     *ret = json_loadb((const char *)text, n, 0, &why);

@@ -220,7 +220,7 @@ static int check_corrupt(struct my *m, struct err *e)
     uint8_t *text = NULL;
     size_t n = 0;
     snprintf(path, sizeof path, "%s/innodb_corrupted_pages", m->backup);
-    int rc = sys_read_file(AT_FDCWD, path, MAX_CORRUPT_BYTES, &text, &n, e);
+    int rc = sys_read_plain(AT_FDCWD, path, MAX_CORRUPT_BYTES, &text, &n, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
         return 0;

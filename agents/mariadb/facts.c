@@ -20,7 +20,7 @@ static char *own_file(const struct my *m, const char *name)
         size_t n = 0;
         int len = snprintf(path, sizeof path, "%s/%s%s", m->backup, prefixes[i], name);
         if (len > 0 && len < (int)sizeof path &&
-            sys_read_file(AT_FDCWD, path, MAX_INFO_BYTES, &text, &n, NULL) == 0)
+            sys_read_plain(AT_FDCWD, path, MAX_INFO_BYTES, &text, &n, NULL) == 0)
             return (char *)text;
     }
     return NULL;

@@ -33,7 +33,7 @@ int my_read_facts(int folder_fd, json_t **ret, struct err *e)
     uint8_t *text = NULL;
     size_t n = 0;
     json_error_t why;
-    int rc = sys_read_file(folder_fd, "facts.json", MAX_MY_FACTS_BYTES, &text, &n, e);
+    int rc = sys_read_plain(folder_fd, "facts.json", MAX_MY_FACTS_BYTES, &text, &n, e);
     if (rc < 0)
         return err_wrap(e, "facts.json");
     *ret = json_loadb((const char *)text, n, 0, &why);
@@ -134,7 +134,7 @@ int my_make_conf(struct my_restored *x, const char *from, struct err *e)
     snprintf(x->dir, sizeof x->dir, "%s", x->passing.dir);
     snprintf(x->conf, sizeof x->conf, "%s/my.cnf", x->dir);
     snprintf(path, sizeof path, "%s/backup-my.cnf", from);
-    int rc = sys_read_file(x->folder_fd, path, MAX_CONF_BYTES, &text, &n, e);
+    int rc = sys_read_plain(x->folder_fd, path, MAX_CONF_BYTES, &text, &n, e);
     if (rc < 0)
         return err_wrap(e, "%s", path);
     wb_bytes(&w, head, strlen(head));
@@ -215,7 +215,7 @@ static int put_list_away(struct my_restored *x, struct err *e)
     size_t n = 0;
     int rc = sys_renameat(x->folder_fd, PREPARING "/" DAMAGED, x->folder_fd, DAMAGED, true, e);
     if (rc == 0)
-        rc = sys_read_file(x->folder_fd, DAMAGED, MAX_CONF_BYTES, &text, &n, e);
+        rc = sys_read_plain(x->folder_fd, DAMAGED, MAX_CONF_BYTES, &text, &n, e);
     for (size_t i = 0; rc == 0 && i < n; i++)
         text[i] = text[i] < 0x20 ? ' ' : text[i];
     if (rc == 0)

@@ -121,7 +121,7 @@ static int check_data(struct pg *p, struct err *e)
             return no_memory(e);
     }
     snprintf(path, sizeof path, "%s/global/pg_control", p->data);
-    int fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0, e);
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
     if (fd < 0) {
         err_next(
             e,
@@ -156,7 +156,9 @@ static bool is_running(const char *pid_file, const char *data, long long started
 
 static int check_running(struct pg *p, struct err *e)
 {
-    char path[PATH_MAX], text[MAX_PID_BYTES + 1];
+    char path[PATH_MAX];
+    uint8_t *text = NULL;
+    size_t n = 0;
     PGresult *r = NULL;
     if (server_query(p->c,
                      "SELECT extract(epoch FROM pg_postmaster_start_time())::bigint::text, "
@@ -164,16 +166,14 @@ static int check_running(struct pg *p, struct err *e)
                      0, NULL, &r, e) < 0)
         return -e->code;
     snprintf(path, sizeof path, "%s/postmaster.pid", p->data);
-    int fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0, e);
-    ssize_t n = fd < 0 ? fd : sys_read(fd, text, MAX_PID_BYTES, e);
-    sys_close_quiet(fd);
-    text[n > 0 ? n : 0] = '\0';
-    bool same = n > 0 &&
-                is_running(text, PQgetvalue(r, 0, 1), strtoll(PQgetvalue(r, 0, 0), NULL, 10));
+    int rc = sys_read_plain(AT_FDCWD, path, MAX_PID_BYTES, &text, &n, e);
+    bool same = rc == 0 && is_running((char *)text, PQgetvalue(r, 0, 1),
+                                      strtoll(PQgetvalue(r, 0, 0), NULL, 10));
     PQclear(r);
+    free(text);
     if (same)
         return 0;
-    if (n < 0)
+    if (rc < 0)
         return err_wrap(e, "%s", path);
     err_set(e, ERR_CONFIG, _("on %s another server runs than the one that \"conninfo\" leads to"),
             p->data);
@@ -521,7 +521,7 @@ static int read_control(struct pg *p, struct err *e)
     for (unsigned i = 0; i < CONTROL_TRIES; i++) {
         uint8_t *text = NULL;
         size_t n = 0;
-        if (sys_read_file(AT_FDCWD, path, MAX_CONTROL_BYTES, &text, &n, e) < 0)
+        if (sys_read_plain(AT_FDCWD, path, MAX_CONTROL_BYTES, &text, &n, e) < 0)
             return err_wrap(e, "%s", path);
         bool same = p->control && n == p->control_len && memcmp(text, p->control, n) == 0;
         free(p->control);

@@ -76,7 +76,7 @@ static int check_stopped(int data_fd, const char *data, struct err *e)
 {
     uint8_t *text = NULL;
     size_t n = 0;
-    int rc = sys_read_file(data_fd, "postmaster.pid", 4096, &text, &n, e);
+    int rc = sys_read_plain(data_fd, "postmaster.pid", 4096, &text, &n, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
         return 0;

@@ -34,7 +34,7 @@ static int read_facts(struct pg_cluster *c, struct err *e)
     uint8_t *text = NULL;
     size_t n = 0;
     json_error_t why;
-    int rc = sys_read_file(c->folder_fd, "facts.json", MAX_FACTS_BYTES, &text, &n, e);
+    int rc = sys_read_plain(c->folder_fd, "facts.json", MAX_FACTS_BYTES, &text, &n, e);
     if (rc < 0)
         return err_wrap(e, "facts.json");
     c->facts = json_loadb((const char *)text, n, 0, &why);
@@ -312,7 +312,7 @@ static int set_recovery(struct pg_cluster *c, const struct pg_replay *log, struc
     struct wbuf conf = WBUF_INIT;
     uint8_t *old = NULL;
     size_t n = 0;
-    int rc = sys_read_file(c->data_fd, AUTO_CONF, MAX_AUTO_CONF, &old, &n, e);
+    int rc = sys_read_plain(c->data_fd, AUTO_CONF, MAX_AUTO_CONF, &old, &n, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
         rc = 0;

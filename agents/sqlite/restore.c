@@ -24,7 +24,7 @@ static int read_facts(const struct source_restore *r, json_t **ret, struct err *
     size_t n = 0;
     json_error_t why;
     int fd = sys_open_folder(r->folder, r->resolved, e);
-    int rc = fd < 0 ? fd : sys_read_file(fd, SL_FACTS, SL_MAX_FACTS, &text, &n, e);
+    int rc = fd < 0 ? fd : sys_read_plain(fd, SL_FACTS, SL_MAX_FACTS, &text, &n, e);
     sys_close_quiet(fd);
     if (rc < 0)
         return err_wrap(e, "%s/" SL_FACTS, r->folder);

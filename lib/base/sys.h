@@ -65,6 +65,10 @@ int sys_fsync_dir(int dirfd, const char *path,
 /* A whole small file: owned memory, NUL-terminated beyond *ret_len. -ERR_LIMIT over max bytes. */
 int sys_read_file(int dirfd, const char *path, size_t max, uint8_t **ret, size_t *ret_len,
                   struct err *e);
+/* The same of a folder that another user may write to, who can put there what means another's file: -ERR_REFUSED for what is not a file
+ * with this name alone. Below a folder no part of the path is a link; with AT_FDCWD the last one is none. It never waits. */
+int sys_read_plain(int dirfd, const char *path, size_t max, uint8_t **ret, size_t *ret_len,
+                   struct err *e);
 /* Makes or replaces a file so that a crash leaves the old or the new one: temporary name beside it,
  * write, fsync, rename, fsync of the folder. */
 int sys_write_file(int dirfd, const char *path, const void *p, size_t n, mode_t mode,

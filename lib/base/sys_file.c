@@ -513,6 +513,24 @@ int sys_read_file(int dirfd, const char *path, size_t max, uint8_t **ret, size_t
     return r;
 }
 
+int sys_read_plain(int dirfd, const char *path, size_t max, uint8_t **ret, size_t *ret_len,
+                   struct err *e)
+{
+    const int flags = O_RDONLY | O_NOCTTY | O_NONBLOCK;
+    struct stat st;
+    int fd = dirfd == AT_FDCWD ? sys_openat(dirfd, path, flags | O_NOFOLLOW, 0, e)
+                               : sys_open_beneath(dirfd, path, flags, 0, e);
+    if (fd < 0)
+        return fd;
+    int r = fstat(fd, &st) < 0 ? err_sys(e, "fstat") : 0;
+    if (r == 0 && (!S_ISREG(st.st_mode) || st.st_nlink > 1))
+        r = err_set(e, ERR_REFUSED, _("it is not a plain file with this name alone"));
+    if (r == 0)
+        r = read_whole(fd, max, ret, ret_len, e);
+    sys_close_quiet(fd);
+    return r < 0 ? err_wrap(e, _("read \"%s\""), path) : 0;
+}
+
 /* "<folder>/.tmp-<random>", beside `path`; *ret_dir_len counts its "<folder>/". Caller frees. */
 static char *temp_name(const char *path, size_t *ret_dir_len)
 {

@@ -65,6 +65,22 @@ else
     skip_part "links in what was restored (a build without fault points)"
 fi
 
+# --- nor is it read: the folder's user may have put a pipe or a link where the agent looks ------------------------------------
+pid=$one/data/postmaster.pid
+echo 1 >"$work/secret" && chmod 600 "$work/secret"
+pg_stop "$one"
+for trap in pipe link second; do
+    case $trap in
+        pipe) mkfifo "$pid" ;;
+        link) ln -s "$work/secret" "$pid" ;;
+        second) ln "$work/secret" "$pid" ;;
+    esac
+    expect 5 timeout 30 "$t" restore db --in-place && said "(read|open) .postmaster.pid"
+    rm "$pid"
+done
+[ -z "$(find "$one/data" -maxdepth 1 -name '.twofold*')" ] || fail "something was put in place of a folder with a trap"
+pg_start "$one"
+
 # --- over a restore that was used: nothing of that comes among what is restored ------------------------------------------------
 old_rows() {
     pg_sql "$1" "SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t WHERE i <= 5000" app

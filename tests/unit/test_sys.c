@@ -356,6 +356,39 @@ static void small_files_are_read_whole(void **state)
     assert_file(f->fd, "empty", "");
 }
 
+/* In a folder of another's: nothing that could be another file, and nothing that waits. */
+static void plain_files_alone_are_read(void **state)
+{
+    static const char *const traps[] = { "link", "second", "pipe", "folder", "way/x" };
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    uint8_t *p = NULL;
+    size_t n = 77;
+    assert_int_equal(mkdirat(f->fd, "folder", 0700), 0);
+    put_file(f->fd, "folder/x", "12345");
+    assert_int_equal(sys_read_plain(f->fd, "folder/x", 5, &p, &n, &e), 0);
+    assert_int_equal(n, 5);
+    assert_string_equal((char *)p, "12345");
+    free(p);
+    p = NULL;
+    assert_int_equal(sys_read_plain(AT_FDCWD, path_in(f, "folder/x"), 5, &p, &n, &e), 0);
+    free(p);
+    p = NULL;
+    assert_int_equal(sys_read_plain(f->fd, "folder/x", 4, &p, &n, &e), -ERR_LIMIT);
+    assert_int_equal(sys_read_plain(f->fd, "none", 4, &p, &n, &e), -ERR_ABSENT);
+    assert_int_equal(symlinkat("folder/x", f->fd, "link"), 0);
+    assert_int_equal(symlinkat("folder", f->fd, "way"), 0);
+    put_file(f->fd, "first", "secret");
+    assert_int_equal(linkat(f->fd, "first", f->fd, "second", 0), 0);
+    assert_int_equal(mkfifoat(f->fd, "pipe", 0600), 0);
+    for (size_t i = 0; i < sizeof traps / sizeof *traps; i++) {
+        assert_int_equal(sys_read_plain(f->fd, traps[i], 99, &p, &n, &e), -ERR_REFUSED);
+        if (strcmp(traps[i], "way/x") != 0) /* the way to an absolute path may hold links */
+            assert_true(sys_read_plain(AT_FDCWD, path_in(f, traps[i]), 99, &p, &n, &e) < 0);
+    }
+    assert_null(p);
+}
+
 /* Files that do not say their size: a pipe, and /proc. */
 static void unsized_files_are_read_whole(void **state)
 {
@@ -562,6 +595,7 @@ int main(int argc, char **argv)
         TEST(rename_replaces_only_when_told),
         TEST(folders_are_made),
         TEST(small_files_are_read_whole),
+        TEST(plain_files_alone_are_read),
         TEST(unsized_files_are_read_whole),
         TEST(small_files_are_written_whole),
         TEST(locks_exclude),
