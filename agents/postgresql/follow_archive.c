@@ -291,9 +291,7 @@ static int read_history(struct follow *f, const struct archive_file *x, char **r
 {
     uint8_t *text = NULL;
     size_t n = 0;
-    int fd = sys_openat(f->folder, x->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
-    sys_close_quiet(fd);
-    int rc = fd < 0 ? fd : sys_read_file(f->folder, x->name, ARCHIVE_HISTORY_BYTES, &text, &n, e);
+    int rc = sys_read_plain(f->folder, x->name, ARCHIVE_HISTORY_BYTES, &text, &n, e);
     if (rc == 0 && (n == 0 || memchr(text, '\0', n)))
         rc = err_set(e, ERR_DAMAGED, _("it is no history of a timeline"));
     if (rc < 0) {
@@ -386,7 +384,7 @@ static int switch_timeline(struct follow *f, struct err *e)
         partial = find(f, ARCHIVE_PARTIAL, f->timeline, segment_start(f, left));
         if (partial && left > f->at &&
             archive_check(f->folder, partial, f->system, NULL, NULL, NULL) == 0) {
-            int fd = sys_openat(f->folder, partial->name, O_RDONLY | O_NOFOLLOW, 0, e);
+            int fd = sys_openat(f->folder, partial->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
             rc = fd < 0 ? fd
                         : send_file(f, fd, partial, segment_start(f, left),
                                     left - segment_start(f, left), e);
@@ -455,7 +453,7 @@ static int take_segment(struct follow *f, const struct archive_file *x, struct e
         *e = why;
         return rc == -ERR_DAMAGED || rc == -ERR_CONFIG ? cannot_take(f, e) : rc;
     }
-    int fd = sys_openat(f->folder, x->name, O_RDONLY | O_NOFOLLOW, 0, e);
+    int fd = sys_openat(f->folder, x->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
     rc = fd < 0 ? fd : check_seam(f, fd, start, e);
     if (rc == 0)
         rc = begin_at(f, x, _("the server was put back to an earlier state"), e);
@@ -480,7 +478,7 @@ static bool is_behind(const struct follow *f, const struct archive_file *x)
 static int sum_file(struct follow *f, const struct archive_file *x, struct id *ret, struct err *e)
 {
     ssize_t n = 1;
-    int fd = sys_openat(f->folder, x->name, O_RDONLY | O_NOFOLLOW, 0, e);
+    int fd = sys_openat(f->folder, x->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
     begin_sum(f);
     for (uint64_t at = 0; fd >= 0 && n > 0; at += n > 0 ? (uint64_t)n : 0) {
         n = sys_pread(fd, f->buf, PIECE_BYTES, at, e);

@@ -176,6 +176,12 @@ cp "$q/$(files | grep -v gz | sed -n 2p)" "$q/$next" && touch -d '1 hour ago' "$
 follow db
 ended 'another segment than its name says'
 [ "$(files | wc -l)" -ge 4 ] || fail "something was removed: $(files)"
+# A history that is another's file under a second name: whoever owns the folder may not be one who may read it.
+rm "$q/$next"
+echo 1 >"$work/secret" && ln "$work/secret" "$q/0000000F.history"
+follow db
+ended '0000000F.history'
+rm "$q/0000000F.history"
 # What has begun to come may be unfinished: it is waited for.
 head -c 500000 "$work/$next" >"$q/$next"
 follow db
