@@ -68,17 +68,19 @@ caught_up() {
     want=$(($(position) - ${1:-0}))
     while [ "$(of_log position)" -lt "$want" ]; do sleep 0.05; done
 }
-# bench OUT: one run; "tps latency-ms" as a line of OUT.
+# bench OUT [OPTION…]: one run; "tps latency-ms" as a line of OUT.
 bench() {
-    as_pg pgbench -h "$dir/pg" -U postgres -n -c 4 -T "$seconds" postgres 2>&1 |
-        awk '/latency average/ { l = $4 } /^tps/ { print $3, l }' >>"$1"
+    local out=$1
+    shift
+    as_pg pgbench -h "$dir/pg" -U postgres -n -c 4 -T "$seconds" "$@" postgres 2>&1 |
+        awk '/latency average/ { l = $4 } /^tps/ { print $3, l }' >>"$out"
 }
 median() { awk -v k="$2" '{ print $k }' "$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 follow
 caught_up
 unfollow
 
-tail=$((1 << 20))
+tail=$((1 << 20)) paced=1000
 # --- how fast it is made, and how fast it is taken -----------------------------------------------------------------------------
 from=$(position)
 begin=$(date +%s.%N)
@@ -96,6 +98,7 @@ lags=$dir/lags
 for _ in $(seq "$rounds"); do
     unfollow
     bench "$dir/without"
+    bench "$dir/paced-without" -R "$paced"
     follow
     caught_up
     bench "$dir/with" &
@@ -105,6 +108,7 @@ for _ in $(seq "$rounds"); do
         sleep 1
     done
     wait "$run"
+    bench "$dir/paced-with" -R "$paced"
 done
 caught_up
 objects=$(of_log objects)
@@ -113,14 +117,15 @@ unfollow
 
 mb() { python3 -c 'import sys; print("%.1f" % (float(sys.argv[1]) / 1e6))' "$1"; }
 python3 - "$bytes" "$made_s" "$taken_s" "$(median "$dir/without" 1)" "$(median "$dir/with" 1)" "$(median "$dir/without" 2)" \
-    "$(median "$dir/with" 2)" "$(median "$lags" 1)" "$(sort -n "$lags" | tail -n 1)" "$objects" "$(mb "$kept")" <<'P'
+    "$(median "$dir/with" 2)" "$(median "$dir/paced-without" 2)" "$(median "$dir/paced-with" 2)" "$paced" "$(median "$lags" 1)" "$(sort -n "$lags" | tail -n 1)" "$objects" "$(mb "$kept")" <<'P'
 import sys
-n, made, taken, tps0, tps1, ms0, ms1, lag, worst = map(float, sys.argv[1:10])
+n, made, taken, tps0, tps1, ms0, ms1, paced0, paced1, paced, lag, worst = map(float, sys.argv[1:13])
 rate0, rate1 = n / made / 1e6, (n - (1 << 20)) / taken / 1e6
 met = lambda ok: "met" if ok else "not met"
 print("| | without | with the log kept | ratio | bar |\n|---|---|---|---|---|")
 print("| log written by pgbench, log taken into two copies | %.1f MB/s | %.1f MB/s | %.1f | ≥ 2: %s |" % (rate0, rate1, rate1 / rate0, met(rate1 >= 2 * rate0)))
 print("| transactions a second | %.0f | %.0f | %.2f | – |" % (tps0, tps1, tps1 / tps0))
-print("| latency of a transaction | %.3f ms | %.3f ms | %.2f | – |" % (ms0, ms1, ms1 / ms0))
-print("\nLag of the copies under that load: median %.1f s, at most %.1f s. In the end %s objects, %s MB." % (lag, worst, sys.argv[10], sys.argv[11]))
+print("| latency, pgbench as fast as it can | %.3f ms | %.3f ms | %.2f | – |" % (ms0, ms1, ms1 / ms0))
+print("| latency at %.0f transactions a second | %.3f ms | %.3f ms | %.2f | 1, about: %s |" % (paced, paced0, paced1, paced1 / paced0, met(paced1 <= 1.05 * paced0)))
+print("\nLag of the copies under that load: median %.1f s, at most %.1f s. In the end %s objects, %s MB." % (lag, worst, sys.argv[13], sys.argv[14]))
 P

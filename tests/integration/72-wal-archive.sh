@@ -136,7 +136,7 @@ ledger_is "$work/r" "$(pg_sql "$one" "SELECT max(id) FROM ledger")" "after the s
 
 # --- a long backup without a slot: what the server throws away meanwhile is in the folder -----------------------------------------------
 pg_sql "$one" "CREATE TABLE big AS SELECT i, md5(i::text) x FROM generate_series(1, 60000) i"
-printf 'limit: 256KiB\n' | cat - "$work/v/c/policies/db.yaml" >"$work/v/c/policies/.x" && mv "$work/v/c/policies/.x" "$work/v/c/policies/db.yaml"
+printf 'limit: 128KiB\n' | cat - "$work/v/c/policies/db.yaml" >"$work/v/c/policies/.x" && mv "$work/v/c/policies/.x" "$work/v/c/policies/db.yaml"
 "$t" --json backup db >"$work/.slow" 2>&1 </dev/null &
 slow=$!
 for _ in $(seq 200); do

@@ -194,10 +194,11 @@ another
 unfollow
 # The end of each file is a piece of its own.
 lost=0
-for object in $(find "$work/v" -path '*/logs/*/0*-*' -newer "$work/mark"); do
+find "$work/v" -path '*/logs/*/0*-*' -newer "$work/mark" >"$work/newer"
+while read -r object; do
     at=$((10#$(basename "$object" | cut -d - -f 1)))
     [ "$at" -lt $((first + 2)) ] || [ "$at" -gt $((last + 1)) ] || { rm "$object"; lost=$((lost + 1)); }
-done
+done <"$work/newer"
 [ "$lost" -ge 4 ] || fail "only $lost objects were lost"
 clean "$work/r"
 expect 3 "$t" restore hole --to "$work/r" && said "what comes behind bl\.[0-9]+, position [0-9]+, is not kept: there is a gap"
