@@ -7,7 +7,8 @@
 . "$TWOFOLD_SRC/tests/integration/wal.sh"
 
 one=$work/one q=$work/q
-agent=$(dirname "$t")/twofold-agent
+agent=$work/bin/twofold-agent # the server's user runs it, and the tree may lie where that one does not get to
+install -d "$work/bin" && cp "$(dirname "$t")/twofold-agent" "$agent"
 
 # --- the command -------------------------------------------------------------------------------------------------------------------
 mkdir "$work/c"
