@@ -474,6 +474,14 @@ static int check_room(struct replay *r, struct err *e)
     return err_next(e, _("make room, or restore to a larger disk; without the log: --no-logs"));
 }
 
+/* Before it the server is not consistent, and refuses to stop there. Older backups know the second only. */
+static int64_t backup_end_us(const struct replay *r)
+{
+    int64_t us = json_integer_value(json_object_get(r->c->facts, "stopped_at_us"));
+    return us ? us
+              : (json_integer_value(json_object_get(r->c->facts, "stopped_at")) + 1) * 1000000 - 1;
+}
+
 /* --- what came of it --------------------------------------------------------------------------------------- */
 static void say(struct replay *r)
 {
@@ -493,22 +501,15 @@ static void say(struct replay *r)
             lsn_print(r->barrier, lsn), r->barrier_place);
     if (r->why[0] && !r->beyond)
         report_problem(rep, NULL, 0, _("the log does not go on: %s"), r->why);
-    if (r->at_us && !r->beyond && r->known_ns / 1000 + JUST_NOW_US < r->at_us) {
+    int64_t known_us = r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
+    if (r->at_us && !r->beyond && known_us + JUST_NOW_US < r->at_us) {
         char known[40];
         report_problem(
             rep, NULL, 0,
             _("%s was asked for, and the log is known up to %s only: what was committed in "
               "between is not in the copies"),
-            time_text(r->at_us, when), time_text(r->known_ns / 1000, known));
+            time_text(r->at_us, when), time_text(known_us, known));
     }
-}
-
-/* Before it the server is not consistent, and refuses to stop there. Older backups know the second only. */
-static int64_t backup_end_us(const struct replay *r)
-{
-    int64_t us = json_integer_value(json_object_get(r->c->facts, "stopped_at_us"));
-    return us ? us
-              : (json_integer_value(json_object_get(r->c->facts, "stopped_at")) + 1) * 1000000 - 1;
 }
 
 static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)
