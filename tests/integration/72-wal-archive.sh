@@ -137,7 +137,7 @@ ledger_is "$work/r" "$(pg_sql "$one" "SELECT max(id) FROM ledger")" "after the s
 
 # --- a long backup without a slot: what the server throws away meanwhile is in the folder -----------------------------------------------
 pg_sql "$one" "CREATE TABLE big AS SELECT i, md5(i::text) x FROM generate_series(1, 60000) i"
-printf 'limit: 128KiB\n' | cat - "$work/v/c/policies/db.yaml" >"$work/v/c/policies/.x" && mv "$work/v/c/policies/.x" "$work/v/c/policies/db.yaml"
+printf 'limit: 512KiB\n' | cat - "$work/v/c/policies/db.yaml" >"$work/v/c/policies/.x" && mv "$work/v/c/policies/.x" "$work/v/c/policies/db.yaml"
 "$t" --json backup db >"$work/.slow" 2>&1 </dev/null &
 slow=$!
 for _ in $(seq 200); do
@@ -145,6 +145,8 @@ for _ in $(seq 200); do
     sleep 0.05
 done
 sleep 0.5
+reader=$(pgrep -P "$slow" -f twofold-agent | head -n 1)
+kill -STOP "$reader" # it lasts as long as what comes now
 first=$(pg_sql "$one" "SELECT pg_walfile_name(redo_lsn) FROM pg_control_checkpoint()")
 for _ in 1 2 3 4 5 6 7 8; do
     add_rows "$one" 3000
@@ -153,6 +155,7 @@ done
 kill -0 "$slow" 2>/dev/null || fail "the backup was too fast for this: $(cat "$work/.slow")"
 [ ! -e "$one/data/pg_wal/$first" ] || say "note: the server still has $first"
 [ -e "$q/$first" ] || fail "$first was removed from the folder though a backup needs it"
+kill -CONT "$reader"
 wait "$slow" || fail "a backup whose log was archived meanwhile: $(cat "$work/.slow")"
 cp "$work/.slow" "$work/.out"
 [ "$(json state)" = whole ] || fail "not whole: $(json state)"

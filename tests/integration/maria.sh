@@ -9,7 +9,7 @@ as_mysql() { setpriv --reuid=mysql --regid=mysql --clear-groups env -u TMPDIR HO
 
 # A server's options where a scenario gives no others; small, and without waiting for the disk. Many servers at once exhaust the kernel's
 # asynchronous I/O.
-maria_options=(--skip-networking --innodb-buffer-pool-size=16M --innodb-log-file-size=8M --innodb-flush-log-at-trx-commit=0
+maria_options=(--skip-networking --innodb-buffer-pool-size=16M --innodb-log-file-size=32M --innodb-flush-log-at-trx-commit=0
     --skip-innodb-doublewrite --loose-performance-schema=OFF --max-connections=30 --skip-log-error --innodb-use-native-aio=0)
 
 # maria_new NAME [OPTION…]: a data folder in $work/NAME/data; not started.
@@ -17,7 +17,7 @@ maria_new() {
     local dir=$work/$1
     shift
     install -d -o mysql -g mysql -m 755 "$dir"
-    env -u TMPDIR mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" --skip-test-db --innodb-log-file-size=8M --innodb-use-native-aio=0 \
+    env -u TMPDIR mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" --skip-test-db --innodb-log-file-size=32M --innodb-use-native-aio=0 \
         --auth-root-authentication-method=socket "$@" >"$dir/install.log" 2>&1 || fail "mariadb-install-db: $(grep -i error "$dir/install.log" | tail -n 5)"
 }
 
