@@ -353,7 +353,7 @@ static int take_all(struct follow *f, struct err *e)
 static int end_with(struct follow *f, int rc, struct err *e)
 {
     struct err ignored = ERR_INIT;
-    uint64_t whole = rc == -ERR_DAMAGED ? my_stream_at(f->stream) : f->at;
+    uint64_t whole = rc == -ERR_DAMAGED && f->stream ? my_stream_at(f->stream) : f->at;
     if (whole < f->at) { /* an event that is not right is not kept */
         f->n = f->n > f->at - whole ? f->n - (size_t)(f->at - whole) : 0;
         f->at = whole;
@@ -406,10 +406,11 @@ static int run(struct follow *f, struct err *e)
         rc = take_all(f, e);
         if (rc == 0)
             rc = keep_time(f, e);
+        if (rc < 0) /* there may be no stream then */
+            break;
         unsigned ms = f->more ? 0 : f->interval_ms < LOOK_MS ? f->interval_ms : LOOK_MS;
         int fd = log_sink_full(f->k) ? -1 : my_stream_fd(f->stream);
-        if (rc == 0)
-            rc = log_sink_wait(f->k, fd, ms, &readable, e);
+        rc = log_sink_wait(f->k, fd, ms, &readable, e);
     }
     return end_with(f, rc, e);
 }

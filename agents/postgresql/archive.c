@@ -173,6 +173,13 @@ int archive_check(int folder, const struct archive_file *f, uint64_t system, uin
 }
 
 /* --- archive_command ---------------------------------------------------------------------------- */
+static bool is_named(int folder, const char *name, int fd)
+{
+    struct stat have, named;
+    return fstat(fd, &have) == 0 && fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           have.st_ino == named.st_ino && have.st_dev == named.st_dev;
+}
+
 /* The name under which it is written. What a process left there that is gone is thrown away; nobody writes into what another has
  * begun. */
 static int open_new(int folder, const char *temporary, struct err *e)
@@ -186,7 +193,7 @@ static int open_new(int folder, const char *temporary, struct err *e)
         sys_close_quiet(fd);
         fd = openat(folder, temporary, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         bool busy = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
-        if (fd >= 0 && !busy)
+        if (fd >= 0 && !busy && is_named(folder, temporary, fd)) /* not what came in its place */
             unlinkat(folder, temporary, 0);
         sys_close_quiet(fd);
         if (busy)

@@ -38,10 +38,11 @@ struct receive {
     int dir_fd; /* of the scratch folder */
     uint64_t stall_ms, got, next_tick_ms;
     struct untar *tar;
-    int tar_fd;        /* the folder that it is unpacked to */
-    char (*names)[16]; /* of the archives in their order: an OID, or "" for the data folder; of
+    int tar_fd;           /* the folder that it is unpacked to */
+    char (*names)[16];    /* of the archives in their order: an OID, or "" for the data folder; of
                           * those that lie below pg_tblspc as folders: with a '.' before */
-    size_t n_names, next;
+    size_t n_names, next; /* next: so many have come */
+    bool *came;           /* which of them; of a stream with names */
     char left_out[MAX_LEFT_OUT]
                  [256]; /* what it said of the first links and the like, which it does not send */
     size_t n_left_out;
@@ -201,8 +202,11 @@ static int begin_named(struct receive *r, const char *name, size_t n, struct err
     bool base = len == 4 && memcmp(name, "base", 4) == 0;
     for (size_t i = 0; len > 0 && i < r->n_names; i++) {
         const char *known = r->names[i] + (r->names[i][0] == '.');
-        if (base ? !known[0] : strlen(known) == len && memcmp(known, name, len) == 0)
-            return begin_archive(r, r->names[i], e);
+        if (r->came[i] || (base ? known[0] : strlen(known) != len || memcmp(known, name, len) != 0))
+            continue;
+        r->came[i] = true;
+        r->next++;
+        return begin_archive(r, r->names[i], e);
     }
     return err_set(e, ERR_PROTOCOL, _("the server sent an archive that it had not announced"));
 }
@@ -285,8 +289,9 @@ static int take_announced(struct receive *r, const PGresult *res, uint64_t *ret_
     if (n > MAX_TABLESPACES)
         return err_set(e, ERR_LIMIT, _("the server has more than %d tablespaces"), MAX_TABLESPACES);
     r->names = calloc((size_t)n, sizeof *r->names);
+    r->came = calloc((size_t)n, sizeof *r->came);
     r->p->spaces = calloc((size_t)n + 1, sizeof *r->p->spaces);
-    if (!r->names || !r->p->spaces)
+    if (!r->names || !r->came || !r->p->spaces)
         return no_memory(e);
     for (int i = 0; rc == 0 && i < n; i++) {
         const char *oid = PQgetvalue(res, i, 0), *place = PQgetvalue(res, i, 1);
@@ -430,7 +435,7 @@ static int take_all(struct receive *r, struct err *e)
         }
         PQclear(res);
     }
-    if (rc == 0 && !framed && r->next < r->n_names)
+    if (rc == 0 && r->next < r->n_names)
         rc = err_set(e, ERR_PROTOCOL, _("the server did not send all archives that it announced"));
     if (rc < 0)
         return rc;
@@ -606,5 +611,6 @@ int pg_receive(struct pg *p, struct err *e)
     sys_close_quiet(r.dir_fd);
     PQfinish(r.c);
     free(r.names);
+    free(r.came);
     return rc < 0 ? err_wrap(e, _("files sent by the server")) : 0;
 }

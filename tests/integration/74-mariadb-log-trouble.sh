@@ -175,6 +175,17 @@ for _ in $(seq 100); do
 done
 comes_to 3 "$before" "before its first file was reset"
 said "what comes behind bl\.000001, position [0-9]+, is not kept: there is a gap"
+# The same, and nobody new gets to the server: the keeper ends with that, and the next one goes on.
+add_rows "$one" 40
+caught_up "$one" db
+mv "$one/sock" "$one/sock.away"
+mariadb --no-defaults -S "$one/sock.away" -e "RESET MASTER"
+keeper_ends "Can't connect"
+grep -q 'connection was closed' "$work/.keep" && fail "the agent crashed: $(cat "$work/.keep")"
+mv "$one/sock.away" "$one/sock"
+follow db
+add_rows "$one" 3
+caught_up "$one" db
 expect 0 "$t" backup db
 unfollow
 

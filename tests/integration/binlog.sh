@@ -1,6 +1,7 @@
 # binlog.sh - a MariaDB server whose log is kept, and a ledger of which each row goes on from the one before. After lib.sh and maria.sh.
 # shellcheck shell=bash disable=SC2034,SC2154
-keeper="" loading=""
+. "$TWOFOLD_SRC/tests/integration/keeper.sh"
+loading=""
 log_options=(--log-bin=bl --server-id=7 --max-binlog-size=192K --binlog-format=ROW --innodb-flush-log-at-trx-commit=1)
 
 make_ledger() { # DIR
@@ -32,31 +33,6 @@ add_rows() { # DIR N
 }
 last_id() { maria_sql "$1" "SELECT MAX(id) FROM app.ledger"; }
 
-# follow POLICY: in the background; its output is in .keep.
-follow() {
-    "$t" logs "$1" --follow >"$work/.keep" 2>&1 </dev/null &
-    keeper=$!
-}
-# unfollow [STATUS]: it ends when it is told to.
-unfollow() {
-    local rc=0
-    kill "$keeper" 2>/dev/null
-    wait "$keeper" || rc=$?
-    [ "$rc" -eq "${1:-0}" ] || {
-        fail "the keeper of the log ended with $rc instead of ${1:-0}"
-        sed 's/^/    /' "$work/.keep"
-    }
-    keeper=""
-}
-# keeper_ends PATTERN: it ends by itself, and says why.
-keeper_ends() {
-    local _
-    for _ in $(seq 200); do kill -0 "$keeper" 2>/dev/null || break; sleep 0.05; done
-    kill "$keeper" 2>/dev/null && fail "the keeper goes on"
-    wait "$keeper" 2>/dev/null
-    keeper=""
-    grep -qE -- "$1" "$work/.keep" || { fail "\"$1\" was not said"; sed 's/^/    /' "$work/.keep"; }
-}
 # caught_up DIR POLICY: waits until all that the server has written by now is in the copies.
 caught_up() {
     local file at _ number timeline=None position=0

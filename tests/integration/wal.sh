@@ -1,6 +1,6 @@
 # wal.sh - a server whose log is kept, and a ledger of which each row goes on from the one before. After lib.sh and pg.sh.
 # shellcheck shell=bash disable=SC2034,SC2154
-keeper=""
+. "$TWOFOLD_SRC/tests/integration/keeper.sh"
 
 # db_policy NAME DIR [LINE…]: its one source is the server in DIR.
 db_policy() {
@@ -36,22 +36,6 @@ unload() { # the whole of it, and what it had begun
     wait "$loading" 2>/dev/null
 }
 
-# follow POLICY: in the background; its output is in .keep.
-follow() {
-    "$t" logs "$1" --follow >"$work/.keep" 2>&1 </dev/null &
-    keeper=$!
-}
-# unfollow [STATUS]: it ends when it is told to.
-unfollow() {
-    local rc=0
-    kill "$keeper" 2>/dev/null
-    wait "$keeper" || rc=$?
-    [ "$rc" -eq "${1:-0}" ] || {
-        fail "the keeper of the log ended with $rc instead of ${1:-0}"
-        sed 's/^/    /' "$work/.keep"
-    }
-    keeper=""
-}
 # caught_up DIR POLICY: waits until all that the server has written is in the copies.
 caught_up() {
     local lsn want _
