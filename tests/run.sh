@@ -12,13 +12,14 @@
 # C programs start in the root of the tree, scenarios in their TMPDIR. A report of a sanitizer, from
 # whatever process, fails the test; so does a file that a C program leaves in TMPDIR.
 #
-# JOBS (default 3: much of the time they wait) run at once; TEST_TIMEOUT in seconds (default 600,
-# scenarios may say "# timeout: 900" in their first ten lines). The last line is "N passed, N failed, N
+# JOBS (default 4: much of the time they wait) run at once; TEST_TIMEOUT in seconds (default 600,
+# scenarios may say "# timeout: 900" in their first ten lines). Those that say "# long" there are begun
+# first, so that none of them is left running alone at the end. The last line is "N passed, N failed, N
 # skipped".
 set -eu
 cd "$(dirname "$0")/.."
 TWOFOLD_SRC=$PWD
-JOBS=${JOBS:-3}
+JOBS=${JOBS:-4}
 FUZZ_ITERATIONS=${FUZZ_ITERATIONS:-20000}
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tft.XXXXXX") # short: sockets in there have 108 bytes for their path
@@ -178,9 +179,19 @@ tell() { # name, tenths of seconds, remark; and the counts of run_one
 }
 
 # --- all of them ---------------------------------------------------------------------------------------
+is_long() {
+    case $1 in
+    *.sh) head -n 10 "$1" | grep -qx '# long' ;;
+    *) false ;;
+    esac
+}
+
 probe_sanitizers
-number=0
+number=0 long=() others=()
 for program in "$@"; do
+    if is_long "$program"; then long+=("$program"); else others+=("$program"); fi
+done
+for program in "${long[@]}" "${others[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || :; done
     number=$((number + 1))
     run_one $number "$program" &

@@ -2,6 +2,7 @@
 # 30-damage.sh - damaged copies: random objects of every kind flipped, cut, deleted, swapped; old copies put back; forged heads.
 # What can be restored is restored right, what cannot is named, and nothing wrong ever gets a file's name.
 # Case: Pack damaged in one copy (docs/lessons): the chunk comes from the other one, and a restore goes on past a lost one.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 

@@ -2,6 +2,7 @@
 # 40-kill.sh - power cuts and full disks at every step of a backup, a replicate and a repair: what the copies show afterwards is
 # true, the next run succeeds, and no exit status 0 hides that something is not well.
 # TWOFOLD_SWEEP=full tries every step.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 

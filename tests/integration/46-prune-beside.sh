@@ -2,6 +2,7 @@
 # 46-prune-beside.sh - prune beside what else runs and happens: backups that were told of chunks on their way out, a base that may
 # not go, a restore from the state of before, agents whose clocks lie, this machine's clock set back and forward, a fork, damage,
 # and a carried copy that comes back after several prunes.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # 55-degraded.sh - a copy is full, read-only, away, another's, or fails midway: the run goes on with the others, says so (exit status 3),
 # and the copy is caught up later. Case: a second target that works when the first is full or away (docs/lessons).
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # 62-postgresql-trouble.sh - what befalls a backup of a PostgreSQL server: missing rights, another folder, damaged pages, tables that go
 # while they are read, a server or an agent that is killed, a target that is full.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # 72-wal-archive.sh - a PostgreSQL server that lets nobody replicate: its archive_command puts its log into a folder, from which it is taken
 # into the copies. Backups without a slot, restores to any moment, kills, a change of timeline.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

@@ -2,6 +2,7 @@
 # 72-wal-doubt.sh - a kept log that is not what it should be: names that nobody sealed, objects that are gone or spoilt, numbers that might be used
 # twice; and moments that are hard to come to: long before their log was had, at the end of what is kept, behind a tablespace that was made
 # or a setting that was raised since the backup.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

@@ -2,6 +2,7 @@
 # 72-wal-lives.sh - the lives that servers lead, as a kept log sees them: switched over, failed over while nobody followed, put back by a snapshot
 # of the machine and by our own restores, two that both took themselves for the primary, a standby as the source. A restore comes to what
 # the moment that is asked for was on the branch that counts, or says that it cannot.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

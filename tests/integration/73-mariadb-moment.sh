@@ -1,6 +1,7 @@
 #!/bin/bash
 # 73-mariadb-moment.sh - a MariaDB server comes back to any moment that its binary logs were kept: a ledger is exact to the second. What is missing
 # of the logs is named, and never restored over.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/maria.sh"

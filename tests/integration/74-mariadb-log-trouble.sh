@@ -1,6 +1,7 @@
 #!/bin/bash
 # 74-mariadb-log-trouble.sh - what happens to a MariaDB server's log while it is kept: kills of the server, the agent and the keeper, logs that are
 # dropped, reset, damaged, encrypted, or not there at all. What can go on goes on without a gap; what cannot is named, and never restored over.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/maria.sh"

@@ -2,6 +2,7 @@
 # 75-log-care.sh - the objects of a database's log on the copies: a copy that was away gets what it lacks, two that lack something of each
 # other's both end complete, damage is found, named and mended, a hole in every copy is named, and prune takes away what no backup can
 # use: not more, not on a copy that is away, not while one is held, and nothing that a keeper puts together beside it.
+# long
 # shellcheck disable=SC2154,SC2119
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

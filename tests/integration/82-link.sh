@@ -1,6 +1,7 @@
 #!/bin/bash
 # The link to another host dies at several points of a backup, is slow, its agent is killed or hangs: the backup goes on and sends
 # little twice, or fails with a clear error within its time.
+# long
 # timeout: 300
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/lab.sh"

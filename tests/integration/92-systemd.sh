@@ -1,6 +1,7 @@
 #!/bin/bash
 # 92-systemd.sh - a host that boots a real systemd: `schedule apply`, a timer that fires, twofoldd under its hardened unit runs the backup
 # and says what it does; it is watched by the watchdog; without it the timer's service runs the backup itself.
+# long
 # shellcheck disable=SC2154,SC2034,SC2016
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 

@@ -2,6 +2,7 @@
 # 95-hosts.sh - the whole of it on four hosts: an orchestrator, a file server with an agent, two storage hosts with SFTP copies. A storage
 # host fills up, one is cut off, both are; the orchestrator loses its power in the middle of a run; nothing is lost, everything is
 # said, and either copy alone restores.
+# long
 # timeout: 400
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"

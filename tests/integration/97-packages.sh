@@ -1,6 +1,7 @@
 #!/bin/bash
 # The packages in a clean Debian root: built twice alike, installed from the offline bundle with the link down, used,
 # upgraded, removed and purged. Nothing that a person made is lost; nothing of ours stays.
+# long
 # timeout: 600
 # shellcheck disable=SC2154 # work, t: from lib.sh
 export SCENARIO_ON_DISK=1
