@@ -153,9 +153,12 @@ int binlog_replay(struct app *app, const struct restore_job *like, const struct 
     size_t n = 0;
     int64_t at_s = o->at_us / 1000000;
     char *target = NULL;
-    *ret = (struct restore_job){
-        .v = like->v, .snap = logs, .agent = like->agent, .from = like->from
-    };
+    *ret = (struct restore_job){ .v = like->v,
+                                 .snap = logs,
+                                 .agent = like->agent,
+                                 .from = like->from,
+                                 .notes = like->notes,
+                                 .facts = like->facts };
     struct source_spec *all = NULL;
     int rc = source_specs_add(&all, &n, "mariadb", &spec, e);
     if (rc == 0)

@@ -33,6 +33,10 @@ struct db_options {
     const char *lsn, *point; /* lsn: a MariaDB server's is FILE:POSITION */
     bool
         binlogs; /* at_us: binary logs are kept with backups, which are replayed behind it (restore_binlog.h) */
+    /* Folders of the target's host with what survived of a server's log (the scene of host.h, or a data folder that was set aside): what goes
+     * on from the end of what is kept is replayed, too. "KIND=FOLDER", or a folder, which then is for all kinds. */
+    const char *salvage[MAX_SOURCES];
+    size_t n_salvage;
     const char *loads[MAX_LOADS]; /* driver files whose dumps are loaded: --load */
     size_t n_loads;
 };

@@ -290,14 +290,24 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     return 0;
 }
 
+void restore_job_note(struct app *app, struct restore_job *j, bool problem, const char *path,
+                      size_t path_len, const char *text, size_t text_len)
+{
+    j->problems += problem;
+    ui_note(&app->ui, problem, path, path_len, text, text_len);
+    if (j->notes && json_array_size(j->notes) < MAX_RESTORE_NOTES)
+        json_array_append_new(j->notes, json_pack("{s:b, s:o, s:o}", "problem", problem, "path",
+                                                  ui_json_text(path, path_len), "text",
+                                                  ui_json_text(text, text_len)));
+}
+
 static int on_note(struct restore *r, struct rbuf *p, struct err *e)
 {
     struct msg_note m;
     int rc = msg_note_read(p, &m, e);
     if (rc < 0)
         return rc;
-    r->job->problems += m.problem;
-    ui_note(&r->app->ui, m.problem, m.path, m.path_len, m.text, m.text_len);
+    restore_job_note(r->app, r->job, m.problem, m.path, m.path_len, m.text, m.text_len);
     return 0;
 }
 

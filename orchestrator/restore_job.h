@@ -14,6 +14,8 @@ struct restore_job {
         msg; /* mode, target, paths, flags; vault, snapshot and body are filled in here */
     void (*diff)(void *ctx, const struct msg_diff *d);
     void *ctx;
+    json_t *notes,
+        *facts; /* borrowed; what is said is added to them (restore_run.h); NULL: it is only printed */
     /* results */
     struct msg_done done;
     uint64_t problems; /* files that could not be restored, and the like: each was printed */
@@ -22,6 +24,10 @@ struct restore_job {
     uint64_t bad[MAX_COPIES];          /* chunks that were damaged or missing there */
 };
 int restore_job_run(struct app *app, struct restore_job *j, struct err *e);
+/* Prints a note, and adds it to j->notes; a problem is counted. */
+void restore_job_note(struct app *app, struct restore_job *j, bool problem, const char *path,
+                      size_t path_len, const char *text, size_t text_len);
+#define MAX_RESTORE_NOTES 1000 /* more are printed, counted, and not kept */
 
 /* diff SNAPSHOT live: prints with diff_print; returns 0, or -ERR_PARTIAL when parts could not be compared. */
 int diff_live(struct app *app, struct vault *v, const struct policy *pol,

@@ -1,0 +1,65 @@
+/*
+ * host.h - what is done on the host of a policy's data beside backups and restores: by its agent, within what that host allows
+ * (agents/allow.h). Each is one conversation (FRAME_HOST, docs/protocol.md); notes are printed as they come.
+ *
+ *     struct host_job j = { .policy = p };                agent and sources are the policy's
+ *     host_facts(app, &j, &facts, e);
+ *     host_run(app, &j, words, n, limit_s, &result, e);
+ *     host_scene(app, &j, incident_id, &scene, e);
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_HOST_H
+#define TWOFOLD_ORCHESTRATOR_HOST_H
+
+#include "orchestrator/app.h"
+
+struct host_job { /* borrowed */
+    const struct policy *policy;
+    const char *agent; /* NULL: the policy's */
+    const json_t *
+        backup; /* facts of the backup that is to come, or NULL: {"postgresql": {…}}; host_backup_facts makes them */
+};
+
+/*
+ * How the host is. *ret (owned): {"host", "at", "clock_difference_s", "facts": [
+ *   {"fact": NAME, "place": PATH or "", "verdict": "good" | "doubtful" | "bad" | "unknown", "text": for people, …its own numbers}]}
+ *
+ *   clock       difference_s: its clock minus ours
+ *   memory      total_bytes, available_bytes
+ *   space       of each place that data lie in: total_bytes, free_bytes, used_bytes (what lies there now, where it was counted)
+ *   filesystem  of each place: type, device, read_only, errors (ext4's own count; -1: it has none)
+ *   disk        of each disk below: errors (what the device counts; -1: it does not), array ("degraded", "clean" or "")
+ *   kernel      errors of disks in the kernel's log, where it can be read: lines, newest
+ *   programs    of each database: kind, path, version, major, wanted (the backup's major; 0: not known)
+ *   server      of each database: running, place
+ */
+int host_facts(struct app *app, const struct host_job *j, json_t **ret, struct err *e);
+
+/* One command of the policy, its words as they stand there; the agent's `commands` must hold the line. */
+struct host_result {
+    int status; /* its exit status; 128 + N: ended by signal N */
+    bool timed_out;
+    uint64_t ms;
+    char *output; /* owned; the last of what it said, out and error; NUL-terminated */
+};
+#define MAX_HOST_OUTPUT (64u << 10)
+#define MAX_HOST_LIMIT_S 86400
+/* 0: it has run, whatever its status. -ERR_REFUSED: that host does not allow it; -ERR_ABSENT: no such program. */
+int host_run(struct app *app, const struct host_job *j, char *const *words, size_t n,
+             unsigned limit_s, struct host_result *ret, struct err *e);
+void host_result_done(struct host_result *r);
+
+/*
+ * Sets the scene aside: what lies in the places of the policy's databases (PostgreSQL with its tablespaces, MariaDB's data folder, files
+ * of SQLite) is renamed, within its file system, into a folder named after the incident; nothing is deleted, nothing replaced.
+ * Roots of files stay: a restore in place sets aside what it replaces there. Called again it goes on, or finds it done.
+ * -ERR_BUSY: a server works on it. *ret (owned): {"places": [{"kind", "place", "scene", "files", "bytes", "newest" (seconds), "moved"}]}.
+ * In a restore the scene of a kind is what `salvage` of struct db_options names.
+ */
+int host_scene(struct app *app, const struct host_job *j, const char *incident, json_t **ret,
+               struct err *e);
+/* Takes away what earlier restores in place brought and did not put into service (folders .twofold-restore-… in these places), but
+ * not that of the backup `keep` (may be NULL). *ret_bytes: how much that was. */
+int host_clear(struct app *app, const struct host_job *j, const struct id *keep,
+               uint64_t *ret_bytes, struct err *e);
+
+#endif
