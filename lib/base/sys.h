@@ -45,11 +45,12 @@ int sys_pwrite(int fd, const void *p, size_t n, uint64_t off, struct err *e); /*
  * can. -ERR_DAMAGED when `in` ends early. Errors of reading and of writing are told apart:
  * *ret_read_side says which it was (may be NULL). */
 int sys_copy(int in, uint64_t off_in, int out, uint64_t n, bool *ret_read_side,
-             struct err *e);           /* fault point */
-int sys_fsync(int fd, struct err *e);  /* fault point */
-int sys_syncfs(int fd, struct err *e); /* fault point */
-int sys_close(int fd, struct err *e);  /* -1 is ignored; -ERR_IO when the kernel says so */
-void sys_close_quiet(int fd);          /* for descriptors that were only read; keeps errno */
+             struct err *e);                         /* fault point */
+int sys_truncate(int fd, uint64_t n, struct err *e); /* to n bytes; fault point */
+int sys_fsync(int fd, struct err *e);                /* fault point */
+int sys_syncfs(int fd, struct err *e);               /* fault point */
+int sys_close(int fd, struct err *e); /* -1 is ignored; -ERR_IO when the kernel says so */
+void sys_close_quiet(int fd);         /* for descriptors that were only read; keeps errno */
 int sys_renameat(int od, const char *op, int nd, const char *np, bool replace,
                  struct err *e);                                         /* fault point */
 int sys_unlinkat(int dirfd, const char *path, int flags, struct err *e); /* fault point */

@@ -312,6 +312,15 @@ static int fsync_retry(int fd)
     return r;
 }
 
+int sys_truncate(int fd, uint64_t n, struct err *e)
+{
+    if (n > INT64_MAX)
+        return err_set(e, ERR_LIMIT, _("the offset is too large for a file"));
+    if (sys_fault_step() < 0 || ftruncate(fd, (off_t)n) < 0)
+        return err_sys(e, _("truncate"));
+    return 0;
+}
+
 int sys_fsync(int fd, struct err *e)
 {
     if (sys_fault_step() < 0 || fsync_retry(fd) < 0)

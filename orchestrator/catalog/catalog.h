@@ -18,6 +18,7 @@
 #ifndef TWOFOLD_ORCHESTRATOR_CATALOG_CATALOG_H
 #define TWOFOLD_ORCHESTRATOR_CATALOG_CATALOG_H
 
+#include "lib/base/who.h"
 #include "lib/base/err.h"
 #include "lib/base/id.h"
 #include "policies/config.h"
@@ -261,9 +262,6 @@ struct audit_row {
 };
 /* Appends; seq is given. at_s 0: now. `who` NULL: audit_who(). */
 int catalog_audit(struct catalog *c, const struct audit_row *r, struct err *e);
-/* The person behind this process: who logged in (or SUDO_USER) and as whom it runs; "twofoldd" for that program. */
-#define AUDIT_WHO_BYTES 160
-const char *audit_who(char out[AUDIT_WHO_BYTES]);
 typedef int catalog_audit_fn(void *ctx, const struct audit_row *r);
 int catalog_audit_each(struct catalog *c, uint64_t from_seq, size_t limit, catalog_audit_fn *fn,
                        void *ctx, struct err *e);

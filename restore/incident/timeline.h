@@ -7,8 +7,10 @@
  *     STATE/incidents/ID/runner        locked by the one process that takes steps
  *
  * Every line has seq (from 1), at (seconds since 1970, this machine's clock), kind, by (who: audit_who), host, prev (SHA-256 of the line
- * before, hex; zeros in the first). A last line that a kill cut short is taken away by whoever appends next: it was never
- * acknowledged. Any other break of the chain is -ERR_DAMAGED, says which line, and everything before it can still be read.
+ * before, hex; zeros in the first) and, last, sum (SHA-256 of the line up to the comma before it). A last line without its end was cut
+ * short by a kill or a full disk and never acknowledged: whoever appends next takes it away. Any other break is damage: `broken` says in
+ * which line, everything before it is there to be read, and nothing can be added (-ERR_DAMAGED): a new incident goes on.
+ * Appending takes a lock on the file for a moment; so notes, reminders and steps of several processes make one chain.
  *
  *     struct incident *inc;
  *     incident_create(paths, opening, &inc, e);          or incident_open(paths, "billing", &inc, e);
@@ -80,6 +82,9 @@ struct event { /* borrowed from the incident until incident_refresh, _add or _fr
 /* A text or a number of it; "" or 0 where it has none. */
 const char *event_text(const struct event *ev, const char *key);
 int64_t event_int(const struct event *ev, const char *key);
+/* A JSON string of any text, for a body: what is not printable UTF-8 is shown as \ooo, and of more than max bytes (0: 4000) the rest is
+ * "…". NULL as text is "". */
+json_t *event_json(const char *text, size_t max);
 
 struct incident {
     char id[MAX_INCIDENT_ID]; /* POLICY-YYYYMMDD-hhhh; of a drill drill-POLICY-… */
@@ -89,10 +94,13 @@ struct incident {
     const char *policy, *vault, *agent; /* borrowed from it */
     enum crash_cause cause;
     bool strict, drill;
-    int64_t opened_s, crashed_s, first_sign_s; /* 0: not known; crashed_s: the newest that a loss event or note says */
+    int64_t opened_s, crashed_s,
+        first_sign_s; /* 0: not known; crashed_s: the newest that a loss event or note says */
     /* from all of them */
     unsigned level; /* 1 to 4; 0: not judged yet */
-    int64_t recovered_s, escalated_s, closed_s; /* 0: not; escalated_s is 0 again once steps follow it */
+    int64_t recovered_s, escalated_s,
+        closed_s;               /* 0: not; escalated_s is 0 again once steps follow it */
+    struct err broken;          /* code ERR_NONE: the chain is whole; else damage, and which line */
     struct incident_file *file; /* its own */
 };
 
@@ -105,29 +113,31 @@ struct incident_opening {
 };
 int incident_create(const struct config_paths *p, const struct incident_opening *o,
                     struct incident **ret, struct err *e);
-/* name: an id, the beginning of one, or a policy (its newest open one); NULL: the only open one. -ERR_ABSENT, -ERR_USAGE when several
- * fit: both name those that there are. *Nothing is locked. */
+/* name: an id, the beginning of one, or a policy (its newest open one, else its newest; drills have to be named by their ids); NULL: the
+ * only open one. -ERR_NAME, and -ERR_USAGE when several fit: both name those that there are. Nothing is locked. */
 int incident_open(const struct config_paths *p, const char *name, struct incident **ret,
                   struct err *e);
-/* From the bytes of a timeline, wherever they come from (a record, a test). Cannot be added to. */
+/* From the bytes of a timeline, wherever they come from (a record, a test). Cannot be added to. A line that is cut short is no part of it.
+ * -ERR_DAMAGED when not even the first line is one. */
 int incident_parse(const char *id, const void *p, size_t n, struct incident **ret, struct err *e);
 /* The bytes as they are; owned. */
 int incident_bytes(struct incident *inc, void **ret, size_t *ret_n, struct err *e);
 /* Puts one that came from a record in its place on this machine. -ERR_EXISTS when another one of that id is there that is no beginning of
- * it; a shorter one that is becomes this. */
+ * it; a shorter one that is becomes this, a longer one stays. Only a whole chain is taken (-ERR_DAMAGED). */
 int incident_adopt(const struct config_paths *p, const char *id, const void *bytes, size_t n,
                    struct err *e);
 void incident_free(struct incident *inc); /* NULL-safe */
 
 /* -ERR_BUSY: another process takes its steps (who and since when). Held until incident_free. */
 int incident_run_lock(struct incident *inc, struct err *e);
-/* Takes body, also when it fails; an object, may be NULL. Durable when it returns 0. */
+/* Takes body, also when it fails; NULL is -ERR_NOMEM: what json_pack gives without memory, or for text that is not UTF-8 (event_json).
+ * Durable when it returns 0; else it is not there. -ERR_LIMIT: over MAX_EVENT_BYTES. Borrowed events end. */
 int incident_add(struct incident *inc, enum event_kind kind, json_t *body, struct err *e);
 int incident_refresh(struct incident *inc, struct err *e);
-/* The folder for what belongs to it (drafts, captured output); made when it is not there. Owned. */
+/* The folder for what belongs to it (drafts, captured output): STATE/incidents/ID/files; made when it is not there. Owned. */
 int incident_folder(struct incident *inc, char **ret, struct err *e);
 
-/* Newest first. A broken one is told by its id, with the error, and inc NULL. */
+/* Newest first. Of a broken one `broken` is the error, and inc what can be read, NULL when that is nothing. A return other than 0 ends it. */
 typedef int incident_fn(void *ctx, const char *id, const struct incident *inc,
                         const struct err *broken);
 int incidents_each(const struct config_paths *p, bool open_only, incident_fn *fn, void *ctx,
