@@ -51,6 +51,7 @@
  *     rpo: 26h                         # status says "overdue" when the newest whole backup is older
  *     rto: 4h                          # how long a restore may take; drills measure it
  *     notify: [security-officer]       # roles of contacts.yaml
+ *     incident: { first-report: 5m }   # deadlines that differ from the site's (policies/incident_conf.h)
  */
 #ifndef TWOFOLD_POLICIES_CONFIG_H
 #define TWOFOLD_POLICIES_CONFIG_H
@@ -59,6 +60,7 @@
 #include "lib/wire/hooks.h"
 #include "lib/wire/source_spec.h"
 #include "lib/base/id.h"
+#include "policies/incident_conf.h"
 #include "lib/crypto/crypto.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -173,6 +175,7 @@ struct policy {
     struct policy_checks checks;
     char **notify; /* roles */
     size_t n_notify;
+    struct incident_conf incident; /* 0 where the site's holds */
 };
 #define DEFAULT_PRIORITY 50
 #define MAX_PRIORITY 100

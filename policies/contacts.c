@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DEFAULT_REVIEW_S ((uint64_t)90 * 86400)
 #define MAX_ROLES 256
@@ -178,30 +177,11 @@ static int take_units(struct yaml_doc *d, const struct raw_contacts *raw, struct
     return r;
 }
 
-/* 2026-10-01, as midnight UTC; only days that there are. */
-static int take_date(struct yaml_doc *d, const char *text, int64_t *ret_s, struct err *e)
-{
-    struct tm tm = { 0 }, back;
-    if (!text)
-        return 0;
-    const char *end = strptime(text, "%Y-%m-%d", &tm);
-    bool ok = end && !*end && strlen(text) == strlen("2026-10-01") && tm.tm_year >= 70;
-    struct tm asked = tm;
-    time_t t = ok ? timegm(&tm) : 0;
-    if (ok && gmtime_r(&t, &back) && back.tm_mon == asked.tm_mon && back.tm_mday == asked.tm_mday) {
-        *ret_s = t;
-        return 0;
-    }
-    err_set(e, ERR_CONFIG, _("\"%s\" is not a day"), text);
-    err_next(e, _("write year, month and day: reviewed: 2026-10-01"));
-    return yaml_mistake(d, "reviewed", e);
-}
-
 static int take_contacts(struct yaml_doc *d, const struct raw_contacts *raw, struct contacts *c,
                          struct err *e)
 {
     struct reading reading = { .d = d, .c = c };
-    int r = take_date(d, raw->reviewed, &c->reviewed_s, e);
+    int r = yaml_day(d, "reviewed", raw->reviewed, &c->reviewed_s, e);
     if (r == 0)
         r = yaml_duration(d, "review-every", raw->review_every, &c->review_every_s, e);
     if (r == 0)

@@ -27,13 +27,16 @@
 
 #define MAX_EXPERT_DAYS 365
 
-struct incident_conf { /* seconds */
+struct incident_conf { /* seconds; 0, in a policy's: as for the site */
     uint64_t first_report_s, report_every_s, on_site_s, level_s, daily_report_s, hold_uploads_s,
         investigation_s, superior_help_s, resume_uploads_s, summary_s, supplement_s, actions_s,
         remind_s;
     unsigned experts_days;
 };
 struct incident_conf incident_conf_default(void);
+/* What the policy says (may be NULL) replaces what the site says. */
+struct incident_conf incident_conf_for(const struct incident_conf *site,
+                                       const struct incident_conf *policy);
 /* As in the file; the keys are the file's, the numbers seconds (experts: days). For the settings of an incident. NULL without memory. */
 json_t *incident_conf_json(const struct incident_conf *c);
 /* What the object says replaces what is in *c; a value that cannot be is left. */

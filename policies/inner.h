@@ -19,6 +19,7 @@
 #define AGENTS "agents"
 #define SETTINGS_FILE "twofold" /* these two lie in the folder itself */
 #define CONTACTS_FILE "contacts"
+#define HOLIDAYS_FILE "holidays"
 #define MAX_CONF_JOBS 64
 #define MAX_SCHEDULE 200
 
@@ -89,5 +90,7 @@ struct settings;
 struct contacts;
 int settings_parse(struct yaml_doc *d, struct settings **ret, struct err *e);
 int contacts_parse(struct yaml_doc *d, struct contacts **ret, struct err *e);
+struct workdays;
+int workdays_parse(struct yaml_doc *d, struct workdays **ret, struct err *e);
 
 #endif

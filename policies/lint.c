@@ -109,6 +109,7 @@ static void lint_done(struct lint *l)
     free(l->vaults);
     free(l->calendars);
     contacts_free(l->contacts);
+    workdays_free(l->workdays);
     settings_free(l->settings);
 }
 

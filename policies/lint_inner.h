@@ -8,6 +8,7 @@
 #include "policies/contacts.h"
 #include "policies/inner.h"
 #include "policies/settings.h"
+#include "policies/workdays.h"
 
 #define MAX_ELAPSES 24
 /* A calendar expression as systemd understands it: the next times, in UTC. */
@@ -41,7 +42,8 @@ struct lint {
     size_t n_vaults, n_vault_files;
     struct contacts *contacts;
     struct settings *settings;
-    bool has_contacts; /* the file is there */
+    struct workdays *workdays; /* NULL: no such file */
+    bool has_contacts;         /* the file is there */
     struct known_calendar *calendars;
     size_t n_calendars;
 };

@@ -1,5 +1,5 @@
 /* lint_site.c - checks of agents/NAME.yaml, contacts.yaml (PY-AB: each role has an A and a B person; PY-contacts: the list is
- * current) and twofold.yaml. */
+ * current), holidays.yaml and twofold.yaml. */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "policies/lint_inner.h"
@@ -141,6 +141,19 @@ static int parse_contacts(struct lint *l, struct yaml_doc *d, struct err *e)
     return contacts_parse(d, &l->contacts, e);
 }
 
+static int parse_holidays(struct lint *l, struct yaml_doc *d, struct err *e)
+{
+    return workdays_parse(d, &l->workdays, e);
+}
+
+/* PY-7.1 counts working days: a year whose days nobody has written down counts as weeks without holidays. */
+static void check_holidays(struct lint *l, const char *file, const struct yaml_doc *d)
+{
+    if (!workdays_covers(l->workdays, sys_realtime_s()))
+        lint_find(l, LINT_NOTE, (struct place){ file, yaml_line(d, "years"), "PY-7.1" },
+                  _("the days off of this year are not among its years: only weekends are known"));
+}
+
 static int lint_file(struct lint *l, const char *name,
                      int (*parse)(struct lint *, struct yaml_doc *, struct err *),
                      void (*check)(struct lint *, const char *, const struct yaml_doc *),
@@ -176,5 +189,7 @@ int lint_site(struct lint *l)
                   _("there is no contacts.yaml: nobody is told by role when something goes wrong"));
         r = contacts_load(l->p, &l->contacts, l->e);
     }
+    if (r == 0)
+        r = lint_file(l, HOLIDAYS_FILE, parse_holidays, check_holidays, &there);
     return r;
 }

@@ -2,6 +2,7 @@
  * manual is policies/config.h. */
 #include "policies/inner.h"
 #include "policies/hooks.h"
+#include "policies/incident_yaml.h"
 #include "policies/sources.h"
 #include "lib/base/i18n.h"
 
@@ -31,6 +32,7 @@ struct raw_policy {
     struct raw_hooks *hooks;
     struct raw_retention *retention;
     struct raw_checks *checks;
+    struct raw_incident *incident;
     char **notify;
     unsigned n_notify;
 };
@@ -83,6 +85,8 @@ static const cyaml_schema_field_t policy_fields[] = {
                             struct raw_policy, retention, retention_fields),
     CYAML_FIELD_MAPPING_PTR("checks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
                             checks, checks_fields),
+    CYAML_FIELD_MAPPING_PTR("incident", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
+                            incident, incident_fields),
     YAML_TEXT_OPT("rpo", struct raw_policy, rpo),
     YAML_TEXT_OPT("rto", struct raw_policy, rto),
     CYAML_FIELD_SEQUENCE_COUNT("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
@@ -401,6 +405,8 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
         r = take_retention(d, raw->retention, &pol->retention, e);
     if (r == 0)
         r = take_checks(d, raw->checks, &pol->checks, e);
+    if (r == 0)
+        r = incident_take(d, raw->incident, &pol->incident, e);
     if (r == 0)
         r = yaml_duration(d, "rpo", raw->rpo, &pol->rpo_s, e);
     if (r == 0)

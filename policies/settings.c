@@ -1,6 +1,7 @@
 /* settings.c - twofold.yaml: what holds for the whole site. The manual is policies/settings.h. */
 #include "policies/settings.h"
 #include "lib/base/i18n.h"
+#include "policies/incident_yaml.h"
 #include "policies/inner.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct raw_settings {
     char *site, *language, *jobs, *page, *metrics;
     struct raw_heartbeat *heartbeat;
     struct raw_notify *notify;
+    struct raw_incident *incident;
 };
 
 static const cyaml_schema_value_t word_schema = {
@@ -83,6 +85,8 @@ static const cyaml_schema_field_t settings_fields[] = {
                             struct raw_settings, heartbeat, heartbeat_fields),
     CYAML_FIELD_MAPPING_PTR("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_settings,
                             notify, notify_fields),
+    CYAML_FIELD_MAPPING_PTR("incident", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                            struct raw_settings, incident, incident_fields),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t settings_schema = {
@@ -97,7 +101,8 @@ static struct settings *settings_new(void)
         *s = (struct settings){ .jobs = DEFAULT_JOBS,
                                 .heartbeat_every_s = DEFAULT_HEARTBEAT_S,
                                 .repeat_s = DEFAULT_REPEAT_S,
-                                .mail_tls = MAIL_TLS_REQUIRED };
+                                .mail_tls = MAIL_TLS_REQUIRED,
+                                .incident = incident_conf_default() };
     return s;
 }
 
@@ -283,6 +288,8 @@ static int take_settings(struct yaml_doc *d, const struct raw_settings *raw, str
         r = conf_path(d, "metrics", raw->metrics, &s->metrics, e);
     if (r == 0)
         r = take_heartbeat(d, raw->heartbeat, s, e);
+    if (r == 0)
+        r = incident_take(d, raw->incident, &s->incident, e);
     return r == 0 ? take_notify(d, raw->notify, s, e) : r;
 }
 

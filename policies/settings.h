@@ -15,11 +15,13 @@
  *         - { name: duty, url: "https://…", shape: wecom, secret-file: /etc/… }    # json, wecom, dingtalk
  *       command: [/usr/local/bin/send-sms]     # the text on its standard input, number as its last argument
  *       console: true                     # wall(1)
+ *     incident: { first-report: 5m }    # deadlines: policies/incident_conf.h
  */
 #ifndef TWOFOLD_POLICIES_SETTINGS_H
 #define TWOFOLD_POLICIES_SETTINGS_H
 
 #include "policies/config.h"
+#include "policies/incident_conf.h"
 
 #define MAX_WEBHOOKS 16
 enum webhook_shape { WEBHOOK_JSON, WEBHOOK_WECOM, WEBHOOK_DINGTALK };
@@ -40,6 +42,7 @@ struct settings {
     size_t n_webhooks;
     char **command; /* NULL-terminated; NULL: none */
     bool console;
+    struct incident_conf incident; /* deadlines */
 };
 /* Without the file: the defaults. -ERR_CONFIG with file and line. */
 int settings_load(const struct config_paths *p, struct settings **ret, struct err *e);

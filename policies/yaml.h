@@ -50,6 +50,9 @@ int yaml_number(struct yaml_doc *d, const char *path, const char *text, unsigned
 int yaml_duration(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret_s,
                   struct err *e);
 
+/* 2026-10-01, as midnight UTC; only days that there are. */
+int yaml_day(struct yaml_doc *d, const char *path, const char *text, int64_t *ret_s, struct err *e);
+
 /* Bytes: 500KiB 20MiB 1GiB 2TiB, or a plain number */
 int yaml_size(struct yaml_doc *d, const char *path, const char *text, uint64_t *ret, struct err *e);
 /* One of the words; *ret is its index. `words` ends with NULL. */

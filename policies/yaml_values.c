@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define MAX_DURATION_S ((uint64_t)3650 * 86400)
 #define MAX_SIZE_BYTES ((uint64_t)1 << 50)
@@ -98,6 +99,24 @@ int yaml_duration(struct yaml_doc *d, const char *path, const char *text, uint64
         return 0;
     err_set(e, ERR_CONFIG, _("\"%s\" is \"%s\", which is not a duration"), last_key(path), text);
     err_next(e, _("write a number and s, m, h or d: 90s, 15m, 26h, 7d (at most 3650d)"));
+    return yaml_mistake(d, path, e);
+}
+
+int yaml_day(struct yaml_doc *d, const char *path, const char *text, int64_t *ret_s, struct err *e)
+{
+    struct tm tm = { 0 }, back;
+    if (!text)
+        return 0;
+    const char *end = strptime(text, "%Y-%m-%d", &tm);
+    bool ok = end && !*end && strlen(text) == strlen("2026-10-01") && tm.tm_year >= 70;
+    struct tm asked = tm;
+    time_t t = ok ? timegm(&tm) : 0;
+    if (ok && gmtime_r(&t, &back) && back.tm_mon == asked.tm_mon && back.tm_mday == asked.tm_mday) {
+        *ret_s = t;
+        return 0;
+    }
+    err_set(e, ERR_CONFIG, _("\"%s\" is not a day"), text);
+    err_next(e, _("write year, month and day: 2026-10-01"));
     return yaml_mistake(d, path, e);
 }
 

@@ -16,7 +16,7 @@
  * | on-site        | PY-10 min    | on-site; attacks only                             | `crash done`                            |
  * | level          | XJ-3.2       | level                                             | a level                                 |
  * | report (N ≥ 2) | PY-6.2       | report-every after the report before, till normal | a report of form incident, number ≥ N   |
- * | daily (N ≥ 1)  | XJ-3.2       | levels I and II: daily-report after the one before | a report of form daily                  |
+ * | daily (N ≥ 1)  | XJ-3.2       | levels I and II: daily-report after the one before | a report of form daily, or `crash done` |
  * | investigation  | PY-7.1       | down for `investigation`                          | `crash done`                            |
  * | experts        | PY-7.1       | down for `experts` working days                   | `crash done`                            |
  * | superior-help  | PY-24 h      | superior-help, if it is still down                | `crash done`                            |
@@ -26,9 +26,10 @@
  * | supplement     | PY-6.5       | the cause was noted after the summary             | a report of form supplement             |
  * | action (N)     | PY-7.3       | its date                                          | `crash action done N`                   |
  *
- * Each may be done by `crash done ID` (a duty event, state done), which may say when. What was still coming when the service was back, or the
- * incident was closed, is not needed any more; what was due before that stays until it is done, except the report of every half hour. After
- * the closing only corrective actions go on. A drill has none but those.
+ * Each may be done by `crash done ID` (a duty event, state done; its `done`, where it is there, says when). What was still coming when the
+ * service was back, or the incident was closed, is not needed any more; what was due before that stays until it is done, except what only helps
+ * while it is down (hold-uploads, reports of every half hour and day, superior-help). After the closing only corrective actions go on. A
+ * drill has none but those.
  */
 #ifndef TWOFOLD_RESTORE_INCIDENT_DUTIES_H
 #define TWOFOLD_RESTORE_INCIDENT_DUTIES_H
@@ -39,7 +40,7 @@
 
 #define MAX_DUTY_ID 24
 #define DUTY_TEXT_BYTES 320
-#define MAX_DUTIES 20000
+#define MAX_DUTY_UNITS 256
 #define CAUSE_FIELD "cause" /* of the forms: its note makes a supplement due */
 
 enum duty_state {

@@ -18,6 +18,7 @@ for key in main-building-2.ssh agent-web-1.ssh main.op secret.op mail; do
 done
 sed -i -e "s|/etc/twofold/keys/mail|$conf/keys/mail|; s|/usr/local/bin/send-sms|/bin/true|" "$conf/twofold.yaml"
 sed -i "s|^reviewed: .*|reviewed: $(date -d yesterday +%F)|" "$conf/contacts.yaml"
+sed -i "s|^years: .*|years: [$(date +%Y)]|" "$conf/holidays.yaml"
 sed -i "s|: /backup/twofold|: $work/backup|; s|: /media/secret-a|: $work/media|" "$conf"/vaults/*.yaml
 sed -i "s|- /srv|- $work/srv|; s|- /home|- $work/home|; s|- /var/log|- $work/www|" "$conf"/policies/*.yaml
 sed -i 's|/usr/local/sbin/budgetctl|/bin/true|' "$conf/policies/budget.yaml"
