@@ -227,7 +227,7 @@ install: all
 	install -d $(INSTALLED)/bin $(INSTALLED)/share/doc/twofold
 	install -m 755 $(PROGRAMS) $(INSTALLED)/bin/
 	install -m 644 $(DOCS) $(INSTALLED)/share/doc/twofold/
-	cp -R policies/drivers policies/examples policies/hooks $(INSTALLED)/share/doc/twofold/
+	cp -R policies/drivers policies/examples policies/hooks policies/standby $(INSTALLED)/share/doc/twofold/
 	$(if $(LOCALES),cp -R $(BUILD)/locale $(INSTALLED)/share/)
 	install -D -m 644 completion/twofold.bash $(INSTALLED)/share/bash-completion/completions/twofold
 	install -d $(INSTALLED)/lib/systemd/system

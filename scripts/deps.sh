@@ -10,7 +10,7 @@ demo="sqlite3"
 tests="libcmocka-dev rsync acl attr e2fsprogs libarchive-tools tar sqlite3 python3
     python3-cryptography python3-zstandard libcap2-bin util-linux procps locales groff-base
     openssh-server openssh-client sudo btrfs-progs iproute2 nftables systemd systemd-container debootstrap
-    openssl python3-aiosmtpd postgresql mariadb-server mariadb-backup"
+    openssl python3-aiosmtpd iputils-arping postgresql mariadb-server mariadb-backup"
 package="dpkg-dev"
 lint="clang-format clang-tidy cppcheck shellcheck"
 
