@@ -114,8 +114,8 @@ const cyaml_schema_field_t incident_fields[] = {
     CYAML_FIELD_END,
 };
 
-int incident_take(struct yaml_doc *d, const struct raw_incident *raw, struct incident_conf *ret,
-                  struct err *e)
+int incident_conf_take(struct yaml_doc *d, const struct raw_incident *raw,
+                       struct incident_conf *ret, struct err *e)
 {
     int rc = 0;
     for (size_t i = 0; raw && rc == 0 && i < INCIDENT_KEYS; i++) {

@@ -11,7 +11,7 @@ struct raw_incident {
 };
 extern const cyaml_schema_field_t incident_fields[];
 /* raw NULL: nothing is changed. */
-int incident_take(struct yaml_doc *d, const struct raw_incident *raw, struct incident_conf *ret,
-                  struct err *e);
+int incident_conf_take(struct yaml_doc *d, const struct raw_incident *raw,
+                       struct incident_conf *ret, struct err *e);
 
 #endif

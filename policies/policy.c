@@ -406,7 +406,7 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
     if (r == 0)
         r = take_checks(d, raw->checks, &pol->checks, e);
     if (r == 0)
-        r = incident_take(d, raw->incident, &pol->incident, e);
+        r = incident_conf_take(d, raw->incident, &pol->incident, e);
     if (r == 0)
         r = yaml_duration(d, "rpo", raw->rpo, &pol->rpo_s, e);
     if (r == 0)

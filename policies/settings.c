@@ -289,7 +289,7 @@ static int take_settings(struct yaml_doc *d, const struct raw_settings *raw, str
     if (r == 0)
         r = take_heartbeat(d, raw->heartbeat, s, e);
     if (r == 0)
-        r = incident_take(d, raw->incident, &s->incident, e);
+        r = incident_conf_take(d, raw->incident, &s->incident, e);
     return r == 0 ? take_notify(d, raw->notify, s, e) : r;
 }
 
