@@ -52,6 +52,7 @@
  *     rto: 4h                          # how long a restore may take; drills measure it
  *     notify: [security-officer]       # roles of contacts.yaml
  *     incident: { first-report: 5m }   # deadlines that differ from the site's (policies/incident_conf.h)
+ *     crash: { stop: […], … }          # of the crash procedure (policies/crash_conf.h)
  */
 #ifndef TWOFOLD_POLICIES_CONFIG_H
 #define TWOFOLD_POLICIES_CONFIG_H
@@ -62,6 +63,7 @@
 #include "lib/base/id.h"
 #include "policies/incident_conf.h"
 #include "lib/crypto/crypto.h"
+#include "policies/crash_conf.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -173,6 +175,7 @@ struct policy {
     uint64_t limit_bytes_s;
     struct retention retention;
     struct policy_checks checks;
+    struct crash_conf crash;
     char **notify; /* roles */
     size_t n_notify;
     struct incident_conf incident; /* 0 where the site's holds */

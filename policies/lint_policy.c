@@ -151,6 +151,71 @@ static void check_hooks(const struct checked *c)
                   _("\"before\" has no \"after\": what it stops is not set going again"));
 }
 
+/* --- the crash procedure ---------------------------------------------------------------------------------------------- */
+static bool is_server(const struct source_spec *s)
+{
+    return strcmp(s->kind, "postgresql") == 0 || strcmp(s->kind, "mariadb") == 0;
+}
+
+static void check_role_there(const struct checked *c, const char *role, const char *duty,
+                             const char *why)
+{
+    if (c->l->contacts && !contacts_role(c->l->contacts, role))
+        lint_find(c->l, LINT_WARNING, at_key(c, "crash", duty),
+                  _("there is no role \"%s\" in contacts.yaml: %s"), role, why);
+}
+
+static void check_standby(const struct checked *c)
+{
+    const struct crash_conf *k = &c->pol->crash;
+    struct place at = at_key(c, "crash.standby", "SMX-12.2");
+    struct stat st;
+    if (!k->standby_on)
+        return;
+    char *its = conf_file(c->l->p, AGENTS, k->standby_on);
+    if (its && strcmp(k->standby_on, "local") != 0 && stat(its, &st) < 0)
+        lint_find(
+            c->l, LINT_ERROR, at,
+            _("there is no agent \"%s\": %s is not there; enrol it: twofold agent enrol HOST"),
+            k->standby_on, its);
+    free(its);
+    if (strcmp(k->standby_on, c->pol->agent) == 0)
+        lint_find(c->l, LINT_ERROR, at, _("the standby is on the host of the data itself"));
+    if (k->standby[STANDBY_PROMOTE].n == 0)
+        lint_find(c->l, LINT_WARNING, at,
+                  _("the standby has no \"promote\": a person has to start it"));
+    at.duty = "SMX-12.3";
+    if (k->standby[STANDBY_FENCE].n == 0)
+        lint_find(
+            c->l, LINT_WARNING, at,
+            _("the standby has no \"fence\": nothing keeps the old server from taking writes"));
+}
+
+static void check_crash(const struct checked *c)
+{
+    const struct crash_conf *k = &c->pol->crash;
+    bool server = false;
+    for (size_t i = 0; i < c->pol->n_sources; i++)
+        server = server || is_server(&c->pol->sources[i]);
+    if (server && (k->command[CRASH_STOP].n == 0 || k->command[CRASH_START].n == 0))
+        lint_find(c->l, LINT_WARNING, at_key(c, "crash", "PY-DB-3"),
+                  _("\"crash\" does not say how the database is stopped and started: in a crash a "
+                    "person has to"));
+    for (unsigned i = 0; i < CRASH_COMMANDS; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "crash.%s", crash_command_key(i));
+        check_program(c, key, k->command[i].words, k->command[i].n);
+    }
+    check_standby(c);
+    if (!k->set)
+        return;
+    check_role_there(c, "security-officer", "PY-DB-2", _("nobody is reported to in a crash"));
+    check_role_there(c, "vendor", "PY-DB-6", _("nobody is called when no copy restores"));
+    if (c->l->contacts && c->l->contacts->n_units == 0)
+        lint_find(c->l, LINT_WARNING, at_key(c, "crash", "PY-DB-2"),
+                  _("there are no \"units\" in contacts.yaml: nobody is told to hold uploads"));
+}
+
 /* --- time ----------------------------------------------------------------------------------------------------------- */
 /* Policies share few schedules, so each is asked once. NULL without memory. */
 static const struct calendar *calendar_of(struct lint *l, const char *spec)
@@ -314,6 +379,7 @@ static int check_policy(struct checked *c)
     check_secret(c);
     check_paths(c);
     check_hooks(c);
+    check_crash(c);
     if (c->pol->rpo_s > DEFAULT_RPO_S)
         lint_find(c->l, LINT_WARNING, at_key(c, "rpo", "SMX-6"),
                   _("an RPO over 26 h: a nightly run could be missed without an alarm"));

@@ -1,6 +1,7 @@
 /* policy.c - policies/NAME.yaml: what is backed up, when, and how long it is kept; read. Writing is in policy_write.c. The
  * manual is policies/config.h. */
 #include "policies/inner.h"
+#include "policies/crash_yaml.h"
 #include "policies/hooks.h"
 #include "policies/incident_yaml.h"
 #include "policies/sources.h"
@@ -30,6 +31,7 @@ struct raw_policy {
     struct raw_files *files;
     struct raw_source *sources[SOURCE_KINDS];
     struct raw_hooks *hooks;
+    struct raw_crash *crash;
     struct raw_retention *retention;
     struct raw_checks *checks;
     struct raw_incident *incident;
@@ -75,6 +77,8 @@ static const cyaml_schema_field_t policy_fields[] = {
     SOURCE_FIELDS(struct raw_policy, sources),
     CYAML_FIELD_MAPPING_PTR("hooks", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
                             hooks, hooks_fields),
+    CYAML_FIELD_MAPPING_PTR("crash", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
+                            crash, crash_fields),
     YAML_TEXT_OPT("class", struct raw_policy, class),
     YAML_TEXT_OPT("schedule", struct raw_policy, schedule),
     YAML_TEXT_OPT("window", struct raw_policy, window),
@@ -117,6 +121,7 @@ void policy_free(struct policy *pol)
     free_list(pol->notify, pol->n_notify);
     source_specs_free(pol->sources, pol->n_sources);
     hooks_done(&pol->hooks);
+    crash_conf_done(&pol->crash);
     free(pol->name);
     free(pol->vault);
     free(pol->agent);
@@ -395,6 +400,8 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
         r = take_files(d, raw->files, pol, e);
     if (r == 0)
         r = hooks_take(d, raw->hooks, &pol->hooks, e);
+    if (r == 0)
+        r = crash_take(d, raw->crash, &pol->crash, e);
     if (r == 0)
         r = yaml_number(d, "priority", raw->priority, 0, MAX_PRIORITY, &pol->priority, e);
     if (r == 0)

@@ -1,5 +1,6 @@
 /* policy_write.c - policies/NAME.yaml, written as a file that explains itself (policies/config.h). */
 #include "policies/inner.h"
+#include "policies/crash_yaml.h"
 #include "policies/hooks.h"
 #include "policies/sources.h"
 #include "lib/base/i18n.h"
@@ -200,6 +201,8 @@ int policy_write(const struct config_paths *p, const struct policy *pol, struct 
         r = sources_put(&w, pol->sources, pol->n_sources, e);
     if (r == 0)
         r = hooks_put(&w, &pol->hooks, e);
+    if (r == 0)
+        r = crash_put(&w, &pol->crash, e);
     conf_line(
         &w,
         "\n# data; system; logs (kept for 92 days at least, JZ-5.4); secret (never over a network).\n"
