@@ -26,6 +26,7 @@ Q := $(if $(V),,@)
 
 # --- flags -----------------------------------------------------------------------------------------
 PKGS := libssl libcrypto libzstd libarchive libssh2 libcyaml jansson sqlite3 libcurl libsystemd libseccomp libpq libmariadb zlib
+PAPER_PKGS := pangocairo cairo fontconfig# twofold-paper alone
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -45,11 +46,13 @@ HARDENING := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 DEFINES  += -D_GNU_SOURCE -DTWOFOLD_VERSION='"$(VERSION)"'
 INCLUDES := -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PAPER_INCLUDES := $(shell pkg-config --cflags $(PAPER_PKGS) 2>/dev/null)
 COMPILE   = $(CC) -std=c17 $(DEFINES) $(INCLUDES) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) $(HARDENING) \
             -fPIE -pthread
 LINK      = $(CC) $(CFLAGS) $(HARDENING) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed \
             $(LINKING) $(LDFLAGS)
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lrsync -lm
+PAPER_LIBS := $(shell pkg-config --libs $(PAPER_PKGS) 2>/dev/null)
 
 # --- sources ---------------------------------------------------------------------------------------
 OBJ     := $(BUILD)/obj
@@ -77,12 +80,14 @@ SRC_testkit := $(filter-out tests/fuzz/replay.c $(foreach n,test fuzz prog bench
                    tests/*/$(n)_*.c tests/*/*/$(n)_*.c)),$(wildcard tests/*.c) $(call sources,tests/*))
 in_build     = $(patsubst %.c,$(BUILD)/%,$(1))
 
-# A program is a main.c: twofold, twofold-agent, twofoldd (the scheduler), twofold-ssh (talks SSH, without privileges).
+# A program is a main.c: twofold, twofold-agent, twofoldd (the scheduler), twofold-ssh (talks SSH, without privileges),
+# twofold-paper (draws PDF).
 MAIN_twofold       := orchestrator/main.c
 MAIN_twofold-agent := agents/main.c
 MAIN_twofoldd      := orchestrator/daemon/main.c
 MAIN_twofold-ssh   := lib/ssh/main.c
-NAMES    := $(foreach n,twofold twofold-agent twofoldd twofold-ssh,$(if $(wildcard $(MAIN_$(n))),$(n)))
+MAIN_twofold-paper := restore/report/main.c
+NAMES    := $(foreach n,twofold twofold-agent twofoldd twofold-ssh twofold-paper,$(if $(wildcard $(MAIN_$(n))),$(n)))
 PROGRAMS := $(addprefix $(BUILD)/,$(NAMES))
 LOCALES  := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/twofold.mo,$(wildcard po/*.po))
 PRODUCT_C := $(sort $(foreach p,$(ALL_PARTS),$(SRC_$(p))) $(foreach n,$(NAMES),$(MAIN_$(n))))
@@ -101,6 +106,8 @@ $(BUILD)/twofold: $(OBJ)/orchestrator/main.o $(call archives,$(ALL_PARTS))
 $(BUILD)/twofoldd: $(OBJ)/orchestrator/daemon/main.o $(call archives,$(ALL_PARTS))
 $(BUILD)/twofold-agent: $(OBJ)/agents/main.o $(call archives,$(AGENT_PARTS))
 $(BUILD)/twofold-ssh: $(OBJ)/lib/ssh/main.o $(call archives,$(LIBS))
+$(BUILD)/twofold-paper: $(OBJ)/restore/report/main.o $(call archives,$(LIBS) policies restore)
+$(BUILD)/twofold-paper: private LDLIBS += $(PAPER_LIBS)
 $(BUILD)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o \
                             $(call archives,testkit $(ALL_PARTS)) | have-libraries
 	$(link_program)
@@ -121,6 +128,9 @@ $(OBJ)/%.o: %.c $(OBJ)/flags | have-libraries
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC   $@")
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+# What draws with pango and cairo.
+DRAWING := restore/report/pdf restore/report/pdf_glyphs restore/report/main
+$(DRAWING:%=$(OBJ)/%.o) $(DRAWING:%=$(BUILD)/tidy/%.ok): private INCLUDES += $(PAPER_INCLUDES)
 # A fuzz target's entry point has its prototype in the fuzzer, not in a header of ours.
 $(OBJ)/tests/%: private WARNINGS += -Wno-missing-prototypes
 
@@ -145,7 +155,7 @@ $(OBJ)/flags: FORCE
 $(shell mkdir -p $(OBJ))
 
 have-libraries:
-	@pkg-config --print-errors --exists $(PKGS) || { echo "libraries are missing: run make deps" >&2; exit 1; }
+	@pkg-config --print-errors --exists $(PKGS) $(PAPER_PKGS) || { echo "libraries are missing: run make deps" >&2; exit 1; }
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 

@@ -54,7 +54,7 @@ Architecture: $arch
 Maintainer: Twofold developers <twofold@localhost>
 Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
 Depends: $libs${depends:+, $depends}
-$([ "$package" != twofold ] || printf 'Recommends: openssh-client\nSuggests: bash-completion\n')
+$([ "$package" != twofold ] || printf 'Recommends: openssh-client, fonts-wqy-zenhei\nSuggests: bash-completion\n')
 Section: admin
 Priority: optional
 Description: $text

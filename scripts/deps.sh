@@ -5,12 +5,14 @@ set -eu
 
 build="gcc make pkg-config libc6-dev libssl-dev libzstd-dev libarchive-dev librsync-dev
     libssh2-1-dev libsqlite3-dev libcyaml-dev libyaml-dev libjansson-dev libcurl4-openssl-dev
-    libsystemd-dev libseccomp-dev libpq-dev libmariadb-dev zlib1g-dev gettext"
+    libsystemd-dev libseccomp-dev libpq-dev libmariadb-dev zlib1g-dev gettext
+    libpango1.0-dev libcairo2-dev libfontconfig-dev"
 demo="sqlite3"
 tests="libcmocka-dev rsync acl attr e2fsprogs libarchive-tools tar sqlite3 python3
     python3-cryptography python3-zstandard libcap2-bin util-linux procps locales groff-base
     openssh-server openssh-client sudo btrfs-progs iproute2 nftables systemd systemd-container debootstrap
-    openssl python3-aiosmtpd iputils-arping postgresql mariadb-server mariadb-backup"
+    openssl python3-aiosmtpd iputils-arping postgresql mariadb-server mariadb-backup
+    fonts-wqy-zenhei poppler-utils"
 package="dpkg-dev"
 lint="clang-format clang-tidy cppcheck shellcheck"
 

@@ -7,7 +7,7 @@
 #   test_*   a cmocka program; it is told to speak TAP, and each of its tests counts
 #   fuzz_*   a fuzz target; its corpus (tests/fuzz/corpus/<name without fuzz_>) and mutations: one test
 #   *.sh     a scenario; one test. Exit 77 skips it, and its last line of output is the reason.
-# They see TWOFOLD, AGENT and TWOFOLD_SSH (with sanitizers and fault points), TWOFOLD_FAST and AGENT_FAST
+# They see TWOFOLD, AGENT, TWOFOLD_SSH and TWOFOLD_PAPER (with sanitizers and fault points), TWOFOLD_FAST and AGENT_FAST
 # (optimised), TWOFOLD_SRC (this tree), TEST_PROGRAMS (folder of the test programs) and TMPDIR.
 # C programs start in the root of the tree, scenarios in their TMPDIR. A report of a sanitizer, from
 # whatever process, fails the test; so does a file that a C program leaves in TMPDIR.
@@ -40,7 +40,7 @@ stop_all() {
 for name in TWOFOLD AGENT TWOFOLD_FAST AGENT_FAST TEST_PROGRAMS; do
     [ -z "${!name:-}" ] || export "$name=$(realpath -m "${!name}")"
 done
-[ -z "${TWOFOLD:-}" ] || export TWOFOLD_SSH=${TWOFOLD_SSH:-${TWOFOLD%/*}/twofold-ssh}
+[ -z "${TWOFOLD:-}" ] || export TWOFOLD_SSH=${TWOFOLD_SSH:-${TWOFOLD%/*}/twofold-ssh} TWOFOLD_PAPER=${TWOFOLD_PAPER:-${TWOFOLD%/*}/twofold-paper}
 unset LANGUAGE LC_MESSAGES TWOFOLD_CONFIG TWOFOLD_STATE TWOFOLD_FAULT TWOFOLD_LOCALEDIR TWOFOLD_PASSPHRASE_FILE \
     XDG_CONFIG_HOME XDG_STATE_HOME MAKEFLAGS MFLAGS MAKELEVEL
 export TWOFOLD_SRC LC_ALL=C.UTF-8 TZ=UTC CMOCKA_MESSAGE_OUTPUT=TAP
