@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/commands.h"
+#include "orchestrator/menu/menu.h"
 #include "orchestrator/record.h"
 
 #include <errno.h>
@@ -120,7 +121,7 @@ static int dispatch(struct app *app, const struct globals *g, int argc, char **a
     if (g->version)
         name = "version";
     if (!name)
-        return run_help(app, NULL);
+        return g->help || !menu_wanted(app) ? run_help(app, NULL) : menu_run(app, g->config);
     if (strcmp(name, "help") == 0)
         return run_help(app, argc > 2 ? argv[2] : NULL);
     const struct command *c = command_find(name);

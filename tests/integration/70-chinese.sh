@@ -6,21 +6,7 @@
 unset LANGUAGE LC_MESSAGES
 
 # --- the locale: the system's, or one made here ------------------------------------------------------------------------
-zh=(env LC_ALL=zh_CN.UTF-8)
-if ! locale -a 2>/dev/null | grep -qix 'zh_CN\.utf-\?8'; then
-    command -v localedef >/dev/null || {
-        echo "no zh_CN.UTF-8, and no localedef to make it"
-        exit 77
-    }
-    mkdir "$work/locale"
-    localedef -i zh_CN -f UTF-8 --no-archive "$work/locale/zh_CN.UTF-8" >"$work/.out" 2>&1 || {
-        echo "localedef cannot make zh_CN.UTF-8 (package locales?): $(head -n 1 "$work/.out")"
-        exit 77
-    }
-    # The C library forgets a list that it makes of LOCPATH; that is not our leak.
-    echo 'leak:argz_add_sep' >"$work/not-ours"
-    zh+=("LOCPATH=$work/locale" "LSAN_OPTIONS=${LSAN_OPTIONS:+$LSAN_OPTIONS:}suppressions=$work/not-ours:print_suppressions=0")
-fi
+find_chinese
 z() { "${zh[@]}" "$t" "$@"; }
 
 # --- the catalog ------------------------------------------------------------------------------------------------------

@@ -155,3 +155,22 @@ fingerprint() {
         find "$dir" -type f -exec sha256sum {} + 2>/dev/null | sort
     done) | sha256sum
 }
+
+# Sets the array zh to what runs a command in Chinese: with the system's locale, or with one made here. Ends the scenario (skipped) where
+# neither can be.
+find_chinese() {
+    zh=(env LC_ALL=zh_CN.UTF-8)
+    ! locale -a 2>/dev/null | grep -qix 'zh_CN\.utf-\?8' || return 0
+    command -v localedef >/dev/null || {
+        echo "no zh_CN.UTF-8, and no localedef to make it"
+        exit 77
+    }
+    mkdir "$work/locale"
+    localedef -i zh_CN -f UTF-8 --no-archive "$work/locale/zh_CN.UTF-8" >"$work/.out" 2>&1 || {
+        echo "localedef cannot make zh_CN.UTF-8 (package locales?): $(head -n 1 "$work/.out")"
+        exit 77
+    }
+    # The C library forgets a list that it makes of LOCPATH; that is not our leak.
+    echo 'leak:argz_add_sep' >"$work/not-ours"
+    zh+=("LOCPATH=$work/locale" "LSAN_OPTIONS=${LSAN_OPTIONS:+$LSAN_OPTIONS:}suppressions=$work/not-ours:print_suppressions=0")
+}

@@ -1,0 +1,382 @@
+/* ways.c - from an item of the menu to a command: each asks only what it needs, one question a page, and 0 goes back by one. */
+#include "lib/base/i18n.h"
+#include "orchestrator/menu/inner.h"
+#include "orchestrator/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void words_begin(const struct menu *m, struct words *w)
+{
+    *w = (struct words){ 0 };
+    if (m->config)
+        words_put(w, "--config", m->config, NULL);
+}
+
+/* Shows the command whole, and runs it when that is wanted. Takes w. */
+static void confirm(struct menu *m, const char *title, const char *explain, struct words *w)
+{
+    struct screen_rows rows = { 0 };
+    char *shown = words_shown(w);
+    char *text = text_print(_("%s\n\nThis is run:\n  %s"), explain, shown);
+    rows_add(&rows, text_print("%s", _("run it")), NULL);
+    if (screen_choose(&m->screen, title, text, &rows) == 1)
+        start_here(&m->screen, w);
+    rows_done(&rows);
+    free(text);
+    free(shown);
+    words_done(w);
+}
+
+void way_status(struct menu *m)
+{
+    struct words w;
+    words_begin(m, &w);
+    words_add(&w, "status");
+    start_told(&m->screen, &w);
+    words_done(&w);
+}
+
+/* --- an incident ------------------------------------------------------------------------------------------------- */
+static char *command_row(const char *command, const char *id, const char *rest)
+{
+    return text_print("twofold %s %s%s", command, id, rest);
+}
+
+static void note(struct menu *m, const char *id)
+{
+    struct words w;
+    char *text = screen_ask(
+        &m->screen, _("What do you know?"),
+        _("Who was told, what was seen, what was done: one line. It goes onto the incident's "
+          "timeline with your name and the time, and into its reports."),
+        _("Note:"));
+    if (!text)
+        return;
+    words_begin(m, &w);
+    words_put(&w, "crash", "note", id, text, NULL);
+    start_here(&m->screen, &w);
+    words_done(&w);
+    free(text);
+}
+
+static void with_incident(struct menu *m, const char *verb, const char *id, bool told)
+{
+    struct words w;
+    words_begin(m, &w);
+    words_put(&w, "crash", verb, id, NULL);
+    if (told)
+        start_told(&m->screen, &w);
+    else
+        start_here(&m->screen, &w);
+    words_done(&w);
+}
+
+void way_incident(struct menu *m, const struct open_incident *inc)
+{
+    struct screen_rows rows = { 0 };
+    char id[MAX_INCIDENT_ID]; /* the list may be read again */
+    snprintf(id, sizeof id, "%s", inc->id);
+    rows_add(&rows, text_print("%s", _("go on with it: what was done is not done again")),
+             command_row("crash resume", id, ""));
+    rows_add(&rows, text_print("%s", _("how far it is")), command_row("crash status", id, ""));
+    rows_add(&rows, text_print("%s", _("note what I know")),
+             command_row("crash note", id, " TEXT"));
+    rows_add(&rows, text_print("%s", _("it is over: close it")),
+             command_row("crash close", id, ""));
+    char *title = text_print(_("Incident %s"), id);
+    for (size_t n; (n = screen_choose(&m->screen, title, NULL, &rows)) > 0;) {
+        if (n == 3)
+            note(m, id);
+        else
+            with_incident(m, n == 1 ? "resume" : n == 2 ? "status" : "close", id, n == 2);
+        if (n != 2)
+            break; /* it may be another list now */
+    }
+    free(title);
+    rows_done(&rows);
+}
+
+/* --- a crash -------------------------------------------------------------------------------------------------------- */
+static bool choose_cause(struct menu *m, const char *policy, enum crash_cause *ret)
+{
+    struct screen_rows rows = { 0 };
+    rows_add(&rows, text_print("%s", _("a fault")),
+             text_print("%s", _("a broken disk, a power cut, damaged or deleted data, a mistake")));
+    rows_add(&rows, text_print("%s", _("an attack")),
+             text_print("%s", _("a break-in, ransomware, a virus, tampering; or it may be one")));
+    rows_add(&rows, text_print("%s", _("a disaster")),
+             text_print("%s", _("fire, water: the machine or the whole room is lost")));
+    char *title = text_print(_("\"%s\" has crashed. What is the cause, as far as it is known?"),
+                             policy);
+    size_t n = screen_choose(&m->screen, title, NULL, &rows);
+    if (n)
+        *ret = (enum crash_cause)(n - 1);
+    free(title);
+    rows_done(&rows);
+    return n > 0;
+}
+
+static void crash_words(const struct menu *m, const char *policy, enum crash_cause cause, bool plan,
+                        struct words *ret)
+{
+    words_begin(m, ret);
+    words_put(ret, "crash", policy, "--cause", crash_cause_name(cause), NULL);
+    if (plan)
+        words_add(ret, "--plan");
+}
+
+/* false: back. */
+static bool begin_crash(struct menu *m, const char *policy, enum crash_cause cause)
+{
+    struct screen_rows rows = { 0 };
+    struct words w, plan;
+    crash_words(m, policy, cause, false, &w);
+    crash_words(m, policy, cause, true, &plan);
+    rows_add(&rows, text_print("%s", _("begin: it leads step by step, and asks before each")),
+             words_shown(&w));
+    rows_add(&rows, text_print("%s", _("first show the plan and the contacts; nothing is done")),
+             words_shown(&plan));
+    size_t n;
+    while ((n = screen_choose(&m->screen, _("The crash procedure"),
+                              _("Damaged data are set aside, never deleted. It can be "
+                                "interrupted at any moment, and goes on where it was."),
+                              &rows)) == 2)
+        start_told(&m->screen, &plan);
+    if (n == 1)
+        start_here(&m->screen, &w);
+    rows_done(&rows);
+    words_done(&w);
+    words_done(&plan);
+    return n == 1;
+}
+
+void way_crash(struct menu *m)
+{
+    enum crash_cause cause = CAUSE_FAULT;
+    const char *policy;
+    while ((policy = choose_policy(m, _("A database crash, or data are lost"))) != NULL) {
+        const struct open_incident *o = site_incident(m, policy, false);
+        if (o) {
+            way_incident(m, o);
+            return;
+        }
+        while (choose_cause(m, policy, &cause))
+            if (begin_crash(m, policy, cause))
+                return;
+    }
+}
+
+/* --- a restore ------------------------------------------------------------------------------------------------------ */
+struct restoring {
+    const char *policy;
+    struct chosen_backup backup;
+    char *path, *target; /* owned; path NULL: everything */
+};
+
+static void backup_options(const struct restoring *r, struct words *w)
+{
+    if (r->backup.snapshot)
+        words_put(w, "--snapshot", r->backup.snapshot, NULL);
+    if (r->backup.at)
+        words_put(w, "--at", r->backup.at, NULL);
+}
+
+static void look_for(struct menu *m, const struct restoring *r)
+{
+    struct words w;
+    char *name = screen_ask(&m->screen, _("Look for a file by its name"),
+                            _("The last part of its path; * stands for anything: *.conf"),
+                            _("Name:"));
+    if (!name)
+        return;
+    words_begin(m, &w);
+    words_put(&w, "find", name, "--policy", r->policy, NULL);
+    if (r->backup.snapshot)
+        words_put(&w, "--snapshot", r->backup.snapshot, NULL);
+    start_told(&m->screen, &w);
+    words_done(&w);
+    free(name);
+}
+
+static char *type_path(struct menu *m)
+{
+    for (;;) {
+        char *path = screen_ask(&m->screen, _("Which file or folder?"),
+                                _("Its path in the backup, as it was on its host."),
+                                _("Path, like /etc/hosts:"));
+        if (!path || path[0] == '/')
+            return path;
+        screen_notice(&m->screen, text_print("%s", _("Type the whole path, from the first / on.")));
+        free(path);
+    }
+}
+
+static int choose_what(struct menu *m, struct restoring *r)
+{
+    struct screen_rows rows = { 0 };
+    size_t n;
+    free(r->path);
+    r->path = NULL;
+    rows_add(&rows, text_print("%s", _("everything")), NULL);
+    rows_add(&rows, text_print("%s", _("one file or folder, whose path I type")), NULL);
+    rows_add(&rows, text_print("%s", _("look for a file by its name first")),
+             text_print("twofold find NAME --policy %s", r->policy));
+    do {
+        n = screen_choose(&m->screen, _("Restore what of it?"), NULL, &rows);
+        if (n == 3)
+            look_for(m, r);
+        if (n == 2)
+            r->path = type_path(m);
+    } while ((n == 3 || (n == 2 && !r->path)) && !m->screen.over);
+    rows_done(&rows);
+    return n && !m->screen.over ? NEXT : BACK;
+}
+
+static int choose_where(struct menu *m, struct restoring *r)
+{
+    free(r->target);
+    r->target = choose_target(m, r->policy, r->path ? 0 : r->backup.bytes);
+    return r->target ? NEXT : BACK;
+}
+
+static void run_restore(struct menu *m, const struct restoring *r)
+{
+    struct words w;
+    words_begin(m, &w);
+    words_put(&w, "restore", r->policy, "--to", r->target, NULL);
+    backup_options(r, &w);
+    if (r->path)
+        words_add(&w, r->path);
+    confirm(m, _("Restore"),
+            _("It comes into a new folder; nothing that is there is touched. For a database that "
+              "is to run again where it was, take \"a database crash\" in the first menu."),
+            &w);
+}
+
+void way_restore(struct menu *m)
+{
+    struct restoring r = { 0 };
+    for (int step = 0; step >= 0 && step < 5 && !m->screen.over;) {
+        int way = NEXT;
+        switch (step) {
+        case 0:
+            r.policy = choose_policy(m, _("Restore files into a new folder"));
+            way = r.policy ? NEXT : BACK;
+            break;
+        case 1:
+            way = choose_backup(m, r.policy, &r.backup);
+            break;
+        case 2:
+            way = choose_what(m, &r);
+            break;
+        case 3:
+            way = choose_where(m, &r);
+            break;
+        default:
+            run_restore(m, &r);
+        }
+        step += way;
+    }
+    chosen_backup_done(&r.backup);
+    free(r.path);
+    free(r.target);
+}
+
+/* --- a drill ---------------------------------------------------------------------------------------------------------- */
+static bool drill_one(struct menu *m, const char *policy)
+{
+    struct screen_rows rows = { 0 };
+    struct words w;
+    char *place = NULL;
+    size_t n;
+    rows_add(&rows, text_print("%s", _("an ordinary restore, from all copies")), NULL);
+    rows_add(&rows, text_print("%s", _("as if one copy were gone")), NULL);
+    rows_add(&rows, text_print("%s", _("from one copy alone")), NULL);
+    do {
+        n = screen_choose(&m->screen, _("What is to be tried?"),
+                          _("A drill restores into a scratch folder, checks what came, measures "
+                            "the time, and clears up. The live data are not touched."),
+                          &rows);
+        if (n > 1)
+            place = choose_place(m, policy, n == 2 ? _("Which copy is gone?") : _("Which copy?"));
+    } while (n > 1 && !place && !m->screen.over);
+    rows_done(&rows);
+    if (!n || m->screen.over) {
+        free(place);
+        return false;
+    }
+    words_begin(m, &w);
+    words_put(&w, "drill", policy, NULL);
+    if (place)
+        words_put(&w, n == 2 ? "--lose" : "--from", place, NULL);
+    free(place);
+    confirm(m, _("Drill"), _("The live data are not touched."), &w);
+    return true;
+}
+
+void way_drill(struct menu *m)
+{
+    const char *policy;
+    while ((policy = choose_policy(m, _("A drill: can it be restored, and how fast?"))) != NULL)
+        if (drill_one(m, policy))
+            return;
+}
+
+/* --- from one copy alone --------------------------------------------------------------------------------------------- */
+/* The copy is asked for its backups, so that a wrong address or passphrase shows at once. */
+static char *choose_copy(struct menu *m)
+{
+    for (;;) {
+        struct words w;
+        char *url = screen_ask(&m->screen, _("Restore from one copy alone"),
+                               _("Nothing but this program, one copy and the passphrase is needed. "
+                                 "Where is the copy? A folder, like /mnt/b, or another host, like "
+                                 "sftp://USER@HOST/PATH."),
+                               _("Copy:"));
+        if (!url)
+            return NULL;
+        words_begin(m, &w);
+        words_put(&w, "snapshots", "--copy", url, NULL);
+        int status = start_told(&m->screen, &w);
+        words_done(&w);
+        if (status == 0 || status == 4) /* 4: some are damaged */
+            return url;
+        free(url);
+    }
+}
+
+static char *type_policy(struct menu *m)
+{
+    for (;;) {
+        char *policy = screen_ask(&m->screen, _("Restore from one copy alone"),
+                                  _("The list of backups named the policies. Whose newest whole "
+                                    "backup is to be restored?"),
+                                  _("Policy:"));
+        if (!policy || config_name_ok(policy))
+            return policy;
+        screen_notice(&m->screen, text_print(_("\"%s\" cannot be the name of a policy"), policy));
+        free(policy);
+    }
+}
+
+static void run_rescue(struct menu *m, const char *url, const char *policy, const char *target)
+{
+    struct words w;
+    words_begin(m, &w);
+    words_put(&w, "restore", "--copy", url, "--policy", policy, "--to", target, NULL);
+    confirm(m, _("Restore from one copy alone"), _("Its newest whole backup is restored."), &w);
+}
+
+void way_rescue(struct menu *m)
+{
+    char *url = choose_copy(m), *policy, *target = NULL;
+    while (url && !target && (policy = type_policy(m)) != NULL) {
+        target = choose_target(m, policy, 0);
+        if (target)
+            run_rescue(m, url, policy, target);
+        free(policy);
+    }
+    free(target);
+    free(url);
+}
