@@ -176,11 +176,15 @@ static bool child_becomes(const struct sys_child *g)
 
 static void child_main(const struct start *s)
 {
-    if (s->group && (setpgid(0, 0) < 0 || (s->group->as_user && !child_becomes(s->group))))
+    bool outlives = s->group && s->group->outlives;
+    if (s->group && ((outlives ? setsid() : setpgid(0, 0)) < 0 ||
+                     (s->group->as_user && !child_becomes(s->group))))
         child_failed(s->status);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten by a change of the user, so after it */
-    if (getppid() != s->parent)
-        _exit(127); /* it died before we asked */
+    if (!outlives) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten by a change of the user, so after it */
+        if (getppid() != s->parent)
+            _exit(127); /* it died before we asked */
+    }
     child_signals();
     int status = park(s->status), in = park(s->in), out = park(s->out);
     int extra = s->extra < 0 ? -1 : park(s->extra);

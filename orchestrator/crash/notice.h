@@ -26,17 +26,20 @@ const char *notice_name(enum notice_kind k); /* "hold-uploads" */
 bool notice_parse(const char *name, enum notice_kind *ret);
 
 struct notice_result {
-    size_t units; /* of contacts.yaml */
-    size_t told;  /* already, by the timeline */
-    size_t
-        no_way; /* neither mail nor a number that the site's command could take: to be called by a person */
-    bool telling; /* a process has begun to tell the others */
+    size_t units;  /* of contacts.yaml */
+    size_t told;   /* already, by the timeline */
+    size_t no_way; /* no mail, and no number that the site's command takes: a person has to call */
+    bool telling;  /* a process has begun to tell the others */
 };
 /* Says who is to be told, and lets a process tell them. No contacts, no units: 0, and nothing is done. */
 int notice_send(struct app *app, struct incident *inc, enum notice_kind kind,
                 struct notice_result *ret, struct err *e);
-/* What that process does: returns when all are told or every attempt has failed. One at a time for an incident (-ERR_BUSY). */
+/* What that process does (`twofold crash tell INCIDENT NOTICE`): returns when all are told or every attempt has failed. -ERR_BUSY: another
+ * one is at it. */
 int notice_tell(struct app *app, struct incident *inc, enum notice_kind kind, struct err *e);
+/* One attempt, and its line of the timeline (… UNIT CHANNEL). */
+int notice_try(struct app *app, struct incident *inc, enum notice_kind kind, const char *unit,
+               const char *channel, struct err *e);
 /* A unit has answered. -ERR_NAME: there is no such unit (next: those that there are). through: "phone", …; may be NULL. */
 int notice_ack(struct app *app, struct incident *inc, enum notice_kind kind, const char *unit,
                const char *through, struct err *e);
