@@ -50,6 +50,7 @@
  *     retention: { last: 3, daily: 7, weekly: 5, monthly: 12, yearly: 3, within: 14d }
  *     rpo: 26h                         # status says "overdue" when the newest whole backup is older
  *     rto: 4h                          # how long a restore may take; drills measure it
+ *     drill: { every: 365d, to: /srv/drill }   # drill_conf.h
  *     notify: [security-officer]       # roles of contacts.yaml
  *     incident: { first-report: 5m }   # deadlines that differ from the site's (policies/incident_conf.h)
  *     crash: { stop: […], … }          # of the crash procedure (policies/crash_conf.h)
@@ -64,6 +65,7 @@
 #include "policies/incident_conf.h"
 #include "lib/crypto/crypto.h"
 #include "policies/crash_conf.h"
+#include "policies/drill_conf.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -166,6 +168,7 @@ struct policy {
         *sources; /* what is no tree of files (policies/sources.h); paths may be empty then */
     size_t n_sources;
     struct hooks hooks;
+    struct drill_conf drill;
     uint64_t rpo_s; /* default 26 h */
     uint64_t rto_s; /* 0: none is set */
     enum policy_class class;
@@ -253,6 +256,7 @@ typedef void lint_fn(void *ctx, const struct lint_finding *f);
  *   SMX-6        no schedule; an RPO over 26 h, or shorter than the schedule's interval; a window that is always missed
  *   JZ-5.4       logs kept under 92 days (error) or 184 days (note)
  *   PY-SW-1      backups of less than several days
+ *   PY-8.3       no drills, or seldom ones; a scratch folder in what is backed up
  *   PY-AB        a role without an A or B person; a role in notify: that does not exist
  *   PY-contacts  contacts that were not looked through in time; nobody to be reached
  * and without a duty: unknown vaults and agents, a schedule that systemd does not understand (asked: systemd-analyze),

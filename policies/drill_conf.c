@@ -1,7 +1,7 @@
 /* drill_conf.c - see policies/drill_conf.h. */
 #include "policies/drill_conf.h"
 #include "lib/base/i18n.h"
-#include "policies/drill_keys.h"
+#include "policies/drill_yaml.h"
 
 #include <stdlib.h>
 #include <string.h>

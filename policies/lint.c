@@ -128,6 +128,14 @@ int policy_lint(const struct config_paths *p, lint_fn *fn, void *ctx, struct err
         r = lint_site(&l);
     if (r == 0)
         r = lint_kind(&l, POLICIES, lint_policy);
+    if (r == 0 && l.n_undrilled > 0)
+        lint_find(&l, LINT_NOTE, (struct place){ p->config_dir, 0, "PY-8.3" },
+                  P_("%zu policy has no drills (%s …): write for instance: drill: { every: 365d, "
+                     "to: /srv/drill }",
+                     "%zu policies have no drills (%s …): write for instance: drill: { every: "
+                     "365d, to: /srv/drill }",
+                     l.n_undrilled),
+                  l.n_undrilled, l.undrilled);
     lint_done(&l);
     return r < 0 ? r : l.errors;
 }

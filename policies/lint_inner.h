@@ -46,6 +46,8 @@ struct lint {
     bool has_contacts;         /* the file is there */
     struct known_calendar *calendars;
     size_t n_calendars;
+    size_t n_undrilled;           /* policies without `drill:` */
+    char undrilled[MAX_NAME + 1]; /* the first of them */
 };
 
 struct place {

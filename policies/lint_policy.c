@@ -357,6 +357,76 @@ static void check_retention(const struct checked *c, uint64_t gap_s)
     }
 }
 
+/* --- drills (PY-8.3) -------------------------------------------------------------------------------------------------- */
+static void check_drill_place(const struct checked *c, const char *key, const char *place)
+{
+    bool there = !place || !c->v;
+    for (size_t i = 0; !there && i < c->v->n_copies; i++)
+        there = strcmp(c->v->copies[i].place, place) == 0;
+    if (!there)
+        lint_find(c->l, LINT_ERROR, at_key(c, key, "PY-8.3"),
+                  _("the vault \"%s\" has no copy \"%s\""), c->v->name, place);
+}
+
+/* What is restored for a drill must not become part of what is backed up, or lie in a copy. */
+static void check_drill_folder(const struct checked *c)
+{
+    const struct drill_conf *d = &c->pol->drill;
+    bool here = !d->on || strcmp(d->on, "local") == 0;
+    const char *folder = drill_folder(d, d->on);
+    struct place at = at_key(c, "drill.to", "PY-8.3");
+    for (size_t i = 0; i < c->pol->n_paths; i++)
+        if (c->local == here && conf_path_in(folder, c->pol->paths[i]) &&
+            !is_excluded(c->pol, folder))
+            lint_find(c->l, LINT_ERROR, at,
+                      _("the scratch folder %s lies in %s, which is backed up"), folder,
+                      c->pol->paths[i]);
+    for (size_t i = 0; i < c->pol->n_sources; i++) {
+        const char *data = source_spec_get(&c->pol->sources[i], "data");
+        if (data && c->local == here && (conf_path_in(folder, data) || conf_path_in(data, folder)))
+            lint_find(c->l, LINT_ERROR, at,
+                      _("the scratch folder %s and the database's own folder %s are one"), folder,
+                      data);
+    }
+    for (size_t i = 0; here && i < c->l->n_vaults; i++)
+        for (size_t j = 0; j < c->l->vaults[i]->n_copies; j++) {
+            const char *copy = conf_url_folder(c->l->vaults[i]->copies[j].url);
+            if (copy && conf_path_in(folder, copy))
+                lint_find(c->l, LINT_ERROR, at, _("the scratch folder %s lies in the copy %s"),
+                          folder, copy);
+        }
+}
+
+static int check_drill(const struct checked *c)
+{
+    const struct drill_conf *d = &c->pol->drill;
+    struct stat st;
+    if (!d->set) {
+        c->l->n_undrilled++;
+        if (!c->l->undrilled[0])
+            snprintf(c->l->undrilled, sizeof c->l->undrilled, "%s", c->pol->name);
+        return 0;
+    }
+    if (d->every_s > DRILL_EVERY_S)
+        lint_find(c->l, LINT_WARNING, at_key(c, "drill.every", "PY-8.3"),
+                  _("drills are due once a year at least (365d)"));
+    check_drill_place(c, "drill.from", d->from);
+    check_drill_place(c, "drill.lose", d->lose);
+    check_drill_folder(c);
+    char *its = d->on && strcmp(d->on, "local") != 0 ? conf_file(c->l->p, AGENTS, d->on) : NULL;
+    if (its && stat(its, &st) < 0)
+        lint_find(c->l, LINT_ERROR, at_key(c, "drill.on", ""),
+                  _("there is no agent \"%s\": %s is not there"), d->on, its);
+    free(its);
+    const struct calendar *cal = calendar_of(c->l, d->schedule ? d->schedule : DRILL_SCHEDULE);
+    if (cal && cal->state == CALENDAR_BAD)
+        lint_find(c->l, LINT_ERROR, at_key(c, "drill.schedule", ""),
+                  _("systemd does not understand the schedule \"%s\"; try: systemd-analyze "
+                    "calendar \"...\", and see systemd.time(7)"),
+                  d->schedule);
+    return cal ? 0 : -ERR_NOMEM;
+}
+
 /* --- people ------------------------------------------------------------------------------------------------------------ */
 static void check_notify(const struct checked *c)
 {
@@ -386,7 +456,7 @@ static int check_policy(struct checked *c)
     int r = check_schedule(c, &gap_s);
     check_retention(c, gap_s);
     check_notify(c);
-    return r;
+    return r < 0 ? r : check_drill(c);
 }
 
 int lint_policy(void *ctx, const char *name)

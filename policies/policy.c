@@ -2,6 +2,7 @@
  * manual is policies/config.h. */
 #include "policies/inner.h"
 #include "policies/crash_yaml.h"
+#include "policies/drill_yaml.h"
 #include "policies/hooks.h"
 #include "policies/incident_yaml.h"
 #include "policies/sources.h"
@@ -32,6 +33,7 @@ struct raw_policy {
     struct raw_source *sources[SOURCE_KINDS];
     struct raw_hooks *hooks;
     struct raw_crash *crash;
+    struct raw_drill *drill;
     struct raw_retention *retention;
     struct raw_checks *checks;
     struct raw_incident *incident;
@@ -79,6 +81,8 @@ static const cyaml_schema_field_t policy_fields[] = {
                             hooks, hooks_fields),
     CYAML_FIELD_MAPPING_PTR("crash", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
                             crash, crash_fields),
+    CYAML_FIELD_MAPPING_PTR("drill", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_policy,
+                            drill, drill_fields),
     YAML_TEXT_OPT("class", struct raw_policy, class),
     YAML_TEXT_OPT("schedule", struct raw_policy, schedule),
     YAML_TEXT_OPT("window", struct raw_policy, window),
@@ -122,6 +126,7 @@ void policy_free(struct policy *pol)
     source_specs_free(pol->sources, pol->n_sources);
     hooks_done(&pol->hooks);
     crash_conf_done(&pol->crash);
+    drill_conf_done(&pol->drill);
     free(pol->name);
     free(pol->vault);
     free(pol->agent);
@@ -141,7 +146,8 @@ struct policy *policy_new(const char *name)
                             .skip_cache_dirs = true,
                             .priority = DEFAULT_PRIORITY,
                             .retries = DEFAULT_RETRIES,
-                            .rpo_s = DEFAULT_RPO_S };
+                            .rpo_s = DEFAULT_RPO_S,
+                            .drill = { .every_s = DRILL_EVERY_S } };
     if (pol->name && pol->vault && pol->agent)
         return pol;
     policy_free(pol);
@@ -402,6 +408,8 @@ static int take_policy(struct yaml_doc *d, const struct raw_policy *raw, struct 
         r = hooks_take(d, raw->hooks, &pol->hooks, e);
     if (r == 0)
         r = crash_take(d, raw->crash, &pol->crash, e);
+    if (r == 0)
+        r = drill_take(d, raw->drill, &pol->drill, e);
     if (r == 0)
         r = yaml_number(d, "priority", raw->priority, 0, MAX_PRIORITY, &pol->priority, e);
     if (r == 0)

@@ -1,6 +1,7 @@
 /* policy_write.c - policies/NAME.yaml, written as a file that explains itself (policies/config.h). */
 #include "policies/inner.h"
 #include "policies/crash_yaml.h"
+#include "policies/drill_yaml.h"
 #include "policies/hooks.h"
 #include "policies/sources.h"
 #include "lib/base/i18n.h"
@@ -213,6 +214,7 @@ int policy_write(const struct config_paths *p, const struct policy *pol, struct 
     put_retention(&w, &pol->retention);
     if (r == 0)
         r = put_goals(&w, pol, e);
+    drill_put(&w);
     if (r == 0)
         return conf_write(p, POLICIES, pol->name, &w, e);
     wbuf_free(&w);

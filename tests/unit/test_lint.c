@@ -327,6 +327,36 @@ static void test_contacts(void **state)
     expect(&l, "contacts.yaml", "still to come", LINT_WARNING, 1, "PY-contacts");
 }
 
+static void test_drills(void **state)
+{
+    struct fixture *f = *state;
+    struct findings l;
+    two_copies(f);
+    policy_file(f, "good.yaml", FILES DAILY KEEP "drill: { every: 90d, to: /srv/x, lose: b }\n");
+    policy_file(f, "empty.yaml", FILES DAILY KEEP "drill: {}\n");
+    policy_file(f, "seldom.yaml", FILES DAILY KEEP "drill:\n  every: 366d\n");
+    policy_file(f, "inside.yaml", FILES DAILY KEEP "drill:\n  every: 7d\n  to: /usr/x\n");
+    policy_file(f, "copy.yaml", FILES DAILY KEEP "drill: { to: /nowhere/a/x }\n");
+    policy_file(f, "place.yaml", FILES DAILY KEEP "drill: { from: c }\n");
+    policy_file(f, "both.yaml", FILES DAILY KEEP "drill: { from: a, lose: b }\n");
+    policy_file(f, "root.yaml", FILES DAILY KEEP "drill: { to: / }\n");
+    policy_file(f, "agent.yaml", FILES DAILY KEEP "drill: { on: nowhere }\n");
+    policy_file(f, "data.yaml",
+                "postgresql: { conninfo: \"host=/x\", data: /srv/pg }\n" DAILY KEEP
+                "drill: { to: /srv/pg/x }\n");
+    assert_int_equal(lint(f, &l), 7);
+    expect_none(&l, "good.yaml", "");
+    expect_none(&l, "empty.yaml", "");
+    expect(&l, "seldom.yaml", "once a year", LINT_WARNING, 6, "PY-8.3");
+    expect(&l, "inside.yaml", "/usr/x lies in /usr, which is backed up", LINT_ERROR, 7, "PY-8.3");
+    expect(&l, "copy.yaml", "/nowhere/a/x lies in the copy /nowhere/a", LINT_ERROR, 5, "PY-8.3");
+    expect(&l, "place.yaml", "no copy \"c\"", LINT_ERROR, 5, "PY-8.3");
+    expect(&l, "both.yaml", "exclude each other", LINT_ERROR, 5, "");
+    expect(&l, "root.yaml", "cannot be /", LINT_ERROR, 5, "");
+    expect(&l, "agent.yaml", "no agent \"nowhere\"", LINT_ERROR, 5, "");
+    expect(&l, "data.yaml", "the database's own folder /srv/pg", LINT_ERROR, 4, "PY-8.3");
+}
+
 static void test_what_was_written(void **state)
 {
     struct fixture *f = *state;
@@ -350,15 +380,17 @@ static void test_what_was_written(void **state)
     assert_int_equal(policy_write(&f->p, &pol, &f->e), 0);
     key_file(f, "main.op", 0600);
     assert_int_equal(lint(f, &l), 0);
-    assert_int_equal(l.n, 1);
+    assert_int_equal(l.n, 2);
     expect(&l, "", "no contacts.yaml", LINT_NOTE, 0, "PY-contacts");
+    expect(&l, "", "1 policy has no drills (p …)", LINT_NOTE, 0, "PY-8.3");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_nothing),   TEST(test_files),   TEST(test_copies),   TEST(test_schedules),
-        TEST(test_retention), TEST(test_secrets), TEST(test_contacts), TEST(test_what_was_written),
+        TEST(test_nothing),   TEST(test_files),     TEST(test_copies),
+        TEST(test_schedules), TEST(test_retention), TEST(test_secrets),
+        TEST(test_contacts),  TEST(test_drills),    TEST(test_what_was_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

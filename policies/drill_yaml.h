@@ -1,8 +1,8 @@
 /*
- * drill_keys.h - "drill" of a policy (drill_conf.h), read and written. For policies/ alone.
+ * drill_yaml.h - "drill" of a policy (drill_conf.h), read and written. For policies/ alone.
  */
-#ifndef TWOFOLD_POLICIES_DRILL_KEYS_H
-#define TWOFOLD_POLICIES_DRILL_KEYS_H
+#ifndef TWOFOLD_POLICIES_DRILL_YAML_H
+#define TWOFOLD_POLICIES_DRILL_YAML_H
 
 #include "policies/inner.h"
 
