@@ -1,5 +1,6 @@
 /* allow.c - whether what an orchestrator asks for is allowed on this host; the manual is allow.h. */
 #include "agents/allow.h"
+#include "agents/host/frames.h"
 #include "agents/source.h"
 #include "lib/base/i18n.h"
 #include "lib/base/mask.h"
@@ -304,5 +305,79 @@ int allow_restore(const struct rules *r, struct msg_restore *m, struct err *e)
         rc = check_source(r, &m->sources[i], true, e);
     if (rc < 0)
         return rc;
+    rc = allow_hook(r, m->scan, m->n_scan, e);
+    if (rc < 0)
+        return rc;
     return m->mode == RESTORE_COMPARE ? check_compared(r, m, e) : check_target(r, m, e);
+}
+
+/* --- what is done on this host itself ------------------------------------------------------------------------ */
+static enum setting_rule rule_of(const struct source_spec *s, const char *key)
+{
+    const struct source_driver *d = source_driver(s->kind);
+    for (const struct source_setting *k = d->restore_settings; k && k->key; k++)
+        if (strcmp(k->key, key) == 0)
+            return k->rule;
+    return SETTING_NAMES;
+}
+
+/* 1: it may be looked at, and is where it leads to now. */
+static int may_look(const struct rules *r, const struct source_spec *spec, struct setting *s,
+                    struct err *e)
+{
+    enum setting_rule rule = rule_of(spec, s->key);
+    struct err ignored = ERR_INIT;
+    int rc = check_setting(r, spec->kind, rule, s, &ignored);
+    const char *path = strchr(s->value, '/');
+    if (rc == -ERR_REFUSED && rule == SETTING_WRITES && path)
+        rc = check_read(r, path, true, &ignored);
+    if (rc == -ERR_NOMEM)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    return rc == 0;
+}
+
+static int keep_visible(const struct rules *r, struct msg_host *m, struct err *e)
+{
+    size_t roots = 0;
+    int rc = source_specs_check(m->sources, m->n_sources, true, e);
+    for (size_t i = 0; rc >= 0 && i < m->n_sources; i++) {
+        struct source_spec *s = &m->sources[i];
+        size_t kept = 0;
+        for (size_t k = 0; rc >= 0 && k < s->n; k++) {
+            struct setting one = s->v[k];
+            rc = may_look(r, s, &one, e);
+            s->v[k] = (struct setting){ NULL, NULL };
+            if (rc == 1) {
+                s->v[kept++] = one;
+            } else {
+                free(one.key);
+                free(one.value);
+            }
+        }
+        s->n = rc < 0 ? s->n : kept;
+    }
+    for (size_t i = 0; rc >= 0 && i < m->n_roots; i++) {
+        char *root = m->roots[i];
+        bool fine = check_read(r, root, true, NULL) == 0;
+        m->roots[i] = NULL;
+        if (fine)
+            m->roots[roots++] = root;
+        else
+            free(root);
+    }
+    m->n_roots = rc < 0 ? m->n_roots : roots;
+    return rc < 0 ? rc : 0;
+}
+
+int allow_host(const struct rules *r, struct msg_host *m, struct err *e)
+{
+    int rc = 0;
+    if (m->what == HOST_FACTS)
+        return keep_visible(r, m, e);
+    if (m->what == HOST_RUN)
+        return allow_hook(r, m->words, m->n_words, e);
+    for (size_t i = 0; rc == 0 && i < m->n_sources; i++)
+        rc = check_source(r, &m->sources[i], true, e);
+    m->resolved = rc == 0;
+    return rc;
 }

@@ -64,6 +64,10 @@ void rules_clear(char ***list, size_t *n);
 int allow_backup(const struct rules *r, const struct msg_backup *m, struct err *e);
 int allow_restore(const struct rules *r, struct msg_restore *m, struct err *e);
 /* A command around a run: its whole line (hook_line) must stand in `commands`, arguments too, for they say what it does. */
+struct msg_host;
+/* Places of databases must be those that may be restored to; to look at them (FACTS) it is enough that they may be backed up: others are taken
+ * out of the message, and so are roots. A command as around a run. */
+int allow_host(const struct rules *r, struct msg_host *m, struct err *e);
 int allow_hook(const struct rules *r, char *const *words, size_t n, struct err *e);
 
 #endif

@@ -7,6 +7,7 @@
 #include "agents/enrol.h"
 #include "agents/guard.h"
 #include "agents/hooks.h"
+#include "agents/host/host.h"
 #include "agents/log_frames.h"
 #include "agents/postgresql/archive.h"
 #include "agents/source.h"
@@ -165,6 +166,21 @@ static int restore(struct wire *w, struct rbuf *r, const struct agent_env *env,
     return rc;
 }
 
+static int on_host(struct wire *w, struct rbuf *r, const struct agent_env *env,
+                   const struct rules *rules, struct err *e)
+{
+    struct msg_host m;
+    int rc = msg_host_read(r, &m, e);
+    if (rc < 0)
+        return rc;
+    if (rules)
+        rc = allow_host(rules, &m, e);
+    if (rc == 0)
+        rc = host_job(w, &m, env->state_dir, e);
+    msg_host_done(&m);
+    return rc;
+}
+
 /* rules: NULL for the orchestrator whose child this is. */
 static int run_job(struct wire *w, struct agent_env *env, const struct rules *rules, struct err *e)
 {
@@ -184,6 +200,8 @@ static int run_job(struct wire *w, struct agent_env *env, const struct rules *ru
         return logs(w, &r, env, rules, e);
     if (type == FRAME_RESTORE)
         return restore(w, &r, env, rules, e);
+    if (type == FRAME_HOST)
+        return on_host(w, &r, env, rules, e);
     return err_set(e, ERR_PROTOCOL, _("the first message must be a job, not one of type %d"),
                    (int)type);
 }

@@ -194,6 +194,20 @@ void report_owner_once(struct report *r)
         report_note(r, NULL, 0, _("not running as root: owners are not restored"));
 }
 
+void report_facts(struct report *r, const char *name, json_t *o)
+{
+    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    struct msg_facts m = { .name = name, .name_len = strlen(name), .text = text };
+    struct wbuf head = WBUF_INIT;
+    m.text_len = text ? strlen(text) : 0;
+    msg_facts_write(&head, &m);
+    if (text && m.text_len <= MAX_FACTS_TEXT && !head.failed)
+        wire_send(r->thread->w, FRAME_FACTS, &head, NULL, 0, NULL);
+    wbuf_free(&head);
+    free(text);
+    json_decref(o);
+}
+
 int report_done(struct report *r, struct err *e)
 {
     struct msg_done m = {

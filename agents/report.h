@@ -8,6 +8,7 @@
 #define TWOFOLD_AGENTS_REPORT_H
 
 #include "lib/wire/wire.h"
+#include <jansson.h>
 #include <stdatomic.h>
 
 struct counts {
@@ -44,6 +45,8 @@ void report_note(struct report *r, const char *path, size_t len, const char *fmt
 void report_err(struct report *r, const char *path, size_t len, const struct err *why);
 /* The note that owners are not set because we are not root; sent once. */
 void report_owner_once(struct report *r);
+/* Something for programs (FACTS); takes o, also when it is NULL. */
+void report_facts(struct report *r, const char *name, json_t *o);
 /* The closing frame with the counts. */
 int report_done(struct report *r, struct err *e);
 

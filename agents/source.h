@@ -119,6 +119,16 @@ struct source_restore { /* for the steps after the files are in place */
     const struct id *vault_id;
 };
 
+struct
+    source_host { /* what is asked of a driver about its places on this host (agents/host/host.h) */
+    const struct source_spec
+        *spec;     /* with settings of a restore: data, tablespace, files, version, verify */
+    bool resolved; /* as in struct source_restore */
+    struct report *report;
+    const char *state_dir;
+    const char *incident; /* its name, when the scene is set aside */
+};
+
 /* Opens FOLDER/NAME; makes both where they are missing, in a target that is there. No link is followed. */
 int source_restore_folder(const struct source_restore *r, const char *name, struct err *e);
 
@@ -156,6 +166,11 @@ struct source_driver {
     int (*restore_lend)(const struct source_restore *r, bool continuing, struct err *e);
     /* May be NULL: then the files are all. Negative: the restore has failed. */
     int (*restore)(const struct source_restore *r, struct err *e);
+    /* Tells whether its programs are here, and fit, and whether a server works on its data. May be NULL. */
+    void (*host_facts)(const struct source_host *h);
+    /* Sets aside what lies in its places: renamed, within a file system, never replaced. Goes on where an earlier try was cut off; done
+     * once, it is done. -ERR_BUSY: a server works on it. May be NULL. */
+    int (*host_scene)(const struct source_host *h, struct err *e);
 };
 
 /* The driver of a kind, or NULL. */

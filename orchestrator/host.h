@@ -11,26 +11,35 @@
 #define TWOFOLD_ORCHESTRATOR_HOST_H
 
 #include "orchestrator/app.h"
+#include "orchestrator/look.h"
 
 struct host_job { /* borrowed */
     const struct policy *policy;
-    const char *agent; /* NULL: the policy's */
-    const json_t *
-        backup; /* facts of the backup that is to come, or NULL: {"postgresql": {…}}; host_backup_facts makes them */
+    const char *agent;    /* NULL: the policy's */
+    const char *incident; /* its name, which a command is told (TWOFOLD_INCIDENT); may be NULL */
+    const json_t *backup; /* what host_backup_facts says; NULL: places are what the policy names */
 };
 
+/* Where the data of a backup's databases lay, their versions: {"postgresql": {…facts.json…}}. Needs the recovery key. from: the only copy
+ * to read, or -1. *ret is owned. */
+int host_backup_facts(struct vault *v, const struct snap_ref *snap, int from, json_t **ret,
+                      struct err *e);
+#define MAX_BACKUP_FACTS (16u << 20)
+
 /*
- * How the host is. *ret (owned): {"host", "at", "clock_difference_s", "facts": [
- *   {"fact": NAME, "place": PATH or "", "verdict": "good" | "doubtful" | "bad" | "unknown", "text": for people, …its own numbers}]}
+ * How the host is. *ret (owned): {"host", "at" (our clock, seconds), "facts": [
+ *   {"fact": NAME, "place": PATH or "", "verdict": "good" | "doubtful" | "bad" | "unknown", "text": for people, …its own fields}]}
  *
  *   clock       difference_s: its clock minus ours
  *   memory      total_bytes, available_bytes
- *   space       of each place that data lie in: total_bytes, free_bytes, used_bytes (what lies there now, where it was counted)
+ *   space       of each place that data lie in: there, total_bytes, free_bytes, used_bytes (what lies there now; -1: too much to count)
  *   filesystem  of each place: type, device, read_only, errors (ext4's own count; -1: it has none)
- *   disk        of each disk below: errors (what the device counts; -1: it does not), array ("degraded", "clean" or "")
- *   kernel      errors of disks in the kernel's log, where it can be read: lines, newest
- *   programs    of each database: kind, path, version, major, wanted (the backup's major; 0: not known)
- *   server      of each database: running, place
+ *   disk        of each disk below: disk, errors (what the device counts; -1: it does not), array ("degraded", "clean" or "")
+ *   kernel      errors of disks in the kernel's log: lines (-1: it cannot be read), newest
+ *   programs    of each database: kind, path, wanted (the version of the backup)
+ *   server      of each database: kind, running
+ *
+ * A place that the host does not let us look at is not among them.
  */
 int host_facts(struct app *app, const struct host_job *j, json_t **ret, struct err *e);
 
@@ -41,9 +50,8 @@ struct host_result {
     uint64_t ms;
     char *output; /* owned; the last of what it said, out and error; NUL-terminated */
 };
-#define MAX_HOST_OUTPUT (64u << 10)
-#define MAX_HOST_LIMIT_S 86400
-/* 0: it has run, whatever its status. -ERR_REFUSED: that host does not allow it; -ERR_ABSENT: no such program. */
+/* Words as those of hooks (lib/wire/hooks.h): the program's whole path first. limit_s: at most MAX_COMMAND_LIMIT_S; 0: DEFAULT_HOOK_LIMIT_S.
+ * 0: it has run, whatever its status. -ERR_REFUSED: that host does not allow it; -ERR_ABSENT: no such program. */
 int host_run(struct app *app, const struct host_job *j, char *const *words, size_t n,
              unsigned limit_s, struct host_result *ret, struct err *e);
 void host_result_done(struct host_result *r);
@@ -52,7 +60,8 @@ void host_result_done(struct host_result *r);
  * Sets the scene aside: what lies in the places of the policy's databases (PostgreSQL with its tablespaces, MariaDB's data folder, files
  * of SQLite) is renamed, within its file system, into a folder named after the incident; nothing is deleted, nothing replaced.
  * Roots of files stay: a restore in place sets aside what it replaces there. Called again it goes on, or finds it done.
- * -ERR_BUSY: a server works on it. *ret (owned): {"places": [{"kind", "place", "scene", "files", "bytes", "newest" (seconds), "moved"}]}.
+ * -ERR_BUSY: a server works on it. *ret (owned): {"places": [{"kind", "place", "scene", "files", "bytes", "newest" (seconds), "moved" (false: it was
+ * done before, or the place was not there: then scene is "")}]}.
  * In a restore the scene of a kind is what `salvage` of struct db_options names.
  */
 int host_scene(struct app *app, const struct host_job *j, const char *incident, json_t **ret,

@@ -290,6 +290,25 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     return 0;
 }
 
+bool facts_take(json_t *facts, const struct msg_facts *m)
+{
+    char name[MAX_FACTS_NAME + 1];
+    snprintf(name, sizeof name, "%.*s", (int)m->name_len, m->name);
+    json_t *list = json_object_get(facts, name), *one = json_loadb(m->text, m->text_len, 0, NULL);
+    if (!json_is_object(one)) {
+        json_decref(one);
+        return false;
+    }
+    if (!list && json_object_size(facts) < MAX_KINDS_OF_FACTS) {
+        list = json_array();
+        json_object_set_new(facts, name, list);
+    }
+    if (list && json_array_size(list) < MAX_FACTS)
+        json_array_append(list, one);
+    json_decref(one);
+    return true;
+}
+
 void restore_job_note(struct app *app, struct restore_job *j, bool problem, const char *path,
                       size_t path_len, const char *text, size_t text_len)
 {
@@ -309,6 +328,15 @@ static int on_note(struct restore *r, struct rbuf *p, struct err *e)
         return rc;
     restore_job_note(r->app, r->job, m.problem, m.path, m.path_len, m.text, m.text_len);
     return 0;
+}
+
+static int on_facts(struct restore *r, struct rbuf *p, struct err *e)
+{
+    struct msg_facts m;
+    int rc = msg_facts_read(p, &m, e);
+    if (rc == 0 && r->job->facts && !facts_take(r->job->facts, &m))
+        rc = malformed(e);
+    return rc;
 }
 
 static int on_diff(struct restore *r, struct rbuf *p, struct err *e)
@@ -332,6 +360,8 @@ static int handle(struct restore *r, enum frame_type type, struct rbuf *p, struc
         return on_progress(r, p, e);
     case FRAME_NOTE:
         return on_note(r, p, e);
+    case FRAME_FACTS:
+        return on_facts(r, p, e);
     case FRAME_DIFF:
         return on_diff(r, p, e);
     case FRAME_WANT_LOG:

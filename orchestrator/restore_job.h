@@ -24,6 +24,10 @@ struct restore_job {
     uint64_t bad[MAX_COPIES];          /* chunks that were damaged or missing there */
 };
 int restore_job_run(struct app *app, struct restore_job *j, struct err *e);
+/* Adds what an agent says (FRAME_FACTS) to the list of its name; what is too much is not kept. False: it is no object. */
+bool facts_take(json_t *facts, const struct msg_facts *m);
+#define MAX_KINDS_OF_FACTS 64
+#define MAX_FACTS 100000
 /* Prints a note, and adds it to j->notes; a problem is counted. */
 void restore_job_note(struct app *app, struct restore_job *j, bool problem, const char *path,
                       size_t path_len, const char *text, size_t text_len);

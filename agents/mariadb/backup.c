@@ -341,6 +341,7 @@ static const struct source_setting restore_settings[] = {
       false }, /* "mariadb": the server as its package installs it; or the folder of its programs */
     { "binaries", SETTING_RUNS,
       false }, /* the folder of mariadb-backup, where it is no usual one */
+    { "version", SETTING_PLAIN, false }, /* of the server that the backup is of: 10.11.6-MariaDB */
     { "stage", SETTING_PLAIN, false },
     { "data", SETTING_WRITES, false },
     { "logs", SETTING_PLAIN, false }, /* what is kept of them is replayed, by `later`: all, or */
@@ -368,4 +369,6 @@ const struct source_driver source_mariadb = {
     .restore_over = my_restore_over,
     .restore_lend = my_restore_lend,
     .restore = my_restore,
+    .host_facts = my_host_facts,
+    .host_scene = my_host_scene,
 };

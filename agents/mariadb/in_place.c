@@ -54,15 +54,9 @@ int my_check_stopped(const char *data, struct err *e)
 }
 
 /* --- the place ----------------------------------------------------------------------------------- */
-struct seat {
-    char parent[PATH_MAX], name[NAME_MAX + 1];
-};
-
-/* Its folder and its name in it; links are followed where they may be. */
-static int find_seat(const struct source_restore *r, const char *data, struct seat *ret,
-                     struct err *e)
+int my_find_seat(bool resolved, const char *data, struct my_seat *ret, struct err *e)
 {
-    char *whole = r->resolved ? strdup(data) : realpath(data, NULL), *slash;
+    char *whole = resolved ? strdup(data) : realpath(data, NULL), *slash;
     int rc = 0;
     if (!whole) {
         err_sys(e, "%s", data);
@@ -101,9 +95,7 @@ static bool has_database(int dir_fd)
     return fine;
 }
 
-/* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a server's data folder is, or an
- * empty one. */
-static int check_kind(const char *data, struct err *e)
+int my_check_kind(const char *data, struct err *e)
 {
     int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -130,14 +122,14 @@ static int check_kind(const char *data, struct err *e)
 
 int my_check_replaceable(const struct source_restore *r, const char *data, struct err *e)
 {
-    struct seat s = { .name = "" };
+    struct my_seat s = { .name = "" };
     struct stat one, two;
     char path[PATH_MAX];
-    int rc = find_seat(r, data, &s, e);
+    int rc = my_find_seat(r->resolved, data, &s, e);
     if (rc == 0)
         rc = my_check_stopped(data, e);
     if (rc == 0)
-        rc = check_kind(data, e);
+        rc = my_check_kind(data, e);
     if (rc < 0)
         return rc;
     if (snprintf(path, sizeof path, "%s/%s", s.parent, s.name) >= (int)sizeof path ||
@@ -254,8 +246,8 @@ static bool is_binlog(const char *name, const char *first)
 }
 
 /* It may be the only place with what was done since the last backup. */
-static void say_before(struct my_restored *x, int parent_fd, const char *data, const struct seat *s,
-                       const char *before)
+static void say_before(struct my_restored *x, int parent_fd, const char *data,
+                       const struct my_seat *s, const char *before)
 {
     const char *first = json_string_value(
         json_object_get(json_object_get(x->facts, "binlog"), "file"));
@@ -283,11 +275,11 @@ static void say_before(struct my_restored *x, int parent_fd, const char *data, c
 
 int my_put_in_place(struct my_restored *x, const char *data, struct err *e)
 {
-    struct seat s = { .name = "" };
+    struct my_seat s = { .name = "" };
     char before[NAME_MAX + 1];
     int parent_fd = -1, rc = my_check_replaceable(x->r, data, e);
     if (rc == 0)
-        rc = find_seat(x->r, data, &s, e);
+        rc = my_find_seat(x->r->resolved, data, &s, e);
     if (rc == 0)
         rc = parent_fd = sys_open_folder(s.parent, x->r->resolved, e);
     if (rc >= 0)

@@ -131,6 +131,10 @@ int my_follow(const struct source_spec *spec, const struct source_env *env,
               const struct log_piece *last, unsigned interval_ms, struct log_sink *k,
               struct err *e);
 
+/* --- scene.c */
+int my_host_scene(const struct source_host *h, struct err *e);
+void my_host_facts(const struct source_host *h);
+
 /* --- restore.c */
 int my_restore_check(const struct source_restore *r, struct err *e);
 int my_restore(const struct source_restore *r, struct err *e);

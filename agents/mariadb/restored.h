@@ -97,11 +97,19 @@ void my_restored_done(struct my_restored *x);
 
 /* -ERR_BUSY: a server works on the files of that folder. No folder, no files: 0. */
 int my_check_stopped(const char *data, struct err *e);
-/* The same for a folder that is to be replaced, with what else would be in the way. */
+/* A data folder's own folder, and its name in it; links are followed unless it was resolved. -ERR_ABSENT: it is not there. */
+struct my_seat {
+    char parent[PATH_MAX], name[NAME_MAX + 1];
+};
+int my_find_seat(bool resolved, const char *data, struct my_seat *ret, struct err *e);
+/* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a server's data folder is, or an
+ * empty one. -ERR_REFUSED. */
+int my_check_kind(const char *data, struct err *e);
 /* All that is in a data folder goes to another one, of the same file system; spares: but what has a name that is there already. -ERR_BUSY: a
  * server works on it. */
 int my_lend(const struct source_restore *r, const char *data, int to_fd, bool spares,
             struct err *e);
+/* May it be replaced: my_check_stopped, my_check_kind, and what else would be in the way. */
 int my_check_replaceable(const struct source_restore *r, const char *data, struct err *e);
 /* The prepared folder takes the place of `data`, which is set aside beside it under another name. */
 int my_put_in_place(struct my_restored *x, const char *data, struct err *e);

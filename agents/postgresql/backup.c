@@ -654,4 +654,6 @@ const struct source_driver source_postgresql = {
     .restore_over = pg_restore_over,
     .restore_lend = pg_lend,
     .restore = pg_restore,
+    .host_facts = pg_host_facts,
+    .host_scene = pg_host_scene,
 };

@@ -2,6 +2,7 @@
  * there goes into a folder of its own first, pg_control before all else, and comes last of what is new; so whatever a kill
  * leaves, a server either has a whole cluster or refuses to start. */
 #include "agents/postgresql/cluster.h"
+#include "agents/postgresql/place.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -10,230 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define OURS ".twofold-" /* how the names of what a restore makes here begin */
-#define BEFORE ".twofold-before-"
 #define CONTROL_BEFORE ".twofold-before"
-#define LAST "global" /* pg_control is in it: nothing starts without */
-#define MOUNTS "/proc/self/mountinfo"
-
-/* Does somebody listen on the socket that postmaster.pid names (line 4 the port, line 5 the folder)? The process may live where its number
- * says nothing to us, in a container. */
-static bool answers(const char *lines)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    const char *line[5] = { lines };
-    for (int i = 1; i < 5 && line[i - 1]; i++) {
-        line[i] = strchr(line[i - 1], '\n');
-        line[i] += line[i] != NULL;
-    }
-    if (!line[4] || line[4][0] != '/')
-        return false;
-    int len = (int)strcspn(line[4], "\n");
-    int n = snprintf(a.sun_path, sizeof a.sun_path, "%.*s/.s.PGSQL.%ld", len, line[4],
-                     strtol(line[3], NULL, 10));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool there = n > 0 && (size_t)n < sizeof a.sun_path && fd >= 0 &&
-                 connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-    sys_close_quiet(fd);
-    return there;
-}
-
-/* Is the process a server that works here? A number in a file that a crash left may be anybody's by now. One that we cannot look at
- * counts as a server. */
-static bool is_server(pid_t pid, int data_fd)
-{
-    char path[48], exe[PATH_MAX];
-    struct stat here, there;
-    if (pid <= 0 || (kill(pid, 0) < 0 && errno == ESRCH))
-        return false;
-    if (access(MOUNTS, F_OK) < 0) /* no /proc */
-        return true;
-    snprintf(path, sizeof path, "/proc/%ld/cwd", (long)pid);
-    if (fstat(data_fd, &here) < 0 || stat(path, &there) < 0)
-        return errno != ENOENT;
-    if (here.st_dev == there.st_dev && here.st_ino == there.st_ino)
-        return true;
-    snprintf(path, sizeof path, "/proc/%ld/exe", (long)pid);
-    ssize_t n = readlink(path, exe, sizeof exe - 1);
-    if (n < 0)
-        return errno != ENOENT;
-    exe[n] = '\0';
-    const char *name = strrchr(exe, '/');
-    return strncmp(name ? name + 1 : exe, "postgres", strlen("postgres")) == 0;
-}
-
-/* A server that runs would go on writing into the files that are moved under it. */
-static int check_stopped(int data_fd, const char *data, struct err *e)
-{
-    uint8_t *text = NULL;
-    size_t n = 0;
-    int rc = sys_read_plain(data_fd, "postmaster.pid", 4096, &text, &n, e);
-    if (rc == -ERR_ABSENT) {
-        err_clear(e);
-        return 0;
-    }
-    if (rc < 0)
-        return err_wrap(e, "%s/postmaster.pid", data);
-    char lines[512] = "";
-    memcpy(lines, text, n < sizeof lines - 1 ? n : sizeof lines - 1);
-    free(text);
-    long pid = strtol(lines, NULL, 10);
-    if (!answers(lines) && !is_server((pid_t)pid, data_fd))
-        return 0;
-    err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), pid, data);
-    return err_next(e,
-                    _("stop it first: pg_ctl stop -D %s; if that process is another cluster's, "
-                      "remove %s/postmaster.pid"),
-                    data, data);
-}
-
-/* --- may it be replaced? -------------------------------------------------------------------------- */
-static bool is_ours(const char *name)
-{
-    return strncmp(name, OURS, strlen(OURS)) == 0;
-}
-
-/* "PG_15_202209061": what clusters of one version have in a tablespace. All else in its folder is somebody else's. */
-static bool is_version_folder(const char *name)
-{
-    static const char digits[] = "0123456789";
-    if (strncmp(name, "PG_", 3) != 0)
-        return false;
-    size_t version = strspn(name + 3, digits);
-    const char *catalog = name + 3 + version;
-    return version > 0 && catalog[0] == '_' && catalog[1] &&
-           strspn(catalog + 1, digits) == strlen(catalog + 1);
-}
-
-static bool is_cluster_entry(const char *name)
-{
-    return strcmp(name, "PG_VERSION") == 0;
-}
-
-/* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a database's folder is, an empty
- * one, or one that an earlier restore has not finished. */
-static int check_kind(int fd, const char *place, bool (*known)(const char *), struct err *e)
-{
-    int own = sys_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
-    DIR *d = own < 0 ? NULL : fdopendir(own);
-    struct dirent *de;
-    bool empty = true, fine = false;
-    if (!d) {
-        sys_close_quiet(own);
-        return own < 0 ? own : err_sys(e, "%s", place);
-    }
-    while ((de = readdir(d)) != NULL) {
-        const char *n = de->d_name;
-        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "lost+found") == 0)
-            continue;
-        fine |= known(n) || strncmp(n, BEFORE, strlen(BEFORE)) == 0;
-        empty &= is_ours(n);
-    }
-    closedir(d);
-    if (fine || empty)
-        return 0;
-    err_set(e, ERR_REFUSED, _("%s has no database in it, but something else: it is not replaced"),
-            place);
-    return err_next(e, _("restore with --to DIR, then put the files where they belong by hand"));
-}
-
-/* In /proc/self/mountinfo a space is "\040". */
-static void unescape(char *s)
-{
-    char *to = s;
-    for (; *s; s++) {
-        if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-            *to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-            s += 3;
-        } else {
-            *to++ = *s;
-        }
-    }
-    *to = '\0';
-}
-
-/* The mount point of a line (its fifth field), if it lies below the folder: its name there. */
-static const char *mounted_below(char *line, const char *folder)
-{
-    size_t n = strlen(folder);
-    for (int i = 0; line && i < 4; i++) {
-        line = strchr(line, ' ');
-        line += line != NULL;
-    }
-    if (!line)
-        return NULL;
-    line[strcspn(line, " \n")] = '\0';
-    unescape(line);
-    return strncmp(line, folder, n) == 0 && line[n] == '/' && line[n + 1] ? line + n + 1 : NULL;
-}
-
-/* A file system cannot be renamed; with one in the middle, the exchange would stop half-way. spaces: only what is a tablespace's counts. */
-static int check_mounts(const char *place, bool spaces, struct err *e)
-{
-    char *whole = realpath(place, NULL), *line = NULL, found[NAME_MAX + 1] = "";
-    FILE *f = whole ? fopen(MOUNTS, "re") : NULL;
-    size_t room = 0;
-    int rc = 0;
-    while (f && !found[0] && getline(&line, &room, f) > 0) {
-        const char *name = mounted_below(line, whole);
-        if (name && !is_ours(name))
-            snprintf(found, sizeof found, "%.*s", (int)strcspn(name, "/"), name);
-        if (spaces && !is_version_folder(found))
-            found[0] = '\0';
-    }
-    if (!f) {
-        rc = err_sys(e, "%s", whole ? MOUNTS : place);
-    } else if (found[0]) {
-        err_set(e, ERR_REFUSED,
-                _("%s/%s is, or has in it, a file system of its own, which cannot be moved aside"),
-                place, found);
-        err_next(e, _("unmount it, and try again; or restore to another place: --to DIR"));
-        rc = -ERR_REFUSED;
-    }
-    if (f)
-        (void)fclose(f);
-    free(line);
-    free(whole);
-    return rc;
-}
-
-/* A place and the question to it; its descriptor is closed again. */
-static int check_place(const struct source_restore *r, const char *place, bool space, struct err *e)
-{
-    int fd = sys_open_folder(place, r->resolved, e);
-    if (fd < 0) {
-        err_next(e, _("make the folder, empty, or restore to another place: --to DIR"));
-        return err_wrap(e, "%s", place);
-    }
-    int rc = space ? 0 : check_stopped(fd, place, e);
-    if (rc == 0)
-        rc = check_kind(fd, place, space ? is_version_folder : is_cluster_entry, e);
-    if (rc == 0)
-        rc = check_mounts(place, space, e);
-    sys_close_quiet(fd);
-    return rc;
-}
-
-int pg_check_replaceable(const struct source_restore *r, const char *data, struct err *e)
-{
-    int rc = check_place(r, data, false, e);
-    for (size_t i = 0; rc == 0 && i < r->spec->n; i++) {
-        const struct setting *s = &r->spec->v[i];
-        const char *equals = strcmp(s->key, "tablespace") == 0 ? strchr(s->value, '=') : NULL;
-        if (equals)
-            rc = check_place(r, equals + 1, true, e);
-    }
-    return rc;
-}
 
 /* --- the moves ------------------------------------------------------------------------------------ */
 /* A place whose content goes into a folder within it, and is replaced by what is in another one. */
@@ -250,14 +34,14 @@ struct swap {
 static bool goes(const struct swap *s, const char *name)
 {
     if (s->space)
-        return is_version_folder(name) &&
+        return pg_is_version_folder(name) &&
                faccessat(s->new_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, LAST) != 0 &&
-           !is_ours(name) && strcmp(name, "lost+found") != 0 &&
-           !(s->lends && is_cluster_entry(name));
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, PG_LAST) != 0 &&
+           !pg_is_ours(name) && strcmp(name, "lost+found") != 0 &&
+           !(s->lends && pg_is_cluster_entry(name));
 }
 
-/* What goes, from one folder to the other; LAST, if it is there, at the end. */
+/* What goes, from one folder to the other; PG_LAST, if it is there, at the end. */
 static int move_entry(const struct swap *s, int from_fd, int to_fd, const char *name, struct err *e)
 {
     int rc = sys_renameat(from_fd, name, to_fd, name, false, e);
@@ -272,7 +56,7 @@ static int move_entries(const struct swap *s, int from_fd, int to_fd, struct err
     int fd = sys_openat(from_fd, ".", O_RDONLY | O_DIRECTORY, 0, e), rc = 0;
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *de;
-    bool has_last = !s->space && faccessat(from_fd, LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool has_last = !s->space && faccessat(from_fd, PG_LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (!d) {
         sys_close_quiet(fd);
         return fd < 0 ? fd : err_sys(e, "%s", _("list the folder"));
@@ -284,7 +68,7 @@ static int move_entries(const struct swap *s, int from_fd, int to_fd, struct err
     if (rc == 0)
         rc = sys_fsync_dir(to_fd, ".", e);
     if (rc == 0 && has_last)
-        rc = move_entry(s, from_fd, to_fd, LAST, e);
+        rc = move_entry(s, from_fd, to_fd, PG_LAST, e);
     return rc == 0 ? sys_fsync_dir(to_fd, ".", e) : rc;
 }
 
@@ -295,7 +79,7 @@ static int make_before(int place_fd, char ret[48], struct err *e)
     time_t now = time(NULL);
     int fd = -ERR_EXISTS;
     gmtime_r(&now, &tm);
-    size_t n = strftime(ret, 48, BEFORE "%Y%m%dT%H%M%SZ", &tm);
+    size_t n = strftime(ret, 48, PG_BEFORE "%Y%m%dT%H%M%SZ", &tm);
     for (unsigned i = 2; i < 100 && fd == -ERR_EXISTS; i++) {
         err_clear(e);
         fd = sys_make_folder(place_fd, ret, e);
@@ -320,8 +104,8 @@ static int swap_begin(struct swap *s, struct pg_cluster *c, const char *place, s
 static int swap_disable(struct swap *s, struct err *e)
 {
     int rc = 0;
-    if (faccessat(s->fd, LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = sys_renameat(s->fd, LAST, s->before_fd, LAST, false, e);
+    if (faccessat(s->fd, PG_LAST, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = sys_renameat(s->fd, PG_LAST, s->before_fd, PG_LAST, false, e);
     if (rc == 0)
         rc = sys_fsync_dir(s->fd, ".", e);
     return rc < 0 ? err_wrap(e, "%s", s->place) : 0;
@@ -358,7 +142,7 @@ int pg_staging_name(const char *folder, char out[NAME_MAX + 1], struct err *e)
     while (from && from > folder && from[-1] != '/')
         from--;
     size_t n = from ? (size_t)(end - from) : 0;
-    if (n <= strlen(OURS) || n > NAME_MAX || strncmp(from, OURS, strlen(OURS)) != 0)
+    if (n <= strlen(PG_OURS) || n > NAME_MAX || strncmp(from, PG_OURS, strlen(PG_OURS)) != 0)
         return err_set(e, ERR_USAGE, _("\"%s\" does not lie in a folder of a restore in place"),
                        folder);
     memcpy(out, from, n);
@@ -473,7 +257,7 @@ static bool is_more_than_facts(const char *name)
 static int check_free_space(const struct source_restore *r, int fd, struct err *e)
 {
     bool taken = false;
-    int rc = has_entry(fd, is_version_folder, &taken, e);
+    int rc = has_entry(fd, pg_is_version_folder, &taken, e);
     if (rc < 0 || !taken)
         return rc;
     err_set(e, ERR_REFUSED, _("a tablespace of a cluster lies in %s already"), r->folder);
@@ -484,7 +268,7 @@ static int check_free_space(const struct source_restore *r, int fd, struct err *
 /* From now on no server starts there; what the backup has not is set aside with the rest. */
 static int hide_control(int data_fd, struct err *e)
 {
-    int fd = sys_openat(data_fd, LAST, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    int fd = sys_openat(data_fd, PG_LAST, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
     int rc = fd < 0 ? fd : sys_renameat(fd, "pg_control", fd, "pg_control" CONTROL_BEFORE, true, e);
     if (rc == 0)
         rc = sys_fsync_dir(fd, ".", e);
@@ -504,7 +288,7 @@ int pg_lend(const struct source_restore *r, bool continuing, struct err *e)
         return 0;
     struct swap s = { .place = data, .lends = true, .spares = continuing };
     s.fd = sys_open_folder(data, r->resolved, e);
-    int rc = s.fd < 0 ? s.fd : check_stopped(s.fd, data, e);
+    int rc = s.fd < 0 ? s.fd : pg_place_stopped(s.fd, data, e);
     int to_fd = rc < 0 ? rc : source_restore_folder(r, "data", e);
     if (to_fd >= 0)
         rc = hide_control(to_fd, e);
@@ -549,11 +333,11 @@ int pg_restore_over(const struct source_restore *r, bool continuing, struct err 
     }
     int data = sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
     if (data >= 0)
-        rc = check_stopped(data, r->folder, e);
+        rc = pg_place_stopped(data, r->folder, e);
     if (rc == 0 && r->delta && !in)
         rc = data >= 0 ? hide_control(data, e) : 0;
     else if (rc == 0 && continuing)
-        more = data >= 0 && faccessat(data, LAST "/pg_control", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        more = data >= 0 && faccessat(data, PG_LAST "/pg_control", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     else if (rc == 0)
         rc = has_entry(fd, is_more_than_facts, &more, e);
     sys_close_quiet(data);
@@ -566,7 +350,8 @@ static int check_same(int data_fd, const char *place, const char *system, struct
 {
     uint64_t its = 0;
     char text[24];
-    int fd = sys_openat(data_fd, LAST "/pg_control", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, NULL);
+    int fd = sys_openat(data_fd, PG_LAST "/pg_control", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0,
+                        NULL);
     ssize_t n = fd < 0 ? -1 : sys_pread(fd, &its, sizeof its, 0, NULL);
     sys_close_quiet(fd);
     snprintf(text, sizeof text, "%" PRIu64, its);
@@ -597,7 +382,7 @@ int pg_check_stopped(const struct source_restore *r, struct err *e)
 {
     int fd = sys_open_folder(r->folder, r->resolved, e);
     int data = fd < 0 ? fd : sys_openat(fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    int rc = data < 0 ? data : check_stopped(data, r->folder, e);
+    int rc = data < 0 ? data : pg_place_stopped(data, r->folder, e);
     sys_close_quiet(data);
     sys_close_quiet(fd);
     if (rc == -ERR_ABSENT) {

@@ -171,6 +171,9 @@ int pg_follow(const struct source_spec *spec, const struct source_env *env,
 /* --- restore.c */
 int pg_restore_check(const struct source_restore *r, struct err *e);
 int pg_restore(const struct source_restore *r, struct err *e);
+/* --- scene.c */
+int pg_host_scene(const struct source_host *h, struct err *e);
+void pg_host_facts(const struct source_host *h);
 /* --- in_place.c */
 int pg_restore_over(const struct source_restore *r, bool continuing, struct err *e);
 int pg_lend(const struct source_restore *r, bool continuing, struct err *e);

@@ -281,4 +281,5 @@ const struct source_driver source_sqlite = {
     .restore_check = sl_restore_check,
     .restore_over = sl_restore_over,
     .restore = sl_restore,
+    .host_scene = sl_host_scene,
 };

@@ -119,6 +119,8 @@ int sl_check_unused(const struct source_restore *r, int dir_fd, const char *name
 int sl_restore_over(const struct source_restore *r, bool continuing, struct err *e);
 /* Where the restore has brought what is to be put at `target`; owned; NULL with e. */
 char *sl_staged(const struct source_restore *r, const char *target, struct err *e);
+/* What lies there (the file, and what SQLite keeps beside it) is set aside before a restore. */
+int sl_host_scene(const struct source_host *h, struct err *e);
 int sl_put_in_place(const struct source_restore *r, struct err *e);
 
 #endif

@@ -14,6 +14,9 @@
 #define DEFAULT_HOOK_LIMIT_S 300
 #define MAX_HOOK_LIMIT_S 1200 /* less than what an orchestrator takes for a stall */
 
+#define MAX_COMMAND_LIMIT_S \
+    86400 /* of one that an orchestrator waits for by itself: agents/host/ */
+
 struct hooks {
     char **before, **after; /* owned; the first word is the program's whole path */
     size_t n_before, n_after;

@@ -259,6 +259,26 @@ int msg_note_read(struct rbuf *r, struct msg_note *ret, struct err *e)
     return 0;
 }
 
+void msg_facts_write(struct wbuf *w, const struct msg_facts *m)
+{
+    wb_blob(w, m->name, m->name_len);
+    wb_blob(w, m->text, m->text_len);
+}
+
+int msg_facts_read(struct rbuf *r, struct msg_facts *ret, struct err *e)
+{
+    struct msg_facts m;
+    m.name = (const char *)rb_blob(r, MAX_FACTS_NAME, &m.name_len);
+    m.text = (const char *)rb_blob(r, MAX_FACTS_TEXT, &m.text_len);
+    if (!rb_done(r))
+        return malformed(e, "FACTS");
+    for (size_t i = 0; i < m.name_len; i++)
+        if ((m.name[i] < 'a' || m.name[i] > 'z') && m.name[i] != '-')
+            return malformed(e, "FACTS");
+    *ret = m;
+    return 0;
+}
+
 /* --- RESTORE ---------------------------------------------------------------------------------- */
 void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
 {
@@ -267,8 +287,8 @@ void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
     wb_u8(w, (uint8_t)m->mode);
     put_bits(w,
              (const bool[]){ m->overwrite, m->strip_source, m->strip != NULL, m->n_sources > 0,
-                             m->delta, m->set_aside },
-             6);
+                             m->delta, m->set_aside, m->n_scan > 0, m->changed_only },
+             8);
     wb_str(w, m->target);
     put_strings(w, m->paths, m->n_paths);
     put_strings(w, m->exclude, m->n_exclude);
@@ -277,6 +297,10 @@ void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
         wb_str(w, m->strip);
     if (m->n_sources > 0)
         source_specs_write(w, m->sources, m->n_sources);
+    if (m->n_scan > 0) {
+        put_strings(w, m->scan, m->n_scan);
+        wb_varint(w, m->scan_limit_s);
+    }
 }
 
 void msg_restore_done(struct msg_restore *m)
@@ -289,6 +313,7 @@ void msg_restore_done(struct msg_restore *m)
     free(m->body);
     free(m->strip);
     source_specs_free(m->sources, m->n_sources);
+    free_strings(m->scan, m->n_scan);
     *m = (struct msg_restore){ 0 };
 }
 
@@ -308,11 +333,12 @@ static void get_body(struct rbuf *r, struct msg_restore *m)
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
 {
     struct msg_restore m = { 0 };
-    bool bits[6];
+    bool bits[8];
     rb_id(r, &m.vault_id);
     rb_id(r, &m.snapshot_id);
     unsigned mode = rb_u8(r);
-    get_bits(r, bits, 6);
+    get_bits(r, bits, 8);
+    m.changed_only = bits[7];
     m.overwrite = bits[0];
     m.delta = bits[4];
     m.set_aside = bits[5];
@@ -325,6 +351,12 @@ int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
         m.strip = rb_strdup(r, MAX_MESSAGE_PATH);
     if (bits[3] && !r->bad)
         source_specs_read(r, &m.sources, &m.n_sources);
+    if (bits[6]) {
+        m.scan = get_strings(r, MAX_HOOK_WORDS, false, &m.n_scan);
+        m.scan_limit_s = (unsigned)rb_varint_max(r, MAX_COMMAND_LIMIT_S);
+        if (!r->bad && (m.n_scan == 0 || hook_check(m.scan, m.n_scan, NULL, NULL) < 0))
+            rb_fail(r);
+    }
     if (!rb_done(r) || mode > RESTORE_COMPARE || m.target[0] != '/' ||
         (m.strip && m.strip[0] != '/')) {
         msg_restore_done(&m);

@@ -250,8 +250,8 @@ void wire_send_error(struct wire *w, const struct err *e)
 static bool known(unsigned type)
 {
     return (type >= FRAME_HELLO && type <= FRAME_PING) ||
-           (type >= FRAME_BACKUP && type <= FRAME_LOG_END) ||
-           (type >= FRAME_HAVE && type <= FRAME_WANT_LOG);
+           (type >= FRAME_BACKUP && type <= FRAME_HOST) ||
+           (type >= FRAME_HAVE && type <= FRAME_FACTS);
 }
 
 static size_t frame_len(const uint8_t *p)

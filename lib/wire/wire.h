@@ -40,6 +40,7 @@ enum frame_type {
     FRAME_LOGGED,
     FRAME_LOG_LIST,
     FRAME_LOG_END,
+    FRAME_HOST, /* agents/host/frames.h */
     /* agent to orchestrator */
     FRAME_HAVE = 32,
     FRAME_PUT,
@@ -54,7 +55,8 @@ enum frame_type {
     FRAME_DONE,
     FRAME_LOG,
     FRAME_LOG_HEAD,
-    FRAME_WANT_LOG
+    FRAME_WANT_LOG,
+    FRAME_FACTS
 };
 
 struct wire;
@@ -159,6 +161,15 @@ struct msg_note {            /* FRAME_NOTE */
 void msg_note_write(struct wbuf *w, const struct msg_note *m);
 int msg_note_read(struct rbuf *r, struct msg_note *ret, struct err *e);
 
+struct msg_facts {           /* FRAME_FACTS: what there is, for programs: one object of JSON */
+    const char *name, *text; /* borrowed; name: a word, "recovered" */
+    size_t name_len, text_len;
+};
+#define MAX_FACTS_NAME 32
+#define MAX_FACTS_TEXT (1u << 20)
+void msg_facts_write(struct wbuf *w, const struct msg_facts *m);
+int msg_facts_read(struct rbuf *r, struct msg_facts *ret, struct err *e);
+
 enum restore_mode { RESTORE_APPLY = 0, RESTORE_COMPARE = 1 };
 struct msg_restore { /* FRAME_RESTORE */
     struct id vault_id, snapshot_id;
@@ -180,6 +191,12 @@ struct msg_restore { /* FRAME_RESTORE */
     struct source_spec
         *sources; /* owned; whose drivers have steps of their own once the files are there */
     size_t n_sources;
+    char **
+        scan; /* owned; a command, and what was restored as its last word, before it is put into service */
+    size_t n_scan;
+    unsigned scan_limit_s; /* 0: DEFAULT_HOOK_LIMIT_S */
+    bool
+        changed_only; /* with overwrite: only what is not right is touched, and what that was is told (DIFF) */
 };
 void msg_restore_write(struct wbuf *w, const struct msg_restore *m);
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e);

@@ -120,7 +120,7 @@ static void frames_come_however_the_stream_is_cut(void **state)
 static void what_is_no_frame_is_refused(void **state)
 {
     static const char *const bad[] = { "\0\0\0\0\0",   "\0\0\0\0\4",    "\0\0\0\0\x0f",
-                                       "\0\0\0\0\x1c", "\0\0\0\0\x1f",  "\0\0\0\0\x2e",
+                                       "\0\0\0\0\x1d", "\0\0\0\0\x1f",  "\0\0\0\0\x2f",
                                        "\0\0\0\0\xff", "\1\0\x90\0\40", "\xff\xff\xff\xff\40" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct pair p = open_pair();
