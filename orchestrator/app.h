@@ -71,6 +71,7 @@ struct vault_choice {
     const char *identity, *host_key; /* of a --copy on another host */
     const char *what; /* is done with it, for others who wait: "backup of etc"; NULL: the command */
     const char *source; /* that is written ("etc/files"), if it is one */
+    bool hurry;         /* what is read must not wait for a copy that hangs: vault_open_options */
 };
 /* Opens the vault (by configuration, or from the copy alone) and warns about copies with problems. need_recovery: the
  * recovery key is loaded too: from keys/NAME.recovery, else by the recovery object and a passphrase. */

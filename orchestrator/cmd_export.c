@@ -53,6 +53,7 @@ int cmd_export(struct app *app, int argc, char **argv)
                          _("--json does not go with export: the archive is on standard output"));
     if (isatty(STDOUT_FILENO))
         return app_usage(app, _("an archive is not for a terminal: send it to a file, > x.tar"));
+    choice.hurry = true;
     int rc = app_open_vault(app, &choice, false, true, &v, &e);
     if (rc == 0)
         rc = look_from(v, place, &from, &e);

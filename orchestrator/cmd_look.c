@@ -151,7 +151,9 @@ static int take_options(struct app *app, int argc, char **argv, const char *shor
 static int open_for_look(struct app *app, const struct look_options *o, struct vault **ret,
                          int *ret_from, struct err *e)
 {
-    int rc = app_open_vault(app, &o->choice, false, true, ret, e);
+    struct vault_choice choice = o->choice;
+    choice.hurry = true;
+    int rc = app_open_vault(app, &choice, false, true, ret, e);
     return rc < 0 ? rc : look_from(*ret, o->place, ret_from, e);
 }
 
@@ -327,6 +329,7 @@ int cmd_find(struct app *app, int argc, char **argv)
     if (o.policy && !o.choice.copy && !o.choice.vault &&
         policy_load(&app->paths, o.policy, &pol, NULL) == 0 && pol->vault[0])
         o.choice.vault = pol->vault;
+    o.choice.hurry = true;
     int rc = app_open_vault(app, &o.choice, false, true, &v, &e);
     if (rc == 0)
         rc = search_all(&s, v, &o, name, &gaps, &e);

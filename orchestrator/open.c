@@ -89,6 +89,7 @@ static int open_configured(struct app *app, const struct vault_choice *c, bool w
         struct vault_open_options o = { .paths = &app->paths,
                                         .conf = conf,
                                         .write = write,
+                                        .hurry = c->hurry && !write,
                                         .what = c->what ? c->what : app->ui.command,
                                         .source = c->source };
         rc = vault_open(&o, ret, e);

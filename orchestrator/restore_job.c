@@ -15,12 +15,12 @@
 #define MAX_DAMAGE_NOTES 20
 #define MAX_NOTED \
     1024 /* damaged objects that are remembered, so that each is said and written down once */
-#define MAX_RETRIED \
-    256 /* chunks that an agent could not open, remembered with how many answers it has had */
+#define MAX_RETRIED 256  /* chunks that an agent could not open, with the answers that it has had */
+#define MAX_ANSWERED 256 /* answers that are remembered; an agent has far fewer under way */
 
 struct retried {
     struct id id;
-    unsigned answers;
+    uint64_t answers; /* as in struct fetched */
 };
 
 struct restore {
@@ -32,6 +32,9 @@ struct restore {
     size_t n_keys, cap_keys;
     struct retried retried[MAX_RETRIED];
     size_t n_retried;
+    struct retried answered[MAX_ANSWERED]; /* a ring */
+    size_t next_answered;
+    bool put_last[MAX_COPIES]; /* it was said */
     struct ui_progress progress;
     struct id *reach; /* what the snapshot reaches: the target's host gets nothing else */
     size_t n_reach;
@@ -110,14 +113,36 @@ static int send_key(struct restore *r, const struct id *key_id, struct err *e)
     return rc;
 }
 
-static int answer(struct restore *r, const struct id *id, unsigned skip, struct err *e)
+/* A copy that does not answer, or does again. */
+static void say_turns(struct restore *r)
+{
+    for (size_t i = 0; i < r->job->v->n_copies; i++) {
+        const struct copy *c = &r->job->v->copies[i];
+        if (c->turn.last == r->put_last[i])
+            continue;
+        r->put_last[i] = c->turn.last;
+        if (!c->turn.last)
+            ui_warn(&r->app->ui, _("copy \"%s\" answers again"), c->place);
+        else if (c->turn.failing_ms)
+            ui_warn(&r->app->ui, _("copy \"%s\" cannot be read now (%s); the others are asked"),
+                    c->place, c->problem.why);
+        else
+            ui_warn(&r->app->ui,
+                    _("copy \"%s\" has not answered in time; the others are asked meanwhile"),
+                    c->place);
+    }
+}
+
+static int answer(struct restore *r, const struct id *id, uint64_t skip, struct err *e)
 {
     struct fetch_options o = { .from = r->job->from, .skip = skip, .damage = on_damage, .ctx = r };
     struct msg_chunk m = { .id = *id };
     struct wbuf w = WBUF_INIT;
     struct err why = ERR_INIT;
     int rc = vault_fetch(r->job->v, id, &o, &r->fetched, &why);
+    say_turns(r);
     if (rc == 0) {
+        r->answered[r->next_answered++ % MAX_ANSWERED] = (struct retried){ *id, r->fetched.answer };
         m.key_id = r->fetched.ref.key_id;
         m.counter = r->fetched.ref.counter;
         rc = send_key(r, &m.key_id, &why);
@@ -247,11 +272,17 @@ static int on_bad(struct restore *r, struct rbuf *p, struct err *e)
         return answer_lost(r, &id, e);
     while (i < r->n_retried && !id_eq(&r->retried[i].id, &id))
         i++;
-    if (i == MAX_RETRIED)
-        return answer(r, &id, UINT32_MAX, e); /* given up: lost */
+    if (i == MAX_RETRIED) /* given up */
+        return answer_lost(r, &id, e);
     if (i == r->n_retried)
         r->retried[r->n_retried++] = (struct retried){ .id = id };
-    return answer(r, &id, ++r->retried[i].answers, e);
+    n = MAX_ANSWERED;
+    while (n > 0 && !id_eq(&r->answered[(r->next_answered + n - 1) % MAX_ANSWERED].id, &id))
+        n--;
+    if (n == 0) /* it did not have it from us */
+        return malformed(e);
+    r->retried[i].answers |= r->answered[(r->next_answered + n - 1) % MAX_ANSWERED].answers;
+    return answer(r, &id, r->retried[i].answers, e);
 }
 
 static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
@@ -275,14 +306,14 @@ static int on_progress(struct restore *r, struct rbuf *p, struct err *e)
     u->n_copies = r->job->v->n_copies;
     for (size_t i = 0; i < u->n_copies; i++) {
         const struct copy *c = &r->job->v->copies[i];
-        u->copies[i] = (struct ui_copy_line){ .place = c->place,
-                                              .bytes = 0,
-                                              .state = c->state == COPY_AWAY ||
-                                                               c->state == COPY_WRONG
-                                                           ? N_("away")
-                                                       : c->chunks_bad    ? N_("damaged")
-                                                       : c->chunks_served ? N_("reading")
-                                                                          : N_("standing by") };
+        u->copies[i] = (struct ui_copy_line){
+            .place = c->place,
+            .bytes = 0,
+            .state = c->state == COPY_AWAY || c->state == COPY_WRONG || c->turn.last ? N_("away")
+                     : c->chunks_bad                                                 ? N_("damaged")
+                     : c->chunks_served                                              ? N_("reading")
+                                        : N_("standing by")
+        };
     }
     ui_progress(&r->app->ui, u);
     u->path = NULL;
@@ -425,6 +456,9 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
     for (size_t i = 0; i < j->v->n_copies; i++)
         j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = j->v->copies[i].bytes_served =
             0;
+    for (size_t i = 0; i < j->v->n_copies;
+         i++) /* of one that was away, app_open_vault has said so */
+        r.put_last[i] = j->v->copies[i].turn.last;
     struct wbuf w = WBUF_INIT;
     int rc = make_job(&r, &w, e);
     /* Where the list itself is damaged, a restore matters more than this precaution. */

@@ -384,8 +384,9 @@ static int open_all(struct running *r, struct err *e)
     r->v = q->vault;
     r->conf = q->conf;
     if (rc == 0 && !q->vault) {
-        rc = app_open_policy(r->app, q->policy, &q->choice, false, true, &r->own_conf, &r->own_v,
-                             e);
+        struct vault_choice choice = q->choice;
+        choice.hurry = true;
+        rc = app_open_policy(r->app, q->policy, &choice, false, true, &r->own_conf, &r->own_v, e);
         r->v = r->own_v;
         r->conf = r->own_conf;
     }

@@ -3,6 +3,7 @@
  * kept apart (absent, damaged, unreachable); see vault.h.
  */
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
 #include "restore/source.h"
 #include "restore/vault_internal.h"
 #include <assert.h>
@@ -44,9 +45,21 @@ static int verdict_error(const struct verdict *vd, const char *what, struct err 
     return rc;
 }
 
-static bool usable(const struct copy *c)
+static int get_object(struct copy *c, const char *name, const struct object_ref *ref,
+                      struct wbuf *out, struct err *e)
 {
-    return c->store && c->state != COPY_AWAY && c->state != COPY_WRONG;
+    struct id id;
+    wbuf_reset(out);
+    uint8_t *p = ref->len <= MAX_OBJECT_BYTES ? wb_grow(out, ref->len) : NULL;
+    if (!p)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    int rc = store_get(c->store, name, 0, ref->len, p, e);
+    if (rc < 0)
+        return rc;
+    sha256_of(p, ref->len, &id);
+    return id_eq(&id, &ref->id)
+               ? 0
+               : err_set(e, ERR_DAMAGED, _("its bytes do not have the hash that its name says"));
 }
 
 int vault_object(struct vault *v, enum object_type type, const struct object_ref *ref, int only,
@@ -54,29 +67,24 @@ int vault_object(struct vault *v, enum object_type type, const struct object_ref
 {
     char name[MAX_OBJECT_NAME];
     struct verdict vd = { 0 };
+    struct turns t;
+    struct copy *c;
     object_name(type, &ref->id, name);
-    for (size_t i = 0; i < v->n_copies; i++) {
-        struct copy *c = &v->copies[i];
+    turns_begin(&t, v, only, ref->len);
+    while ((c = turns_next(&t))) {
         struct err why = ERR_INIT;
-        struct id id;
-        if (only >= 0 && i != (size_t)only)
-            continue;
-        if (!usable(c)) {
+        int rc = t.ask ? get_object(c, name, ref, out, &why) : -ERR_UNREACHABLE;
+        if (rc == -ERR_NOMEM) {
+            if (e)
+                *e = why;
+            return rc;
+        }
+        if (!t.ask)
             verdict_add(&vd, c, ERR_UNREACHABLE, &c->problem);
-            continue;
-        }
-        wbuf_reset(out);
-        uint8_t *p = ref->len <= MAX_OBJECT_BYTES ? wb_grow(out, ref->len) : NULL;
-        if (!p)
-            return err_set(e, ERR_NOMEM, _("no memory"));
-        int rc = store_get(c->store, name, 0, ref->len, p, &why);
-        if (rc == 0) {
-            sha256_of(p, ref->len, &id);
-            if (id_eq(&id, &ref->id))
-                return 0;
-            rc = err_set(&why, ERR_DAMAGED, _("its bytes do not have the hash that its name says"));
-        }
-        verdict_add(&vd, c, -rc, &why);
+        else if (turns_told(&t, c, rc, &why) && rc < 0)
+            verdict_add(&vd, c, -rc, &why);
+        if (rc == 0)
+            return 0;
     }
     return verdict_error(&vd, name, e);
 }
@@ -196,58 +204,89 @@ static int get_place(struct copy *c, const struct chunk_place *p, const char *na
     return 0;
 }
 
+/* One chunk, that may lie at several places, from one copy. */
+_Static_assert(MAX_COPIES *MAX_CHUNK_PLACES <= 64, "each answer has a bit");
+struct wanted {
+    const struct id *id;
+    const struct fetch_options *o;
+    struct chunk_place places[MAX_CHUNK_PLACES];
+    int n;
+    struct verdict vd;
+};
+
+/* As it was written, by its short hash; not one that the reader could not open. */
+static int fetch_place(struct wanted *w, struct copy *c, size_t at, int k, struct fetched *ret,
+                       struct err *e)
+{
+    const struct chunk_place *p = &w->places[k];
+    uint64_t answer = (uint64_t)1 << (at * MAX_CHUNK_PLACES + (size_t)k),
+             begun = sys_monotonic_us();
+    char name[MAX_OBJECT_NAME];
+    if (w->o->skip & answer)
+        return err_set(e, ERR_DAMAGED, _("a chunk in it does not open"));
+    object_name(OBJECT_PACK, &p->pack, name);
+    int rc = get_place(c, p, name, &ret->sealed, e);
+    c->served_us += sys_monotonic_us() - begun;
+    if (rc < 0)
+        return rc;
+    c->chunks_served++;
+    c->bytes_served += ret->sealed.len;
+    ret->ref = (struct chunk_ref){ .id = *w->id, .key_id = p->key_id, .counter = p->counter };
+    ret->copy = (int)at;
+    ret->answer = answer;
+    return 0;
+}
+
+static void note_damage(const struct wanted *w, struct copy *c, int k, int rc,
+                        const struct err *why)
+{
+    char name[MAX_OBJECT_NAME];
+    if (rc != -ERR_DAMAGED && !(rc == -ERR_ABSENT && c->state == COPY_CURRENT))
+        return;
+    c->chunks_bad++;
+    object_name(OBJECT_PACK, &w->places[k].pack, name);
+    if (w->o->damage)
+        w->o->damage(w->o->ctx, c, name, why);
+}
+
+static int fetch_from(struct wanted *w, struct turns *t, struct copy *c, struct fetched *ret)
+{
+    int rc = -ERR_ABSENT;
+    for (int k = 0; k < w->n; k++) {
+        struct err why = ERR_INIT;
+        rc = fetch_place(w, c, (size_t)(c - t->v->copies), k, ret, &why);
+        if (!turns_told(t, c, rc, &why) || rc == 0)
+            break; /* a copy that does not answer has no other place either */
+        verdict_add(&w->vd, c, -rc, &why);
+        note_damage(w, c, k, rc, &why);
+    }
+    return rc;
+}
+
 int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o,
                 struct fetched *ret, struct err *e)
 {
-    struct chunk_place places[MAX_CHUNK_PLACES];
-    struct verdict vd = { 0 };
-    char name[MAX_OBJECT_NAME], hex[ID_HEX_BYTES], what[100];
-    unsigned skip = o->skip;
-    int n = vault_need_index(v, e);
-    if (n < 0)
-        return n;
-    n = chunkdb_find(v->db, id, places, e);
-    if (n < 0)
-        return n;
-    for (size_t i = 0; i < v->n_copies; i++) {
-        struct copy *c = &v->copies[i];
-        if (o->from >= 0 && i != (size_t)o->from)
-            continue;
-        if (!usable(c)) {
-            verdict_add(&vd, c, ERR_UNREACHABLE, &c->problem);
-            continue;
-        }
-        for (int k = 0; k < n; k++) {
-            struct err why = ERR_INIT;
-            object_name(OBJECT_PACK, &places[k].pack, name);
-            int rc = get_place(c, &places[k], name, &ret->sealed, &why);
-            if (rc == 0 && skip > 0) {
-                /* Right by its short hash, yet the reader could not open it: it counts as damaged here. */
-                skip--;
-                rc = err_set(&why, ERR_DAMAGED, _("a chunk in it does not open"));
-            }
-            if (rc == 0) {
-                c->chunks_served++;
-                c->bytes_served += ret->sealed.len;
-                ret->ref = (struct chunk_ref){ .id = *id,
-                                               .key_id = places[k].key_id,
-                                               .counter = places[k].counter };
-                ret->copy = (int)i;
-                return 0;
-            }
-            verdict_add(&vd, c, -rc, &why);
-            if (rc == -ERR_DAMAGED || (rc == -ERR_ABSENT && c->state == COPY_CURRENT)) {
-                c->chunks_bad++;
-                if (o->damage)
-                    o->damage(o->ctx, c, name, &why);
-            }
-        }
+    struct wanted w = { .id = id, .o = o };
+    char hex[ID_HEX_BYTES], what[100];
+    struct turns t;
+    struct copy *c;
+    int rc = vault_need_index(v, e);
+    if (rc == 0)
+        rc = w.n = chunkdb_find(v->db, id, w.places, e);
+    if (rc < 0)
+        return rc;
+    turns_begin(&t, v, o->from, w.n > 0 ? w.places[0].len : 0);
+    while ((c = turns_next(&t))) {
+        if (!t.ask)
+            verdict_add(&w.vd, c, ERR_UNREACHABLE, &c->problem);
+        else if (fetch_from(&w, &t, c, ret) == 0 && w.n > 0)
+            return 0;
     }
     id_hex(id, hex);
     snprintf(what, sizeof what, _("chunk %.12s"), hex);
-    int rc = verdict_error(&vd, what, e);
+    rc = verdict_error(&w.vd, what, e);
     /* Every copy was asked: a backup must not take it for there any more. */
-    if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && n > 0 && o->from < 0 && o->skip == 0)
+    if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && w.n > 0 && o->from < 0 && o->skip == 0)
         (void)chunkdb_mark_lost(v->db, id, NULL);
     return rc;
 }
@@ -347,7 +386,7 @@ static int box_for(struct opener *o, const struct id *key_id, struct chunk_box *
 /* Fetches until an answer opens: the reader is the only judge of what is inside. */
 static int fetch_and_open(struct opener *o, const struct id *id, struct wbuf *out, struct err *e)
 {
-    for (o->options.skip = 0;; o->options.skip++) {
+    for (o->options.skip = 0;; o->options.skip |= o->fetched.answer) {
         struct chunk_box *box = NULL;
         struct err why = ERR_INIT;
         int rc = vault_fetch(o->v, id, &o->options, &o->fetched, e);

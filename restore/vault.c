@@ -8,6 +8,7 @@
 
 #define MAX_VAULT_OBJECT 4096
 #define MAX_RECOVERY_BYTES 65536
+#define OPEN_SLICE_MS 20
 
 static struct vault *vault_new(const char *name)
 {
@@ -143,9 +144,49 @@ void look_at_copy(struct vault *v, struct copy *c)
         copy_fails(c, rc, &e);
 }
 
+/* Its newest head is the one tip; the name of that is the hash of its bytes. */
+static int has_tip(struct vault *v, struct copy *c, struct err *e)
+{
+    char name[MAX_OBJECT_NAME];
+    uint8_t *p = NULL;
+    size_t n = 0;
+    struct id id;
+    const struct tip *tip = &v->tips[0];
+    if (v->n_tips != 1)
+        return err_set(e, ERR_ABSENT, _("there is no one newest state"));
+    head_name(tip->head->generation, &tip->id, name);
+    int rc = store_get_all(c->store, name, MAX_OBJECT_BYTES, &p, &n, e);
+    if (rc < 0)
+        return rc;
+    sha256_of(p, n, &id);
+    free(p);
+    if (!id_eq(&id, &tip->id))
+        return err_set(e, ERR_DAMAGED, _("its bytes do not have the hash that its name says"));
+    c->generation = tip->head->generation;
+    c->head = tip->id;
+    return 0;
+}
+
+int vault_join_copy(struct vault *v, struct copy *c, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int ours = check_vault_object(v, c, e), tip;
+    if (ours == -ERR_REFUSED || ours == -ERR_TIMEOUT)
+        return ours;
+    tip = has_tip(v, c, &why);
+    if (tip == -ERR_TIMEOUT && e)
+        *e = why;
+    if (tip == -ERR_TIMEOUT || (ours < 0 && tip < 0))
+        return tip == -ERR_TIMEOUT ? tip : ours;
+    err_clear(&c->problem);
+    c->state = tip == 0 ? COPY_CURRENT : COPY_BEHIND;
+    return 0;
+}
+
 /* The bound on its speed is one for all processes; who may not write to the state folder keeps it alone. */
 static int open_store(struct vault *v, struct copy *c, struct err *e)
 {
+    const struct store_first first = { .object = VAULT_OBJECT_NAME, .folder = "heads/" };
     struct store_options o = { .identity = c->identity,
                                .host_key = c->host_key,
                                .limit_bytes_s = c->limit_bytes_s };
@@ -154,7 +195,8 @@ static int open_store(struct vault *v, struct copy *c, struct err *e)
         asprintf(&file, "%s/limit-%s", v->state_dir, c->place) < 0)
         return err_set(e, ERR_NOMEM, _("no memory"));
     o.limit_file = file;
-    int rc = store_open_with(c->url, &o, v->writes ? 0 : STORE_READ_ONLY, &c->store, e);
+    int rc = v->hurry ? store_open_hasty(c->url, &o, &first, &c->store, e)
+                      : store_open_with(c->url, &o, v->writes ? 0 : STORE_READ_ONLY, &c->store, e);
     free(file);
     return rc;
 }
@@ -298,10 +340,64 @@ static int load_keys(struct vault *v, const struct vault_open_options *o, struct
     return rc < 0 ? err_wrap(e, _("operational key of vault \"%s\""), c->name) : 0;
 }
 
+/* Of one whose opening has begun: true when that has ended, well or not. */
+static bool is_opened(struct vault *v, struct copy *c, uint32_t patience_ms)
+{
+    struct err e = ERR_INIT;
+    store_patience(c->store, patience_ms);
+    int rc = store_ready(c->store, &e);
+    store_patience(c->store, STORE_PATIENT);
+    if (rc == -ERR_TIMEOUT) {
+        copy_fails(c, rc, &e);
+        return false;
+    }
+    if (rc < 0)
+        copy_fails(c, rc, &e);
+    else
+        look_at_copy(v, c);
+    return true;
+}
+
+/* Does a copy that has answered show all that we know of? Where nothing is known, nobody can tell. */
+static bool is_enough(const struct vault *v)
+{
+    for (size_t i = 0; i < v->n_copies; i++) {
+        const struct copy *c = &v->copies[i];
+        if (c->state != COPY_AWAY && c->state != COPY_WRONG && v->seen_generation > 0 &&
+            c->generation >= v->seen_generation)
+            return true;
+    }
+    return false;
+}
+
+/* All at the same time. Who has not answered by then is waited for only while the others do not show enough. */
+static void open_hastily(struct vault *v)
+{
+    uint64_t until = sys_monotonic_ms() + HURRY_OPEN_MS;
+    uint32_t opening = 0;
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        struct err e = ERR_INIT;
+        int rc = open_store(v, c, &e);
+        c->state = COPY_AWAY;
+        if (rc < 0)
+            copy_fails(c, rc, &e);
+        else
+            opening |= 1u << i;
+    }
+    while (opening && !sys_interrupted() && (!is_enough(v) || sys_monotonic_ms() < until))
+        for (size_t i = 0; i < v->n_copies; i++)
+            if (opening & (1u << i) && is_opened(v, &v->copies[i], OPEN_SLICE_MS))
+                opening &= ~(1u << i);
+    turns_opened(v);
+}
+
 /* A copy may take long to answer, or not to: that keeps nobody waiting for the lock. */
 static int open_copies(struct vault *v, struct err *e)
 {
-    for (size_t i = 0; i < v->n_copies; i++)
+    if (v->hurry)
+        open_hastily(v);
+    for (size_t i = 0; i < v->n_copies && !v->hurry; i++)
         open_copy(v, &v->copies[i]);
     int rc = none_readable(v, e);
     if (rc == 0)
@@ -350,6 +446,7 @@ static int open_all(struct vault *v, const struct vault_open_options *o, struct 
 {
     int rc = load_keys(v, o, e);
     v->writes = o->write || o->logs;
+    v->hurry = o->hurry && !v->writes;
     for (size_t i = 0; rc == 0 && i < o->conf->n_copies; i++)
         rc = add_copy(v, &o->conf->copies[i], e);
     if (rc == 0)

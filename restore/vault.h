@@ -20,6 +20,7 @@
 #include "policies/config.h"
 #include "restore/chunkdb.h"
 #include "restore/presence.h"
+#include "restore/turns.h"
 
 #define MAX_TIPS MAX_PARENTS
 #define MAX_LOST_INDEX 64
@@ -37,7 +38,8 @@ struct copy {
     bool rotating;             /* a disk that is carried away and back */
     char *identity, *host_key; /* of one on another host, or NULL */
     uint64_t limit_bytes_s;    /* 0: none; one bound for all processes of this orchestrator */
-    struct store *store;       /* NULL when it could not be opened */
+    struct store
+        *store; /* NULL when it could not be opened; of a vault in a hurry it may come yet */
     enum copy_state state;
     struct err problem;  /* code ERR_NONE when all is well */
     uint64_t generation; /* of its newest good head; 0: none */
@@ -47,6 +49,8 @@ struct copy {
     unsigned bad_heads; /* heads on it that do not verify */
     uint64_t chunks_served, chunks_bad; /* by vault_fetch */
     uint64_t bytes_served;              /* sealed */
+    uint64_t served_us;                 /* how long that took */
+    struct turn turn;
 };
 
 /* A rotating copy whose disk is not here: that is how it should be, and nothing is missing. (What cannot be read or entered is
@@ -98,15 +102,21 @@ struct vault {
     char *sessions_dir;
     struct presence *presence; /* NULL where the state folder cannot be written (a rescue) */
     bool writes;               /* opened for writing */
+    bool hurry;                /* see vault_open_options */
     bool dirty;  /* state and lists are ahead of the tips: a commit is under way, or was given up */
     int lock_fd; /* -1 unless between vault_lock and vault_unlock */
     int source_fd; /* -1 unless vault_claim was called */
 };
 
+#define HURRY_OPEN_MS 2000
 struct vault_open_options {
     const struct config_paths *paths;
     const struct vault_conf *conf;
-    bool write;         /* beside other writers; takes the vault's lock for a moment */
+    bool write; /* beside other writers; takes the vault's lock for a moment */
+    /* Nobody waits for a copy that hangs while another one answers (restore/turns.h). They are all opened at the same time; those that have
+     * not answered after HURRY_OPEN_MS count as away, and join when they do - but only if one that has answered shows
+     * all that this orchestrator knows of, or it would be an older state that is read. Only for reading. */
+    bool hurry;
     const char *what;   /* for people who wait: "backup of etc"; NULL: the program's name */
     const char *source; /* whose unfinished runs it goes on with; NULL: none in particular */
     bool
@@ -180,15 +190,16 @@ struct fetched {
     struct chunk_ref ref;
     struct wbuf sealed; /* reused from call to call */
     int copy;           /* which served it */
+    uint64_t answer;    /* one bit: which of its places there */
 };
-/* A sealed chunk whose short hash is right. `from`: only that copy (an index), or -1. `skip`: how many good answers to
- * pass over, for a reader that could not open what it got (0 first). Four outcomes are kept apart: 0; -ERR_ABSENT or
+/* A sealed chunk whose short hash is right. `from`: only that copy (an index), or -1. `skip`: the answers that the reader has had
+ * and could not open (0 first), or-ed: they count as damaged. Four outcomes are kept apart: 0; -ERR_ABSENT or
  * -ERR_DAMAGED only when every copy said so for certain; -ERR_UNREACHABLE when some copy could not be asked. What was found
  * damaged or missing goes to `damage` (may be NULL). */
 typedef void damage_fn(void *ctx, const struct copy *c, const char *object, const struct err *what);
 struct fetch_options {
     int from;
-    unsigned skip;
+    uint64_t skip;
     damage_fn *damage;
     void *ctx;
 };

@@ -7,6 +7,8 @@
 /* What a copy shows, for certain or not: its heads join the tips. Fills state, problem, generation and head. */
 void look_at_copy(struct vault *v, struct copy *c);
 int none_readable(struct vault *v, struct err *e);
+/* One that was away, and whose store is open now: is it ours, and does it have the tip? Its state says so then. */
+int vault_join_copy(struct vault *v, struct copy *c, struct err *e);
 /* What this orchestrator has seen; before the copies are looked at, or others might have moved on in between. Then: copies that
  * show less were rolled back. */
 int load_seen(struct vault *v, struct err *e);

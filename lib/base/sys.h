@@ -85,6 +85,7 @@ int sys_lock_held(const char *path);
 
 /* --- time and chance ---------------------------------------------------------------------- */
 uint64_t sys_monotonic_ms(void);
+uint64_t sys_monotonic_us(void);
 int64_t sys_realtime_s(void);
 int64_t sys_realtime_ns(void); /* since 1970; good until 2262 */
 /* Which start of this machine it is: a UUID that each has; "" where that cannot be told. */

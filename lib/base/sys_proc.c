@@ -47,6 +47,12 @@ static struct timespec now(clockid_t clock)
     return t;
 }
 
+uint64_t sys_monotonic_us(void)
+{
+    struct timespec t = now(CLOCK_MONOTONIC);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 uint64_t sys_monotonic_ms(void)
 {
     struct timespec t = now(CLOCK_MONOTONIC);

@@ -151,17 +151,44 @@ static int open_driver(const char *url, const struct store_options *o, unsigned 
     return rc;
 }
 
+/* In programs that are made for tests, "URL PLAN" in TWOFOLD_STORE_FAULT makes this store a faulty one. */
+#ifdef TWOFOLD_FAULTS
+static int make_faulty(const char *url, struct store **s, struct err *e)
+{
+    const char *plan = getenv("TWOFOLD_STORE_FAULT");
+    size_t n = strlen(url);
+    struct store *under = *s;
+    if (!plan || strncmp(plan, url, n) != 0 || plan[n] != ' ')
+        return 0;
+    *s = NULL;
+    return store_faulty(under, plan + n + 1, s, e);
+}
+#else
+static int make_faulty(const char *url, struct store **s, struct err *e)
+{
+    (void)url;
+    (void)s;
+    (void)e;
+    return 0;
+}
+#endif
+
 int store_open_with(const char *url, const struct store_options *o, unsigned flags,
                     struct store **ret, struct err *e)
 {
     struct err ignored = ERR_INIT;
+    struct store *s = NULL;
     assert((flags & (STORE_CREATE | STORE_READ_ONLY)) != (STORE_CREATE | STORE_READ_ONLY));
     e = e ? e : &ignored;
     if (strlen(url) > MAX_STORE_URL)
         return err_set(e, ERR_CONFIG, _("the address of the copy is too long"));
-    if (strncmp(url, "sftp://", strlen("sftp://")) == 0)
-        return sftp_store_open(url, o, flags, ret, e);
-    return open_driver(url, o, flags, ret, e);
+    int rc = strncmp(url, "sftp://", strlen("sftp://")) == 0 ? sftp_store_open(url, o, flags, &s, e)
+                                                             : open_driver(url, o, flags, &s, e);
+    if (rc == 0)
+        rc = make_faulty(url, &s, e);
+    if (rc == 0)
+        *ret = s;
+    return rc;
 }
 
 int store_open(const char *url, unsigned flags, struct store **ret, struct err *e)
@@ -181,6 +208,23 @@ void store_close(struct store *s)
 const char *store_url(const struct store *s)
 {
     return s->url;
+}
+
+void store_patience(struct store *s, uint32_t ms)
+{
+    if (s->ops->patience)
+        s->ops->patience(s->d, ms);
+}
+
+int store_ready(struct store *s, struct err *e)
+{
+    struct err ignored = ERR_INIT;
+    return s->ops->ready ? s->ops->ready(s->d, e ? e : &ignored) : 0;
+}
+
+enum store_doing store_doing(struct store *s, int *ret_rc, uint64_t *ret_ms)
+{
+    return s->ops->doing ? s->ops->doing(s->d, ret_rc, ret_ms) : STORE_IDLE;
 }
 
 /* --- verbs --------------------------------------------------------------------------------------------- */

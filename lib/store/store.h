@@ -99,6 +99,38 @@ int store_sweep_tmp(struct store *s, struct err *e);
 int store_get_all(struct store *s, const char *name, size_t max, uint8_t **ret, size_t *ret_len,
                   struct err *e);
 
+/* --- for one who is in a hurry ------------------------------------------------------------------------- */
+/* A restore reads what it can get, from wherever that is quick, and must not wait for a place that hangs while another one would
+ * answer. Such a store is only read. It opens, and reads, in a thread of its own, one verb at a time:
+ *
+ *     store_open_hasty(url, &o, &first, &s, e);   returns at once; the opening has begun
+ *     store_patience(s, 2000);
+ *     store_ready(s, e)                           0: it is open; -ERR_TIMEOUT: not yet, it goes on; else why not
+ *     store_get(s, …)                             the same: -ERR_TIMEOUT says nothing of the object
+ *     store_doing(s, &rc, &ms)                    what has become of that
+ *
+ * A verb that is asked for again, with the same words, goes on waiting for the same answer; another one waits until the place
+ * is free. A place that could not be opened is tried anew by the next verb. store_close leaves a thread that hangs to itself:
+ * it ends, and closes the store, when its place answers or the process ends. */
+struct store_first {
+    const char *object; /* read whole when it is opened (at most MAX_FIRST_BYTES), or NULL */
+    const char *folder; /* listed then ("heads/"), and its last object by name is read, or NULL */
+};
+#define MAX_FIRST_BYTES (1u << 20)
+int store_open_hasty(const char *url, const struct store_options *o,
+                     const struct store_first *first, struct store **ret, struct err *e);
+/* How long the verbs from now on wait; STORE_PATIENT: as long as the place takes, as those of all other stores always do. */
+#define STORE_PATIENT UINT32_MAX
+void store_patience(struct store *s, uint32_t ms);
+/* Of any other store: 0. */
+int store_ready(struct store *s, struct err *e);
+enum store_doing {
+    STORE_IDLE,
+    STORE_WORKING, /* at something that nobody waits for any more */
+    STORE_ANSWERED /* such a thing has ended: with which code, and after how long. Told once */
+};
+enum store_doing store_doing(struct store *s, int *ret_rc, uint64_t *ret_ms);
+
 /* --- for drivers and decorators --------------------------------------------------------------------- */
 struct store_ops {
     int (*put)(void *d, const char *name, const struct store_data *data, struct err *e);
@@ -112,6 +144,10 @@ struct store_ops {
     int (*space)(void *d, struct store_space *ret, struct err *e);
     int (*sweep_tmp)(void *d, struct err *e);
     void (*close)(void *d);
+    /* Of a hasty store alone; NULL elsewhere. */
+    void (*patience)(void *d, uint32_t ms);
+    int (*ready)(void *d, struct err *e);
+    enum store_doing (*doing)(void *d, int *ret_rc, uint64_t *ret_ms);
 };
 /* Takes d (closed by ops->close, also on failure). */
 int store_new(const struct store_ops *ops, void *d, const char *url, struct store **ret,

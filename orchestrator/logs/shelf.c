@@ -107,6 +107,8 @@ static int list_copy(struct vault *v, size_t at, const char *prefix, struct shel
 {
     struct copy *c = &v->copies[at];
     struct listing l = { s, at, e };
+    /* What it alone has may be the last that was done: it gets more time than for a chunk, but not all the time there is. */
+    store_patience(c->store, c->turn.last ? HURRY_ANSWER_MS : HURRY_LIST_MS);
     int rc = store_list(c->store, prefix, see, &l, e);
     if (rc == 0)
         s->listed |= 1u << at;
@@ -222,18 +224,26 @@ static int try_copies(struct attempt *a, attempt_fn *fn, struct err *e)
 {
     struct vault *v = a->r->v;
     struct err worst = ERR_INIT;
+    struct turns t;
+    struct copy *c;
     err_set(&worst, ERR_ABSENT, _("no copy has it"));
-    for (size_t i = 0; i < v->n_copies; i++) {
-        struct copy *c = &v->copies[i];
+    turns_begin(&t, v, a->r->only, (size_t)a->o->len);
+    while ((c = turns_next(&t))) {
         struct err why = ERR_INIT;
-        if ((a->r->only >= 0 && i != (size_t)a->r->only) ||
-            !(a->o->copies & ~a->o->bad & (1u << i)) || !answers(c))
+        if (!(a->o->copies & ~a->o->bad & (1u << (size_t)(c - v->copies))))
             continue;
+        if (!t.ask) {
+            worst = c->problem;
+            worst.code = ERR_UNREACHABLE;
+            continue;
+        }
         a->len = a->o->len;
         int rc = a->o->uneven ? store_stat(c->store, a->name, &a->len, &why) : 0;
         if (rc == 0 && a->len == 0)
             rc = err_set(&why, ERR_DAMAGED, _("it is empty"));
         rc = rc == 0 ? fn(a, c->store, &why) : rc;
+        if (!turns_told(&t, c, rc, &why))
+            continue;
         if (rc == 0 || rc == -ERR_NOMEM) {
             if (rc < 0 && e)
                 *e = why;

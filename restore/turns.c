@@ -1,0 +1,214 @@
+/* turns.c - which copy is asked next; see turns.h. */
+#include "lib/base/i18n.h"
+#include "lib/base/rate.h"
+#include "lib/base/sys.h"
+#include "restore/vault_internal.h"
+
+#define SLICE_MS 1000 /* those that are waited for are asked by turns */
+#define JOIN_MS 1000
+#define PAUSE_MS 500
+
+void turns_begin(struct turns *t, struct vault *v, int only, size_t len)
+{
+    *t = (struct turns){ .v = v, .only = only, .len = len };
+}
+
+static uint32_t patience(const struct copy *c, size_t len)
+{
+    uint64_t ms = HURRY_ANSWER_MS + (uint64_t)len * 1000 / HURRY_BYTES_S;
+    if (c->limit_bytes_s) /* its bound is no fault of its */
+        ms += 2 * ((uint64_t)len * 1000 / c->limit_bytes_s);
+    return ms < HURRY_HANG_MS ? (uint32_t)ms : HURRY_HANG_MS;
+}
+
+/* It answers, whatever it says: what is wrong with an object, or here, is no reason to ask another copy first. */
+static bool is_answer(int rc)
+{
+    return rc != -ERR_UNREACHABLE && rc != -ERR_TIMEOUT && rc != -ERR_IO && rc != -ERR_PROTOCOL &&
+           rc != -ERR_REFUSED && rc != -ERR_KEY;
+}
+
+static void ask_later(struct copy *c)
+{
+    uint64_t pause = HURRY_AGAIN_MS;
+    for (unsigned i = 1; i < c->turn.failures && pause < HURRY_AGAIN_MAX_MS; i++)
+        pause *= 2;
+    c->turn.again_ms = sys_monotonic_ms() +
+                       (pause < HURRY_AGAIN_MAX_MS ? pause : HURRY_AGAIN_MAX_MS);
+}
+
+/* why: NULL when it was only late. */
+static void put_last(struct copy *c, const struct err *why)
+{
+    c->turn.last = true;
+    c->turn.failures++;
+    if (why && c->turn.failing_ms == 0)
+        c->turn.failing_ms = sys_monotonic_ms();
+    if (why)
+        c->problem = *why;
+    ask_later(c);
+}
+
+void turns_opened(struct vault *v)
+{
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *c = &v->copies[i];
+        c->turn = (struct turn){ .worked = c->state != COPY_AWAY && c->state != COPY_WRONG };
+        if (c->state == COPY_AWAY)
+            put_last(c, c->problem.code == ERR_TIMEOUT ? NULL : &c->problem);
+    }
+}
+
+/* It was away, and its store is open now. What was read from it before it was left is not asked for again. */
+static bool join(struct vault *v, struct copy *c)
+{
+    struct err why = ERR_INIT;
+    if (c->state != COPY_AWAY)
+        return true;
+    store_patience(c->store, JOIN_MS);
+    if (vault_join_copy(v, c, &why) < 0) {
+        put_last(c, why.code == ERR_TIMEOUT ? NULL : &why);
+        return false;
+    }
+    c->turn.worked = true;
+    return true;
+}
+
+static void back_in_place(struct copy *c)
+{
+    c->turn.last = false;
+    c->turn.failing_ms = c->turn.waiting_ms = 0;
+}
+
+/* In the first round, of one that was put last: has it its place again, or is it time for a question beside the others? */
+static bool comes_back(struct turns *t, struct copy *c)
+{
+    int rc = 0;
+    uint64_t ms = 0;
+    enum store_doing doing = store_doing(c->store, &rc, &ms);
+    if (doing == STORE_WORKING)
+        return false;
+    if (doing == STORE_ANSWERED && is_answer(rc) && ms <= patience(c, t->len)) {
+        if (!join(t->v, c))
+            return false;
+        back_in_place(c);
+        return true;
+    }
+    if (doing == STORE_ANSWERED) {
+        put_last(c, NULL);
+        return false;
+    }
+    if (sys_monotonic_ms() < c->turn.again_ms)
+        return false;
+    ask_later(c);
+    if (c->state == COPY_AWAY) {
+        store_patience(c->store, 0);
+        (void)store_ready(c->store, NULL);
+        return false;
+    }
+    t->beside = true;
+    return true;
+}
+
+/* In the second round: has it been waited for long enough? */
+static bool is_given_up(const struct copy *c)
+{
+    uint64_t now = sys_monotonic_ms();
+    int64_t left = c->turn.worked ? HURRY_OUTAGE_MS : 0;
+    if (c->turn.waiting_ms && now - c->turn.waiting_ms >= HURRY_HANG_MS)
+        return true;
+    return c->turn.failing_ms && (int64_t)(now - c->turn.failing_ms) > left;
+}
+
+/* One that is away must be opened before it can be asked. -ERR_TIMEOUT: not yet. */
+static int open_now(struct vault *v, struct copy *c)
+{
+    struct err why = ERR_INIT;
+    store_patience(c->store, SLICE_MS);
+    int rc = store_ready(c->store, &why);
+    if (rc == -ERR_TIMEOUT)
+        return rc;
+    if (rc < 0)
+        put_last(c, &why);
+    else if (!join(v, c))
+        rc = -ERR_UNREACHABLE;
+    return rc;
+}
+
+/* One of those that were put off, by turns, until each has said something or is given up. */
+static struct copy *next_again(struct turns *t)
+{
+    t->again = true;
+    while (t->put_off) {
+        if (t->pause)
+            (void)rate_sleep_ms(PAUSE_MS, NULL);
+        t->pause = false;
+        while (!(t->put_off & (1u << t->at % MAX_COPIES)))
+            t->at++;
+        size_t i = t->at++ % MAX_COPIES;
+        struct copy *c = &t->v->copies[i];
+        t->ask = !is_given_up(c) && !sys_interrupted();
+        if (t->ask && c->turn.waiting_ms == 0)
+            c->turn.waiting_ms = sys_monotonic_ms();
+        int rc = t->ask && c->state == COPY_AWAY ? open_now(t->v, c) : 0;
+        if (rc < 0) {
+            t->pause = rc != -ERR_TIMEOUT;
+            continue; /* given up, perhaps, when its turn comes again */
+        }
+        t->put_off &= ~(1u << i);
+        if (t->ask)
+            store_patience(c->store, SLICE_MS);
+        return c;
+    }
+    return NULL;
+}
+
+struct copy *turns_next(struct turns *t)
+{
+    struct vault *v = t->v;
+    t->beside = false;
+    while (!t->again && t->at < v->n_copies) {
+        size_t i = t->at++;
+        struct copy *c = &v->copies[i];
+        if (t->only >= 0 && i != (size_t)t->only)
+            continue;
+        bool can = c->store && c->state != COPY_WRONG;
+        t->ask = can && c->state != COPY_AWAY;
+        if (!v->hurry || !can)
+            return c;
+        if (t->only >= 0 || (c->turn.last && !comes_back(t, c))) {
+            t->put_off |= 1u << i;
+            continue;
+        }
+        t->ask = true;
+        store_patience(c->store, t->beside ? 0 : patience(c, t->len));
+        return c;
+    }
+    if (!t->again)
+        t->at = 0;
+    return next_again(t);
+}
+
+bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why)
+{
+    bool beside = t->beside, late = rc == -ERR_TIMEOUT;
+    uint32_t bit = 1u << (size_t)(c - t->v->copies);
+    t->beside = false;
+    if (!t->v->hurry)
+        return true;
+    if (is_answer(rc)) {
+        c->turn.failing_ms = c->turn.waiting_ms = 0;
+        if (!t->again) {
+            c->turn.last = false;
+            c->turn.failures = 0;
+        }
+        return true;
+    }
+    if (!late || (!t->again && !beside))
+        put_last(c, late ? NULL : why);
+    t->pause = !late;
+    if (t->again && is_given_up(c))
+        return true;
+    t->put_off |= bit;
+    return false;
+}
