@@ -421,6 +421,10 @@ static int check(struct app *app, struct catalog *c, struct err *e)
     int rc = gather_facts(app, &g, &f, NULL, e);
     if (rc == 0 && f.settings)
         watch_language(f.settings->language);
+    if (rc == 0) {
+        facts_incidents(&f, &app->paths); /* their words, in the site's language */
+        facts_remind(&f, &app->paths);
+    }
     if (rc == 0)
         rc = put_copies(&f, c, e);
     if (rc == 0 && !f.has_catalog) /* it has just been made */

@@ -58,6 +58,7 @@ int gather_facts(struct app *app, const struct gather *g, struct facts *ret, int
     if (have < 0)
         facts_timers(ret);
     facts_logs(ret, &app->paths);
+    facts_incidents(ret, &app->paths);
     if (g->look)
         facts_look(ret, &app->paths, g->vault, g->remote || !ret->has_catalog);
     return 0;

@@ -150,6 +150,22 @@ static void alarm_json(const struct status_view *v, const struct open_alarm *a)
                       text(a->acked_by)));
 }
 
+static void incident_json(const struct status_view *v, const struct incident_fact *n)
+{
+    size_t due = 0, overdue = 0;
+    for (size_t k = 0; k < n->duties.n; k++) {
+        due += n->duties.all[k].state == DUTY_DUE;
+        overdue += n->duties.all[k].state == DUTY_OVERDUE;
+    }
+    ui_json(&v->app->ui,
+            json_pack("{s:s, s:s, s:o, s:s, s:b, s:I, s:I, s:o, s:o, s:I, s:I}", "type", "incident",
+                      "id", n->id, "policy", text(n->policy), "cause", crash_cause_name(n->cause),
+                      "drill", n->drill, "level", (json_int_t)n->level, "opened_s",
+                      (json_int_t)n->opened_s, "recovered_s", time_or_null(n->recovered_s),
+                      "escalated_s", time_or_null(n->escalated_s), "duties_due", (json_int_t)due,
+                      "duties_overdue", (json_int_t)overdue));
+}
+
 static void summary_json(const struct status_view *v)
 {
     const struct facts *f = v->f;
@@ -173,6 +189,9 @@ void status_json(const struct status_view *v)
     for (size_t i = 0; i < f->n_copies; i++)
         if (status_shows_vault(v, &f->vaults[f->copies[i].vault]))
             copies_json(v, &f->copies[i]);
+    for (size_t i = 0; i < f->n_incidents; i++)
+        if (!f->incidents[i].closed_s && !f->incidents[i].unread)
+            incident_json(v, &f->incidents[i]);
     for (size_t i = 0; i < v->fs->n; i++)
         finding_json(v, &v->fs->all[i]);
     for (size_t i = 0; i < f->n_alarms; i++)

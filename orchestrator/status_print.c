@@ -82,6 +82,34 @@ static void print_alarms(const struct status_view *v)
         ui_line(&v->app->ui, _("       and %zu more: twofold alarms"), unacked - shown);
 }
 
+/* Before anything else: something is down, and a clock runs. */
+static void print_incidents(const struct status_view *v)
+{
+    for (size_t i = 0; i < v->f->n_incidents; i++) {
+        const struct incident_fact *n = &v->f->incidents[i];
+        char since[32];
+        size_t overdue = 0;
+        if (n->drill || n->closed_s || n->unread)
+            continue;
+        for (size_t k = 0; k < n->duties.n; k++)
+            overdue += n->duties.all[k].state == DUTY_OVERDUE;
+        char *text = text_print(n->escalated_s   ? _("%s, ESCALATED: open since %s")
+                                : n->recovered_s ? _("%s: back in service, opened %s")
+                                                 : _("%s: open since %s"),
+                                n->id, time_text(n->opened_s, since));
+        char *duties = overdue ? text_print(P_("%s; %zu duty is OVERDUE",
+                                               "%s; %zu duties are OVERDUE", overdue),
+                                            text, overdue)
+                               : text_print("%s", text);
+        char *next = text_print("twofold crash status %s", n->id);
+        print_wrapped(&v->app->ui, 0, _("INCIDENT "), duties);
+        print_wrapped(&v->app->ui, INDENT, _("next: "), next);
+        free(next);
+        free(duties);
+        free(text);
+    }
+}
+
 /* What is wrong and belongs to no line below. */
 static void print_site_findings(const struct status_view *v)
 {
@@ -414,6 +442,7 @@ void status_print(const struct status_view *v)
         print_wrapped(&v->app->ui, 0, "", verdict);
         free(verdict);
     }
+    print_incidents(v);
     print_scheduler(v);
     print_alarms(v);
     print_site_findings(v);

@@ -107,11 +107,11 @@ static int run_done(struct app *app, struct incident *inc, const struct words *w
     const struct duty *d = rc == 0 ? duties_find(&l, w->v[0]) : NULL;
     if (rc == 0 && !d)
         rc = no_duty(&l, w->v[0], e);
-    if (rc == 0)
+    if (rc == 0 && d)
         rc = needs_more(d, e);
-    if (rc == 0 && d->state == DUTY_DONE) {
+    if (rc == 0 && d && d->state == DUTY_DONE) {
         ui_line(&app->ui, _("%s was done: %s"), duty_word(d, own), time_text(d->done_s, when));
-    } else if (rc == 0) {
+    } else if (rc == 0 && d) {
         json_t *body = json_pack("{s:s, s:s, s:I}", "duty", d->id, "state", "done", "number",
                                  (json_int_t)d->number);
         if (at_s)

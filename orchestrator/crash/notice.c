@@ -218,9 +218,9 @@ int notice_try(struct app *app, struct incident *inc, enum notice_kind kind, con
     const struct unit_contact *u = rc == 0 ? notice_unit(c, unit) : NULL;
     if (rc == 0 && !u)
         rc = no_unit(c, unit, e);
-    if (rc == 0 && !notice_way(s, u, channel))
+    if (rc == 0 && u && !notice_way(s, u, channel))
         rc = err_set(e, ERR_CONFIG, _("the unit \"%s\" cannot be told by %s"), unit, channel);
-    if (rc == 0) {
+    if (rc == 0 && u) {
         snprintf(to.channel, sizeof to.channel, "%s", channel);
         snprintf(to.to, sizeof to.to, "%s", strcmp(channel, "mail") == 0 ? u->mail : u->phone);
         snprintf(to.name, sizeof to.name, "%s", u->name);

@@ -79,6 +79,7 @@ void facts_done(struct facts *f)
         free(f->alarms[i].duty);
         free(f->alarms[i].acked_by);
     }
+    incident_facts_done(f);
     settings_free(f->settings);
     contacts_free(f->contacts);
     free(f->policies);

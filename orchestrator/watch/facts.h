@@ -20,6 +20,7 @@
 #include "orchestrator/status.h"
 #include "policies/contacts.h"
 #include "policies/settings.h"
+#include "restore/incident/duties.h"
 
 struct run_fact {
     int64_t started_s, ended_s; /* started 0: there was none; ended 0: runs, or was killed */
@@ -93,6 +94,22 @@ struct open_alarm {
     int64_t raised_s, told_s, acked_s;
 };
 
+/* Of each incident whose clock still runs; drills and closed ones have corrective actions alone. */
+struct incident_fact {
+    char id[MAX_INCIDENT_ID], policy[MAX_NAME + 1];
+    enum crash_cause cause;
+    bool drill;
+    unsigned level;
+    int64_t opened_s, recovered_s, escalated_s, closed_s; /* 0: not */
+    struct duty_list duties;
+    bool to_note; /* something of it is to be written on its timeline: crash_remind */
+    bool unread;  /* it could not be read just now: nothing of it is known */
+    char damage[ERR_TEXT_BYTES]; /* of its chain; "" */
+    int64_t changed_ns;          /* of the file that was read */
+    uint64_t size;
+    bool settled; /* nothing of it comes any more, unless the file changes */
+};
+
 struct facts {
     int64_t now_s;
     bool has_catalog; /* facts_catalog has read one */
@@ -113,6 +130,9 @@ struct facts {
     size_t jobs_queued, jobs_running;
     struct open_alarm *alarms;
     size_t n_alarms;
+    struct incident_fact *incidents; /* newest first; settled ones among them */
+    size_t n_incidents;
+    bool incidents_read; /* it was looked which there are */
 };
 
 void facts_init(struct facts *f, int64_t now_s);
@@ -126,6 +146,12 @@ int facts_catalog(struct facts *f, struct catalog *c, struct err *e);
 void facts_timers(struct facts *f);
 /* How far the logs of databases are, as their keepers say; may be repeated. */
 void facts_logs(struct facts *f, const struct config_paths *p);
+/* Incidents and their duties, by the files beside the catalog; may be repeated. */
+void facts_incidents(struct facts *f, const struct config_paths *p);
+/* Writes on their timelines what facts_incidents found is to be written there (crash_remind); what fails is tried at the next look. */
+void facts_remind(struct facts *f, const struct config_paths *p);
+int64_t facts_duty_change_s(const struct facts *f); /* when one of them changes next; 0: never */
+void incident_facts_done(struct facts *f);
 /* Opens the vaults that hold selected policies and judges their copies; those on other hosts only with `remote`. A vault that cannot
  * be opened is a problem. only: this vault alone, or NULL. */
 void facts_look(struct facts *f, const struct config_paths *p, const char *only, bool remote);

@@ -2,6 +2,7 @@
 #include "orchestrator/watch/findings.h"
 #include "lib/base/i18n.h"
 #include "orchestrator/watch/log_words.h"
+#include "orchestrator/watch/message.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -567,6 +568,43 @@ static void find_contacts(const struct facts *f, struct findings *fs)
         _("check every name and number in contacts.yaml, then set its `reviewed:` to today"));
 }
 
+/* --- incidents ------------------------------------------------------------------------------------------------- */
+static void find_duty(const struct incident_fact *n, const struct duty *d, struct findings *fs)
+{
+    char word[MAX_DUTY_ID + 12], when[32];
+    bool overdue = d->state == DUTY_OVERDUE, action = strcmp(d->id, "action") == 0;
+    if (d->state != DUTY_DUE && !overdue)
+        return;
+    struct finding *g = add(fs,
+                            action    ? (overdue ? ALARM_WARNING : ALARM_NOTICE)
+                            : overdue ? ALARM_CRITICAL
+                                      : ALARM_WARNING,
+                            d->row, "duty/%s/%s", n->id, duty_word(d, word));
+    g->roles = d->roles;
+    if (overdue)
+        say(g->text, _("incident %s: OVERDUE since %s: %s"), n->id, time_text(d->due_s, when),
+            d->text);
+    else
+        say(g->text, _("incident %s: due by %s: %s"), n->id, time_text(d->due_s, when), d->text);
+    say(g->next, "%s", d->next);
+}
+
+static void find_incidents(const struct facts *f, struct findings *fs)
+{
+    for (size_t i = 0; i < f->n_incidents; i++) {
+        const struct incident_fact *n = &f->incidents[i];
+        for (size_t k = 0; k < n->duties.n; k++)
+            find_duty(n, &n->duties.all[k], fs);
+        if (!n->damage[0])
+            continue;
+        struct finding *g = add(fs, ALARM_CRITICAL, "SMX-8", "incident/%s", n->id);
+        g->roles = "security-officer operator";
+        say(g->text, _("incident %s: its timeline: %s"), n->id, n->damage);
+        say(g->next, _("keep the file; the copies have its records: twofold crash records --vault "
+                       "VAULT"));
+    }
+}
+
 /* --- all of it ---------------------------------------------------------------------------------------------------- */
 struct ranked {
     struct finding f;
@@ -622,6 +660,7 @@ void findings_find(const struct facts *f, struct findings *ret)
         find_care(f, &f->vaults[i], true, ret);
         find_care(f, &f->vaults[i], false, ret);
     }
+    find_incidents(f, ret);
     find_bad_files(f, ret);
     find_contacts(f, ret);
     sort_findings(ret);

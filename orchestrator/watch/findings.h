@@ -23,6 +23,9 @@
  * | vault/VAULT           | a fork; lost data keys; no copy shows what was seen before              | warning; critical |
  * | scrub/VAULT           | none has ended well for 35 days, or the last failed                     | warning           |
  * | prune/VAULT           | retention is asked for and none has ended well for 14 days, or the last failed or was stopped by the clock | warning |
+ * | duty/INCIDENT/DUTY    | a duty of an incident is due soon (restore/incident/duties.h); overdue  | warning; critical |
+ * |                       | a corrective action likewise                                            | notice; warning   |
+ * | incident/INCIDENT     | its timeline is damaged or cannot be read                               | critical          |
  * | config                | a file of the configuration cannot be read, so what it says is not watched | warning         |
  * | contacts              | the list was not looked through in time                                 | notice            |
  * | scheduler             | twofoldd gives no sign of life (policies have a schedule)               | critical          |
@@ -47,7 +50,7 @@
 #define FINDING_TEXT_BYTES 800
 
 struct finding {
-    char key[2 * MAX_NAME + 24];
+    char key[MAX_INCIDENT_ID + 2 * MAX_NAME];
     enum alarm_level level;
     const char *duty; /* "" */
     char text[FINDING_TEXT_BYTES], next[FINDING_TEXT_BYTES];

@@ -131,9 +131,22 @@ static bool is_of_known(const struct facts *f, const char *key)
     return v && v->n_policies > 0;
 }
 
+/* "INCIDENT[/DUTY]": duties need no file of the configuration, but their incident must have been read. */
+static bool is_of_read(const struct facts *f, const char *incident)
+{
+    size_t n = strcspn(incident, "/");
+    bool unread = false;
+    for (size_t i = 0; i < f->n_incidents; i++)
+        unread = unread || (f->incidents[i].unread && strlen(f->incidents[i].id) == n &&
+                            strncmp(f->incidents[i].id, incident, n) == 0);
+    return f->incidents_read && !unread;
+}
+
 /* May what is not found any more be taken for mended? */
 static bool can_judge(const struct facts *f, const char *key)
 {
+    if (strncmp(key, "duty/", 5) == 0 || strncmp(key, "incident/", 9) == 0)
+        return is_of_read(f, strchr(key, '/') + 1);
     if (f->n_bad_files && strcmp(key, "config") != 0 && !is_of_known(f, key))
         return false;
     if (strncmp(key, "vault/", 6) != 0)
@@ -321,6 +334,8 @@ static int judge(struct watch *w, struct catalog *c, int64_t now_s, struct watch
     if (rc == 0)
         rc = facts_catalog(&w->f, c, e);
     facts_logs(&w->f, &w->paths);
+    facts_incidents(&w->f, &w->paths);
+    facts_remind(&w->f, &w->paths);
     /* This runs in twofoldd: it is alive, however old its last sign of life in the catalog. */
     w->f.heartbeat_s = now_s;
     if (rc == 0)
@@ -346,7 +361,9 @@ int watch_tick(struct watch *w, struct catalog *c, int64_t now_s, struct watch_d
     if (w->judged_s && passed >= 0 && passed < WATCH_LEAST_S)
         return 0;
     uint64_t changes = catalog_changes(c);
-    if (w->judged_s && passed >= 0 && passed < WATCH_EVERY_S && changes == w->changes)
+    int64_t duty_s = w->judged_s ? facts_duty_change_s(&w->f) : 0;
+    if (w->judged_s && passed >= 0 && passed < WATCH_EVERY_S && changes == w->changes &&
+        (!duty_s || now_s < duty_s))
         return 0;
     w->judged_s = now_s;
     w->changes = changes;

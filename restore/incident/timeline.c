@@ -561,12 +561,34 @@ static int seek(void *ctx, const char *id, const struct incident *inc, const str
     return 0;
 }
 
+/* By its whole id, which fits best: then the others need not be read. */
+static int open_by_id(const struct config_paths *p, const char *name, struct incident **ret,
+                      struct err *e)
+{
+    char *all = NULL, *dir = NULL, *file = NULL;
+    int rc = name && *name && *name != '.' && !strchr(name, '/') && strlen(name) < MAX_INCIDENT_ID
+                 ? incidents_dir(p, false, &all, e)
+                 : -ERR_ABSENT;
+    if (rc == 0 && (!(dir = path_of(all, name, e)) || !(file = path_of(dir, "timeline", e))))
+        rc = -ERR_NOMEM;
+    if (rc == 0)
+        rc = access(file, F_OK) == 0 ? load(all, name, ret, e) : -ERR_ABSENT;
+    free(all);
+    free(dir);
+    free(file);
+    return rc;
+}
+
 int incident_open(const struct config_paths *p, const char *name, struct incident **ret,
                   struct err *e)
 {
     struct search s = { .name = name };
     char *all = NULL;
-    int rc = incidents_each(p, false, seek, &s, e);
+    int rc = open_by_id(p, name, ret, e);
+    if (rc != -ERR_ABSENT)
+        return rc;
+    err_clear(e);
+    rc = incidents_each(p, false, seek, &s, e);
     if (rc < 0)
         return rc;
     if (s.rank == 0) {
