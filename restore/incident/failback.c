@@ -127,10 +127,9 @@ static void fenced(struct failback *f, enum pair_host h, bool stated)
     f->stated[h] = stated;
 }
 
-static void position_of(const struct event *ev, char ret[MAX_POSITION])
+static void position_of(const struct event *ev, const char *key, char ret[MAX_POSITION])
 {
-    const char *text = json_string_value(
-        json_object_get(json_object_get(ev->body, "facts"), "position"));
+    const char *text = json_string_value(json_object_get(json_object_get(ev->body, "facts"), key));
     if (text && text[0])
         snprintf(ret, MAX_POSITION, "%s", text);
 }
@@ -139,11 +138,15 @@ static void facts_of_done(struct failback *f, enum failback_step s, const struct
 {
     const json_t *facts = json_object_get(ev->body, "facts");
     if (s == FB_FENCE || (s == FB_REFENCE && !f->fenced_at[0] && f->attempts[FB_RESEED] == 0))
-        position_of(ev, f->fenced_at);
+        position_of(ev, "position", f->fenced_at);
+    if (s == FB_FENCE) {
+        position_of(ev, "standby_position", f->promoted_at);
+        f->last_commit_s = json_integer_value(json_object_get(facts, "standby_last_commit_s"));
+    }
     if (s == FB_STOP)
-        position_of(ev, f->stopped_at);
+        position_of(ev, "position", f->stopped_at);
     if (s == FB_PROMOTE) {
-        position_of(ev, f->promoted_at);
+        position_of(ev, "position", f->promoted_at);
         f->last_commit_s = json_integer_value(json_object_get(facts, "last_commit_s"));
     }
     if (s == FB_PROMOTE || s == FB_UNDO || s == FB_BACK_PROMOTE)

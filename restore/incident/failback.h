@@ -28,7 +28,8 @@
  * | failback-undo        | standby | takes writes again                                                         |
  * | failback-undo-switch | standby | clients go there again                                                     |
  *
- * A step's events are EVENT_STEP with state intent, then done or failed. Facts: of a fence proven (true: it was asked); position, last_commit_s.
+ * A step's events are EVENT_STEP with state intent, then done or failed. Facts: of a fence proven (true: it was asked); position, last_commit_s; of
+ * `fence` also standby_position and standby_last_commit_s.
  * Gates of the procedure that a person answers instead of a command (promoted, standby-right, switched, reseeded, switched-back) count as done.
  *
  * **May write**: a host does from the moment at which the *intent* of its promotion is written down (a command that was cut off may still come to

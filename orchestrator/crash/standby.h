@@ -1,0 +1,55 @@
+/*
+ * standby.h - the steps of the procedure in which a standby takes over and the repaired primary comes back (docs/standby.md): the commands of
+ * `crash: standby:` run on the two hosts by their agents. restore/incident/failback.h says which may be taken; nothing is promoted here before
+ * the other host has been asked, that moment, whether it takes writes.
+ *
+ *     if (standby_has(step)) rc = standby_take(&s, step, text, &facts, e);        between the step's intent and its outcome
+ *
+ * `switch-back` is several steps (failback-ready to failback-sync), each with an intent and an outcome of its own, so that whoever goes on
+ * after a kill goes on where it was. Only the holder of the incident's lock of steps may call these.
+ */
+#ifndef TWOFOLD_ORCHESTRATOR_CRASH_STANDBY_H
+#define TWOFOLD_ORCHESTRATOR_CRASH_STANDBY_H
+
+#include "orchestrator/app.h"
+#include "restore/incident/failback.h"
+#include "restore/incident/procedure.h"
+
+struct standby { /* borrowed */
+    struct app *app;
+    struct incident *inc;
+    const struct policy *
+        policy; /* its crash.standby holds; its agent is the primary where the incident names none */
+};
+
+/* fence, promote, standby-check, switch, reseed, switch-back */
+bool standby_has(enum crash_step s);
+/* 0: it is done, ret_text says how. Negative: it failed; -ERR_UNREACHABLE of a fence: that host cannot be asked, so a person must turn it
+ * off and say so (gate fenced; of the standby on the way back gate standby-off). *ret_facts (owned) is set in both cases, and may be NULL. */
+int standby_take(struct standby *s, enum crash_step step, char ret_text[ERR_TEXT_BYTES],
+                 json_t **ret_facts, struct err *e);
+/* Before anything is restored on the primary, or started there: a standby that was promoted and then given up (gate promoted or standby-right
+ * answered with no) takes no writes any more. 0: so it is, or there never was one. */
+int standby_give_up(struct standby *s, struct err *e);
+/* The way back is given up while the primary was not promoted: the standby serves again. */
+int standby_undo(struct standby *s, struct err *e);
+/* A person's word on what a step of the way back cannot find out or does not want: "failback-stop" (the standby is off), "failback-compare"
+ * (what the primary may lack is given up), "failback-check". -ERR_NAME for another one. */
+int standby_state(struct standby *s, const char *step, const char *why, struct err *e);
+
+/* --- for everybody who works for a policy --------------------------------------------------------------------------------- */
+/* Whose data count: where a standby serves in place of the policy's agent, by the newest incident of the policy (a closed one, too: the
+ * standby stayed), that one is in the policy's `agent` from now on, and *ret (may be NULL; not owned) says since when. 1: so it is; 0: the
+ * primary serves as ever. A timeline that cannot be read is -ERR_DAMAGED: nobody knows. */
+struct standby_serving {
+    char agent[MAX_NAME + 1];
+    char incident[MAX_INCIDENT_ID];
+    enum failback_phase phase;
+    int64_t since_s;
+    bool fence_proven; /* else somebody stated that the primary is off */
+};
+int standby_serving(const struct config_paths *p, const struct policy *policy,
+                    struct standby_serving *ret, struct err *e);
+int standby_follow(struct app *app, struct policy *policy, struct err *e);
+
+#endif
