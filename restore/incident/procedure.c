@@ -128,7 +128,7 @@ static enum taken say(struct view *v, enum next_kind kind)
 static bool by_itself(enum crash_step s)
 {
     return s == STEP_NOTIFY || s == STEP_SCENE || s == STEP_FACTS || s == STEP_RESTORE ||
-           s == STEP_CHECK || s == STEP_RESUME;
+           s == STEP_CHECK || s == STEP_RESUME || s == STEP_STANDBY_CHECK;
 }
 
 /* A step that a person is asked about when it has failed, or when there is no command for it. */
@@ -381,7 +381,7 @@ static enum taken by_standby(struct view *v)
     enum taken t = take(v, STEP_FENCE, 1, 0, GATE_FENCED);
     if (t == TAKEN_DONE)
         t = take(v, STEP_PROMOTE, 1, 0, GATE_PROMOTED);
-    if (t == TAKEN_DONE && crash_step_command(v->f->conf, STEP_STANDBY_CHECK))
+    if (t == TAKEN_DONE && (v->f->server || crash_step_command(v->f->conf, STEP_STANDBY_CHECK)))
         t = take(v, STEP_STANDBY_CHECK, 1, 0, GATE_STANDBY_RIGHT);
     if (t == TAKEN_DONE)
         t = take(v, STEP_SWITCH, 1, 0, GATE_SWITCHED);
@@ -543,7 +543,7 @@ static void plan_standby(struct plan *p)
 {
     plan_step(p, STEP_FENCE);
     plan_step(p, STEP_PROMOTE);
-    if (crash_step_command(p->f->conf, STEP_STANDBY_CHECK))
+    if (p->f->server || crash_step_command(p->f->conf, STEP_STANDBY_CHECK))
         plan_step(p, STEP_STANDBY_CHECK);
     plan_step(p, STEP_SWITCH);
     plan_step(p, STEP_RESUME);
