@@ -54,6 +54,7 @@ int cmd_catalog(struct app *app, int argc, char **argv);
 int cmd_audit(struct app *app, int argc, char **argv);
 int cmd_alarms(struct app *app, int argc, char **argv);
 int cmd_notify(struct app *app, int argc, char **argv);
+int cmd_drill(struct app *app, int argc, char **argv);
 int cmd_metrics(struct app *app, int argc, char **argv);
 int cmd_page(struct app *app, int argc, char **argv);
 int cmd_copy(struct app *app, int argc, char **argv);
@@ -72,6 +73,7 @@ struct vault_choice {
     const char *what; /* is done with it, for others who wait: "backup of etc"; NULL: the command */
     const char *source; /* that is written ("etc/files"), if it is one */
     bool hurry;         /* what is read must not wait for a copy that hangs: vault_open_options */
+    const char *lose;   /* the place of a copy that counts as gone, for a drill; NULL: none */
 };
 /* Opens the vault (by configuration, or from the copy alone) and warns about copies with problems. need_recovery: the
  * recovery key is loaded too: from keys/NAME.recovery, else by the recovery object and a passphrase. */

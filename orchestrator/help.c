@@ -196,6 +196,18 @@ static const struct {
          "Without a second backup: against the live files.\n"
          "  --from PLACE            only from this copy\n"),
       true, true },
+    { "drill",
+      N_("Restores into a folder of its own, starts a database there and asks it the policy's questions,\n"
+         "compares files with what was recorded, and takes it all away again. The live system is not\n"
+         "touched. Exit status 4: damage, or a wrong check; 1: too slow, too much lost, nothing restored.\n"
+         "  --from PLACE            from this copy alone\n"
+         "  --lose PLACE            as if this copy were gone\n"
+         "  --snapshot ID           which backup; --at TIME: the newest before, or that moment\n"
+         "  --to DIR                the scratch folder; --on AGENT: on that agent's host\n"
+         "  --keep                  leave what was restored there\n"
+         "  --clean                 take away what drills that were killed, or told to keep it, have left\n"
+         "  --if-due                only when the policy's `every:` has passed: for the timer\n"),
+      false, true },
     { "restore",
       N_("  --to TARGET             a folder; it must be empty or new but for --overwrite\n"
          "  --snapshot ID           which backup (else the newest whole one)\n"

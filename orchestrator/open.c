@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define MAX_RECOVERY_FILE 65536
+#define LOST_COPY "/dev/null/lost-for-a-drill" /* nothing can ever be there */
 
 static int no_memory(struct err *e)
 {
@@ -80,11 +81,30 @@ static void warn_about_copies(struct app *app, const struct vault *v)
                 v->n_tips);
 }
 
+/* As if this copy were gone, with all that it has: nothing lies where it is looked for. */
+static int lose_copy(struct vault_conf *conf, const char *place, struct err *e)
+{
+    for (size_t i = 0; i < conf->n_copies; i++) {
+        if (strcmp(conf->copies[i].place, place) != 0)
+            continue;
+        char *nowhere = strdup(LOST_COPY);
+        if (!nowhere)
+            return no_memory(e);
+        free(conf->copies[i].url);
+        conf->copies[i].url = nowhere;
+        return 0;
+    }
+    err_set(e, ERR_NAME, _("the vault \"%s\" has no copy \"%s\""), conf->name, place);
+    return err_next(e, _("see which there are: twofold copy list"));
+}
+
 static int open_configured(struct app *app, const struct vault_choice *c, bool write,
                            struct vault **ret, struct err *e)
 {
     struct vault_conf *conf = NULL;
     int rc = vault_conf_load(&app->paths, c->vault, &conf, e);
+    if (rc == 0 && c->lose)
+        rc = lose_copy(conf, c->lose, e);
     if (rc == 0) {
         struct vault_open_options o = { .paths = &app->paths,
                                         .conf = conf,

@@ -1,0 +1,138 @@
+#!/bin/bash
+# 94-drill.sh - drills: one that is passed measures and clears up; one that must fail for a reason fails for that reason, by name, and leaves
+# nothing behind; what a killed one left goes with the next. On PostgreSQL and on files (PY-8.3).
+# shellcheck disable=SC2154
+. "$TWOFOLD_SRC/tests/integration/lib.sh"
+. "$TWOFOLD_SRC/tests/integration/pg.sh"
+
+one=$work/one scratch=$work/scratch
+pg_new one --wal-segsize=1
+pg_start "$one" || finish
+pg_sql "$one" "CREATE DATABASE shop"
+pg_sql "$one" "CREATE TABLE accounts AS SELECT i AS id, 10 AS amount FROM generate_series(1, 5000) i" shop
+src=$work/src
+small_tree "$src" 94 40
+new_vault "$work/v"
+mkdir -p "$TWOFOLD_CONFIG/policies"
+# db_policy LINE…: the policy of the database, with these lines at its end
+db_policy() {
+    cat >"$TWOFOLD_CONFIG/policies/db.yaml" <<P
+postgresql:
+  conninfo: "host=$one user=postgres"
+  checks:
+    - { name: sum, database: shop, sql: "$question", restored: same }
+P
+    printf '%s\n' "$@" >>"$TWOFOLD_CONFIG/policies/db.yaml"
+}
+question="SELECT sum(amount) FROM accounts"
+to="drill: { every: 30d, to: $scratch }"
+db_policy "$to" "rto: 10m"
+policy_add files --files "$src"
+expect 0 "$t" backup db files
+
+# drill STATUS REASONS POLICY [OPTION…]: that is its exit status, and these are the reasons, exactly; nothing is left.
+drill() {
+    local want=$1 reasons=$2 got
+    shift 2
+    expect "$want" "$t" --json drill "$@" || return 1
+    got=$(json reasons drill | tr -d '" ')
+    [ "$got" = "$reasons" ] || { fail "drill $*: reasons $got instead of $reasons"; show_output; }
+    [ ! -e "$scratch" ] || fail "drill $*: something is left: $(find "$scratch" | head -n 5)"
+}
+# result KEY: of the facts of the newest drill's last step.
+result() {
+    python3 - "$TWOFOLD_STATE" "$1" <<'P'
+import glob, json, os, sys
+newest = max(glob.glob(sys.argv[1] + "/incidents/drill-*/timeline"), key=os.path.getmtime)
+lines = [json.loads(line) for line in open(newest)]
+print([e for e in lines if e.get("step") == "drill"][-1]["facts"][sys.argv[2]])
+P
+}
+
+# --- passed: a database, from all copies, from one, without one; files -------------------------------------------------------------
+live=$(fingerprint "$one/data/global" "$src")
+drill 0 '[]' db
+[ "$(json rto_ms drill)" -gt 0 ] && [ "$(result rpo_s)" -ge 0 ] || fail "not measured: $(cat "$work/.out")"
+drill 0 '[]' db --from b
+drill 0 '[]' db --lose a
+drill 0 '[]' files --to "$scratch"
+expect 0 "$t" drill files --to "$scratch" --keep && said 'kept:' && said 'passed'
+same_tree "$src" "$(echo "$scratch"/drill-files-*)/attempt-1$src"
+expect 0 "$t" drill --clean && said '1 drill cleared up'
+[ ! -e "$scratch" ] || fail "--clean left something"
+[ "$live" = "$(fingerprint "$one/data/global" "$src")" ] || fail "a drill touched what lives"
+expect 0 "$t" drill db --if-due && said 'the next drill of "db" is due on'
+
+# --- failed, each for its reason ----------------------------------------------------------------------------------------------------
+# A copy is damaged: from it alone nothing comes; beside the other one all comes, and the drill has failed all the same.
+cp -a "$a" "$work/a.good"
+for seed in 1 2 3 4 5 6 7 8; do python3 "$here/damage.py" flip packs $seed "$a" >/dev/null; done
+drill 4 '[copy-damaged,in-part]' db --from a
+drill 4 '[copy-damaged]' db
+said 'a copy is damaged'
+clean "$a" && mv "$work/a.good" "$a"
+
+# Too slow; too much would be lost.
+question="SELECT sum(amount) FROM accounts, pg_sleep(1.2)"
+db_policy "$to" "rto: 1s"
+drill 1 '[over-rto]' db
+question="SELECT sum(amount) FROM accounts"
+db_policy "drill: { to: $scratch, max-rpo: 1s }"
+drill 1 '[over-rpo]' db
+[ "$(result rpo_s)" -ge 2 ] || fail "the loss is $(result rpo_s) s"
+
+# Nothing to restore from: no copy is there.
+mv "$a" "$a.away" && mv "$b" "$b.away"
+drill 1 '[not-restored]' db
+mv "$a.away" "$a" && mv "$b.away" "$b"
+
+# --- where it must not lie ----------------------------------------------------------------------------------------------------------------
+for folder in "$src/x" "$a/x" "$one/data" "$one/data/base/x"; do
+    expect 5 "$t" drill files --to "$folder" && said 'scratch folder'
+done
+expect 2 "$t" drill files --from a --lose b && said 'exclude each other'
+expect 2 "$t" drill files --lose c && said 'no copy "c"'
+
+# --- killed: the next one clears up --------------------------------------------------------------------------------------------------------
+drills() { grep -lc '"kind":"closed"' "$TWOFOLD_STATE"/incidents/drill-*/timeline | wc -l; }
+all() { find "$TWOFOLD_STATE/incidents" -name 'drill-*' | wc -l; }
+question="SELECT sum(amount) FROM accounts, pg_sleep(30)"
+db_policy "$to"
+"$t" drill db >"$work/killed" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+    ! pgrep -f "postgres.*$scratch" >/dev/null || break
+    sleep 0.1
+done
+pgrep -f "postgres.*$scratch" >/dev/null || fail "no server of a drill runs: $(cat "$work/killed")"
+expect 5 "$t" drill db && said 'busy|another|takes its steps'
+kill -KILL $pid
+wait $pid 2>/dev/null
+for _ in $(seq 300); do
+    pgrep -f "postgres.*$scratch" >/dev/null || break
+    sleep 0.1
+done
+! pgrep -f "postgres.*$scratch" >/dev/null || fail "the server of a killed drill lives on"
+[ -e "$scratch" ] || fail "it was killed too late"
+question="SELECT sum(amount) FROM accounts"
+db_policy "$to"
+drill 0 '[]' db
+[ "$(drills)" = "$(all)" ] || fail "a drill that was killed is open"
+grep -q '"stopped"' "$TWOFOLD_STATE"/incidents/drill-db-*/timeline || fail "it is not written down that one was stopped"
+
+# At every so many steps on the disk.
+steps=$(TWOFOLD_FAULT=count:$work/steps TWOFOLD_FAULT_PROGRAM=twofold "$t" drill files --to "$scratch" >/dev/null 2>&1; cat "$work/steps" 2>/dev/null || echo 0)
+if [ "${steps:-0}" -gt 0 ]; then
+    at=1
+    while [ $at -le "$steps" ]; do
+        { TWOFOLD_FAULT=kill@$at TWOFOLD_FAULT_PROGRAM=twofold "$t" drill files --to "$scratch" >/dev/null 2>&1; } 2>/dev/null
+        at=$((at + 5 + steps / 6))
+    done
+    expect 0 "$t" drill --clean
+    [ ! -e "$scratch" ] || fail "--clean left something of killed drills: $(find "$scratch" | head -n 3)"
+    [ "$(drills)" = "$(all)" ] || fail "drills that were killed are open"
+else
+    skip_part "kills at each step (no fault points)"
+fi
+[ "$live" = "$(fingerprint "$one/data/global" "$src")" ] || fail "a drill touched what lives"
+finish
