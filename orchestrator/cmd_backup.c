@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/backup_job.h"
+#include "orchestrator/crash/standby.h"
 #include "orchestrator/record.h"
 #include "orchestrator/session.h"
 #include "orchestrator/text.h"
@@ -192,6 +193,8 @@ static int backup_one(struct app *app, const char *name, const struct options *o
     bool full = o->full;
     record_begin(&record, app, "backup", name);
     int rc = policy_load(&app->paths, name, &p, &e), status;
+    if (rc == 0)
+        standby_follow(app, p);
     snprintf(what, sizeof what, _("backup of %.64s"), name);
     source_name(name, source);
     for (bool more = rc == 0; more;) {

@@ -1,6 +1,7 @@
 /* cmd_check.c - twofold check POLICY: what the policy's databases have and lack, and the answers to its questions, live (PY-UPS). */
 #include "lib/base/i18n.h"
 #include "orchestrator/args.h"
+#include "orchestrator/crash/standby.h"
 #include "orchestrator/probe.h"
 
 #include <inttypes.h>
@@ -10,6 +11,8 @@ static int check(struct app *app, const char *name, uint64_t *ret_wrong, struct 
     struct policy *p = NULL;
     struct vault_conf *conf = NULL;
     int rc = policy_load(&app->paths, name, &p, e);
+    if (rc == 0)
+        standby_follow(app, p);
     if (rc == 0 && p->n_sources == 0) {
         err_set(e, ERR_CONFIG, _("the policy has files only: there is nothing to ask"));
         rc = err_next(e, _("whether its backups can be read: twofold scrub --open"));

@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/crash/standby.h"
 #include "orchestrator/logs/keep.h"
 #include "orchestrator/session.h"
 #include "orchestrator/text.h"
@@ -95,6 +96,8 @@ static int follow_once(struct following *f, struct err *e)
     f->looked_ms = sys_monotonic_ms();
     f->changed = false;
     int rc = load_job(f->app, f->name, &p, &conf, &j, e);
+    if (rc == 0)
+        standby_follow(f->app, p); /* whoever stops serving ends its log: then this is asked again */
     if (rc == 0 && f->lock < 0)
         rc = lock_stream(f, e);
     if (rc == 0)

@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/calendar.h"
+#include "orchestrator/crash/standby.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -73,11 +74,14 @@ static int of_policy(const struct config_paths *p, const char *name, struct queu
                      char **ret_schedule, struct err *e)
 {
     struct policy *pol = NULL;
+    struct standby_serving serving;
+    struct err ignored = ERR_INIT;
     int rc = policy_load(p, name, &pol, e);
     if (rc < 0)
         return rc;
     keep_name(q->target, pol->name);
-    keep_name(q->agent, pol->agent);
+    bool standby = standby_serving(p, pol, &serving, &ignored) > 0;
+    keep_name(q->agent, standby ? serving.agent : pol->agent);
     q->priority = pol->priority;
     q->max_tries = pol->retries + 1;
     if (pol->schedule && !(*ret_schedule = strdup(pol->schedule)))

@@ -158,12 +158,13 @@ static void incident_json(const struct status_view *v, const struct incident_fac
         overdue += n->duties.all[k].state == DUTY_OVERDUE;
     }
     ui_json(&v->app->ui,
-            json_pack("{s:s, s:s, s:o, s:s, s:b, s:I, s:I, s:o, s:o, s:I, s:I}", "type", "incident",
-                      "id", n->id, "policy", text(n->policy), "cause", crash_cause_name(n->cause),
-                      "drill", n->drill, "level", (json_int_t)n->level, "opened_s",
-                      (json_int_t)n->opened_s, "recovered_s", time_or_null(n->recovered_s),
-                      "escalated_s", time_or_null(n->escalated_s), "duties_due", (json_int_t)due,
-                      "duties_overdue", (json_int_t)overdue));
+            json_pack("{s:s, s:s, s:o, s:s, s:b, s:I, s:I, s:o, s:o, s:I, s:I, s:s}", "type",
+                      "incident", "id", n->id, "policy", text(n->policy), "cause",
+                      crash_cause_name(n->cause), "drill", n->drill, "level", (json_int_t)n->level,
+                      "opened_s", (json_int_t)n->opened_s, "recovered_s",
+                      time_or_null(n->recovered_s), "escalated_s", time_or_null(n->escalated_s),
+                      "duties_due", (json_int_t)due, "duties_overdue", (json_int_t)overdue,
+                      "standby", failback_phase_name(n->standby)));
 }
 
 static void summary_json(const struct status_view *v)

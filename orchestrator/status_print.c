@@ -101,10 +101,18 @@ static void print_incidents(const struct status_view *v)
                                                "%s; %zu duties are OVERDUE", overdue),
                                             text, overdue)
                                : text_print("%s", text);
+        char *standby = text_print(
+            n->primary_unproven
+                ? _("%s; that the old primary takes no writes was stated, not asked")
+                : "%s",
+            failback_phase_text(n->standby));
         char *next = text_print("twofold crash status %s", n->id);
         print_wrapped(&v->app->ui, 0, _("INCIDENT "), duties);
+        if (n->standby != PAIR_AS_EVER)
+            print_wrapped(&v->app->ui, INDENT, "", standby);
         print_wrapped(&v->app->ui, INDENT, _("next: "), next);
         free(next);
+        free(standby);
         free(duties);
         free(text);
     }

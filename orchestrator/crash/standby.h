@@ -39,8 +39,8 @@ int standby_state(struct standby *s, const char *step, const char *why, struct e
 
 /* --- for everybody who works for a policy --------------------------------------------------------------------------------- */
 /* Whose data count: where a standby serves in place of the policy's agent, by the newest incident of the policy (a closed one, too: the
- * standby stayed), that one is in the policy's `agent` from now on, and *ret (may be NULL; not owned) says since when. 1: so it is; 0: the
- * primary serves as ever. A timeline that cannot be read is -ERR_DAMAGED: nobody knows. */
+ * standby stayed), *ret (may be NULL) says which and since when. 1: so it is; 0: the policy's own host serves, as ever, or has been made the
+ * standby's by hand. A timeline that cannot be read is -ERR_DAMAGED: nobody knows. */
 struct standby_serving {
     char agent[MAX_NAME + 1];
     char incident[MAX_INCIDENT_ID];
@@ -50,6 +50,8 @@ struct standby_serving {
 };
 int standby_serving(const struct config_paths *p, const struct policy *policy,
                     struct standby_serving *ret, struct err *e);
-int standby_follow(struct app *app, struct policy *policy, struct err *e);
+/* The policy's `agent` is the one that serves, from now on; that is said. Where nobody knows it, that is said, too, and the policy's own stays:
+ * a host that is fenced or dead fails, and one that follows has the same data. true: it was replaced. */
+bool standby_follow(struct app *app, struct policy *policy);
 
 #endif

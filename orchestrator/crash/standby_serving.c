@@ -97,20 +97,24 @@ int standby_serving(const struct config_paths *p, const struct policy *policy,
     return s.found && s.ret->agent[0];
 }
 
-int standby_follow(struct app *app, struct policy *policy, struct err *e)
+bool standby_follow(struct app *app, struct policy *policy)
 {
     struct standby_serving s;
-    int rc = standby_serving(&app->paths, policy, &s, e);
-    if (rc <= 0)
-        return rc;
-    char *agent = strdup(s.agent);
+    struct err e = ERR_INIT;
+    int rc = standby_serving(&app->paths, policy, &s, &e);
+    char *agent = rc > 0 ? strdup(s.agent) : NULL;
+    if (rc < 0)
+        ui_warn(&app->ui,
+                _("\"%s\": whether its standby serves is not known (%s): \"%s\" is taken, as the "
+                  "policy says"),
+                policy->name, e.why, policy->agent);
     if (!agent)
-        return err_set(e, ERR_NOMEM, _("no memory"));
+        return false;
     ui_warn(&app->ui,
-            _("\"%s\": its standby \"%s\" serves in place of \"%s\" (incident %s): that is what is "
-              "read"),
+            _("\"%s\": its standby \"%s\" serves in place of \"%s\" (incident %s), so that is what "
+              "is read"),
             policy->name, agent, policy->agent, s.incident);
     free(policy->agent);
     policy->agent = agent;
-    return 1;
+    return true;
 }

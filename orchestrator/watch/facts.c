@@ -2,6 +2,7 @@
 #include "orchestrator/watch/facts.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/crash/standby.h"
 #include "orchestrator/logs/keep.h"
 #include "orchestrator/schedule.h"
 #include "orchestrator/text.h"
@@ -245,6 +246,7 @@ static int load_policy(void *ctx, const char *name)
     struct load *l = ctx;
     struct facts *f = l->f;
     struct policy *pol = NULL;
+    struct standby_serving serving;
     struct err e = ERR_INIT;
     if (policy_load(l->paths, name, &pol, &e) < 0) {
         facts_problem(f, &e);
@@ -254,7 +256,8 @@ static int load_policy(void *ctx, const char *name)
     struct policy_fact *p = &f->policies[f->n_policies++];
     memset(p, 0, sizeof *p);
     facts_set(&p->name, pol->name);
-    facts_set(&p->agent, pol->agent ? pol->agent : "local");
+    bool standby = standby_serving(l->paths, pol, &serving, &e) > 0;
+    facts_set(&p->agent, standby ? serving.agent : pol->agent ? pol->agent : "local");
     facts_set(&p->schedule, pol->schedule);
     for (size_t i = 0; i < pol->n_notify; i++)
         add_word(&p->roles, pol->notify[i]);

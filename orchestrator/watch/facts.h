@@ -21,6 +21,7 @@
 #include "policies/contacts.h"
 #include "policies/settings.h"
 #include "restore/incident/duties.h"
+#include "restore/incident/failback.h"
 
 struct run_fact {
     int64_t started_s, ended_s; /* started 0: there was none; ended 0: runs, or was killed */
@@ -102,6 +103,8 @@ struct incident_fact {
     unsigned level;
     int64_t opened_s, recovered_s, escalated_s, closed_s; /* 0: not */
     struct duty_list duties;
+    enum failback_phase standby; /* PAIR_AS_EVER: none has taken over */
+    bool primary_unproven;       /* that the old primary takes no writes is somebody's word */
     bool to_note; /* something of it is to be written on its timeline: crash_remind */
     bool unread;  /* it could not be read just now: nothing of it is known */
     char damage[ERR_TEXT_BYTES]; /* of its chain; "" */

@@ -62,6 +62,10 @@ static void understand(struct incident_fact *n, const struct incident *inc)
     n->recovered_s = inc->recovered_s;
     n->escalated_s = inc->escalated_s;
     n->closed_s = inc->closed_s;
+    struct failback f;
+    failback_of(inc, &f);
+    n->standby = failback_phase_of(&f);
+    n->primary_unproven = f.stated[PAIR_PRIMARY] && !f.may_write[PAIR_PRIMARY];
     n->damage[0] = '\0';
     if (inc->broken.code != ERR_NONE)
         snprintf(n->damage, sizeof n->damage, "%s", inc->broken.why);
