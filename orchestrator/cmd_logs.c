@@ -97,7 +97,7 @@ static int follow_once(struct following *f, struct err *e)
     f->changed = false;
     int rc = load_job(f->app, f->name, &p, &conf, &j, e);
     if (rc == 0)
-        standby_follow(f->app, p); /* whoever stops serving ends its log: then this is asked again */
+        standby_follow(f->app, p); /* whose log ends asks again */
     if (rc == 0 && f->lock < 0)
         rc = lock_stream(f, e);
     if (rc == 0)

@@ -343,17 +343,14 @@ static int switch_to_standby(const struct standby *s, const struct failback *f,
 
 /* --- repaired, and back -------------------------------------------------------------------------------------------------- */
 static int reseed(const struct standby *s, enum pair_host h, char text[ERR_TEXT_BYTES],
-                  json_t **facts, struct err *e)
+                  struct err *e)
 {
-    char *said = NULL, at[MAX_POSITION] = "";
+    char *said = NULL;
     int rc = run(s, h, STANDBY_RESEED, &said, e);
     if (rc == 0)
         rc = prove(s, h, e); /* it came up as one that only reads */
-    if (rc == 0) {
+    if (rc == 0)
         say_last(s, h, said, text);
-        if (position_parse(said, at, NULL))
-            set_position(facts, at, 0);
-    }
     free(said);
     return rc;
 }
@@ -384,10 +381,11 @@ static int reseed_primary(const struct standby *s, const struct failback *f,
 {
     struct failback now;
     (void)f;
+    (void)facts;
     int rc = standby_micro(s, FB_REFENCE, e);
     if (rc == 0)
         rc = may(s, FB_RESEED, &now, e);
-    return rc == 0 ? reseed(s, PAIR_PRIMARY, text, facts, e) : rc;
+    return rc == 0 ? reseed(s, PAIR_PRIMARY, text, e) : rc;
 }
 
 /* Nothing has been stopped yet: if the primary does not follow, it is found out here. */
@@ -398,7 +396,7 @@ static int ready(const struct standby *s, const struct failback *f, char text[ER
     (void)f;
     int rc = prove_or_fence(s, PAIR_PRIMARY, e);
     if (rc == 0)
-        rc = reseed(s, PAIR_PRIMARY, text, facts, e);
+        rc = reseed(s, PAIR_PRIMARY, text, e);
     if (rc == 0)
         rc = position(s, PAIR_STANDBY, there, NULL, e);
     if (rc == 0)
@@ -528,8 +526,9 @@ static int reseed_standby(const struct standby *s, const struct failback *f,
                           char text[ERR_TEXT_BYTES], json_t **facts, struct err *e)
 {
     (void)f;
+    (void)facts;
     int rc = prove_or_fence(s, PAIR_STANDBY, e);
-    return rc == 0 ? reseed(s, PAIR_STANDBY, text, facts, e) : rc;
+    return rc == 0 ? reseed(s, PAIR_STANDBY, text, e) : rc;
 }
 
 static int sync_again(const struct standby *s, const struct failback *f, char text[ERR_TEXT_BYTES],

@@ -54,7 +54,7 @@ static int look_at(void *ctx, const char *id, const struct incident *inc, const 
     size_t n = strlen(s->policy->name);
     if (!inc || inc->drill || strcmp(inc->policy, s->policy->name) != 0) {
         /* one that cannot be read at all may be this policy's */
-        if (!inc && strncmp(id, s->policy->name, n) == 0 && id[n] == '-')
+        if (!inc && broken && strncmp(id, s->policy->name, n) == 0 && id[n] == '-')
             s->broken = *broken;
         return 0;
     }
@@ -65,7 +65,7 @@ static int look_at(void *ctx, const char *id, const struct incident *inc, const 
         return 0;
     const json_t *settings = json_object_get(inc->events[0].body, "settings");
     const char *on = json_string_value(json_object_get(json_object_get(settings, "standby"), "on"));
-    if (broken->code != ERR_NONE)
+    if (broken)
         s->broken = *broken;
     s->found = failback_serves(&f) == PAIR_STANDBY &&
                strcmp(inc->agent[0] ? inc->agent : s->policy->agent, s->policy->agent) == 0;
