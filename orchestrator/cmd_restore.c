@@ -147,6 +147,15 @@ static bool take_space(struct db_options *o, const char *text)
     return true;
 }
 
+static bool take_salvage(struct db_options *o, const char *text)
+{
+    const char *path = text && text[0] != '/' ? strchr(text, '=') : text;
+    if (!path || (path > text && path[1] != '/') || o->n_salvage == MAX_SOURCES)
+        return false;
+    o->salvage[o->n_salvage++] = text;
+    return true;
+}
+
 int cmd_restore(struct app *app, int argc, char **argv)
 {
     enum {
@@ -166,7 +175,8 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_TABLESPACE,
         OPT_LSN,
         OPT_POINT,
-        OPT_NO_LOGS
+        OPT_NO_LOGS,
+        OPT_SALVAGE
     };
     static const struct option options[] = { { "to", required_argument, NULL, OPT_TO },
                                              { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
@@ -187,6 +197,7 @@ int cmd_restore(struct app *app, int argc, char **argv)
                                              { "position", required_argument, NULL, OPT_LSN },
                                              { "point", required_argument, NULL, OPT_POINT },
                                              { "no-logs", no_argument, NULL, OPT_NO_LOGS },
+                                             { "salvage", required_argument, NULL, OPT_SALVAGE },
                                              CHOICE_OPTIONS,
                                              OPTIONS_END };
     struct restore_request q = { 0 };
@@ -238,6 +249,10 @@ int cmd_restore(struct app *app, int argc, char **argv)
             break;
         case OPT_NO_LOGS:
             q.no_logs = true;
+            break;
+        case OPT_SALVAGE:
+            if (!take_salvage(&q.db, optarg))
+                return app_usage(app, _("--salvage takes [KIND=]FOLDER, up to 16 times"));
             break;
         case OPT_LOAD:
             if (q.db.n_loads == MAX_LOADS)

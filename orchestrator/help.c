@@ -230,6 +230,8 @@ static const struct {
          "  --lsn LSN, --point NAME where its log is kept: up to that position, that restore point\n"
          "  --position FILE:POS     the same for a binary log of MariaDB\n"
          "  --no-logs               the backup as it is; else all that is kept of the log is replayed\n"
+         "  --salvage FOLDER        a data folder of that host that was set aside: what its log has and\n"
+         "                          nobody kept is replayed, too\n"
          "  --in-place              (instead of --to) where the data folder was; what is there is set aside\n"
          "A dump of a program is a file below TARGET/command/dumps; and\n"
          "  --load DRIVER           load it by the program that drivers/DRIVER.yaml names on that host\n"),

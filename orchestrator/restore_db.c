@@ -300,6 +300,21 @@ static int add_version(struct source_spec *spec, json_t *facts, struct err *e)
     return source_spec_add(spec, "version", version, e);
 }
 
+/* "KIND=FOLDER", or a folder for all. */
+static int plan_salvage(struct source_spec *spec, const struct db_options *o, struct err *e)
+{
+    size_t n = strlen(spec->kind);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < o->n_salvage; i++) {
+        const char *s = o->salvage[i];
+        if (strncmp(s, spec->kind, n) == 0 && s[n] == '=')
+            s += n + 1;
+        if (s[0] == '/')
+            rc = source_spec_add(spec, "salvage", s, e);
+    }
+    return rc;
+}
+
 static int make_kind(struct view *view, const struct db_kind *k, const struct db_options *o,
                      const char *staging, struct db_plan *p, struct err *e)
 {
@@ -334,6 +349,8 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = plan_log(spec, o, e);
     if (rc == 0 && kept)
         rc = plan_binlog(spec, o, k->programs, e);
+    if (rc == 0 && strcmp(k->kind, KIND) == 0)
+        rc = plan_salvage(spec, o, e);
     if (rc == 0 && o->in_place)
         rc = plan_in_place(p, spec, o, facts, staging, e);
     if (rc == 0 && spaces)

@@ -612,14 +612,22 @@ static const struct source_setting settings[] = {
     { NULL, SETTING_PLAIN, false },
 };
 static const struct source_setting restore_settings[] = {
-    { "verify", SETTING_RUNS, false }, /* "postgres": the server as its package installs it; or the folder of its programs */
+    { "verify", SETTING_RUNS,
+      false }, /* "postgres": the server as its package installs it; or the folder of its programs */
     { "version", SETTING_PLAIN, false }, /* of the server that the backup is of: 15 */
     { "system", SETTING_PLAIN, false },  /* with --delta: its identifier */
-    { "tablespace", SETTING_WRITES, false }, { "logs", SETTING_PLAIN, false },
-    { "at", SETTING_PLAIN, false },          SQL_CHECK_SETTINGS,
-    { "lsn", SETTING_PLAIN, false },         { "point", SETTING_PLAIN, false },
-    { "stage", SETTING_PLAIN, false }, /* "ask": only whether it can be done; "space": the files of a tablespace alone */
-    { "data", SETTING_WRITES, false },       { NULL, SETTING_PLAIN, false },
+    { "tablespace", SETTING_WRITES, false },
+    { "logs", SETTING_PLAIN, false },
+    { "at", SETTING_PLAIN, false },
+    SQL_CHECK_SETTINGS,
+    { "lsn", SETTING_PLAIN, false },
+    { "point", SETTING_PLAIN, false },
+    { "stage", SETTING_PLAIN,
+      false }, /* "ask": only whether it can be done; "space": the files of a tablespace alone */
+    { "data", SETTING_WRITES, false },
+    { "salvage", SETTING_WRITES,
+      false }, /* a data folder that was set aside: what survived of its log goes on from the kept one */
+    { NULL, SETTING_PLAIN, false },
 };
 
 /* Administrators put settings, keys and the server's messages elsewhere, and pg_tblspc is made anew. All other folders have a cluster's tables

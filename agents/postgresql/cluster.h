@@ -15,6 +15,7 @@ struct pg_cluster {
     json_t *facts;
     uint64_t stop_lsn;   /* without this part of the log it is no whole backup */
     uint64_t expect_lsn; /* with its log: so far recovery must come */
+    bool looked_at;      /* a server will be started on it before it is in its place */
     struct stat owner;   /* of the data folder */
     char *recovery;      /* owned; what was added to postgresql.auto.conf */
     size_t recovery_len;

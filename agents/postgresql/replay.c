@@ -1,9 +1,5 @@
 /* replay.c - see replay.h. */
-#include "agents/postgresql/replay.h"
-#include "agents/fetch_remote.h"
-#include "agents/log_frames.h"
-#include "agents/postgresql/timelines.h"
-#include "agents/postgresql/wal.h"
+#include "agents/postgresql/replay_inner.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
@@ -21,42 +17,6 @@
 #define JUST_NOW_US \
     INT64_C(5000000) /* what is committed now needs so long until the copies have it */
 #define AHEAD 12u
-#define SEAM_BYTES \
-    65536u /* before the backup's end: is the kept log of the same life of the server? */
-
-struct replay {
-    struct pg_cluster *c;
-    const struct source_spec *spec;
-    struct fetch *fetch;
-    struct id vault_id;
-    struct log_piece *v;
-    size_t n;
-    char *source, *why;
-    uint64_t segment_bytes;
-    struct timelines way;
-    uint64_t step_start;
-    size_t step; /* of the way: where we are, and how far */
-    uint64_t reached, system, start_lsn;
-    int fd; /* the segment that is being written; -1 */
-    uint64_t fd_segment;
-    uint32_t fd_timeline;
-    struct wal_reader reader;
-    bool reading;
-    int64_t at_us; /* 0: not asked for */
-    uint64_t lsn;
-    const char *point;
-    /* what was found */
-    struct wal_commit last; /* that is not beyond the end that was asked for; end 0: none */
-    bool beyond;            /* there is something beyond it: recovery will stop before */
-    bool stop;              /* more is not needed */
-
-    uint64_t barrier; /* a record that must not be replayed; 0: there is none before the end */
-    char barrier_place[WAL_PLACE_BYTES + 1];
-    uint32_t parameters[WAL_PARAMETERS]; /* the last change; zeros: none */
-    uint64_t pieces, bytes;
-    int64_t known_ns;
-};
-
 static int no_memory(struct err *e)
 {
     return err_set(e, ERR_NOMEM, _("no memory"));
@@ -124,7 +84,7 @@ static uint64_t seam_begin(const struct replay *r)
     return begin > r->start_lsn ? begin : r->start_lsn;
 }
 
-static uint32_t timeline(const struct replay *r)
+uint32_t replay_timeline(const struct replay *r)
 {
     return r->way.v[r->step].timeline;
 }
@@ -140,23 +100,23 @@ static int give(struct replay *r, const char *name, struct err *e)
                : 0;
 }
 
-static void segment_name(const struct replay *r, uint64_t segment, char ret[64])
+void replay_segment_name(const struct replay *r, uint64_t segment, char ret[64])
 {
     uint64_t per = UINT64_C(0x100000000) / r->segment_bytes;
-    snprintf(ret, 64, "%08" PRIX32 "%08" PRIX64 "%08" PRIX64, timeline(r), segment / per,
+    snprintf(ret, 64, "%08" PRIX32 "%08" PRIX64 "%08" PRIX64, replay_timeline(r), segment / per,
              segment % per);
 }
 
 static int open_segment(struct replay *r, uint64_t segment, struct err *e)
 {
     char name[64];
-    if (r->fd >= 0 && r->fd_segment == segment && r->fd_timeline == timeline(r))
+    if (r->fd >= 0 && r->fd_segment == segment && r->fd_timeline == replay_timeline(r))
         return 0;
     sys_close_quiet(r->fd);
-    segment_name(r, segment, name);
+    replay_segment_name(r, segment, name);
     r->fd = sys_openat(r->c->wal_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, e);
     r->fd_segment = segment;
-    r->fd_timeline = timeline(r);
+    r->fd_timeline = replay_timeline(r);
     if (r->fd < 0)
         return err_wrap(e, "pg_wal/%s", name);
     if (ftruncate(r->fd, (off_t)r->segment_bytes) <
@@ -165,7 +125,7 @@ static int open_segment(struct replay *r, uint64_t segment, struct err *e)
     return give(r, name, e);
 }
 
-static int write_bytes(struct replay *r, uint64_t at, const uint8_t *p, size_t n, struct err *e)
+int replay_write(struct replay *r, uint64_t at, const uint8_t *p, size_t n, struct err *e)
 {
     int rc = 0;
     while (rc == 0 && n > 0) {
@@ -208,28 +168,53 @@ static int get_piece(struct replay *r, size_t i, bool ahead, struct piece **ret,
     return rc;
 }
 
+int replay_put_history(struct replay *r, uint32_t timeline, const void *p, size_t n, struct err *e)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%08" PRIX32 ".history", timeline);
+    int rc = sys_write_file(r->c->wal_fd, name, p, n, 0600, e);
+    return rc == 0 ? give(r, name, e) : rc;
+}
+
 /* 1: what comes before it is not all there. */
 static int take_history(struct replay *r, const struct log_piece *x, const struct piece *p,
                         struct err *e)
 {
-    char name[64];
     bool next = r->step + 1 < r->way.n && r->way.v[r->step + 1].timeline == x->timeline;
     if (next && x->start > r->reached)
         return 1;
     bool first = x->timeline ==
-                 timeline(r); /* of the backup's own timeline: it is of use, and that is all */
+                 replay_timeline(
+                     r); /* of the backup's own timeline: it is of use, and that is all */
     if (!next && !first)
         return 0;
-    snprintf(name, sizeof name, "%08" PRIX32 ".history", x->timeline);
-    int rc = sys_write_file(r->c->wal_fd, name, piece_bytes(p), piece_len(p), 0600, e);
-    if (rc == 0)
-        rc = give(r, name, e);
+    int rc = replay_put_history(r, x->timeline, piece_bytes(p), piece_len(p), e);
     if (!next)
         return rc;
     r->step++;
     r->reached = r->step_start = x->start;
     r->reading = false;
     return rc;
+}
+
+int replay_next_timeline(struct replay *r)
+{
+    if (r->step + 1 >= r->way.n || r->reached < r->way.v[r->step].end)
+        return 0;
+    r->reached = r->step_start = r->way.v[r->step].end;
+    r->step++;
+    r->reading = false;
+    return 1;
+}
+
+void replay_read_from(struct replay *r, uint64_t at)
+{
+    r->reader.fn = on_commit;
+    r->reader.parameters = on_parameters;
+    r->reader.tablespace = on_tablespace;
+    r->reader.ctx = r;
+    wal_reader_begin(&r->reader, at);
+    r->reading = true;
 }
 
 /* Reads the records of [x->start, x->end), as far as they are of the way. The reader begins at a page. */
@@ -241,14 +226,8 @@ static void read_records(struct replay *r, const struct log_piece *x, const uint
         from = x->start + (WAL_PAGE_BYTES - x->start % WAL_PAGE_BYTES) % WAL_PAGE_BYTES;
     if (from >= end)
         return;
-    if (!r->reading) {
-        r->reader.fn = on_commit;
-        r->reader.parameters = on_parameters;
-        r->reader.tablespace = on_tablespace;
-        r->reader.ctx = r;
-        wal_reader_begin(&r->reader, from);
-        r->reading = true;
-    }
+    if (!r->reading)
+        replay_read_from(r, from);
     wal_reader_feed(&r->reader, bytes + (from - x->start), (size_t)(end - from));
     if (r->lsn && !r->stop && r->reader.last >= r->lsn)
         r->beyond = r->stop = true;
@@ -276,7 +255,7 @@ static int is_same_life(struct replay *r, const struct log_piece *x, const struc
         size_t n = end - at < sizeof own ? (size_t)(end - at) : sizeof own;
         n = n < r->segment_bytes - within ? n : (size_t)(r->segment_bytes - within);
         char name[64];
-        segment_name(r, at / r->segment_bytes, name);
+        replay_segment_name(r, at / r->segment_bytes, name);
         int fd = sys_openat(r->c->wal_fd, name, O_RDONLY | O_NOFOLLOW, 0, e);
         if (fd < 0)
             return err_wrap(e, "pg_wal/%s", name);
@@ -294,7 +273,7 @@ static int is_same_life(struct replay *r, const struct log_piece *x, const struc
 static int take_bytes(struct replay *r, const struct log_piece *x, const struct piece *p,
                       struct err *e)
 {
-    if (x->timeline != timeline(r) || x->end <= r->reached)
+    if (x->timeline != replay_timeline(r) || x->end <= r->reached)
         return 0;
     if (x->start > r->reached)
         return 1;
@@ -303,8 +282,8 @@ static int take_bytes(struct replay *r, const struct log_piece *x, const struct 
     uint64_t limit = r->way.v[r->step].end, begin = x->start, end = x->end < limit ? x->end : limit;
     if (r->step == 0 && begin < r->c->stop_lsn)
         begin = r->c->stop_lsn;
-    int rc = begin < end ? write_bytes(r, begin, piece_bytes(p) + (begin - x->start),
-                                       (size_t)(end - begin), e)
+    int rc = begin < end ? replay_write(r, begin, piece_bytes(p) + (begin - x->start),
+                                        (size_t)(end - begin), e)
                          : 0;
     if (rc == 0)
         read_records(r, x, piece_bytes(p));
@@ -328,7 +307,7 @@ static int find_epoch(struct replay *r, struct err *e)
         if (i > 0 && x->epoch != r->v[i - 1].epoch)
             first = i;
         bool overlaps = x->kind == LOG_BYTES && x->system == r->system &&
-                        x->timeline == timeline(r) && x->start < r->c->stop_lsn &&
+                        x->timeline == replay_timeline(r) && x->start < r->c->stop_lsn &&
                         x->end > seam_begin(r);
         if (!overlaps)
             continue;
@@ -388,7 +367,7 @@ static int take_all(struct replay *r, struct err *e)
             break;
         }
 
-        if (x->kind == LOG_BYTES && (x->timeline != timeline(r) || x->end <= r->reached))
+        if (x->kind == LOG_BYTES && (x->timeline != replay_timeline(r) || x->end <= r->reached))
             continue;
         struct err lost = ERR_INIT;
         rc = get_piece(r, i, true, &p, &lost);
@@ -404,9 +383,9 @@ static int take_all(struct replay *r, struct err *e)
         rc = x->kind == LOG_HISTORY ? take_history(r, x, p, e) : take_bytes(r, x, p, e);
         fetch_put(r->fetch, p);
     }
-    if (rc == 0 && r->step > 0 && r->reached == r->step_start && !r->why[0]) {
+    if (rc == 0 && r->n > 0 && r->step > 0 && r->reached == r->step_start && !r->why[0]) {
         snprintf(text, sizeof text, _("nothing is kept yet of what came on timeline %" PRIu32),
-                 timeline(r));
+                 replay_timeline(r));
         return end_with(r, text, e);
     }
     if (rc != 1)
@@ -487,10 +466,10 @@ static void say(struct replay *r)
 {
     struct report *rep = r->c->r->report;
     char lsn[LSN_TEXT_BYTES], when[40];
-    if (r->pieces > 0)
+    if (r->pieces > 0 || r->salvaged_to)
         report_note(rep, NULL, 0, _("its log: from the backup's end to %s on timeline %" PRIu32),
-                    lsn_print(r->reached, lsn), timeline(r));
-    if (r->last.end)
+                    lsn_print(r->reached, lsn), replay_timeline(r));
+    if (r->last.end > r->c->stop_lsn)
         report_note(rep, NULL, 0, _("the last transaction in it ended at %s (%s)"),
                     time_text(r->last.time_us, when), lsn_print(r->last.end, lsn));
     if (r->barrier)
@@ -499,8 +478,19 @@ static void say(struct replay *r)
             _("the log is replayed up to %s only: there a tablespace was made at %s, and to replay that would "
               "empty the folder there; take a newer backup"),
             lsn_print(r->barrier, lsn), r->barrier_place);
-    if (r->why[0] && !r->beyond)
+    if (r->salvaged_to)
+        report_note(rep, NULL, 0,
+                    _("of that, %llu KiB were not kept yet and are what survived in %s"),
+                    (unsigned long long)((r->salvaged_to - r->salvaged_from) >> 10), r->survived);
+    if (r->why[0] && !r->beyond && r->complete)
+        report_note(rep, NULL, 0, _("the log that is kept does not go on: %s; what survived does"),
+                    r->why);
+    else if (r->why[0] && !r->beyond)
         report_problem(rep, NULL, 0, _("the log does not go on: %s"), r->why);
+    if (r->lost)
+        report_problem(rep, NULL, 0, "%s", r->lost);
+    if (r->complete && !r->beyond)
+        return;
     int64_t known_us = r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
     if (r->at_us && !r->beyond && known_us + JUST_NOW_US < r->at_us) {
         char known[40];
@@ -510,6 +500,45 @@ static void say(struct replay *r)
               "between is not in the copies"),
             time_text(r->at_us, when), time_text(known_us, known));
     }
+}
+
+/* --- for programs -------------------------------------------------------------------------------------- */
+static json_t *seconds(int64_t us)
+{
+    return json_real((double)us / 1000000.0);
+}
+
+static json_t *position(uint64_t at)
+{
+    char lsn[LSN_TEXT_BYTES];
+    return json_string(at ? lsn_print(at, lsn) : "");
+}
+
+static json_t *salvaged(const struct replay *r)
+{
+    if (!r->survived)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o, s:I, s:b, s:s}", "folder", r->survived, "from",
+                     position(r->salvaged_from), "to", position(r->salvaged_to), "bytes",
+                     (json_int_t)(r->salvaged_to - r->salvaged_from), "complete", r->complete,
+                     "lost", r->lost ? r->lost : "");
+}
+
+static void tell(const struct replay *r)
+{
+    int64_t known_us = r->complete ? 0 : r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
+    const char *gap = r->complete || r->beyond ? "" : r->lost ? r->lost : r->why;
+    uint64_t at = r->barrier ? r->barrier : r->beyond ? r->last.end : r->reached;
+    report_facts(r->c->r->report, "recovered",
+                 json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:o}", "kind",
+                           PG_ROOT, "system",
+                           json_string_value(json_object_get(r->c->facts, "system_identifier")),
+                           "timeline", (json_int_t)replay_timeline(r), "position",
+                           position(at > r->c->stop_lsn ? at : r->c->stop_lsn), "last_commit",
+                           position(r->last.end), "last_commit_at", seconds(r->last.time_us),
+                           "backup_end_at", seconds(backup_end_us(r)), "known_at",
+                           seconds(known_us), "expected_at", seconds(r->at_us), "beyond", r->beyond,
+                           "gap", gap, "salvaged", salvaged(r)));
 }
 
 static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)
@@ -529,7 +558,7 @@ static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)
     if (r->point && (!r->beyond || r->barrier))
         return err_set(e, ERR_ABSENT, _("no restore point \"%s\" is in the log behind this backup"),
                        r->point);
-    ret->timeline = timeline(r);
+    ret->timeline = replay_timeline(r);
     memcpy(ret->parameters, r->parameters, sizeof ret->parameters);
     /* Without something beyond it the server would wait for it, and not come up: then the end of the log is what was asked for. */
     if (!r->beyond)
@@ -547,33 +576,76 @@ static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)
     return 0;
 }
 
+/* --- the backup's own log --------------------------------------------------------------------------------- */
+static void on_own_commit(void *ctx, const struct wal_commit *c)
+{
+    struct replay *r = ctx;
+    if (!c->is_point)
+        r->last = *c;
+}
+
+/* What was committed last before the backup ended: it may be all that comes back. What cannot be read tells nothing. */
+static void read_own(struct replay *r)
+{
+    struct wal_reader reader = { .fn = on_own_commit, .ctx = r };
+    uint8_t part[65536];
+    char name[64];
+    uint64_t at = r->start_lsn - r->start_lsn % WAL_PAGE_BYTES;
+    wal_reader_begin(&reader, at);
+    while (at < r->c->stop_lsn) {
+        uint64_t within = at % r->segment_bytes, left = r->c->stop_lsn - at;
+        size_t n = left < sizeof part ? (size_t)left : sizeof part;
+        n = n < r->segment_bytes - within ? n : (size_t)(r->segment_bytes - within);
+        replay_segment_name(r, at / r->segment_bytes, name);
+        int fd = sys_openat(r->c->wal_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, NULL);
+        ssize_t got = fd < 0 ? -1 : sys_pread(fd, part, n, within, NULL);
+        sys_close_quiet(fd);
+        if (got <= 0)
+            return;
+        wal_reader_feed(&reader, part, (size_t)got);
+        at += (uint64_t)got;
+    }
+}
+
+static int bring_kept(struct replay *r, struct err *e)
+{
+    bool kept = source_spec_get(r->spec, "logs") != NULL;
+    int rc = kept ? ask(r, e) : end_with(r, "", e);
+    report_phase(r->c->r->report, 2);
+    if (rc == 0 && kept)
+        rc = find_epoch(r, e);
+    if (rc == 0 && kept)
+        rc = find_way(r, e);
+    if (rc == 0)
+        rc = salvage_way(r, e);
+    if (rc == 0)
+        rc = check_room(r, e);
+    return rc == 0 ? take_all(r, e) : rc;
+}
+
 int pg_bring_log(struct pg_cluster *c, struct pg_replay *ret, struct err *e)
 {
     struct replay r = { .c = c, .spec = c->r->spec, .fetch = c->r->fetch, .fd = -1 };
     *ret = (struct pg_replay){ .expect_lsn = c->stop_lsn };
-    if (!source_spec_get(c->r->spec, "logs"))
-        return 0;
-    ret->wanted = true;
+    ret->wanted = source_spec_get(c->r->spec, "logs") || source_spec_get(c->r->spec, "salvage");
     r.vault_id = *c->r->vault_id;
     int rc = read_settings(&r, e);
     if (rc == 0)
-        rc = ask(&r, e);
-    report_phase(c->r->report, 2);
+        read_own(&r);
     if (rc == 0)
-        rc = find_epoch(&r, e);
-    if (rc == 0)
-        rc = find_way(&r, e);
-    if (rc == 0)
-        rc = check_room(&r, e);
-    if (rc == 0)
-        rc = take_all(&r, e);
-    if (rc == 0)
+        rc = ret->wanted ? bring_kept(&r, e) : end_with(&r, "", e);
+    if (rc == 0 && !r.stop)
+        rc = salvage_log(&r, e);
+    if (rc == 0 && ret->wanted)
         rc = set_target(&r, ret, e);
-    if (rc == 0)
+    if (rc == 0 && ret->wanted)
         say(&r);
+    if (rc == 0)
+        tell(&r);
     sys_close_quiet(r.fd);
     free(r.v);
     free(r.source);
     free(r.why);
+    free(r.lost);
     return rc < 0 ? err_wrap(e, _("its log")) : 0;
 }

@@ -6,7 +6,7 @@
 #include "agents/postgresql/wal.h"
 
 struct pg_replay {
-    bool wanted; /* by the settings: "logs" */
+    bool wanted; /* by the settings: "logs" or "salvage" */
     /* Where recovery is to end, as the server's settings take it; all empty: where the log does. */
     char time[40], lsn[LSN_TEXT_BYTES], point[WAL_POINT_BYTES + 1];
     uint32_t timeline; /* to which; 0: the backup's own */

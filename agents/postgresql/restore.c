@@ -200,16 +200,24 @@ static int write_owned(struct pg_cluster *c, const char *name, const void *text,
 }
 
 /* --- tablespaces -------------------------------------------------------------------------------- */
-/* Where the tablespace lies now: as the restore was told, or below the folder. */
+/* Where the tablespace is to lie: as the restore was told, or below the folder. In place, it lies beside what it replaces until then, and that is
+ * where a server that is started before must find it: what is there is the old one's. */
 static int space_place(struct pg_cluster *c, const char *oid, char out[PATH_MAX], struct err *e)
 {
     size_t n = strlen(oid);
+    char staging[NAME_MAX + 1] = "";
     int len = snprintf(out, PATH_MAX, "%s/data-spaces/%s", c->r->folder, oid);
+    if (c->looked_at && source_spec_get(c->r->spec, "data")) {
+        int rc = pg_staging_name(c->r->folder, staging, e);
+        if (rc < 0)
+            return rc;
+    }
     for (size_t i = 0; i < c->r->spec->n; i++) {
         const struct setting *s = &c->r->spec->v[i];
         if (strcmp(s->key, "tablespace") == 0 && strncmp(s->value, oid, n) == 0 &&
             s->value[n] == '=')
-            len = snprintf(out, PATH_MAX, "%s", s->value + n + 1);
+            len = snprintf(out, PATH_MAX, "%s%s%s", s->value + n + 1, staging[0] ? "/" : "",
+                           staging);
     }
     return len >= 0 && len < PATH_MAX ? 0 : err_set(e, ERR_LIMIT, _("the path is too long"));
 }
@@ -240,12 +248,14 @@ static int link_space(struct pg_cluster *c, int links_fd, json_t *space, struct 
     if (symlinkat(place, links_fd, oid) < 0)
         return err_sys(e, "pg_tblspc/%s", oid);
     map_line(map, oid, place);
-    report_note(c->r->report, NULL, 0, _("tablespace %s lies in %s"),
-                json_string_value(json_object_get(space, "name")), place);
+    if (!c->looked_at)
+        report_note(c->r->report, NULL, 0, _("tablespace %s lies in %s"),
+                    json_string_value(json_object_get(space, "name")), place);
     return give(c, links_fd, oid, e);
 }
 
-static int link_spaces(struct pg_cluster *c, struct err *e)
+/* with_map: for a server that recovers; afterwards it wants none. */
+static int link_spaces(struct pg_cluster *c, bool with_map, struct err *e)
 {
     json_t *all = json_object_get(c->facts, "tablespaces");
     struct wbuf map = WBUF_INIT;
@@ -256,7 +266,7 @@ static int link_spaces(struct pg_cluster *c, struct err *e)
     sys_close_quiet(fd);
     if (rc == 0 && map.failed)
         rc = no_memory(e);
-    if (rc == 0 && map.len > 0)
+    if (rc == 0 && with_map && map.len > 0)
         rc = write_owned(c, "tablespace_map", map.p, map.len, e);
     wbuf_free(&map);
     return rc;
@@ -361,7 +371,7 @@ static int assemble(struct pg_cluster *c, struct err *e)
     if (rc == 0)
         rc = move_all(c, "label", c->data_fd, e);
     if (rc == 0)
-        rc = link_spaces(c, e);
+        rc = link_spaces(c, true, e);
     if (rc == 0)
         rc = pg_bring_log(c, &log, e);
     if (rc == 0) {
@@ -401,6 +411,10 @@ static int verify(struct pg_cluster *c, const char *programs, struct err *e)
     rc = write_owned(c, AUTO_CONF, c->recovery, c->recovery_len, e);
     if (rc == 0)
         rc = pg_verify(c, programs, e);
+    if (rc == 0) {
+        c->looked_at = false;
+        rc = link_spaces(c, false, e);
+    }
     int back = sys_renameat(c->folder_fd, AUTO_CONF, c->data_fd, AUTO_CONF, true,
                             rc == 0 ? e : &ignored);
     if (back == 0)
@@ -429,6 +443,7 @@ int pg_restore(const struct source_restore *r, struct err *e)
     if (source_spec_get(r->spec, "stage"))
         return 0;
     int rc = open_cluster(&c, r, e);
+    c.looked_at = programs != NULL;
     if (rc == 0)
         rc = check_links(&c, e);
     if (rc == 0)

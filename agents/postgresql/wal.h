@@ -34,6 +34,11 @@ struct wal_reader {
     wal_parameters_fn *parameters; /* these may be NULL */
     wal_tablespace_fn *tablespace;
     void *ctx;
+    /* Each record must be right: by its sum, and by what it says of the one before; each page must be of that server and no later timeline. What is
+     * not, ends it: nothing behind it counts. For a log that nobody has vouched for. */
+    bool strict;
+    uint64_t system; /* strict: of the server */
+    uint32_t timeline, segment_bytes;
     uint64_t at;   /* the position of the next byte */
     uint64_t end;  /* behind the last whole record */
     uint64_t last; /* where that record begins */
@@ -42,14 +47,21 @@ struct wal_reader {
     uint8_t page[40];
     size_t page_have, page_want;
     uint8_t head[WAL_HEAD_BYTES + WAL_PLACE_BYTES];
-    size_t have;    /* of the record, in all */
-    uint64_t begin; /* where the record that is read begins */
-    uint32_t want;  /* its length; 0: none is begun */
-    uint32_t skip;  /* bytes of a record whose beginning was not seen */
+    size_t have;         /* of the record, in all */
+    uint64_t begin;      /* where the record that is read begins */
+    uint32_t want;       /* its length; 0: none is begun */
+    uint32_t skip;       /* bytes of a record whose beginning was not seen */
+    uint32_t sum;        /* of the record so far */
+    uint64_t idle_until; /* strict: the rest of a segment that was left before its end */
+    bool known;          /* strict: `last` is where the record before the next one begins */
+    bool broken;         /* strict: it has ended */
+    bool foreign;        /* because a page is another server's, or another timeline's */
 };
+/* CRC-32C, as the server reckons it; begin and end with ~0. */
+uint32_t wal_sum(uint32_t sum, const uint8_t *p, size_t n);
 #define WAL_PAGE_BYTES 8192u
 
-/* `at` is the beginning of a page. */
+/* `at` is the beginning of a page. What the caller sets stays. */
 void wal_reader_begin(struct wal_reader *r, uint64_t at);
 /* Bytes in their order. */
 void wal_reader_feed(struct wal_reader *r, const uint8_t *p, size_t n);
