@@ -22,7 +22,7 @@ static const struct {
 } defaults[JOB_KINDS] = {
     [JOB_BACKUP] = { 50, 4, NULL },          [JOB_SCRUB] = { 20, 3, SCRUB_SCHEDULE },
     [JOB_PRUNE] = { 30, 3, PRUNE_SCHEDULE }, [JOB_REPLICATE] = { 40, 14, NULL },
-    [JOB_PAGE] = { 60, 2, PAGE_SCHEDULE },
+    [JOB_PAGE] = { 60, 2, PAGE_SCHEDULE },   [JOB_DRILL] = { 10, 1, NULL },
 };
 
 /* The time of the schedule that has just come; without a schedule, or without systemd's tools, this minute. */
@@ -100,6 +100,10 @@ int queue_prepare(const struct config_paths *p, enum job_kind kind, const char *
                                .max_tries = defaults[kind].max_tries };
     char *schedule = NULL;
     int rc = 0;
+    if (kind == JOB_DRILL) { /* it takes rights that twofoldd has not */
+        err_set(e, ERR_USAGE, _("a drill is not queued: it runs by itself"));
+        return err_next(e, _("now: twofold drill %s; by its timer: drill: in the policy"), target);
+    }
     if (kind == JOB_BACKUP) {
         rc = of_policy(p, target, &q, &schedule, e);
     } else if (kind != JOB_PAGE) {

@@ -80,10 +80,10 @@ static int line_of_schedule(const char *file)
     return at;
 }
 
-static int say_where(struct making *m, const char *policy)
+static int say_where(struct making *m, const struct schedule_timer *t)
 {
-    char *file = text_print("%s/policies/%s.yaml", m->paths->config_dir, policy);
-    int line = line_of_schedule(file);
+    char *file = text_print("%s/policies/%s.yaml", m->paths->config_dir, t->target);
+    int line = t->kind == JOB_BACKUP ? line_of_schedule(file) : 0;
     if (line)
         err_wrap(m->e, _("%s, line %d"), file, line);
     else
@@ -107,7 +107,7 @@ static int fill_next(struct making *m, struct schedule_timer *t)
         return 0;
     if (rc == 0)
         t->next_s = n ? at[0] : 0;
-    return rc < 0 && t->kind == JOB_BACKUP ? say_where(m, t->target) : rc;
+    return rc < 0 && (t->kind == JOB_BACKUP || t->kind == JOB_DRILL) ? say_where(m, t) : rc;
 }
 
 void schedule_log_unit(const char *policy, char out[MAX_NAME + 32])
@@ -131,6 +131,8 @@ static int on_policy(void *ctx, const char *name)
     int rc = policy_load(m->paths, name, &p, m->e);
     if (rc == 0 && p->schedule)
         rc = add_timer(m, JOB_BACKUP, name, p->schedule);
+    if (rc == 0 && p->drill.set)
+        rc = add_timer(m, JOB_DRILL, name, p->drill.schedule ? p->drill.schedule : DRILL_SCHEDULE);
     if (rc == 0 && logs_of_policy(p, &interval_ms))
         rc = add_log(m, name);
     policy_free(p);

@@ -4,6 +4,7 @@
  *
  *   twofold-backup@POLICY.timer.d/schedule.conf, timers.target.wants/twofold-backup@POLICY.timer     policies with `schedule:`
  *   twofold-scrub@VAULT.timer…, twofold-prune@VAULT.timer…                                           every vault
+ *   twofold-drill@POLICY.timer.d/…, timers.target.wants/twofold-drill@POLICY.timer                   policies with `drill:`
  *   timers.target.wants/twofold-page.timer                                                           where there is `page:`
  *   timers.target.wants/twofold-check.timer                                                          always
  *   twofoldd.service.d/copies.conf, and of the services that the timers start                        folders to be written to

@@ -108,7 +108,7 @@ static bool is_instance(const char *name, const char *tail)
     return n > t && strcmp(name + n - t, tail) == 0 &&
            (starts(name, "twofold-backup@") || starts(name, "twofold-scrub@") ||
             starts(name, "twofold-prune@") || starts(name, "twofold-page.") ||
-            starts(name, "twofold-logs@"));
+            starts(name, "twofold-logs@") || starts(name, "twofold-drill@"));
 }
 
 static bool wanted(const struct schedule *s, const char *path)

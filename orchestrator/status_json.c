@@ -92,6 +92,16 @@ static json_t *log_json(const struct facts *f, const struct policy_fact *p)
                      "copies", copies);
 }
 
+static json_t *drill_json(const struct facts *f, const struct policy_fact *p)
+{
+    struct drill_past d = policy_drills(f, p->name);
+    if (!d.last_s)
+        return json_null();
+    return json_pack("{s:I, s:b, s:s, s:o, s:I, s:I}", "at_s", (json_int_t)d.last_s, "passed",
+                     !d.failed, "why", d.why, "passed_s", time_or_null(d.passed_s), "rto_ms",
+                     (json_int_t)d.rto_ms, "rpo_s", (json_int_t)d.rpo_s);
+}
+
 static void set_policy(const struct status_view *v, json_t *o, const struct policy_fact *p)
 {
     struct policy_sum s;
@@ -112,6 +122,7 @@ static void set_policy(const struct status_view *v, json_t *o, const struct poli
     json_object_set_new(o, "next_run_s", time_or_null(p->next_s));
     json_object_set_new(o, "held", json_boolean(p->held));
     json_object_set_new(o, "log", log_json(v->f, p));
+    json_object_set_new(o, "last_drill", drill_json(v->f, p));
     json_object_set_new(o, "timer",
                         v->f->by_systemd && p->schedule ? json_boolean(!p->no_timer) : json_null());
 }

@@ -327,8 +327,8 @@ static void print_next_run(const struct status_view *v, const struct policy_fact
 /* What is wrong with the runs of a policy stands with it; the rest follows below. */
 static bool is_told_here(const char *key)
 {
-    static const char *const kinds[] = { "run/", "held/",     "timer/",   "schedule/",
-                                         "log/", "log-copy/", "log-gap/", "log-slot/" };
+    static const char *const kinds[] = { "run/",      "held/",    "timer/",    "schedule/", "log/",
+                                         "log-copy/", "log-gap/", "log-slot/", "drill/" };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strncmp(key, kinds[i], strlen(kinds[i])) == 0)
             return true;
@@ -360,6 +360,25 @@ static void print_log(const struct status_view *v, const struct policy_fact *p,
     }
 }
 
+/* Whether it could be restored when that was last tried; what is wrong with it follows below. */
+static void print_drill(const struct status_view *v, const struct policy_fact *p)
+{
+    char age[64], took[64], lost[64];
+    struct drill_past past = policy_drills(v->f, p->name);
+    ui_age(v->f->now_s - past.last_s, age);
+    ui_age((past.rto_ms + 999) / 1000, took);
+    ui_age(past.rpo_s, lost);
+    if (!past.last_s)
+        ui_line(&v->app->ui, _("  last drill:   never"));
+    else if (past.failed)
+        ui_line(&v->app->ui, _("  last drill:   FAILED %s ago"), age);
+    else
+        ui_line(&v->app->ui, _("  last drill:   %s ago: restored in %s, %s lost"), age, took, lost);
+    if (p->no_drill_timer)
+        print_wrapped(&v->app->ui, INDENT, _("next: "),
+                      _("its drills have no timer: twofold schedule apply"));
+}
+
 /* "good" is said of nothing that somebody has to look after. */
 static const char *policy_word(const struct policy_fact *p, const struct policy_sum *s)
 {
@@ -384,6 +403,7 @@ static void print_policy(const struct status_view *v, const struct policy_fact *
         print_last_partial(v, p);
     print_next_run(v, p);
     print_log(v, p, &s);
+    print_drill(v, p);
     if (s.future)
         print_wrapped(ui, INDENT, _("why:  "),
                       _("the last backup is from the future: check this machine's clock"));

@@ -61,7 +61,7 @@ int catalog_lease_orphan(struct catalog *c, const char *owner, struct err *e);
 int catalog_lease_check(struct catalog *c, const char *name, uint64_t epoch, struct err *e);
 
 /* --- jobs: the queue --------------------------------------------------------------------------------------- */
-enum job_kind { JOB_BACKUP, JOB_SCRUB, JOB_PRUNE, JOB_REPLICATE, JOB_PAGE, JOB_KINDS };
+enum job_kind { JOB_BACKUP, JOB_SCRUB, JOB_PRUNE, JOB_REPLICATE, JOB_PAGE, JOB_DRILL, JOB_KINDS };
 enum job_state {
     JOB_QUEUED,   /* also between two tries: see not_before_s */
     JOB_RUNNING,  /* under the lease "job/ID" */

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const kinds[JOB_KINDS] = { "backup", "scrub", "prune", "replicate", "page" };
+static const char *const kinds[JOB_KINDS] = { "backup",    "scrub", "prune",
+                                              "replicate", "page",  "drill" };
 static const char *const states[JOB_STATES] = { "queued",   "running", "done",
                                                 "degraded", "failed",  "cancelled" };
 

@@ -191,7 +191,6 @@ static int is_due(struct app *app, const char *policy, struct err *e)
     } else if (rc == 0) {
         rc = 1;
     }
-    drill_past_done(&p.past);
     policy_free(pol);
     return rc;
 }

@@ -141,10 +141,12 @@ static int prepare(struct drill *d, const char *to, struct err *e)
     json_t *facts = json_pack("{s:s, s:s, s:b}", "folder", d->out->folder, "on",
                               d->on ? d->on : "local", "made", d->made_to);
     int rc = drill_note(d, "prepare", "intent", 1, NULL, facts, e);
+    mode_t mask = umask(022); /* a database's user has to get through */
     if (rc == 0 && d->here)
         rc = sys_mkdir_p(to, 0755, e);
-    if (rc == 0 && d->here) /* a database's user has to get through */
+    if (rc == 0 && d->here)
         rc = sys_mkdirat(AT_FDCWD, d->out->folder, 0711, e);
+    (void)umask(mask);
     return rc < 0 ? err_wrap(e, _("scratch folder \"%s\""), to)
                   : drill_note(d, "prepare", "done", 1, NULL, NULL, e);
 }
@@ -436,31 +438,4 @@ int drill_clean(struct app *app, const char *policy, size_t *ret_n, struct err *
     }
     free(c.ids);
     return rc;
-}
-
-/* --- those that were --------------------------------------------------------------------------------------------------------------------- */
-void drill_past_done(struct drill_past *p)
-{
-    free(p->why);
-    *p = (struct drill_past){ .rpo_s = -1 };
-}
-
-void drill_past_add(const struct incident *inc, struct drill_past *p)
-{
-    const struct event *ev = incident_last(inc, EVENT_STEP, "step", "drill");
-    if (!inc->drill || !ev)
-        return;
-    bool passed = strcmp(event_text(ev, "state"), "done") == 0;
-    const json_t *facts = json_object_get(ev->body, "facts");
-    if (ev->at_s >= p->last_s) {
-        p->last_s = ev->at_s;
-        p->failed = !passed;
-        free(p->why);
-        p->why = passed ? NULL : strdup(event_text(ev, "text"));
-    }
-    if (passed && ev->at_s >= p->passed_s) {
-        p->passed_s = ev->at_s;
-        p->rto_ms = json_integer_value(json_object_get(facts, "rto_ms"));
-        p->rpo_s = json_integer_value(json_object_get(facts, "rpo_s"));
-    }
 }

@@ -19,6 +19,7 @@
 
 #include "orchestrator/app.h"
 #include "orchestrator/drill/judge.h"
+#include "orchestrator/drill/past.h"
 #include "restore/incident/timeline.h"
 
 struct drill_request { /* borrowed */
@@ -49,17 +50,6 @@ void drill_outcome_done(struct drill_outcome *o);
 /* Takes away what drills that were killed, or told to keep it, have left, and closes them; policy NULL: of all. *ret_n: how many. -ERR_BUSY:
  * one of them runs. */
 int drill_clean(struct app *app, const char *policy, size_t *ret_n, struct err *e);
-/* The newest drill of the policy that was passed, or failed; times in seconds; 0: none. */
-struct drill_past {
-    int64_t last_s, passed_s;
-    bool failed;           /* the last one was */
-    char *why;             /* of the last one, when it was failed; owned; or NULL */
-    int64_t rto_ms, rpo_s; /* of the last one that was passed; rpo -1: not known */
-};
-void drill_past_done(struct drill_past *p);
-/* Is this the drill of a policy, and it has ended? Then it is taken into ret. */
-void drill_past_add(const struct incident *inc, struct drill_past *ret);
-
 /* --- the scratch folder (scratch.c) ------------------------------------------------------------------------------ */
 /* -ERR_REFUSED where what is restored would lie in what is backed up, in a copy, or in a database's own folder, or the other way round.
  * to: absolute. vault: its copies; may be NULL. */

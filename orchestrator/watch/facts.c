@@ -264,6 +264,8 @@ static int load_policy(void *ctx, const char *name)
     p->rpo_s = pol->rpo_s;
     p->prunes = keeps_less(&pol->retention);
     p->selected = true;
+    p->drill_every_s = pol->drill.every_s;
+    p->drill_timer = pol->drill.set;
     join_vault(f, pol, p);
     take_logs(l->paths, pol, p);
     policy_free(pol);
@@ -279,6 +281,8 @@ void facts_timers(struct facts *f)
         p->no_timer = p->schedule && !schedule_enabled("", t.unit);
         schedule_log_unit(p->name, t.unit);
         p->no_follower = p->logs && !schedule_enabled("", t.unit);
+        snprintf(t.unit, sizeof t.unit, "twofold-drill@%s.timer", p->name);
+        p->no_drill_timer = p->drill_timer && !schedule_enabled("", t.unit);
     }
 }
 

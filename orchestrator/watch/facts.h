@@ -16,12 +16,15 @@
 #define TWOFOLD_ORCHESTRATOR_WATCH_FACTS_H
 
 #include "orchestrator/catalog/catalog.h"
+#include "orchestrator/drill/past.h"
 #include "orchestrator/logs/state.h"
 #include "orchestrator/status.h"
 #include "policies/contacts.h"
 #include "policies/settings.h"
 #include "restore/incident/duties.h"
 #include "restore/incident/failback.h"
+
+#define DRILL_SEEN "drill-seen/" /* and the policy: a fact of the catalog */
 
 struct run_fact {
     int64_t started_s, ended_s; /* started 0: there was none; ended 0: runs, or was killed */
@@ -53,6 +56,10 @@ struct policy_fact {
     uint64_t slot_limit; /* 0: none */
     bool archived;       /* its log comes by archive_command */
     int64_t changed_s;   /* when its file was last written */
+    /* Whether it can be restored: */
+    uint64_t drill_every_s;           /* 0: not judged */
+    int64_t drill_since_s;            /* since when it is known that no drill of it was passed */
+    bool drill_timer, no_drill_timer; /* a timer is asked for; and systemd has none */
 };
 
 struct copy_fact {
@@ -110,7 +117,8 @@ struct incident_fact {
     char damage[ERR_TEXT_BYTES]; /* of its chain; "" */
     int64_t changed_ns;          /* of the file that was read */
     uint64_t size;
-    bool settled; /* nothing of it comes any more, unless the file changes */
+    struct drill_past drilled; /* of a drill that has ended */
+    bool settled;              /* nothing of it comes any more, unless the file changes */
 };
 
 struct facts {
@@ -155,6 +163,8 @@ void facts_incidents(struct facts *f, const struct config_paths *p);
 void facts_remind(struct facts *f, const struct config_paths *p);
 int64_t facts_duty_change_s(const struct facts *f); /* when one of them changes next; 0: never */
 void incident_facts_done(struct facts *f);
+/* What the drills of a policy came to, as far as facts_incidents knows. */
+struct drill_past policy_drills(const struct facts *f, const char *policy);
 /* Opens the vaults that hold selected policies and judges their copies; those on other hosts only with `remote`. A vault that cannot
  * be opened is a problem. only: this vault alone, or NULL. */
 void facts_look(struct facts *f, const struct config_paths *p, const char *only, bool remote);

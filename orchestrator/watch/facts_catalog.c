@@ -132,6 +132,17 @@ static int fact_time(struct catalog *c, const char *key, int64_t *ret, struct er
     return rc < 0 ? rc : 0;
 }
 
+/* Since when a policy has no drill that was passed. */
+static int take_drill_seen(void *ctx, const char *key, const char *value)
+{
+    struct policy_fact *p = strncmp(key, DRILL_SEEN, strlen(DRILL_SEEN)) == 0
+                                ? facts_policy(ctx, key + strlen(DRILL_SEEN))
+                                : NULL;
+    if (p)
+        p->drill_since_s = strtoll(value, NULL, 10);
+    return 0;
+}
+
 /* A policy's RPO counts from when it was first seen; whoever may write notes that. */
 static int first_seen(struct facts *f, struct catalog *c, struct err *e)
 {
@@ -208,6 +219,8 @@ int facts_catalog(struct facts *f, struct catalog *c, struct err *e)
         rc = fact_time(c, "last-page", &f->page_s, e);
     if (rc >= 0)
         rc = first_seen(f, c, e);
+    if (rc >= 0)
+        rc = catalog_facts(c, take_drill_seen, f, e);
     f->has_catalog = rc >= 0;
     return rc < 0 ? rc : 0;
 }

@@ -66,6 +66,8 @@ static void understand(struct incident_fact *n, const struct incident *inc)
     failback_of(inc, &f);
     n->standby = failback_phase_of(&f);
     n->primary_unproven = f.stated[PAIR_PRIMARY] && !f.may_write[PAIR_PRIMARY];
+    n->drilled = (struct drill_past){ .rpo_s = -1 };
+    drill_past_add(inc, &n->drilled);
     n->damage[0] = '\0';
     if (inc->broken.code != ERR_NONE)
         snprintf(n->damage, sizeof n->damage, "%s", inc->broken.why);
@@ -156,6 +158,15 @@ void facts_incidents(struct facts *f, const struct config_paths *p)
     if (f->n_incidents)
         qsort(f->incidents, f->n_incidents, sizeof *f->incidents, newest_first);
     f->incidents_read = true;
+}
+
+struct drill_past policy_drills(const struct facts *f, const char *policy)
+{
+    struct drill_past all = { .rpo_s = -1 };
+    for (size_t i = 0; i < f->n_incidents; i++)
+        if (f->incidents[i].drill && strcmp(f->incidents[i].policy, policy) == 0)
+            drill_past_join(&f->incidents[i].drilled, &all);
+    return all;
 }
 
 void facts_remind(struct facts *f, const struct config_paths *p)

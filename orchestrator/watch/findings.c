@@ -282,6 +282,32 @@ static void find_logs(const struct facts *f, const struct policy_fact *p, struct
     find_log_slot(f, p, fs);
 }
 
+/* --- drills (PY-8.3) ----------------------------------------------------------------------------------------- */
+static void find_drill(const struct facts *f, const struct policy_fact *p, struct findings *fs)
+{
+    char age_text[64], every_text[64];
+    struct drill_past past = policy_drills(f, p->name);
+    int64_t since = past.passed_s ? past.passed_s : p->drill_since_s;
+    bool late = p->drill_every_s && since && f->now_s - since > (int64_t)p->drill_every_s;
+    if (!past.failed && !late)
+        return;
+    struct finding *g = add(fs, past.failed ? ALARM_CRITICAL : ALARM_WARNING, "PY-8.3", "drill/%s",
+                            p->name);
+    g->policy = p;
+    g->roles = p->roles;
+    ui_age(f->now_s - since, age_text);
+    ui_age((int64_t)p->drill_every_s, every_text);
+    if (past.failed)
+        say(g->text, _("policy %s: the last drill has failed: %s"), p->name, past.why);
+    else if (past.passed_s)
+        say(g->text, _("policy %s: the last drill was %s ago; one is due every %s"), p->name,
+            age_text, every_text);
+    else
+        say(g->text, _("policy %s: no drill was passed in %s; one is due every %s"), p->name,
+            age_text, every_text);
+    say(g->next, "twofold drill %s", p->name);
+}
+
 /* --- agents ---------------------------------------------------------------------------------------------- */
 static bool out_of_reach(const struct run_fact *r)
 {
@@ -655,6 +681,7 @@ void findings_find(const struct facts *f, struct findings *ret)
         find_clock(f, &f->policies[i], ret);
         find_next(&f->policies[i], ret);
         find_logs(f, &f->policies[i], ret);
+        find_drill(f, &f->policies[i], ret);
     }
     for (size_t i = 0; i < f->n_vaults; i++) {
         find_care(f, &f->vaults[i], true, ret);

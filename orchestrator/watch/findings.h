@@ -10,6 +10,7 @@
  * | run/POLICY            | the last run failed, and none has ended well since                      | warning           |
  * | degraded/POLICY       | the last run missed a copy, and that is not caught up yet               | warning           |
  * | partial/POLICY        | the last run could not read some files                                  | notice            |
+ * | drill/POLICY          | the last drill was failed; none was passed for the policy's `every`     | critical; warning |
  * | log/POLICY            | the log of its database is in no copy for longer than 5 min (or its RPO) | warning; critical from an hour on |
  * | log-copy/POLICY/PLACE | a copy that is always there lacks what another has of the log for longer than 15 min | warning  |
  * | log-gap/POLICY        | the log does not go on from before, and no whole backup was begun since | warning; notice for the first one |

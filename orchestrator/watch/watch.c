@@ -147,6 +147,8 @@ static bool can_judge(const struct facts *f, const char *key)
 {
     if (strncmp(key, "duty/", 5) == 0 || strncmp(key, "incident/", 9) == 0)
         return is_of_read(f, strchr(key, '/') + 1);
+    if (strncmp(key, "drill/", 6) == 0 && !f->incidents_read)
+        return false;
     if (f->n_bad_files && strcmp(key, "config") != 0 && !is_of_known(f, key))
         return false;
     if (strncmp(key, "vault/", 6) != 0)
@@ -191,6 +193,15 @@ static int note_seen(struct facts *f, struct catalog *c, struct err *e)
         snprintf(key, sizeof key, "policy-seen/%s", f->policies[i].name);
         rc = catalog_fact_set(c, key, value, e);
         f->policies[i].created_s = f->now_s;
+        noted++;
+    }
+    for (size_t i = 0; rc >= 0 && i < f->n_policies && noted < MAX_SEEN_NOTES; i++) {
+        struct policy_fact *p = &f->policies[i];
+        if (p->drill_since_s || !f->incidents_read || policy_drills(f, p->name).passed_s)
+            continue;
+        snprintf(key, sizeof key, DRILL_SEEN "%s", p->name);
+        rc = catalog_fact_set(c, key, value, e);
+        p->drill_since_s = f->now_s;
         noted++;
     }
     for (size_t i = 0; rc >= 0 && i < f->n_vaults; i++) {

@@ -12,7 +12,7 @@ cp "$TWOFOLD_SRC"/systemd/* "$root/lib/systemd/system/"
 apply() { expect 0 "$t" schedule apply --root "$root" "$@"; }
 
 # --- the files as they are shipped: exposure below 2.5 -----------------------------------------------------------------------------
-# (twofold-check and twofold-tell run a site's own command and wall(1), and say so.)
+# (twofold-check and twofold-tell run a site's own command and wall(1), twofold-drill@ starts databases as their users, and say so.)
 for unit in twofoldd twofold-backup@ twofold-scrub@ twofold-prune@ twofold-page twofold-logs@; do
     expect 0 systemd-analyze security --no-pager --offline=true --threshold=24 "$TWOFOLD_SRC/systemd/$unit.service"
 done
@@ -21,7 +21,7 @@ done
     mkdir -p "$work/bin" "$work/verify"
     cp "$TWOFOLD_SRC"/systemd/* "$work/verify/"
     sed -i "s|^ExecStart=twofoldd|ExecStart=${t%/*}/twofoldd|; s|^ExecStart=twofold |ExecStart=$t |; s|^ExecStopPost=twofold-agent|ExecStopPost=${t%/*}/twofold-agent|; /^Documentation=/d" "$work"/verify/*.service "$work"/verify/*.timer
-    for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer twofold-check.timer twofold-logs@x.service; do
+    for unit in twofoldd.service twofold-backup@x.service twofold-backup@x.timer twofold-scrub@x.timer twofold-prune@x.timer twofold-page.timer twofold-check.timer twofold-logs@x.service twofold-drill@x.service twofold-drill@x.timer; do
         expect 0 systemd-analyze verify --man=no "$work/verify/$unit" && not_said "^(twofold|$work)"
     done
 }
@@ -89,9 +89,24 @@ expect 1 "$t" schedule apply --root "$root" && said 'not installed'
 expect 2 "$t" schedule
 expect 2 "$t" schedule apply more
 
-# --- a database whose log is kept: a service of its own -----------------------------------------------------------------------------------
+# --- drills: a timer for policies that ask for them -------------------------------------------------------------------------------------------
 mkdir -p "$root/lib/systemd/system" && cp "$TWOFOLD_SRC"/systemd/* "$root/lib/systemd/system/"
 rm "$units/twofold-backup@home-2.timer.d/schedule.conf"
+apply && not_said 'drill@'
+printf 'drill:\n  every: 90d\n  schedule: "Sun *-*-* 03:00"\n' >>"$TWOFOLD_CONFIG/policies/home-2.yaml"
+apply && said 'new: .*twofold-drill@home-2\.timer' && said 'drill +home-2 +next'
+grep -qx 'OnCalendar=Sun \*-\*-\* 03:00' "$units/twofold-drill@home-2.timer.d/schedule.conf" || fail "the drill's schedule is not there"
+[ -L "$units/timers.target.wants/twofold-drill@home-2.timer" ] || fail "no timer for the drill"
+sed -i 's/03:00/33:00/' "$TWOFOLD_CONFIG/policies/home-2.yaml"
+expect 2 "$t" schedule apply --root "$root" && said 'policies/home-2.yaml' && said '33:00'
+sed -i '/^drill:/,$d' "$TWOFOLD_CONFIG/policies/home-2.yaml"
+apply && said 'gone: .*twofold-drill@home-2'
+[ ! -e "$units/twofold-drill@home-2.timer.d" ] || fail "an empty folder of a drill's timer stays"
+expect 2 "$t" enqueue drill home-2 && said 'a drill is not queued' && said 'twofold drill home-2'
+rm -r "${root:?}/lib"
+
+# --- a database whose log is kept: a service of its own -----------------------------------------------------------------------------------
+mkdir -p "$root/lib/systemd/system" && cp "$TWOFOLD_SRC"/systemd/* "$root/lib/systemd/system/"
 printf 'postgresql:\n  conninfo: "host=%s user=nobody"\n  logs: 5s\n' "$work" >"$TWOFOLD_CONFIG/policies/db.yaml"
 apply && said 'new: .*multi-user.target.wants/twofold-logs@db\.service' && said 'logs +db +all the time'
 [ "$(readlink "$units/multi-user.target.wants/twofold-logs@db.service")" = /lib/systemd/system/twofold-logs@.service ] || fail "no service follows the log"

@@ -61,6 +61,7 @@ same_tree "$src" "$(echo "$scratch"/drill-files-*)/attempt-1$src"
 expect 0 "$t" drill --clean && said '1 drill cleared up'
 [ ! -e "$scratch" ] || fail "--clean left something"
 [ "$live" = "$(fingerprint "$one/data/global" "$src")" ] || fail "a drill touched what lives"
+expect 0,3 "$t" status && said 'last drill: +[0-9]+ s ago: restored in'
 expect 0 "$t" drill db --if-due && said 'the next drill of "db" is due on'
 
 # --- failed, each for its reason ----------------------------------------------------------------------------------------------------
@@ -80,6 +81,8 @@ question="SELECT sum(amount) FROM accounts"
 db_policy "drill: { to: $scratch, max-rpo: 1s }"
 drill 1 '[over-rpo]' db
 [ "$(result rpo_s)" -ge 2 ] || fail "the loss is $(result rpo_s) s"
+
+expect 3 "$t" status && said 'last drill: +FAILED' && said 'too much would be lost' && said 'next: twofold drill db'
 
 # Nothing to restore from: no copy is there.
 mv "$a" "$a.away" && mv "$b" "$b.away"

@@ -140,8 +140,10 @@ static void test_due(void **state)
 
 static void add_past(struct drill_past *p, int64_t at, const char *state, const char *text)
 {
-    json_t *line = json_pack("{s:s, s:s, s:s, s:{s:i, s:i}}", "step", "drill", "state", state,
-                             "text", text, "facts", "rto_ms", 1500, "rpo_s", 3);
+    bool stopped = strcmp(state, "stopped") == 0;
+    json_t *line = json_pack("{s:s, s:s, s:s, s:{s:i, s:i, s:[s]}}", "step", "drill", "state",
+                             stopped ? "failed" : state, "text", text, "facts", "rto_ms", 1500,
+                             "rpo_s", 3, "reasons", stopped ? "stopped" : "over-rto");
     struct event ev = { .seq = 2, .at_s = at, .kind = EVENT_STEP, .body = line };
     struct incident inc = { .events = &ev, .n = 1, .policy = "p", .drill = true };
     drill_past_add(&inc, p);
@@ -165,8 +167,9 @@ static void test_past(void **state)
     assert_int_equal(p.rto_ms, 1500);
     add_past(&p, 400, "done", "passed");
     assert_false(p.failed);
-    assert_null(p.why);
-    drill_past_done(&p);
+    assert_string_equal(p.why, "");
+    add_past(&p, 500, "stopped", "it was interrupted");
+    assert_int_equal(p.last_s, 400);
 }
 
 int main(void)

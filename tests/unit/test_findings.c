@@ -23,6 +23,7 @@ struct site {
     struct vault_fact v[1];
     struct settings s;
     struct contacts k;
+    struct incident_fact i[2];
     struct role r[1];
     struct logs_state l;
 };
@@ -358,6 +359,53 @@ static void beat_never(struct site *t)
 {
     t->f.heartbeat_s = 0;
 }
+/* Drills of the first policy: one that was passed so long ago, and, before or after it, one that was failed. */
+static void drilled(struct site *t, int64_t passed_ago_s, int64_t failed_ago_s)
+{
+    for (size_t i = 0; i < 2; i++) {
+        t->i[i] = (struct incident_fact){ .drill = true, .policy = "db", .settled = true };
+        t->i[i].drilled.rpo_s = -1;
+    }
+    t->i[0].drilled.last_s = t->i[0].drilled.passed_s = NOW - passed_ago_s;
+    t->i[1].drilled.last_s = failed_ago_s ? NOW - failed_ago_s : 0;
+    t->i[1].drilled.failed = failed_ago_s > 0;
+    snprintf(t->i[1].drilled.why, sizeof t->i[1].drilled.why, "a copy is damaged");
+    t->p[0].drill_every_s = 90 * DAY;
+    t->p[0].drill_since_s = NOW - 300 * DAY;
+    t->f.incidents = t->i;
+    t->f.n_incidents = 2;
+}
+static void drill_in_time(struct site *t)
+{
+    drilled(t, 90 * DAY, 0);
+}
+static void drill_late(struct site *t)
+{
+    drilled(t, 90 * DAY + 1, 0);
+}
+static void drill_failed(struct site *t)
+{
+    drilled(t, 9 * DAY, DAY);
+}
+static void drill_failed_before(struct site *t)
+{
+    drilled(t, DAY, 9 * DAY);
+}
+static void drill_of_another(struct site *t)
+{
+    drilled(t, DAY, 0);
+    snprintf(t->i[0].policy, sizeof t->i[0].policy, "files");
+}
+static void drill_never(struct site *t)
+{
+    t->p[0].drill_every_s = 90 * DAY;
+    t->p[0].drill_since_s = NOW - 90 * DAY - 1;
+}
+static void drill_not_yet(struct site *t)
+{
+    drill_never(t);
+    t->p[0].drill_since_s = 0;
+}
 /* A log that is followed: two seconds behind, in all copies, and older than the newest backup. */
 static void followed(struct site *t)
 {
@@ -560,6 +608,13 @@ static const struct {
     { "a heart that beats slowly", beat_slow, "" },
     { "no scheduler where all is by hand", beat_old_by_hand, "" },
     { "schedules and never a scheduler", beat_never, "2:scheduler" },
+    { "a drill just in time", drill_in_time, "" },
+    { "a drill too long ago", drill_late, "1:drill/db" },
+    { "the last drill was failed", drill_failed, "2:drill/db" },
+    { "a failed drill, and one that was passed behind it", drill_failed_before, "" },
+    { "a drill of another policy", drill_of_another, "1:drill/db" },
+    { "no drill since it is known", drill_never, "1:drill/db" },
+    { "a policy that is not known for long", drill_not_yet, "" },
     { "a mistake in a file", mistaken, "1:config" },
     { "a log that is followed", followed, "" },
     { "not followed for the bound", log_bound, "" },
