@@ -4,6 +4,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/backup_job.h"
 #include "orchestrator/crash/standby.h"
+#include "orchestrator/look.h"
 #include "orchestrator/record.h"
 #include "orchestrator/session.h"
 #include "orchestrator/text.h"
@@ -14,6 +15,7 @@
 
 struct options {
     bool quarantine, full, take_over, as_it_is;
+    const char *hold; /* why it is held at once; NULL: it is not */
 };
 struct tries {
     unsigned n;
@@ -49,7 +51,7 @@ static void print_result(struct app *app, const struct vault *v, const struct ba
     char hex[ID_HEX_BYTES], a[32], b[32], c[32];
     uint64_t ms = j->ended_ms - j->started_ms;
     ui_line(&app->ui, _("%s: snapshot %.8s, %s"), j->policy->name, id_hex(&j->snapshot, hex),
-            j->doubt[0]                  ? _("in QUARANTINE")
+            j->doubt[0] || j->quarantine ? _("in QUARANTINE")
             : j->state == SNAPSHOT_WHOLE ? _("whole")
                                          : _("PARTIAL"));
     bool all = j->published.n_current == v->n_copies;
@@ -180,6 +182,19 @@ static bool again(struct app *app, const struct backup_job *j, int rc, struct tr
     return pause_between_tries(pause_ms[t->n++], e) == 0;
 }
 
+/* Evidence: no prune may drop it, from the first moment on. */
+static int hold_it(struct app *app, struct vault *v, const struct backup_job *j, const char *why,
+                   int status)
+{
+    struct err e = ERR_INIT;
+    if (hold_now(app, v, &j->snapshot, why, &e) == 0)
+        return status;
+    char id[ID_HEX_BYTES];
+    err_wrap(&e, _("backup of \"%s\": hold it"), j->policy->name);
+    err_next(&e, "twofold hold add %.8s --why TEXT", id_hex(&j->snapshot, id));
+    return ui_error(&app->ui, &e);
+}
+
 static int backup_one(struct app *app, const char *name, const struct options *o)
 {
     struct policy *p = NULL;
@@ -214,6 +229,7 @@ static int backup_one(struct app *app, const char *name, const struct options *o
     if (rc == 0) {
         print_result(app, v, &j);
         status = verdict(app, v, &j);
+        status = o->hold ? hold_it(app, v, &j, o->hold, status) : status;
     } else {
         err_wrap(&e, _("backup of \"%s\""), name);
         status = ui_error(&app->ui, &e);
@@ -254,11 +270,12 @@ static int check_names(struct app *app, int n, char **names)
 
 int cmd_backup(struct app *app, int argc, char **argv)
 {
-    enum { OPT_QUARANTINE = OPT_OWN, OPT_FULL, OPT_TAKE_OVER, OPT_AS_IT_IS };
+    enum { OPT_QUARANTINE = OPT_OWN, OPT_FULL, OPT_TAKE_OVER, OPT_AS_IT_IS, OPT_HOLD };
     static const struct option options[] = { { "quarantine", no_argument, NULL, OPT_QUARANTINE },
                                              { "full", no_argument, NULL, OPT_FULL },
                                              { "take-over", no_argument, NULL, OPT_TAKE_OVER },
                                              { "as-it-is", no_argument, NULL, OPT_AS_IT_IS },
+                                             { "hold", required_argument, NULL, OPT_HOLD },
                                              OPTIONS_END };
     struct options o = { 0 };
     int c, status = 0;
@@ -272,6 +289,8 @@ int cmd_backup(struct app *app, int argc, char **argv)
             o.take_over = true;
         else if (c == OPT_AS_IT_IS)
             o.as_it_is = true;
+        else if (c == OPT_HOLD && *optarg)
+            o.hold = optarg;
         else
             return args_bad(app, c, argv);
     }

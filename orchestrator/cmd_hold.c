@@ -38,12 +38,27 @@ static void tell_catalog(struct app *app, const struct vault *v, const struct id
         ui_warn(&app->ui, _("it is not in the catalog: %s"), e.why);
 }
 
-static int change(struct app *app, const struct request *r, bool hold, struct err *e)
+int hold_now(struct app *app, struct vault *v, const struct id *snapshot, const char *why,
+             struct err *e)
 {
     struct hold_note note = { .at_s = sys_realtime_s() };
+    char id[SHORT_ID_DIGITS + 1];
+    snprintf(note.why, sizeof note.why, "%s", why ? why : "");
+    whoami(note.who);
+    int rc = hold_set(v, snapshot, why ? &note : NULL, e);
+    if (rc < 0)
+        return rc;
+    tell_catalog(app, v, snapshot, why ? &note : NULL);
+    ui_line(&app->ui,
+            why ? _("snapshot %s is held: no prune drops it") : _("snapshot %s is no longer held"),
+            short_id(snapshot, id));
+    return 0;
+}
+
+static int change(struct app *app, const struct request *r, bool hold, struct err *e)
+{
     struct vault *v = NULL;
     const struct snap_ref *s = NULL;
-    char id[SHORT_ID_DIGITS + 1];
     int rc = app_open_vault(app, &r->choice, true, false, &v, e);
     if (rc == 0 && (rc = vault_lock(v, e)) == 0) {
         rc = publish_check(v, false, e);
@@ -53,16 +68,7 @@ static int change(struct app *app, const struct request *r, bool hold, struct er
         rc = app_find_snapshot(app, v, NULL, r->snapshot, &s, NULL, e);
     if (rc == 0) {
         struct id snapshot = s->ref.id;
-        snprintf(note.why, sizeof note.why, "%s", r->why ? r->why : "");
-        whoami(note.who);
-        rc = hold_set(v, &snapshot, hold ? &note : NULL, e);
-        if (rc == 0) {
-            tell_catalog(app, v, &snapshot, hold ? &note : NULL);
-            ui_line(&app->ui,
-                    hold ? _("snapshot %s is held: no prune drops it")
-                         : _("snapshot %s is no longer held"),
-                    short_id(&snapshot, id));
-        }
+        rc = hold_now(app, v, &snapshot, hold ? r->why : NULL, e);
     }
     vault_close(v);
     return rc;

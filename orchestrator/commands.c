@@ -22,7 +22,7 @@ const struct command commands[] = {
     { "agent", cmd_agent,
       "enrol NAME [--host HOST] [--user USER] [--login ADMIN@HOST] [--allow PATH]… | list | check NAME | revoke NAME",
       N_("let this orchestrator into other hosts, and out again") },
-    { "backup", cmd_backup, "POLICY… [--quarantine|--as-it-is] [--full] [--take-over]",
+    { "backup", cmd_backup, "POLICY… [--quarantine|--as-it-is] [--hold WHY] [--full] [--take-over]",
       N_("back up to all copies") },
     { "status", cmd_status, "[POLICY…] [--vault V] [--live] [--all]",
       N_("what is well, what is overdue, and what to do next") },

@@ -105,6 +105,7 @@ static const struct {
       false, false },
     { "backup",
       N_("  --quarantine            of a host that is suspect: never taken for the latest good one\n"
+         "  --hold WHY              no prune drops it: evidence of what was found\n"
          "  --full                  read every file, also those that look unchanged\n"
          "  --as-it-is              the policy's checks are not asked: what is there is right\n"
          "  --take-over             write on, though the newest state is another orchestrator's\n"),

@@ -62,6 +62,10 @@ const char *source_policy(const char *source, char out[MAX_FORMAT_NAME + 1]);
 /* "2026-11-21 02:30", local time; returns out. */
 const char *short_time(int64_t ns, char out[32]);
 
+/* Holds a snapshot, so that no prune drops it, or lets it go (why NULL); in the catalog, too. The vault is open for writing. */
+int hold_now(struct app *app, struct vault *v, const struct id *snapshot, const char *why,
+             struct err *e);
+
 /* Opens a vault by its configuration, without a word about its copies. */
 int open_vault_quietly(struct app *app, const char *name, bool write, struct vault **ret,
                        struct err *e);
