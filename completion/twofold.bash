@@ -21,7 +21,7 @@ _twofold() {
     --vault) COMPREPLY=($(compgen -W "$(_twofold_names vaults)" -- "$cur")) && return ;;
     --policy) COMPREPLY=($(compgen -W "$(_twofold_names policies)" -- "$cur")) && return ;;
     --agent | --on) COMPREPLY=($(compgen -W "local $(_twofold_names agents)" -- "$cur")) && return ;;
-    --config | --to | --kit | --out | --*-file) COMPREPLY=($(compgen -f -- "$cur")) && return ;;
+    --config | --to | --kit | --out | --output | --evidence | --*-file) COMPREPLY=($(compgen -f -- "$cur")) && return ;;
     esac
     if [ -z "$command" ]; then
         COMPREPLY=($(compgen -W "$(LC_ALL=C twofold help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p')
@@ -33,6 +33,9 @@ _twofold() {
         help) COMPREPLY=($(compgen -W "$(LC_ALL=C twofold help 2>/dev/null | sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p')" -- "$cur")) ;;
         backup | status | snapshots | restore | check | enqueue | pause | resume | logs)
             COMPREPLY=($(compgen -W "$(_twofold_names policies)" -- "$cur")) ;;
+        report)
+            COMPREPLY=($(compgen -W "incident daily bulletin summary supplement handling drill training contacts evacuation acceptance
+                fault duties status annual scoring verify" -- "$cur") $(compgen -f -- "$cur")) ;;
         *) # words of its usage: add, list, lint, …
             COMPREPLY=($(compgen -W "$(LC_ALL=C twofold "$command" --help 2>/dev/null | awk 'NR > 1 && !/^        / { exit } { print }' |
                 sed "s/^twofold $command//; s/\[[^]]*\]//g" | grep -oE '\b[a-z][a-z]+\b' | sort -u)" -- "$cur") $(compgen -f -- "$cur")) ;;

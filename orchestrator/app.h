@@ -57,6 +57,7 @@ int cmd_notify(struct app *app, int argc, char **argv);
 int cmd_drill(struct app *app, int argc, char **argv);
 int cmd_metrics(struct app *app, int argc, char **argv);
 int cmd_page(struct app *app, int argc, char **argv);
+int cmd_report(struct app *app, int argc, char **argv);
 int cmd_copy(struct app *app, int argc, char **argv);
 int cmd_media(struct app *app, int argc, char **argv);
 int cmd_version(struct app *app, int argc, char **argv);

@@ -175,6 +175,19 @@ static const struct {
          "  --lang zh|en            else `language:` of twofold.yaml, else yours\n"
          "  --live                  look at the copies on other hosts, too\n"),
       false, false },
+    { "report",
+      N_("FORM: incident, daily, bulletin, summary, supplement, handling, drill, acceptance, fault (ID: an\n"
+         "incident, or the policy of one that is open), training, contacts, evacuation, duties, status,\n"
+         "scoring, annual (YEAR). Fields and where they come from: docs/forms.md. Without --output it is a\n"
+         "draft; an incident's paper that is written is noted on its timeline.\n"
+         "  --output FILE           where to, a new file; its name (.pdf, .docx, .html, .json) says the format\n"
+         "  --format FORMAT         text, html, pdf, docx or json\n"
+         "  --lang zh|en            else `language:` of twofold.yaml, else yours\n"
+         "  --number N              the same report again, in another format; else the next number\n"
+         "  --set NAME=TEXT         what a field says, in this printing\n"
+         "  --evidence FOLDER       scoring: a new folder with all papers of the year, for the examiner\n"
+         "  verify FILE             which report of which incident a file is, by whom and when\n"),
+      false, false },
     { "metrics",
       N_("Times are seconds since 1970. From the catalog alone, so that it is quick.\n"
          "  --out FILE              replace this file instead of writing to standard output\n"

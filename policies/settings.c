@@ -1,6 +1,7 @@
 /* settings.c - twofold.yaml: what holds for the whole site. The manual is policies/settings.h. */
 #include "policies/settings.h"
 #include "lib/base/i18n.h"
+#include "policies/forms_yaml.h"
 #include "policies/incident_yaml.h"
 #include "policies/inner.h"
 
@@ -34,6 +35,7 @@ struct raw_settings {
     struct raw_heartbeat *heartbeat;
     struct raw_notify *notify;
     struct raw_incident *incident;
+    struct raw_forms *forms;
 };
 
 static const cyaml_schema_value_t word_schema = {
@@ -87,6 +89,8 @@ static const cyaml_schema_field_t settings_fields[] = {
                             notify, notify_fields),
     CYAML_FIELD_MAPPING_PTR("incident", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                             struct raw_settings, incident, incident_fields),
+    CYAML_FIELD_MAPPING_PTR("forms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_settings,
+                            forms, forms_fields),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t settings_schema = {
@@ -114,6 +118,7 @@ void settings_free(struct settings *s)
     free(s->language);
     free(s->page);
     free(s->metrics);
+    forms_conf_done(&s->forms);
     free(s->heartbeat_file);
     free(s->heartbeat_url);
     free(s->mail_url);
@@ -290,6 +295,8 @@ static int take_settings(struct yaml_doc *d, const struct raw_settings *raw, str
         r = take_heartbeat(d, raw->heartbeat, s, e);
     if (r == 0)
         r = incident_conf_take(d, raw->incident, &s->incident, e);
+    if (r == 0)
+        r = forms_conf_take(d, raw->forms, &s->forms, e);
     return r == 0 ? take_notify(d, raw->notify, s, e) : r;
 }
 

@@ -16,11 +16,13 @@
  *       command: [/usr/local/bin/send-sms]     # the text on its standard input, number as its last argument
  *       console: true                     # wall(1)
  *     incident: { first-report: 5m }    # deadlines: policies/incident_conf.h
+ *     forms: { unit: Finance bureau }   # what is printed on every form: policies/forms_conf.h
  */
 #ifndef TWOFOLD_POLICIES_SETTINGS_H
 #define TWOFOLD_POLICIES_SETTINGS_H
 
 #include "policies/config.h"
+#include "policies/forms_conf.h"
 #include "policies/incident_conf.h"
 
 #define MAX_WEBHOOKS 16
@@ -43,6 +45,7 @@ struct settings {
     char **command; /* NULL-terminated; NULL: none */
     bool console;
     struct incident_conf incident; /* deadlines */
+    struct forms_conf forms;
 };
 /* Without the file: the defaults. -ERR_CONFIG with file and line. */
 int settings_load(const struct config_paths *p, struct settings **ret, struct err *e);

@@ -132,13 +132,20 @@ static bool closes(unsigned ch)
     return false;
 }
 
+/* What must not end a line: opening marks. */
+static bool opens(unsigned ch)
+{
+    return ch == 0x300A || ch == 0x300C || ch == 0x300E || ch == 0x3010 || ch == 0x3014 ||
+           ch == 0xFF08;
+}
+
 size_t paper_break(const char *s, size_t columns, size_t *ret_next)
 {
     size_t at = 0, width = 0, good = 0;
     unsigned ch = 0, before = 0;
     while (s[at] && s[at] != '\n') {
         size_t len = paper_char(s + at, &ch);
-        bool apart = at > 0 && !closes(ch) &&
+        bool apart = at > 0 && !closes(ch) && !opens(before) &&
                      (before == ' ' || paper_columns(ch) == 2 || paper_columns(before) == 2);
         if (apart && ch != ' ')
             good = at;

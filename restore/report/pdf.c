@@ -10,12 +10,12 @@
 
 #define PAGE_WIDTH 595.276 /* A4, in points */
 #define PAGE_HEIGHT 841.89
-#define MARGIN 51.0
+#define MARGIN 46.0
 #define TEXT_WIDTH (PAGE_WIDTH - 2 * MARGIN)
 #define TOP MARGIN
 #define BOTTOM (PAGE_HEIGHT - MARGIN - 16)
-#define PAD 3.5                           /* around the text of a cell */
-#define PEN_LINE 17.0                     /* room that a line by hand takes */
+#define PAD 3.0                           /* around the text of a cell */
+#define PEN_LINE 16.0                     /* room that a line by hand takes */
 #define KEEP_WHOLE ((BOTTOM - TOP) * 0.3) /* a row up to so high is not broken */
 #define EDGE 0.7
 #define FAMILIES_ZH \
@@ -49,7 +49,7 @@ static PangoLayout *lay(struct canvas *c, const char *text, double width, double
     pango_layout_set_width(layout, (int)(width * PANGO_SCALE));
     pango_layout_set_wrap(layout, PANGO_WRAP_WORD_CHAR);
     pango_layout_set_alignment(layout, align);
-    pango_layout_set_line_spacing(layout, 1.25F);
+    pango_layout_set_line_spacing(layout, 1.15F);
     pango_layout_set_auto_dir(layout, FALSE);
     pango_layout_set_text(layout, shown ? shown : "", -1);
     pango_font_description_free(font);
@@ -321,12 +321,12 @@ static void draw_table(struct canvas *c, const struct doc_block *b)
 static void draw_signs(struct canvas *c, const struct doc_block *b)
 {
     char line[1024];
-    if (c->y + 34.0 * (double)b->n_labels > BOTTOM)
+    if (c->y + 30.0 * (double)b->n_labels > BOTTOM)
         new_page(c);
     for (size_t i = 0; i < b->n_labels; i++) {
         snprintf(line, sizeof line, "%s%s____________________", b->labels[i],
                  c->d->lang == PAPER_ZH ? "：" : ": ");
-        draw_text(c, line, 10.5, false, PANGO_ALIGN_RIGHT, 18, 0);
+        draw_text(c, line, 10.5, false, PANGO_ALIGN_RIGHT, 15, 0);
     }
 }
 
@@ -334,7 +334,7 @@ static void draw_block(struct canvas *c, const struct doc_block *b)
 {
     switch (b->kind) {
     case BLOCK_HEADING:
-        if (c->y + 70 > BOTTOM) /* not alone at the end of a page */
+        if (c->y + 110 > BOTTOM) /* not alone at the end of a page */
             new_page(c);
         draw_text(c, b->text, 12, true, PANGO_ALIGN_LEFT, 8, 2);
         break;

@@ -10,7 +10,7 @@
 
 #define PAGE_TWIPS 11906        /* A4: 210 mm; a twip is 1/1440 inch */
 #define PAGE_HEIGHT_TWIPS 16838 /* 297 mm */
-#define MARGIN_TWIPS 1020       /* 18 mm */
+#define MARGIN_TWIPS 907        /* 16 mm */
 #define TEXT_TWIPS (PAGE_TWIPS - 2 * MARGIN_TWIPS)
 #define LINE_TWIPS 320 /* of a line in a table, where room for a pen is left */
 #define XML "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n"
@@ -47,7 +47,7 @@ static const char document_rels[] = XML
 static const char styles[] = XML
     "<w:styles xmlns:w=\"" WORD "\"><w:docDefaults><w:rPrDefault><w:rPr>" FONTS
     "<w:sz w:val=\"21\"/><w:szCs w:val=\"21\"/><w:lang w:val=\"en-US\" w:eastAsia=\"zh-CN\"/></w:rPr></w:rPrDefault>"
-    "<w:pPrDefault><w:pPr><w:spacing w:after=\"0\" w:line=\"288\" w:lineRule=\"auto\"/></w:pPr></w:pPrDefault></w:docDefaults>"
+    "<w:pPrDefault><w:pPr><w:spacing w:after=\"0\" w:line=\"264\" w:lineRule=\"auto\"/></w:pPr></w:pPrDefault></w:docDefaults>"
     "<w:style w:type=\"paragraph\" w:default=\"1\" w:styleId=\"Normal\"><w:name w:val=\"Normal\"/><w:qFormat/></w:style>" STYLE(
         "Title", "Title",
         "<w:keepNext/><w:spacing w:before=\"60\" w:after=\"120\"/><w:jc w:val=\"center\"/>",
@@ -62,7 +62,7 @@ static const char styles[] = XML
                                 "<w:sz w:val=\"20\"/><w:szCs w:val=\"20\"/>")
                     STYLE("Sign", "Sign",
                           "<w:keepNext/><w:spacing w:before=\"240\"/><w:jc w:val=\"right\"/>", "")
-                        STYLE("Cell", "Cell", "<w:spacing w:line=\"264\" w:lineRule=\"auto\"/>", "")
+                        STYLE("Cell", "Cell", "<w:spacing w:line=\"252\" w:lineRule=\"auto\"/>", "")
                             STYLE("CellRight", "Cell right", "<w:jc w:val=\"right\"/>", "")
                                 STYLE("CellHead", "Cell head", "<w:jc w:val=\"center\"/>", "<w:b/>")
                                     STYLE("CellLabel", "Cell label", "", "<w:b/>") STYLE(
@@ -156,10 +156,14 @@ static void table(const struct document *d, const struct doc_block *b, struct wb
     unsigned twips[MAX_PAPER_COLUMNS], sum = 0;
     for (unsigned i = 0; i < b->n_columns; i++)
         sum += b->weights[i];
-    putf(out, "<w:tbl><w:tblPr><w:tblW w:w=\"%u\" w:type=\"dxa\"/><w:tblBorders>", TEXT_TWIPS);
+    putf(
+        out,
+        "<w:tbl><w:tblPr><w:tblW w:w=\"%u\" w:type=\"dxa\"/><w:jc w:val=\"center\"/><w:tblBorders>",
+        TEXT_TWIPS);
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
         putf(out, "<w:%s w:val=\"single\" w:sz=\"6\" w:space=\"0\" w:color=\"000000\"/>", edges[i]);
-    put(out, "</w:tblBorders><w:tblLayout w:type=\"fixed\"/></w:tblPr><w:tblGrid>");
+    put(out,
+        "</w:tblBorders><w:tblLayout w:type=\"fixed\"/><w:tblCellMar><w:top w:w=\"40\" w:type=\"dxa\"/><w:bottom w:w=\"40\" w:type=\"dxa\"/></w:tblCellMar></w:tblPr><w:tblGrid>");
     for (unsigned i = 0; i < b->n_columns; i++) {
         twips[i] = TEXT_TWIPS * b->weights[i] / sum;
         putf(out, "<w:gridCol w:w=\"%u\"/>", twips[i]);

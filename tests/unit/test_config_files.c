@@ -425,7 +425,34 @@ static void test_settings(void **state)
     settings_free(s);
 }
 
+static void test_forms_conf(void **state)
+{
+    struct fixture *f = *state;
+    struct settings *s = NULL;
+    conf_text(
+        f, "twofold.yaml",
+        "forms:\n  unit: 财政局\n  fax: \"0393-1\"\n  stamp: 营业部\n"
+        "  bulletin: { contact-label: 联系人, copy-to: 档案室 }\n"
+        "  scoring:\n    - { item: 备份, points: \"10\" }\n    - { item: 演练, method: 现场查看 }\n");
+    assert_int_equal(settings_load(&f->p, &s, &f->e), 0);
+    assert_string_equal(s->forms.unit, "财政局");
+    assert_string_equal(s->forms.fax, "0393-1");
+    assert_string_equal(s->forms.stamp, "营业部");
+    assert_null(s->forms.telephone);
+    assert_string_equal(s->forms.contact_label, "联系人");
+    assert_string_equal(s->forms.bulletin_copy_to, "档案室");
+    assert_null(s->forms.contact);
+    assert_int_equal(s->forms.n_scoring, 2);
+    assert_string_equal(s->forms.scoring[0].points, "10");
+    assert_null(s->forms.scoring[0].method);
+    assert_string_equal(s->forms.scoring[1].method, "现场查看");
+    settings_free(s);
+}
+
 static const struct mistake settings_mistakes[] = {
+    { "forms:\n  unit: \"\"\n", 2, "says nothing" },
+    { "forms:\n  colour: red\n", 2, "colour" },
+    { "forms:\n  scoring:\n    - { points: \"1\" }\n", 3, "item" },
     { "site: \"\"\n", 1, "says nothing" },
     { "jobs: 2\nlanguage: fr\n", 2, "none of: zh, en" },
     { "jobs: 0\n", 1, "1 to" },
@@ -566,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_windows),
         TEST(test_agent),
         TEST(test_settings),
+        TEST(test_forms_conf),
         TEST(test_contacts),
         TEST(test_mistakes),
     };

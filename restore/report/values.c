@@ -1,0 +1,414 @@
+/* values.c - see values.h. */
+#include "restore/report/values.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool zh(const struct report *r)
+{
+    return r->lang == PAPER_ZH;
+}
+
+static char *copy(const char *text)
+{
+    return text && *text ? words_print("%s", text) : NULL;
+}
+
+/* --- of the site ------------------------------------------------------------------------------------------------------------ */
+char *v_now(const struct report *r)
+{
+    return time_words(r, r->now_s);
+}
+
+char *v_unit(const struct report *r)
+{
+    return copy(r->conf->unit ? r->conf->unit : r->site_name);
+}
+
+char *v_phone(const struct report *r)
+{
+    return copy(r->conf->telephone);
+}
+
+char *v_fax(const struct report *r)
+{
+    return copy(r->conf->fax);
+}
+
+char *v_place(const struct report *r)
+{
+    return copy(r->conf->place);
+}
+
+char *v_who(const struct report *r)
+{
+    return copy(r->who);
+}
+
+char *v_host(const struct report *r)
+{
+    return copy(r->host);
+}
+
+char *v_year(const struct report *r)
+{
+    return words_print(zh(r) ? "%d年" : "%d", r->year);
+}
+
+static char *person_words(const struct report *r, const struct person *p)
+{
+    if (!p->name)
+        return NULL;
+    char *text = copy(p->name);
+    if (p->unit)
+        text = words_join(text, zh(r) ? "，" : ", ", copy(p->unit));
+    return p->phone ? words_join(text, zh(r) ? "，电话 " : ", tel. ", copy(p->phone)) : text;
+}
+
+static char *role_words(const struct report *r, const char *name)
+{
+    const struct role *role = r->contacts ? contacts_role(r->contacts, name) : NULL;
+    if (!role)
+        return NULL;
+    char *a = person_words(r, &role->a), *b = person_words(r, &role->b);
+    return words_join(a, "\n", b);
+}
+
+char *v_vendor(const struct report *r)
+{
+    return role_words(r, "vendor");
+}
+
+/* --- of an incident: plain facts ---------------------------------------------------------------------------------------------- */
+static int64_t since_s(const struct report *r)
+{
+    return r->inc->crashed_s ? r->inc->crashed_s : r->inc->opened_s;
+}
+
+int64_t outage_s(const struct report *r)
+{
+    return r->inc->recovered_s ? r->inc->recovered_s - since_s(r) : -1;
+}
+
+const char *fact_text(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+const json_t *newest_facts(const struct incident *inc, const char *key)
+{
+    for (size_t i = inc->n; i > 0; i--) {
+        const json_t *facts = json_object_get(inc->events[i - 1].body, "facts");
+        const json_t *list = json_object_get(facts, key);
+        if (inc->events[i - 1].kind == EVENT_STEP && json_array_size(list) > 0)
+            return list;
+    }
+    return NULL;
+}
+
+char *v_incident_id(const struct report *r)
+{
+    return r->inc ? copy(r->inc->id) : NULL;
+}
+
+char *v_incident_name(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    if (r->inc->drill)
+        return words_print(zh(r) ? "“%s”恢复演练（%s）" : "Drill of \"%s\" (%s)", r->inc->policy,
+                           r->inc->id);
+    return words_print(zh(r) ? "“%s”%s（%s）" : "\"%s\": %s (%s)", r->inc->policy,
+                       nature_words(r, r->inc->cause), r->inc->id);
+}
+
+char *v_started(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    if (r->inc->crashed_s)
+        return time_words(r, r->inc->crashed_s);
+    return words_join(time_words(r, r->inc->opened_s), "",
+                      copy(zh(r) ? "（发现时间）" : " (when it was found)"));
+}
+
+char *v_recovered(const struct report *r)
+{
+    return r->inc && r->inc->recovered_s ? time_words(r, r->inc->recovered_s) : NULL;
+}
+
+char *v_system(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    bool local = strcmp(r->inc->agent, "local") == 0;
+    return words_print(zh(r) ? "“%s”，主机 %s" : "\"%s\" on host %s", r->inc->policy,
+                       local && r->host ? r->host : r->inc->agent);
+}
+
+char *v_level(const struct report *r)
+{
+    return r->inc ? copy(level_words(r, r->inc->level)) : NULL;
+}
+
+char *v_duration(const struct report *r)
+{
+    if (!r->inc || outage_s(r) < 0)
+        return NULL;
+    return span_words(r, outage_s(r));
+}
+
+/* "服务中断1小时12分", or that it is still down. */
+static char *down_words(const struct report *r)
+{
+    bool over = r->inc->recovered_s != 0;
+    char *span = span_words(r, over ? outage_s(r) : r->now_s - since_s(r));
+    char *text = over ? words_print(zh(r) ? "服务中断%s，已恢复" : "Down for %s; in service again",
+                                    span ? span : "")
+                      : words_print(zh(r) ? "服务已中断%s，截至报告时尚未恢复"
+                                          : "Down for %s so far; not yet in service",
+                                    span ? span : "");
+    free(span);
+    return text;
+}
+
+char *v_degree(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    return words_join(v_level(r), zh(r) ? "；" : "; ", down_words(r));
+}
+
+char *v_loss(const struct report *r)
+{
+    const struct event *ev = r->inc ? incident_last(r->inc, EVENT_LOSS, NULL, NULL) : NULL;
+    if (!ev)
+        return NULL;
+    int64_t to = event_int(ev, "recovered_to");
+    char *text = copy(event_text(ev, "text")), *at = to ? time_words(r, to) : NULL;
+    char *gap = json_object_get(ev->body, "gap_s") ? span_words(r, event_int(ev, "gap_s")) : NULL;
+    if (at)
+        text = words_join(text, "\n",
+                          words_print(zh(r) ? "已恢复到：%s" : "Recovered up to: %s", at));
+    if (gap)
+        text = words_join(text, zh(r) ? "；" : "; ",
+                          words_print(zh(r) ? "与故障时刻相差：%s" : "gap to the crash: %s", gap));
+    free(at);
+    free(gap);
+    return text;
+}
+
+char *v_consequence(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    char *loss = v_loss(r), *text = down_words(r);
+    if (!loss)
+        return text;
+    return words_join(text, zh(r) ? "。\n数据损失：" : ".\nData lost: ", loss);
+}
+
+char *v_nature(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    char *text = copy(nature_words(r, r->inc->cause));
+    return r->inc->drill ? words_join(text, "", copy(zh(r) ? "（演练）" : " (a drill)")) : text;
+}
+
+/* Everybody who left a line, each once. */
+char *v_people(const struct report *r)
+{
+    char *text = NULL;
+    for (size_t i = 0; r->inc && i < r->inc->n; i++) {
+        bool seen = !*r->inc->events[i].by;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = strcmp(r->inc->events[k].by, r->inc->events[i].by) == 0;
+        if (!seen)
+            text = words_join(text, zh(r) ? "、" : ", ", copy(r->inc->events[i].by));
+    }
+    return text;
+}
+
+char *v_help(const struct report *r)
+{
+    const struct event *ev = r->inc && r->inc->escalated_s
+                                 ? incident_last(r->inc, EVENT_ESCALATED, NULL, NULL)
+                                 : NULL;
+    if (!ev)
+        return NULL;
+    char *text = words_print(zh(r) ? "各备份均未能恢复，请紧急支援：%s"
+                                   : "No copy could restore it; urgent help is asked for: %s",
+                             event_text(ev, "why"));
+    return words_join(text, "\n", v_vendor(r));
+}
+
+char *v_result(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    const struct event *ev = incident_last(r->inc, EVENT_RECOVERED, NULL, NULL);
+    if (r->inc->recovered_s && ev) {
+        char *at = time_words(r, r->inc->recovered_s);
+        char *text = words_print(zh(r) ? "%s 恢复服务" : "In service again since %s", at ? at : "");
+        free(at);
+        if (*event_text(ev, "text"))
+            text = words_join(text, zh(r) ? "：" : ": ", copy(event_text(ev, "text")));
+        return words_join(text, "\n", v_loss(r));
+    }
+    if (r->inc->escalated_s)
+        return copy(zh(r)
+                        ? "各备份均未能恢复，已请供应商和上级支援"
+                        : "No copy could restore it; vendor and superior unit were asked for help");
+    return r->inc->closed_s ? NULL : copy(zh(r) ? "处置中" : "being handled");
+}
+
+/* --- of an incident: what happened ---------------------------------------------------------------------------------------------- */
+typedef bool event_filter(const struct event *ev);
+
+static char *told(const struct report *r, event_filter *wanted)
+{
+    char *text = NULL;
+    for (size_t i = 0; r->inc && i < r->inc->n; i++) {
+        const struct event *ev = &r->inc->events[i];
+        char *one = wanted(ev) ? event_words(r, ev) : NULL;
+        if (one)
+            text = words_join(text, "\n", words_join(stamp_words(r, ev->at_s), "  ", one));
+    }
+    return text;
+}
+
+static bool step_is(const struct event *ev, const char *step)
+{
+    return strcmp(event_text(ev, "step"), step) == 0;
+}
+
+static bool of_overview(const struct event *ev)
+{
+    const char *state = event_text(ev, "state");
+    bool ended = strcmp(state, "done") == 0 || strcmp(state, "failed") == 0;
+    return ev->kind == EVENT_OPENED || ev->kind == EVENT_LEVEL || ev->kind == EVENT_RECOVERED ||
+           ev->kind == EVENT_ESCALATED || ev->kind == EVENT_CLOSED ||
+           (ev->kind == EVENT_STEP && ended &&
+            (step_is(ev, "restore") || step_is(ev, "standby") || step_is(ev, "promote")));
+}
+
+static bool of_course(const struct event *ev)
+{
+    return true;
+}
+
+static bool of_measures(const struct event *ev)
+{
+    return ev->kind == EVENT_STEP || ev->kind == EVENT_GATE || ev->kind == EVENT_APPROVAL ||
+           ev->kind == EVENT_HANDOVER || ev->kind == EVENT_RECOVERED || ev->kind == EVENT_ESCALATED;
+}
+
+static bool of_reporting(const struct event *ev)
+{
+    return ev->kind == EVENT_NOTICE || ev->kind == EVENT_REPORT || ev->kind == EVENT_ESCALATED;
+}
+
+char *v_overview(const struct report *r)
+{
+    return told(r, of_overview);
+}
+
+char *v_course(const struct report *r)
+{
+    return told(r, of_course);
+}
+
+char *v_measures(const struct report *r)
+{
+    char *text = told(r, of_measures);
+    if (!text)
+        return NULL;
+    return words_join(text, zh(r) ? "\n效果：" : "\nWhat came of it: ", v_result(r));
+}
+
+char *v_reporting(const struct report *r)
+{
+    return told(r, of_reporting);
+}
+
+char *v_restored_from(const struct report *r)
+{
+    const json_t *copies = r->inc ? newest_facts(r->inc, "copies") : NULL, *one;
+    const struct event *ev = r->inc ? incident_last(r->inc, EVENT_STEP, "step", "restore") : NULL;
+    const char *snapshot = ev ? fact_text(json_object_get(ev->body, "facts"), "snapshot") : "";
+    char *text = NULL;
+    size_t i;
+    json_array_foreach(copies, i, one) if (*fact_text(one, "place"))
+        text = words_join(text, zh(r) ? "、" : ", ", copy(fact_text(one, "place")));
+    if (*snapshot)
+        text = words_join(text, zh(r) ? "；快照 " : "; snapshot ", words_print("%.12s", snapshot));
+    return text;
+}
+
+char *v_summary_written(const struct report *r)
+{
+    const struct event *ev = r->inc ? incident_last(r->inc, EVENT_REPORT, "form", "summary") : NULL;
+    return ev ? words_join(time_words(r, ev->at_s), zh(r) ? "，SHA-256 " : ", SHA-256 ",
+                           words_print("%.16s…", event_text(ev, "sha256")))
+              : NULL;
+}
+
+/* --- of a drill -------------------------------------------------------------------------------------------------------------------- */
+char *v_drill_content(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    char *text = words_print(
+        zh(r)
+            ? "模拟“%s”的数据丢失（%s），按应急处置程序从备份恢复到隔离的目标"
+            : "\"%s\" taken as lost (%s) and restored by the crash procedure to a target of its own",
+        r->inc->policy, nature_words(r, r->inc->cause));
+    return words_join(text, "\n", told(r, of_measures));
+}
+
+char *v_drill_purpose(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    return words_print(
+        zh(r)
+            ? "证明“%s”的备份可以恢复，测定恢复时间（RTO）和数据损失（RPO）"
+            : "To prove that the backups of \"%s\" restore, and to measure recovery time (RTO) and loss (RPO)",
+        r->inc->policy);
+}
+
+static char *checks_words(const struct report *r)
+{
+    const json_t *checks = newest_facts(r->inc, "check"), *one;
+    size_t i, good = 0;
+    if (!checks)
+        return NULL;
+    json_array_foreach(checks, i, one) good += json_is_true(json_object_get(one, "ok"));
+    return words_print(zh(r) ? "检验 %zu 项，合格 %zu 项" : "%zu checks, %zu right",
+                       json_array_size(checks), good);
+}
+
+char *v_drill_result(const struct report *r)
+{
+    if (!r->inc)
+        return NULL;
+    char *span = v_duration(r), *text = NULL;
+    if (span)
+        text = words_print(zh(r) ? "实测恢复时间（RTO）：%s" : "Measured recovery time (RTO): %s",
+                           span);
+    free(span);
+    text = words_join(text, "\n", v_loss(r));
+    text = words_join(text, "\n", checks_words(r));
+    const struct event *ev = incident_last(r->inc, EVENT_CLOSED, NULL, NULL);
+    if (ev && *event_text(ev, "text"))
+        text = words_join(text, "\n", copy(event_text(ev, "text")));
+    const char *verdict = r->inc->recovered_s ? zh(r) ? "结论：已恢复" : "Conclusion: restored"
+                          : r->inc->closed_s || r->inc->escalated_s
+                              ? zh(r) ? "结论：未能恢复" : "Conclusion: not restored"
+                              : NULL;
+    return words_join(text, "\n", copy(verdict));
+}

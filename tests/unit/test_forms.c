@@ -1,0 +1,568 @@
+/* test_forms.c - restore/report/forms.h: the forms against docs/forms.md, against what happened, and in every rendering. */
+#include "lib/base/sys.h"
+#include "restore/incident/procedure.h"
+#include "restore/report/forms.h"
+#include "restore/report/render.h"
+#include "restore/report/words.h"
+#include "tests/story_kit.h"
+
+#include <setjmp.h> /* cmocka wants these before it */
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NOW 1795000000 /* 2026-11-18 */
+#define MAX_DOC ((size_t)1 << 20)
+
+/* --- what the forms are filled from ---------------------------------------------------------------------------------------- */
+struct fixture {
+    char dir[64];
+    struct config_paths paths;
+    struct incident *inc;
+    const struct incident *list[1];
+    struct forms_conf conf;
+    struct contacts contacts;
+    struct paper_site site;
+    struct report r;
+    struct err e;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    return remove(path);
+}
+
+static void add(struct fixture *f, enum event_kind kind, json_t *body)
+{
+    assert_non_null(body);
+    if (incident_add(f->inc, kind, body, &f->e) < 0)
+        fail_msg("%s: %s", f->e.what, f->e.why);
+}
+
+static void open_one(struct fixture *f, bool drill)
+{
+    const struct incident_opening o = { .policy = "billing",
+                                        .vault = "main",
+                                        .agent = "db1",
+                                        .cause = CAUSE_FAULT,
+                                        .drill = drill,
+                                        .settings = json_object() };
+    if (incident_create(&f->paths, &o, &f->inc, &f->e) < 0)
+        fail_msg("%s: %s", f->e.what, f->e.why);
+    f->r.inc = f->list[0] = f->inc;
+}
+
+static void whole_story(struct fixture *f)
+{
+    open_one(f, false);
+    if (story_tell(f->inc, NOW, &f->e) < 0)
+        fail_msg("%s: %s", f->e.what, f->e.why);
+}
+
+static int setup(void **state)
+{
+    static struct role roles[] = {
+        { .name = "leading-group",
+          .a = { .name = "赵立", .unit = "局领导", .phone = "0393-5550100" } },
+        { .name = "operator",
+          .a = { .name = "陈静", .phone = "13800000003", .mail = "chen@bureau.example" },
+          .b = { .name = "杨帆" } },
+        { .name = "vendor",
+          .a = { .name = "Support & desk", .unit = "Vendor Ltd.", .phone = "400-5550199" } },
+    };
+    static struct unit_contact units[] = {
+        { .name = "县财政局", .contact = "周涛", .phone = "0393-5550131" }
+    };
+    static const struct paper_policy policies[] = {
+        { .name = "billing",
+          .vault = "main",
+          .agent = "db1",
+          .whole_s = NOW - 3600,
+          .bytes = 1 << 30,
+          .rpo_s = 86400,
+          .runs = 300,
+          .good = 298,
+          .failed = 2 },
+    };
+    static const struct paper_copy copies[] = {
+        { .vault = "main",
+          .place = "机房",
+          .url = "/backup/a",
+          .state = "current",
+          .text = "current",
+          .seen_s = NOW },
+        { .vault = "main",
+          .place = "保险柜",
+          .url = "/media/b",
+          .state = "behind",
+          .medium = "disk-1: 保险柜，王伟",
+          .rotating = true },
+    };
+    static const struct paper_alarm alarms[] = { { "warning", "SMX-6", "backup is late",
+                                                   NOW - 60 } };
+    static const struct paper_finding findings[] = { { "PY-AB", "role police has no B person",
+                                                       false } };
+    struct fixture *f = calloc(1, sizeof *f);
+    const char *tmp = getenv("TMPDIR");
+    assert_non_null(f);
+    snprintf(f->dir, sizeof f->dir, "%s/forms.XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    f->paths = (struct config_paths){ .config_dir = f->dir, .state_dir = f->dir };
+    f->contacts = (struct contacts){ .roles = roles,
+                                     .n_roles = 3,
+                                     .units = units,
+                                     .n_units = 1,
+                                     .reviewed_s = NOW - 86400,
+                                     .review_every_s = 90 * 86400 };
+    f->site = (struct paper_site){ policies, copies, alarms, findings, 1, 2, 1, 1, true };
+    f->conf.unit = "某市财政局";
+    f->r = (struct report){ .now_s = NOW,
+                            .year = 2026,
+                            .conf = &f->conf,
+                            .contacts = &f->contacts,
+                            .site = &f->site,
+                            .who = "root",
+                            .host = "backup1",
+                            .incidents = f->list,
+                            .n_incidents = 0 };
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    incident_free(f->inc);
+    nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return 0;
+}
+
+static struct document *filled(struct fixture *f, const char *name, enum paper_lang lang)
+{
+    struct document *d = NULL;
+    f->r.lang = lang;
+    if (form_fill(form_find(name), &f->r, &d, &f->e) < 0)
+        fail_msg("%s: %s", name, f->e.why);
+    return d;
+}
+
+static char *drawn(const struct document *d, enum paper_format fmt, size_t *ret_len)
+{
+    struct wbuf out = WBUF_INIT;
+    struct err e = ERR_INIT;
+    if (render(d, fmt, &out, &e) < 0)
+        fail_msg("%s: %s: %s", paper_format_name(fmt), e.what, e.why);
+    *ret_len = out.len;
+    wb_u8(&out, 0);
+    assert_false(out.failed);
+    return (char *)out.p;
+}
+
+/* --- docs/forms.md ----------------------------------------------------------------------------------------------------------- */
+static void doc_line_of(char *line, size_t max, const struct form *f, const char *name,
+                        struct words w, enum field_source s)
+{
+    snprintf(line, max, "| %s | `%s` | %s | %s | %s |", f->name, name, w.zh, w.en,
+             field_source_name(s));
+}
+
+/* Calls fn with the line of each field and of each column of every form. */
+static void each_line(void (*fn)(void *ctx, const char *line), void *ctx)
+{
+    char line[600];
+    for (const struct form *const *f = forms; *f; f++) {
+        for (size_t i = 0; i < (*f)->n_fields; i++) {
+            const struct field *one = &(*f)->fields[i];
+            doc_line_of(line, sizeof line, *f, one->name, one->label, one->source);
+            fn(ctx, line);
+        }
+        for (const struct form_table *const *t = (*f)->tables; t && *t; t++)
+            for (size_t i = 0; i < (*t)->n_columns; i++) {
+                const struct column *c = &(*t)->columns[i];
+                doc_line_of(line, sizeof line, *f, c->name, c->label, c->source);
+                fn(ctx, line);
+            }
+    }
+}
+
+struct page {
+    const char *text;
+    size_t n, missing;
+};
+static void is_in_page(void *ctx, const char *line)
+{
+    struct page *p = ctx;
+    p->n++;
+    if (!strstr(p->text, line)) {
+        print_error("not in docs/forms.md: %s\n", line);
+        p->missing++;
+    }
+}
+
+static void test_docs(void **state)
+{
+    uint8_t *text = NULL;
+    size_t len = 0, rows = 0;
+    struct err e = ERR_INIT;
+    assert_int_equal(sys_read_file(AT_FDCWD, "docs/forms.md", MAX_DOC, &text, &len, &e), 0);
+    struct page p = { .text = (const char *)text };
+    each_line(is_in_page, &p);
+    assert_int_equal(p.missing, 0);
+    /* And nothing that no form has. */
+    for (const char *at = (const char *)text; (at = strstr(at, "\n| ")); at++)
+        rows += strstr(at, " | `") && strstr(at, " | `") < strchr(at + 1, '\n');
+    assert_int_equal(rows, p.n);
+    free(text);
+}
+
+/* --- every field in every rendering -------------------------------------------------------------------------------------------- */
+static void squeeze(char *text)
+{
+    char *to = text;
+    for (const char *p = text; *p; p++)
+        if (!strchr(" \n\r\t\f", *p))
+            *to++ = *p;
+    *to = '\0';
+}
+
+/* The cells of a text's tables, each in one piece. */
+static char *joined(const char *text)
+{
+    struct wbuf cells[MAX_PAPER_COLUMNS] = { 0 }, out = WBUF_INIT;
+    char *copy = strdup(text), *save = NULL;
+    for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        if (*line != '|') {
+            for (size_t i = 0; i < MAX_PAPER_COLUMNS; i++) {
+                wb_bytes(&out, cells[i].p, cells[i].len);
+                wbuf_reset(&cells[i]);
+            }
+            wb_bytes(&out, line, strlen(line));
+            continue;
+        }
+        char *cell = line + 1;
+        for (size_t i = 0; i < MAX_PAPER_COLUMNS && *cell; i++) {
+            size_t n = strcspn(cell, "|");
+            wb_bytes(&cells[i], cell, n);
+            cell += n + (cell[n] == '|');
+        }
+    }
+    for (size_t i = 0; i < MAX_PAPER_COLUMNS; i++)
+        wbuf_free(&cells[i]);
+    free(copy);
+    wb_u8(&out, 0);
+    squeeze((char *)out.p);
+    return (char *)out.p;
+}
+
+static char *asked(const char *command, const char *p, size_t n)
+{
+    char path[] = "/tmp/forms.XXXXXX", line[600];
+    int fd = mkstemp(path), ch;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, p, n), n);
+    close(fd);
+    snprintf(line, sizeof line, "(%s) <%s 2>&1", command, path);
+    FILE *f = popen(line, "r");
+    struct wbuf out = WBUF_INIT;
+    assert_non_null(f);
+    while ((ch = fgetc(f)) != EOF)
+        wb_u8(&out, (uint8_t)ch);
+    wb_u8(&out, 0);
+    assert_int_equal(pclose(f), 0);
+    unlink(path);
+    return (char *)out.p;
+}
+
+/* What a person would read, in one piece, without blanks. */
+static char *readable(const struct document *d, enum paper_format fmt)
+{
+    size_t n = 0;
+    char *file = drawn(d, fmt, &n), *text = NULL;
+    if (fmt == PAPER_TEXT)
+        text = joined(file);
+    else if (fmt == PAPER_PDF)
+        text = asked("pdftotext -raw - -", file, n);
+    else if (fmt == PAPER_DOCX)
+        text = asked("bsdtar -xOf - word/document.xml word/footer1.xml", file, n);
+    else
+        text = strdup(file);
+    free(file);
+    squeeze(text);
+    return text;
+}
+
+static void must_have(const char *text, const char *what, const struct document *d,
+                      enum paper_format fmt)
+{
+    char *wanted = strdup(what);
+    squeeze(wanted);
+    if (!strstr(text, wanted))
+        fail_msg("%s (%s) as %s lacks: %s", d->form, paper_lang_name(d->lang),
+                 paper_format_name(fmt), what);
+    free(wanted);
+}
+
+static void fields_are_there(struct fixture *f, const struct form *form, enum paper_lang lang,
+                             enum paper_format fmt)
+{
+    struct document *d = filled(f, form->name, lang);
+    char *text = readable(d, fmt);
+    must_have(text, say(&f->r, form->title), d, fmt);
+    for (size_t i = 0; i < form->n_fields; i++)
+        must_have(text, say(&f->r, form->fields[i].label), d, fmt);
+    for (const struct form_table *const *t = form->tables; t && *t; t++)
+        for (size_t i = 0; i < (*t)->n_columns; i++)
+            must_have(text, say(&f->r, (*t)->columns[i].label), d, fmt);
+    for (size_t i = 0; i < MAX_SIGNS && form->signs[i].zh; i++)
+        must_have(text, say(&f->r, form->signs[i]), d, fmt);
+    free(text);
+    document_free(d);
+}
+
+static void every_field(struct fixture *f, enum paper_format fmt)
+{
+    whole_story(f);
+    f->r.n_incidents = 1;
+    for (const struct form *const *form = forms; *form; form++)
+        for (unsigned lang = PAPER_ZH; lang <= PAPER_EN; lang++)
+            fields_are_there(f, *form, (enum paper_lang)lang, fmt);
+}
+
+static void test_text(void **state)
+{
+    every_field(*state, PAPER_TEXT);
+}
+
+static void test_html(void **state)
+{
+    every_field(*state, PAPER_HTML);
+}
+
+static void test_pdf(void **state)
+{
+    every_field(*state, PAPER_PDF);
+}
+
+static void test_docx(void **state)
+{
+    every_field(*state, PAPER_DOCX);
+}
+
+static void test_json(void **state)
+{
+    every_field(*state, PAPER_JSON);
+}
+
+/* --- what stands in them ------------------------------------------------------------------------------------------------------------- */
+/* The first line of that field, or NULL. */
+static const struct doc_line *line_of(const struct document *d, const char *field)
+{
+    for (size_t b = 0; b < d->n_blocks; b++)
+        for (size_t i = 0; i < d->blocks[b].n_rows; i++)
+            for (size_t c = 0; c < d->blocks[b].rows[i].n_cells; c++)
+                for (size_t l = 0; l < d->blocks[b].rows[i].cells[c].n_lines; l++) {
+                    const struct doc_line *line = &d->blocks[b].rows[i].cells[c].lines[l];
+                    if (line->field && strcmp(line->field, field) == 0)
+                        return line;
+                }
+    return NULL;
+}
+
+static void has(const struct document *d, const char *field, const char *text)
+{
+    const struct doc_line *line = line_of(d, field);
+    assert_non_null(line);
+    if (line->blank || !strstr(line->text, text))
+        fail_msg("%s of %s: \"%s\" instead of \"%s\"", field, d->form, line->text, text);
+}
+
+/* Of an incident that has only been opened nothing is made up. */
+static void test_nothing_invented(void **state)
+{
+    struct fixture *f = *state;
+    open_one(f, false);
+    f->conf = (struct forms_conf){ 0 };
+    f->r.site_name = NULL;
+    for (const struct form *const *form = forms; *form; form++) {
+        struct document *d = filled(f, (*form)->name, PAPER_ZH);
+        for (size_t i = 0; i < (*form)->n_fields; i++) {
+            const struct field *one = &(*form)->fields[i];
+            const struct doc_line *line = line_of(d, one->name);
+            assert_non_null(line);
+            if (one->source != FIELD_AUTOMATIC && !line->blank)
+                fail_msg("%s of %s was made up: %s", one->name, (*form)->name, line->text);
+        }
+        document_free(d);
+    }
+    struct document *d = filled(f, "incident", PAPER_ZH);
+    assert_true(line_of(d, "unit")->blank);
+    assert_true(line_of(d, "telephone")->blank);
+    document_free(d);
+}
+
+static void test_story(void **state)
+{
+    struct fixture *f = *state;
+    whole_story(f);
+    f->r.number = form_next_number(f->inc, "incident");
+    assert_int_equal(f->r.number, 3);
+    struct document *d = filled(f, "incident", PAPER_ZH);
+    assert_string_equal(d->number, "（第 3 次）");
+    has(d, "unit", "某市财政局");
+    has(d, "cause", "硬盘控制器故障");
+    has(d, "money", "<b>0</b> 元");
+    has(d, "degree", "Ⅱ级（重大）");
+    has(d, "nature", "设备或系统故障");
+    has(d, "system", "“billing”，主机 db1");
+    has(d, "consequence", "最后一笔提交之后的一分钟");
+    has(d, "consequence", "与故障时刻相差：1分0秒");
+    has(d, "measures", "恢复备份，失败：copy 1 <damaged> & more");
+    has(d, "measures", "恢复备份（第2次），完成：all of it");
+    has(d, "measures", "主机是否已修复：是，批准人 赵立");
+    assert_true(line_of(d, "place")->blank);
+    document_free(d);
+    f->r.number = 0;
+    /* What a person said beside what the program knows; --set counts before the timeline. */
+    f->conf.place = "信息中心机房";
+    add(f, EVENT_NOTE, json_pack("{s:s, s:s}", "field", "measures", "text", "已换控制器"));
+    d = filled(f, "incident", PAPER_EN);
+    has(d, "place", "信息中心机房");
+    has(d, "measures", "Restore: failed");
+    document_free(d);
+    add(f, EVENT_NOTE, json_pack("{s:s, s:s}", "field", "place", "text", "旧楼机房"));
+    d = filled(f, "summary", PAPER_ZH);
+    has(d, "place", "旧楼机房");
+    has(d, "reporting", "通知暂停上报：县财政局，方式 mail");
+    has(d, "reporting", "编写《网络与信息安全事件情况报告书》（第2次）");
+    document_free(d);
+    f->r.answers = &(struct paper_answer){ "place", "新楼" };
+    f->r.n_answers = 1;
+    d = filled(f, "summary", PAPER_ZH);
+    has(d, "place", "新楼");
+    document_free(d);
+}
+
+/* The text of row i of the n-th table, its cells with a | between. */
+static char *row_text(const struct document *d, size_t table, size_t row)
+{
+    struct wbuf out = WBUF_INIT;
+    for (size_t b = 0; b < d->n_blocks; b++) {
+        if (d->blocks[b].kind != BLOCK_TABLE || table-- > 0)
+            continue;
+        assert_true(row < d->blocks[b].n_rows);
+        for (size_t c = 0; c < d->blocks[b].rows[row].n_cells; c++) {
+            const struct doc_cell *cell = &d->blocks[b].rows[row].cells[c];
+            put(&out, cell->n_lines ? cell->lines[0].text : "");
+            put(&out, "|");
+        }
+        break;
+    }
+    wb_u8(&out, 0);
+    return (char *)out.p;
+}
+
+static void row_is(const struct document *d, size_t table, size_t row, const char *wanted)
+{
+    char *text = row_text(d, table, row);
+    if (!strstr(text, wanted))
+        fail_msg("row %zu of table %zu of %s: %s", row, table, d->form, text);
+    free(text);
+}
+
+static void test_tables(void **state)
+{
+    struct fixture *f = *state;
+    whole_story(f);
+    f->r.n_incidents = 1;
+    struct document *d = filled(f, "handling", PAPER_ZH);
+    row_is(d, 1, 1, "|aaaabbbbcccc|失败|copy 1 <damaged> & more|");
+    row_is(d, 1, 2, "|111122223333|成功|all of it|");
+    row_is(d, 2, 1, "二号楼|812|3|117.7 MiB|");
+    row_is(d, 3, 1, "1|sql|合格|账目一致|");
+    document_free(d);
+    d = filled(f, "summary", PAPER_EN);
+    row_is(d, 2, 1, "1|更换控制器|王伟|2026-11-18");
+    document_free(d);
+    d = filled(f, "evacuation", PAPER_ZH);
+    assert_non_null(strstr(d->blocks[0].text, "先保证人员安全撤离"));
+    row_is(d, 1, 1, "赵立|局领导|0393-5550100||"); /* people come before things */
+    row_is(d, 2, 2, "main|保险柜|/media/b|disk-1: 保险柜，王伟|");
+    row_is(d, 3, 1, "1|备份介质和重要文件资料|");
+    document_free(d);
+    d = filled(f, "contacts", PAPER_ZH);
+    row_is(d, 2, 1, "系统管理员（A）|陈静||13800000003\nchen@bureau.example|");
+    row_is(d, 3, 1, "未登记");
+    document_free(d);
+    d = filled(f, "duties", PAPER_ZH);
+    row_is(d, 1, 1, "PY-DB-1|每个数据库系统至少有两份备份，一份在机房，一份在另一安全建筑|满足|");
+    row_is(d, 1, 19, "PY-AB|每项职责有A、B角|未满足|role police has no B person|");
+    document_free(d);
+    f->r.year = 2025;
+    d = filled(f, "annual", PAPER_ZH);
+    has(d, "incident-count", "0");
+    row_is(d, 3, 1, "本年度没有事件记录");
+    document_free(d);
+}
+
+static void test_drill(void **state)
+{
+    struct fixture *f = *state;
+    open_one(f, true);
+    add(f, EVENT_RECOVERED, json_pack("{s:s}", "text", "ok"));
+    struct document *d = filled(f, "drill", PAPER_ZH);
+    assert_string_equal(d->mark, "演练");
+    has(d, "drill-result", "结论：已恢复");
+    has(d, "drill-content", "模拟“billing”的数据丢失");
+    assert_true(line_of(d, "departments")->blank);
+    document_free(d);
+}
+
+/* No step or gate stands on paper by its program's name. */
+static void test_words(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned lang = PAPER_ZH; lang <= PAPER_EN; lang++) {
+        f->r.lang = (enum paper_lang)lang;
+        for (unsigned i = 0; i < CRASH_STEPS; i++)
+            assert_string_not_equal(step_words(&f->r, crash_step_name((enum crash_step)i)),
+                                    crash_step_name((enum crash_step)i));
+        for (unsigned i = 0; i < CRASH_GATES; i++)
+            assert_string_not_equal(step_words(&f->r, crash_gate_name((enum crash_gate)i)),
+                                    crash_gate_name((enum crash_gate)i));
+    }
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+static void print_it(void *ctx, const char *line)
+{
+    puts(line);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_docs),
+        TEST(test_text),
+        TEST(test_html),
+        TEST(test_pdf),
+        TEST(test_docx),
+        TEST(test_json),
+        TEST(test_nothing_invented),
+        TEST(test_story),
+        TEST(test_tables),
+        TEST(test_drill),
+        TEST(test_words),
+    };
+    if (argc > 1 && strcmp(argv[1], "--docs") == 0) { /* what docs/forms.md must hold */
+        each_line(print_it, NULL);
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
