@@ -146,6 +146,7 @@ static int apply_entry(struct run *r, struct entry *en, struct err *e)
     if (rc == FAILED_HERE) {
         report_err(&r->rep, shown, p.shown_len, &why);
         r->rep.n.failed++;
+        r->rep.n.away += why.code == ERR_UNREACHABLE;
         rc = 0;
     } else if (rc < 0 && e) {
         *e = why;
@@ -171,6 +172,7 @@ static int apply_entries(struct run *r, struct err *e)
         if (rc == ENTRIES_GAP) {
             report_err(&r->rep, NULL, 0, &why);
             r->rep.n.failed++;
+            r->rep.n.away += why.code == ERR_UNREACHABLE;
             extra_unsure(r);
             continue;
         }
@@ -274,7 +276,7 @@ static int source_steps(struct run *r, enum step step, struct err *e)
 }
 
 /* The marker goes when everything is on disk; since that changes the target's time, its metadata
- * comes once more after it. */
+ * comes once more after it. It stays when the same command can bring more, once a copy is back. */
 static int finish(struct run *r, struct err *e)
 {
     int rc = dirs_leave_all(r, e);
@@ -288,7 +290,7 @@ static int finish(struct run *r, struct err *e)
     }
     if (rc == 0)
         rc = source_steps(r, STEP_LAST, e);
-    if (rc == 0)
+    if (rc == 0 && r->rep.n.away == 0)
         rc = target_finish(r, e);
     if (rc == 0) {
         struct err why = ERR_INIT;

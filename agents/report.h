@@ -17,6 +17,8 @@ struct counts {
     atomic_uint_fast64_t bytes_read;          /* content read from the target */
     atomic_uint_fast64_t already; /* files that were there already (compare: found equal) */
     atomic_uint_fast64_t failed;  /* entries that could not be restored or compared */
+    atomic_uint_fast64_t
+        away; /* of these: what they need may lie in a copy that cannot be reached */
     atomic_uint_fast64_t set_aside;
     atomic_uint_fast64_t extra, extra_aside; /* not in the snapshot; of these: set aside */
     atomic_uint_fast64_t problems;           /* notes with `problem` */

@@ -8,7 +8,9 @@
 struct needs_result {
     uint64_t snapshots, bad; /* looked at; not whole */
 };
-/* Prints and counts what is not whole. -ERR_INTERRUPTED when asked to stop. */
-int care_needs(struct app *app, struct vault *v, struct needs_result *ret, struct err *e);
+/* Prints and counts what is not whole. Then, of each damaged pack (n at found; ids may come more than once), which backups need
+ * something that lies in it. -ERR_INTERRUPTED when asked to stop. */
+int care_needs(struct app *app, struct vault *v, const struct id *found, size_t n,
+               struct needs_result *ret, struct err *e);
 
 #endif

@@ -224,6 +224,20 @@ static void print_scrub(struct app *app, const struct care_result *r, const stru
                       (json_int_t)needs->bad));
 }
 
+static int needs_of(struct care *c, struct needs_result *ret, struct err *e)
+{
+    struct id *packs = malloc((c->n + 1) * sizeof *packs);
+    size_t n = 0;
+    if (!packs)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    for (size_t i = 0; i < c->n; i++)
+        if (c->findings[i].type == OBJECT_PACK)
+            packs[n++] = c->findings[i].ref.id;
+    int rc = care_needs(c->app, c->v, packs, n, ret, e);
+    free(packs);
+    return rc;
+}
+
 static int scrub(struct app *app, const struct vault_choice *choice, const char *place,
                  unsigned percent, bool open, struct record *record, int *ret_status, struct err *e)
 {
@@ -241,7 +255,7 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
     if (rc == 0)
         look_for_lost(&c, &r);
     if (rc == 0)
-        rc = care_needs(app, c.v, &needs, e);
+        rc = needs_of(&c, &needs, e);
     if (rc == 0 && open)
         rc = care_open(app, c.v, only, percent, &opened, e);
     if (rc == 0)

@@ -8,6 +8,7 @@
 
 static void print_copies(struct app *app, const struct restore_outcome *out)
 {
+    bool damaged = false;
     for (size_t i = 0; i < out->n_copies; i++) {
         const struct restore_copy *c = &out->copies[i];
         char size[32];
@@ -20,7 +21,15 @@ static void print_copies(struct app *app, const struct restore_outcome *out)
         else
             ui_line(&app->ui, _("  copy \"%s\": %llu chunks, %s"), c->place,
                     (unsigned long long)c->chunks, ui_bytes(c->bytes, size));
+        if (c->late)
+            ui_line(&app->ui,
+                    P_("  copy \"%s\" failed or did not answer in time: %u time",
+                       "  copy \"%s\" failed or did not answer in time: %u times", c->late),
+                    c->place, c->late);
+        damaged |= c->chunks_bad > 0;
     }
+    if (damaged)
+        ui_line(&app->ui, _("  to mend the copies: twofold repair"));
 }
 
 /* What is there and not in the backup. */
@@ -51,20 +60,24 @@ static void print_json(struct app *app, const struct restore_outcome *out, const
 {
     const struct msg_done *d = &out->done;
     json_t *copies = json_array();
-    for (size_t i = 0; i < out->n_copies; i++)
-        json_array_append_new(copies,
-                              json_pack("{s:s, s:I, s:I, s:I}", "place", out->copies[i].place,
-                                        "chunks", (json_int_t)out->copies[i].chunks, "bytes",
-                                        (json_int_t)out->copies[i].bytes, "damaged",
-                                        (json_int_t)out->copies[i].chunks_bad));
+    for (size_t i = 0; i < out->n_copies; i++) {
+        const struct restore_copy *c = &out->copies[i];
+        json_array_append_new(
+            copies, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "place", c->place, "chunks",
+                              (json_int_t)c->chunks, "bytes", (json_int_t)c->bytes, "damaged",
+                              (json_int_t)c->chunks_bad, "late", (json_int_t)c->late, "read_ms",
+                              (json_int_t)(c->us / 1000)));
+    }
     ui_json(&app->ui,
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O}",
-                      "type", "restore", "snapshot", hex, "target", out->target, "files",
-                      (json_int_t)d->files, "folders", (json_int_t)d->dirs, "bytes",
-                      (json_int_t)d->bytes, "already", (json_int_t)d->already, "failed",
-                      (json_int_t)d->failed, "set_aside", (json_int_t)d->set_aside, "extra",
-                      (json_int_t)d->extra, "extra_set_aside", (json_int_t)d->extra_aside, "ms",
-                      (json_int_t)out->ms, "copies", copies, "facts", out->facts));
+            json_pack(
+                "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O}",
+                "type", "restore", "snapshot", hex, "target", out->target, "files",
+                (json_int_t)d->files, "folders", (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes,
+                "already", (json_int_t)d->already, "failed", (json_int_t)d->failed, "set_aside",
+                (json_int_t)d->set_aside, "extra", (json_int_t)d->extra, "extra_set_aside",
+                (json_int_t)d->extra_aside, "ms", (json_int_t)out->ms, "chunks_lost",
+                (json_int_t)out->chunks_lost, "chunks_away", (json_int_t)out->chunks_away, "copies",
+                copies, "facts", out->facts));
 }
 
 static void print_result(struct app *app, const struct restore_request *q,

@@ -34,11 +34,9 @@ struct restore {
     size_t n_retried;
     struct retried answered[MAX_ANSWERED]; /* a ring */
     size_t next_answered;
-    bool put_last[MAX_COPIES]; /* it was said */
     struct ui_progress progress;
     struct id *reach; /* what the snapshot reaches: the target's host gets nothing else */
     size_t n_reach;
-    uint64_t away;
     char *policy;            /* of the snapshot; owned */
     struct logs_serve *logs; /* once the agent has asked for them */
     struct {
@@ -114,23 +112,27 @@ static int send_key(struct restore *r, const struct id *key_id, struct err *e)
 }
 
 /* A copy that does not answer, or does again. */
-static void say_turns(struct restore *r)
+static void say_turn(void *ctx, const struct copy *c, enum turn_event event)
 {
-    for (size_t i = 0; i < r->job->v->n_copies; i++) {
-        const struct copy *c = &r->job->v->copies[i];
-        if (c->turn.last == r->put_last[i])
-            continue;
-        r->put_last[i] = c->turn.last;
-        if (!c->turn.last)
-            ui_warn(&r->app->ui, _("copy \"%s\" answers again"), c->place);
-        else if (c->turn.failing_ms)
-            ui_warn(&r->app->ui, _("copy \"%s\" cannot be read now (%s); the others are asked"),
-                    c->place, c->problem.why);
-        else
-            ui_warn(&r->app->ui,
-                    _("copy \"%s\" has not answered in time; the others are asked meanwhile"),
-                    c->place);
+    struct restore *r = ctx;
+    struct ui *ui = &r->app->ui;
+    switch (event) {
+    case TURN_LATE:
+        ui_warn(ui, _("copy \"%s\" has not answered in time; the others are asked meanwhile"),
+                c->place);
+        break;
+    case TURN_FAILS:
+        ui_warn(ui, _("copy \"%s\" cannot be read now (%s); the others are asked"), c->place,
+                c->problem.why);
+        break;
+    case TURN_WAITED:
+        ui_warn(ui, _("no other copy has all that is needed: copy \"%s\" is waited for"), c->place);
+        break;
+    case TURN_BACK:
+        ui_warn(ui, _("copy \"%s\" answers again"), c->place);
+        break;
     }
+    r->job->late[c - r->job->v->copies] += event == TURN_LATE || event == TURN_FAILS;
 }
 
 static int answer(struct restore *r, const struct id *id, uint64_t skip, struct err *e)
@@ -140,7 +142,6 @@ static int answer(struct restore *r, const struct id *id, uint64_t skip, struct 
     struct wbuf w = WBUF_INIT;
     struct err why = ERR_INIT;
     int rc = vault_fetch(r->job->v, id, &o, &r->fetched, &why);
-    say_turns(r);
     if (rc == 0) {
         r->answered[r->next_answered++ % MAX_ANSWERED] = (struct retried){ *id, r->fetched.answer };
         m.key_id = r->fetched.ref.key_id;
@@ -155,9 +156,10 @@ static int answer(struct restore *r, const struct id *id, uint64_t skip, struct 
         m.status = CHUNK_OK;
     } else if (rc == -ERR_DAMAGED || rc == -ERR_ABSENT) {
         m.status = CHUNK_LOST;
+        r->job->lost++;
     } else if (rc == -ERR_UNREACHABLE) {
         m.status = CHUNK_AWAY;
-        r->away++;
+        r->job->away++;
     } else {
         if (e)
             *e = why;
@@ -195,6 +197,7 @@ static int answer_lost(struct restore *r, const struct id *id, struct err *e)
 {
     struct msg_chunk m = { .id = *id, .status = CHUNK_LOST };
     struct wbuf w = WBUF_INIT;
+    r->job->lost++;
     msg_chunk_write(&w, &m);
     int rc = wire_send(session_wire(r->session), FRAME_CHUNK, &w, NULL, 0, e);
     wbuf_free(&w);
@@ -218,6 +221,8 @@ static int answer_piece(struct restore *r, const struct id *id, struct err *e)
         return rc;
     }
     m.status = rc == 0 ? CHUNK_OK : rc == -ERR_UNREACHABLE ? CHUNK_AWAY : CHUNK_LOST;
+    r->job->away += m.status == CHUNK_AWAY;
+    r->job->lost += m.status == CHUNK_LOST;
     m.key_id = ref.key_id;
     m.counter = ref.counter;
     msg_chunk_write(&w, &m);
@@ -453,12 +458,12 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
 {
     struct restore r = { .app = app, .job = j };
     r.progress.started_ms = sys_monotonic_ms();
-    for (size_t i = 0; i < j->v->n_copies; i++)
-        j->v->copies[i].chunks_served = j->v->copies[i].chunks_bad = j->v->copies[i].bytes_served =
-            0;
-    for (size_t i = 0; i < j->v->n_copies;
-         i++) /* of one that was away, app_open_vault has said so */
-        r.put_last[i] = j->v->copies[i].turn.last;
+    for (size_t i = 0; i < j->v->n_copies; i++) {
+        struct copy *c = &j->v->copies[i];
+        c->chunks_served = c->chunks_bad = c->bytes_served = c->served_us = 0;
+    }
+    j->v->turned = say_turn;
+    j->v->turned_ctx = &r;
     struct wbuf w = WBUF_INIT;
     int rc = make_job(&r, &w, e);
     /* Where the list itself is damaged, a restore matters more than this precaution. */
@@ -476,14 +481,16 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
         rc = rc < 0 ? rc : end;
     }
     ui_progress_end(&app->ui);
+    j->v->turned = NULL;
     for (size_t i = 0; i < j->v->n_copies; i++) {
         j->served[i] = j->v->copies[i].chunks_served;
         j->served_bytes[i] = j->v->copies[i].bytes_served;
+        j->served_us[i] = j->v->copies[i].served_us;
         j->bad[i] = j->v->copies[i].chunks_bad;
     }
-    if (rc == 0 && r.away)
+    if (rc == 0 && j->away)
         ui_warn(&app->ui, _("%llu chunks may lie in a copy that could not be reached"),
-                (unsigned long long)r.away);
+                (unsigned long long)j->away);
     wbuf_free(&r.fetched.sealed);
     free(r.sent_keys);
     free(r.reach);

@@ -22,6 +22,10 @@ struct restore_job {
     uint64_t served[MAX_COPIES];       /* chunks that each copy delivered, */
     uint64_t served_bytes[MAX_COPIES]; /* and how long they were, sealed */
     uint64_t bad[MAX_COPIES];          /* chunks that were damaged or missing there */
+    uint64_t served_us[MAX_COPIES];    /* how long that took */
+    unsigned late[MAX_COPIES]; /* how often it was put last: it failed, or did not answer in time */
+    /* Chunks that no copy could give: those that all say they do not have whole, and those that one may have that could not be asked. */
+    uint64_t lost, away;
 };
 int restore_job_run(struct app *app, struct restore_job *j, struct err *e);
 /* Adds what an agent says (FRAME_FACTS) to the list of its name; what is too much is not kept. False: it is no object. */

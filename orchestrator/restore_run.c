@@ -7,6 +7,7 @@
 #include "orchestrator/look.h"
 #include "orchestrator/restore_binlog.h"
 #include "orchestrator/restore_job.h"
+#include "orchestrator/usable.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +41,14 @@ static void add_counts(struct restore_job *sum, const struct restore_job *j)
     sum->done.extra += j->done.extra;
     sum->done.extra_aside += j->done.extra_aside;
     sum->problems += j->problems;
+    sum->lost += j->lost;
+    sum->away += j->away;
     for (size_t k = 0; k < MAX_COPIES; k++) {
         sum->served[k] += j->served[k];
         sum->served_bytes[k] += j->served_bytes[k];
         sum->bad[k] += j->bad[k];
+        sum->served_us[k] += j->served_us[k];
+        sum->late[k] += j->late[k];
     }
 }
 
@@ -423,6 +428,8 @@ static void take_results(struct running *r)
     struct restore_outcome *out = r->out;
     out->done = r->job.done;
     out->problems = r->job.problems;
+    out->chunks_lost = r->job.lost;
+    out->chunks_away = r->job.away;
     if (!r->v)
         return;
     snprintf(out->vault, sizeof out->vault, "%s", r->v->name);
@@ -435,8 +442,81 @@ static void take_results(struct running *r)
         o->chunks = r->job.served[i];
         o->bytes = r->job.served_bytes[i];
         o->chunks_bad = r->job.bad[i];
+        o->us = r->job.served_us[i];
+        o->late = r->job.late[i];
         out->n_reached += o->used;
     }
+}
+
+/* What is lost here may be whole in an older backup. */
+static void find_older(struct running *r)
+{
+    struct usable *u = NULL;
+    struct usable_answer a;
+    const struct source_list *l = NULL;
+    size_t at = 0, found = 0;
+    if (!r->v)
+        return;
+    for (size_t i = 0; i < r->v->n_lists && !l; i++)
+        for (at = 0; at < r->v->lists[i]->n && !l; at++)
+            if (&r->v->lists[i]->snaps[at] == r->job.snap) {
+                l = r->v->lists[i];
+                break;
+            }
+    if (l && usable_new(r->v, r->job.from, &u, NULL) == 0 &&
+        usable_older(u, l, at, &found, &a, NULL) == 0) {
+        r->out->older = true;
+        r->out->older_id = l->snaps[found].ref.id;
+        r->out->older_ns = l->snaps[found].received_ns;
+    }
+    usable_free(u);
+}
+
+/* After nothing could be restored. */
+static void name_another(struct running *r, struct err *e)
+{
+    char id[SHORT_ID_DIGITS + 1], when[32];
+    find_older(r);
+    if (r->out->older)
+        err_next(e, _("the newest older backup that seems whole is %s of %s: add --snapshot %s"),
+                 short_id(&r->out->older_id, id), ui_time(r->out->older_ns, when), id);
+    else
+        err_next(
+            e, _("see which other backups there are: twofold snapshots %s; then add --snapshot ID"),
+            r->q->policy);
+}
+
+/* After files were left out. */
+static void judge_missing(struct running *r)
+{
+    struct err *e = &r->out->verdict;
+    unsigned long long n = (unsigned long long)r->job.done.failed;
+    char id[SHORT_ID_DIGITS + 1], when[32];
+    if (r->job.away && !r->job.lost) {
+        err_set(
+            e, ERR_NOT_WHOLE,
+            P_("%llu file is missing: what it needs may lie in a copy that could not be reached",
+               "%llu files are missing: what they need may lie in a copy that could not be reached",
+               n),
+            n);
+        err_next(e, _("bring that copy back (twofold status), then run the same command again: it "
+                      "brings what is missing"));
+        return;
+    }
+    err_set(e, ERR_DAMAGED,
+            P_("%llu file could not be restored whole and was left out; it is named above",
+               "%llu files could not be restored whole and were left out; each is named above", n),
+            n);
+    find_older(r);
+    if (r->out->older)
+        err_next(e,
+                 _("take them from an older backup, the newest that seems whole is %s of %s: add "
+                   "--snapshot %s; then run: twofold scrub, twofold repair"),
+                 short_id(&r->out->older_id, id), ui_time(r->out->older_ns, when), id);
+    else
+        err_next(
+            e,
+            _("take them from an older snapshot (twofold find NAME), then run: twofold scrub, twofold repair"));
 }
 
 static void judge(struct running *r)
@@ -444,14 +524,7 @@ static void judge(struct running *r)
     struct err *e = &r->out->verdict;
     const struct restore_job *j = &r->job;
     if (j->done.failed) {
-        err_set(e, ERR_DAMAGED,
-                P_("%llu file could not be restored whole and was left out; it is named above",
-                   "%llu files could not be restored whole and were left out; each is named above",
-                   j->done.failed),
-                (unsigned long long)j->done.failed);
-        err_next(
-            e,
-            _("take them from an older snapshot (twofold find NAME), then run: twofold scrub, twofold repair"));
+        judge_missing(r);
     } else if (j->problems) {
         err_set(e, ERR_PARTIAL,
                 _("the files are whole, but %llu things are not as they were; each is named above"),
@@ -475,9 +548,7 @@ int restore_run(struct app *app, const struct restore_request *q, struct restore
     if (rc == 0)
         rc = run_jobs(&r, e);
     if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0] && ret->chosen)
-        err_next(
-            e, _("see which other backups there are: twofold snapshots %s; then add --snapshot ID"),
-            q->policy);
+        name_another(&r, e);
     take_results(&r);
     if (rc == 0)
         judge(&r);
@@ -511,7 +582,9 @@ enum restore_end restore_end_of(int rc, const struct restore_outcome *o)
         return RESTORE_CHECK_FAILED;
     switch (-rc) {
     case 0:
-        return o->done.failed ? RESTORE_IN_PART : o->problems ? RESTORE_PROBLEMS : RESTORE_WHOLE;
+        if (o->done.failed)
+            return o->chunks_away && !o->chunks_lost ? RESTORE_AWAY : RESTORE_IN_PART;
+        return o->problems ? RESTORE_PROBLEMS : RESTORE_WHOLE;
     case ERR_DAMAGED:
     case ERR_ABSENT:
     case ERR_NOT_WHOLE:

@@ -54,6 +54,8 @@ struct restore_copy {
     char place[MAX_FORMAT_NAME + 1];
     bool used;                          /* it was there, and no other vault's */
     uint64_t chunks, bytes, chunks_bad; /* bytes: sealed; bad: damaged or missing there */
+    uint64_t us;                        /* how long they took to read */
+    unsigned late;                      /* how often it failed, or did not answer in time */
 };
 
 struct restore_outcome {
@@ -65,6 +67,11 @@ struct restore_outcome {
     unsigned state; /* SNAPSHOT_… */
     struct msg_done done;
     uint64_t problems; /* each was printed, and is in notes */
+    /* Chunks that no copy could give: all say that they do not have them whole; one that could not be asked may have them. */
+    uint64_t chunks_lost, chunks_away;
+    bool older; /* where some are lost: there is an older backup that seems whole: */
+    struct id older_id;
+    int64_t older_ns;
     struct restore_copy copies[MAX_COPIES];
     size_t n_copies, n_reached;
     uint64_t ms;
@@ -81,10 +88,10 @@ void restore_outcome_done(struct restore_outcome *o);
 enum restore_end {
     RESTORE_WHOLE,
     RESTORE_PROBLEMS, /* whole, but not all of it is as it was */
-    RESTORE_IN_PART,  /* files are missing: damaged in every copy */
+    RESTORE_IN_PART,  /* files are missing: damaged in every copy (o.older: what to try next) */
     RESTORE_CHECK_FAILED, /* what was restored is not right: the server does not start on it, or a check is wrong */
     RESTORE_DAMAGED, /* no copy has all that it takes */
-    RESTORE_AWAY, /* what it takes may lie in a copy, or is to go to a host, that cannot be reached */
+    RESTORE_AWAY, /* what it takes may lie in a copy, or is to go to a host, that cannot be reached; also after files were left out for that alone */
     RESTORE_REFUSED, /* it was not begun: a server runs, there is no room, the command makes no sense */
     RESTORE_STOPPED, /* by a signal */
     RESTORE_BROKEN   /* anything else */

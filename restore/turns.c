@@ -3,6 +3,7 @@
 #include "lib/base/rate.h"
 #include "lib/base/sys.h"
 #include "restore/vault_internal.h"
+#include <stdlib.h>
 
 #define SLICE_MS 1000 /* those that are waited for are asked by turns */
 #define JOIN_MS 1000
@@ -37,9 +38,16 @@ static void ask_later(struct copy *c)
                        (pause < HURRY_AGAIN_MAX_MS ? pause : HURRY_AGAIN_MAX_MS);
 }
 
-/* why: NULL when it was only late. */
-static void put_last(struct copy *c, const struct err *why)
+static void tell(const struct vault *v, const struct copy *c, enum turn_event event)
 {
+    if (v->turned)
+        v->turned(v->turned_ctx, c, event);
+}
+
+/* why: NULL when it was only late. */
+static void put_last(struct vault *v, struct copy *c, const struct err *why)
+{
+    bool news = !c->turn.last;
     c->turn.last = true;
     c->turn.failures++;
     if (why && c->turn.failing_ms == 0)
@@ -47,6 +55,8 @@ static void put_last(struct copy *c, const struct err *why)
     if (why)
         c->problem = *why;
     ask_later(c);
+    if (news)
+        tell(v, c, why ? TURN_FAILS : TURN_LATE);
 }
 
 void turns_opened(struct vault *v)
@@ -55,7 +65,7 @@ void turns_opened(struct vault *v)
         struct copy *c = &v->copies[i];
         c->turn = (struct turn){ .worked = c->state != COPY_AWAY && c->state != COPY_WRONG };
         if (c->state == COPY_AWAY)
-            put_last(c, c->problem.code == ERR_TIMEOUT ? NULL : &c->problem);
+            put_last(v, c, c->problem.code == ERR_TIMEOUT ? NULL : &c->problem);
     }
 }
 
@@ -67,15 +77,17 @@ static bool join(struct vault *v, struct copy *c)
         return true;
     store_patience(c->store, JOIN_MS);
     if (vault_join_copy(v, c, &why) < 0) {
-        put_last(c, why.code == ERR_TIMEOUT ? NULL : &why);
+        put_last(v, c, why.code == ERR_TIMEOUT ? NULL : &why);
         return false;
     }
     c->turn.worked = true;
     return true;
 }
 
-static void back_in_place(struct copy *c)
+static void back_in_place(struct vault *v, struct copy *c)
 {
+    if (c->turn.last)
+        tell(v, c, TURN_BACK);
     c->turn.last = false;
     c->turn.failing_ms = c->turn.waiting_ms = 0;
 }
@@ -91,11 +103,11 @@ static bool comes_back(struct turns *t, struct copy *c)
     if (doing == STORE_ANSWERED && is_answer(rc) && ms <= patience(c, t->len)) {
         if (!join(t->v, c))
             return false;
-        back_in_place(c);
+        back_in_place(t->v, c);
         return true;
     }
     if (doing == STORE_ANSWERED) {
-        put_last(c, NULL);
+        put_last(t->v, c, NULL);
         return false;
     }
     if (sys_monotonic_ms() < c->turn.again_ms)
@@ -110,14 +122,25 @@ static bool comes_back(struct turns *t, struct copy *c)
     return true;
 }
 
+/* Tests have not the time. */
+static uint64_t limit_ms(uint64_t ms)
+{
+#ifdef TWOFOLD_FAULTS
+    const char *given = getenv("TWOFOLD_OUTAGE_MS");
+    if (given && *given)
+        return strtoull(given, NULL, 10);
+#endif
+    return ms;
+}
+
 /* In the second round: has it been waited for long enough? */
 static bool is_given_up(const struct copy *c)
 {
     uint64_t now = sys_monotonic_ms();
-    int64_t left = c->turn.worked ? HURRY_OUTAGE_MS : 0;
-    if (c->turn.waiting_ms && now - c->turn.waiting_ms >= HURRY_HANG_MS)
+    if (c->turn.waiting_ms && now - c->turn.waiting_ms >= limit_ms(HURRY_HANG_MS))
         return true;
-    return c->turn.failing_ms && (int64_t)(now - c->turn.failing_ms) > left;
+    return c->turn.failing_ms &&
+           now - c->turn.failing_ms >= (c->turn.worked ? limit_ms(HURRY_OUTAGE_MS) : 1);
 }
 
 /* One that is away must be opened before it can be asked. -ERR_TIMEOUT: not yet. */
@@ -129,7 +152,7 @@ static int open_now(struct vault *v, struct copy *c)
     if (rc == -ERR_TIMEOUT)
         return rc;
     if (rc < 0)
-        put_last(c, &why);
+        put_last(v, c, &why);
     else if (!join(v, c))
         rc = -ERR_UNREACHABLE;
     return rc;
@@ -148,8 +171,10 @@ static struct copy *next_again(struct turns *t)
         size_t i = t->at++ % MAX_COPIES;
         struct copy *c = &t->v->copies[i];
         t->ask = !is_given_up(c) && !sys_interrupted();
-        if (t->ask && c->turn.waiting_ms == 0)
+        if (t->ask && c->turn.waiting_ms == 0) {
             c->turn.waiting_ms = sys_monotonic_ms();
+            tell(t->v, c, TURN_WAITED);
+        }
         int rc = t->ask && c->state == COPY_AWAY ? open_now(t->v, c) : 0;
         if (rc < 0) {
             t->pause = rc != -ERR_TIMEOUT;
@@ -197,15 +222,14 @@ bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why)
     if (!t->v->hurry)
         return true;
     if (is_answer(rc)) {
+        if (!t->again)
+            back_in_place(t->v, c);
+        c->turn.failures = t->again ? c->turn.failures : 0;
         c->turn.failing_ms = c->turn.waiting_ms = 0;
-        if (!t->again) {
-            c->turn.last = false;
-            c->turn.failures = 0;
-        }
         return true;
     }
     if (!late || (!t->again && !beside))
-        put_last(c, late ? NULL : why);
+        put_last(t->v, c, late ? NULL : why);
     t->pause = !late;
     if (t->again && is_given_up(c))
         return true;

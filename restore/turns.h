@@ -46,6 +46,15 @@ struct turn {
     uint64_t waiting_ms; /* since when it is waited for; 0: it is not */
 };
 
+/* What becomes of a copy, for people (struct vault, turned). */
+enum turn_event {
+    TURN_LATE,   /* it has not answered in time: put last */
+    TURN_FAILS,  /* it cannot be read: put last */
+    TURN_WAITED, /* no other could give what is asked for: it is waited for now */
+    TURN_BACK    /* it has its place again */
+};
+typedef void turn_fn(void *ctx, const struct copy *c, enum turn_event event);
+
 struct turns {
     struct vault *v;
     int only;

@@ -103,6 +103,8 @@ struct vault {
     struct presence *presence; /* NULL where the state folder cannot be written (a rescue) */
     bool writes;               /* opened for writing */
     bool hurry;                /* see vault_open_options */
+    turn_fn *turned;           /* told what becomes of a copy; NULL: nobody is */
+    void *turned_ctx;
     bool dirty;  /* state and lists are ahead of the tips: a commit is under way, or was given up */
     int lock_fd; /* -1 unless between vault_lock and vault_unlock */
     int source_fd; /* -1 unless vault_claim was called */

@@ -429,7 +429,9 @@ static void lost_and_bad_chunks(void **state)
         assert_false(rk_exists(rk_path(to, failed[i] + 1)));
     }
     assert_string_not_equal(rk_note(&job, "/away")->text, rk_note(&job, "/lost")->text);
-    assert_int_equal(rk_count(to, RESTORE_TEMP), 0);
+    /* The same command brings what was away: its mark stays, and nothing else. */
+    assert_true(rk_exists(rk_path(to, RESTORE_MARKER)));
+    assert_int_equal(rk_count(to, RESTORE_TEMP), 1);
     rk_job_done(&job);
     rk_free(k);
 }
