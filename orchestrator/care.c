@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "lib/vault/log.h"
+#include "lib/vault/record_object.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,8 +56,9 @@ static int take_note(void *ctx, const char *place, const char *name, const char 
 {
     struct check *c = ctx;
     (void)why;
-    /* Logs have a check of their own (logs/tend.c). */
-    if (strcmp(place, c->copy->place) != 0 || strncmp(name, LOG_FOLDER, strlen(LOG_FOLDER)) == 0)
+    /* Logs and records have checks of their own (logs/tend.c, crash/records_tend.c). */
+    if (strcmp(place, c->copy->place) != 0 || strncmp(name, LOG_FOLDER, strlen(LOG_FOLDER)) == 0 ||
+        strncmp(name, RECORD_FOLDER, strlen(RECORD_FOLDER)) == 0)
         return 0;
     if (c->n_notes == c->cap_notes) {
         size_t cap = c->cap_notes ? 2 * c->cap_notes : 64;

@@ -3,6 +3,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/init.h"
 #include "orchestrator/look.h"
 #include "orchestrator/text.h"
@@ -22,6 +23,7 @@ struct adopt {
     struct secret *passphrase;
     struct vault_keys keys; /* of the first copy; all others must have the same */
     char *op_path, *recovery_path;
+    struct vault *first; /* as that copy alone; without its keys */
 };
 
 static int take_option(struct adopt *a, int c, struct err *e)
@@ -106,7 +108,10 @@ static int look_at(struct adopt *a, size_t i, struct err *e)
         if (!a->conf.name)
             a->conf.name = text_print("%s", v->name);
     }
-    vault_close(v);
+    if (rc == 0 && i == 0)
+        a->first = v;
+    else
+        vault_close(v);
     return rc < 0 ? err_wrap(e, _("copy \"%s\""), c->place) : 0;
 }
 
@@ -189,6 +194,16 @@ static int adopt(struct adopt *a, struct err *e)
     return rc == 0 ? write_all(a, e) : rc;
 }
 
+/* The incidents whose records it has: a procedure that was under way is gone on with here. */
+static void take_incidents(struct adopt *a)
+{
+    if (!a->first)
+        return;
+    a->first->keys = a->keys;
+    records_after_rebuild(a->app, a->first);
+    memset(&a->first->keys, 0, sizeof a->first->keys);
+}
+
 static void print_result(const struct adopt *a)
 {
     struct ui *ui = &a->app->ui;
@@ -210,6 +225,7 @@ static void adopt_done(struct adopt *a)
 {
     for (size_t i = 0; i < a->conf.n_copies; i++)
         copy_conf_done(&a->conf.copies[i]);
+    vault_close(a->first);
     free(a->conf.name);
     free(a->op_path);
     free(a->recovery_path);
@@ -230,6 +246,7 @@ int cmd_adopt(struct app *app, int argc, char **argv)
         status = ui_error(&app->ui, &e);
     } else if (status == 0) {
         print_result(&a);
+        take_incidents(&a);
     }
     adopt_done(&a);
     return status;

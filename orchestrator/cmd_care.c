@@ -5,6 +5,7 @@
 #include "orchestrator/care.h"
 #include "orchestrator/care_needs.h"
 #include "orchestrator/care_open.h"
+#include "orchestrator/crash/records_tend.h"
 #include "orchestrator/logs/tend.h"
 #include "orchestrator/record.h"
 #include <stdio.h>
@@ -162,14 +163,16 @@ static void not_looked_at(struct err *e, size_t n)
 /* --- scrub -------------------------------------------------------------------------------------------------------------- */
 static int scrub_verdict(struct app *app, const struct care *c, int only,
                          const struct care_result *r, const struct opened_result *opened,
-                         const struct needs_result *needs, const struct logs_checked *logs)
+                         const struct needs_result *needs, const struct logs_checked *logs,
+                         const struct records_tended *records)
 {
     struct err e = ERR_INIT;
     if (needs->bad) {
         err_set(&e, ERR_NOT_WHOLE, _("%llu backups are not whole; each is named above"),
                 (unsigned long long)needs->bad);
-    } else if (r->findings || opened->bad || logs->findings) {
-        unsigned long long n = (unsigned long long)r->findings + opened->bad + logs->findings;
+    } else if (r->findings || opened->bad || logs->findings || records->findings) {
+        unsigned long long n = (unsigned long long)r->findings + opened->bad + logs->findings +
+                               records->findings;
         err_set(&e, ERR_DAMAGED,
                 P_("%llu object is damaged or missing; it is named above",
                    "%llu objects are damaged or missing; each is named above", n),
@@ -188,6 +191,12 @@ static int scrub_verdict(struct app *app, const struct care *c, int only,
                 P_("%llu copy lacks objects of logs that others have",
                    "%llu copies lack objects of logs that others have", logs->lacking),
                 (unsigned long long)logs->lacking);
+        err_next(&e, _("bring them: twofold replicate"));
+    } else if (records->lacking) {
+        err_set(&e, ERR_PARTIAL,
+                P_("%llu copy lacks records of incidents that others have",
+                   "%llu copies lack records of incidents that others have", records->lacking),
+                (unsigned long long)records->lacking);
         err_next(&e, _("bring them: twofold replicate"));
     } else if (not_looked(c->v, only, r)) {
         not_looked_at(&e, not_looked(c->v, only, r));
@@ -246,6 +255,7 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
     struct opened_result opened = { 0 };
     struct needs_result needs = { 0 };
     struct logs_checked logs = { 0 };
+    struct records_tended records = { 0 };
     int only = -1;
     int rc = app_open_vault(app, choice, false, open, &c.v, e); /* beside a backup, if need be */
     if (rc == 0 && place)
@@ -260,13 +270,15 @@ static int scrub(struct app *app, const struct vault_choice *choice, const char 
         rc = care_open(app, c.v, only, percent, &opened, e);
     if (rc == 0)
         rc = logs_scrub(app, c.v, only, percent, &logs, e);
+    if (rc == 0)
+        rc = records_scrub(app, c.v, only, &records, e);
     if (rc == 0) {
         print_scrub(app, &r, &opened, &needs, open);
-        *ret_status = scrub_verdict(app, &c, only, &r, &opened, &needs, &logs);
+        *ret_status = scrub_verdict(app, &c, only, &r, &opened, &needs, &logs, &records);
         record->run.problems = r.findings + opened.bad + needs.bad + logs.findings + logs.holes +
-                               logs.lacking;
-        record->run.bytes_read = r.bytes_read + logs.bytes_read;
-        record->run.files = r.objects + logs.objects;
+                               logs.lacking + records.findings + records.lacking;
+        record->run.bytes_read = r.bytes_read + logs.bytes_read + records.bytes;
+        record->run.files = r.objects + logs.objects + records.objects;
     }
     if (rc == 0)
         record_vault(record, c.v, NULL, NULL);
@@ -451,6 +463,7 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
     struct care_result r;
     struct mended m = { 0 };
     struct logs_mended logs = { 0 };
+    struct records_tended records = { 0 };
     size_t failed = 0;
     char stamp[40];
     int only = -1;
@@ -470,9 +483,11 @@ static int repair(struct app *app, const struct vault_choice *choice, const char
     ui_progress_end(&app->ui);
     if (rc == 0)
         rc = logs_repair(app, c.v, only, percent, stamp, &logs, e);
-    m.objects += logs.objects;
-    m.bytes += logs.bytes;
-    failed += logs.failed;
+    if (rc == 0)
+        rc = records_repair(app, c.v, only, stamp, &records, e);
+    m.objects += logs.objects + records.objects;
+    m.bytes += logs.bytes + records.bytes;
+    failed += logs.failed + records.lost;
     if (rc == 0)
         *ret_status = repair_verdict(app, &c, only, &r, stamp, &m, failed);
     record->run.problems = failed;

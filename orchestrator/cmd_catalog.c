@@ -4,6 +4,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/catalog/choose.h"
 #include "orchestrator/catalog/rebuild.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/catalog/sync.h"
 #include "orchestrator/look.h"
 
@@ -322,6 +323,8 @@ static int run_rebuild(struct app *app, const struct options *o, struct err *e)
         rc = catalog_choose_vault(app, &o->choice, &v, &only, e);
     if (rc == 0 && v)
         rc = rebuild_from(app, o, v, only, e);
+    if (rc == 0 && v)
+        records_after_rebuild(app, v);
     vault_close(v);
     sys_close_quiet(fd);
     return rc;

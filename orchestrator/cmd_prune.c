@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/crash/records_tend.h"
 #include "orchestrator/look.h"
 #include "orchestrator/prune/clock.h"
 #include "orchestrator/prune/logs.h"
@@ -115,6 +116,26 @@ static bool forgets_all(const struct plan *plan, const char *policy)
     return all;
 }
 
+/* Records of incidents that newer ones replace. */
+static int prune_records(struct app *app, struct vault *v, bool dry_run, struct prune_logs *logs,
+                         struct err *e)
+{
+    struct records_tended t;
+    int rc = records_prune(app, v, dry_run, &t, e);
+    for (size_t i = 0; rc == 0 && i < v->n_copies; i++)
+        if (t.problem[i].code && !logs->problem[i].code)
+            logs->problem[i] = t.problem[i];
+    if (rc == 0 && t.objects)
+        ui_line(&app->ui,
+                dry_run
+                    ? P_("%llu record of an incident would go: newer ones replace it",
+                         "%llu records of incidents would go: newer ones replace them", t.objects)
+                    : P_("%llu record of an incident deleted: newer ones replace it",
+                         "%llu records of incidents deleted: newer ones replace them", t.objects),
+                (unsigned long long)t.objects);
+    return rc;
+}
+
 static int run(struct app *app, struct prune *p, const struct request *r, struct swept *swept,
                struct prune_logs *logs, struct err *e)
 {
@@ -139,7 +160,9 @@ static int run(struct app *app, struct prune *p, const struct request *r, struct
     rc = r->dry_run ? sweep_run(p->v, p->litter, &dry, swept, e) : change(p, swept, e);
     ui_progress_end(&app->ui);
     logs->forgets_all = forgets_all(p->plan, r->plan.forget);
-    return rc == 0 ? prune_logs_delete(logs, e) : rc;
+    if (rc == 0)
+        rc = prune_logs_delete(logs, e);
+    return rc == 0 ? prune_records(app, p->v, r->dry_run, logs, e) : rc;
 }
 
 static int logs_failed(struct app *app, const struct copy *c, const struct err *why)

@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
+#include "orchestrator/crash/records_tend.h"
 #include "orchestrator/logs/tend.h"
 #include "orchestrator/publish.h"
 #include "orchestrator/record.h"
@@ -142,6 +143,22 @@ static void print_logs(struct app *app, const struct copy *c, const struct logs_
                                     (json_int_t)l->lost));
 }
 
+static void print_records(struct app *app, const struct vault *v, const struct records_tended *r)
+{
+    if (r->objects)
+        ui_line(&app->ui,
+                P_("%llu record of an incident brought", "%llu records of incidents brought",
+                   r->objects),
+                (unsigned long long)r->objects);
+    for (size_t i = 0; i < v->n_copies; i++)
+        if (r->problem[i].code)
+            ui_line(&app->ui, _("copy \"%s\": records: still behind: %s"), v->copies[i].place,
+                    r->problem[i].why);
+    if (r->objects)
+        ui_json(&app->ui, json_pack("{s:s, s:I, s:I}", "type", "records", "objects",
+                                    (json_int_t)r->objects, "bytes", (json_int_t)r->bytes));
+}
+
 /* What the logs add to the verdict. */
 static void judge_logs(const struct copy *c, const struct logs_brought *l, struct err *e)
 {
@@ -161,8 +178,17 @@ static void judge_logs(const struct copy *c, const struct logs_brought *l, struc
     }
 }
 
+static void judge_records(const struct copy *c, const struct err *problem, struct err *e)
+{
+    if (e->code != ERR_NONE || !problem->code)
+        return;
+    err_set(e, ERR_PARTIAL, _("copy \"%s\": records: still behind: %s"), c->place, problem->why);
+    err_next(e, _("mend that copy's place, then run: twofold replicate"));
+}
+
 static int print_result(struct app *app, const struct vault *v, const struct wanted *w,
-                        const struct published *p, const struct logs_brought *logs)
+                        const struct published *p, const struct logs_brought *logs,
+                        const struct records_tended *records)
 {
     struct err e = ERR_INIT;
     for (size_t i = 0; i < v->n_copies; i++) {
@@ -194,6 +220,7 @@ static int print_result(struct app *app, const struct vault *v, const struct wan
                 publish_next(&e, why);
         }
         judge_logs(c, &logs[i], &e);
+        judge_records(c, &records->problem[i], &e);
     }
     return e.code ? (err_wrap(&e, "replicate"), ui_error(&app->ui, &e)) : 0;
 }
@@ -206,6 +233,7 @@ static int replicate(struct app *app, const struct vault_choice *choice, struct 
     struct store *stores[MAX_COPIES] = { 0 };
     struct published p = { 0 };
     struct logs_brought logs[MAX_COPIES] = { { 0 } };
+    struct records_tended records;
     struct showing s = {
         .app = app, .progress = { .phase = N_("catching up"), .started_ms = sys_monotonic_ms() }
     };
@@ -231,9 +259,13 @@ static int replicate(struct app *app, const struct vault_choice *choice, struct 
     }
     if (rc == 0)
         rc = logs_replicate(app, v, wanted->copies, logs, e);
-    ui_progress_end(&app->ui);
     if (rc == 0)
-        *ret_status = print_result(app, v, wanted, &p, logs);
+        rc = records_replicate(app, v, wanted->copies, &records, e);
+    ui_progress_end(&app->ui);
+    if (rc == 0) {
+        print_records(app, v, &records);
+        *ret_status = print_result(app, v, wanted, &p, logs, &records);
+    }
     if (rc == 0)
         record_vault(record, v, &p, NULL);
     else if (v)

@@ -14,7 +14,7 @@
 static bool is_signed(enum object_type type)
 {
     return type == OBJECT_VAULT || type == OBJECT_SNAPSHOT || type == OBJECT_HEAD ||
-           type == OBJECT_CATALOG || type == OBJECT_LOG;
+           type == OBJECT_CATALOG || type == OBJECT_LOG || type == OBJECT_RECORD;
 }
 
 void vault_keys_done(struct vault_keys *k)

@@ -25,7 +25,7 @@ int crash_remind(const struct config_paths *p, const char *incident, int64_t now
 /* What the settings of an opening say of the clock: "incident" of them. Owned. */
 json_t *crash_deadlines_json(const struct config_paths *p, const char *policy);
 
-/* done, level, action, ack, duties, tell: argv[0] is the word. Returns the exit status; -1: it is none of these. */
+/* done, level, action, ack, duties, records, tell, record: argv[0] is the word. Returns the exit status; -1: it is none of these. */
 int crash_clock_word(struct app *app, int argc, char **argv);
 extern const char *const crash_clock_usage[]; /* one line for each, untranslated; NULL ends it */
 

@@ -3,6 +3,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/crash/clock.h"
 #include "orchestrator/crash/notice.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/gather.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/message.h"
@@ -13,7 +14,16 @@
 #define NS_PER_S 1000000000
 #define MAX_ACTION_NUMBER 100000
 
-enum { OPT_INCIDENT = OPT_OWN, OPT_AT, OPT_OWNER, OPT_DUE, OPT_NOTICE, OPT_THROUGH, OPT_ALL };
+enum {
+    OPT_INCIDENT = OPT_OWN,
+    OPT_AT,
+    OPT_OWNER,
+    OPT_DUE,
+    OPT_NOTICE,
+    OPT_THROUGH,
+    OPT_ALL,
+    OPT_ADOPT
+};
 
 const char *const crash_clock_usage[] = {
     "crash done DUTY [--at TIME] [--incident ID]",
@@ -22,12 +32,14 @@ const char *const crash_clock_usage[] = {
     "crash action done NUMBER [--at TIME] [--incident ID]",
     "crash ack UNIT [--notice hold-uploads|resume-uploads] [--through HOW] [--incident ID]",
     "crash duties [--all] [--incident ID]",
+    "crash records [--adopt] [ID] [--vault NAME | --copy URL …]",
     NULL,
 };
 
 struct words {
     const char *incident, *at, *owner, *due, *notice, *through;
-    bool all;
+    bool all, adopt;
+    struct vault_choice choice;
     char **v;
     int n;
 };
@@ -268,22 +280,48 @@ static int run_duties(struct app *app, struct incident *inc, const struct words 
     return err_next(e, _("each says above what does it"));
 }
 
+/* --- records ------------------------------------------------------------------------------------------------------ */
+/* For the process that records_later starts. */
+static int run_record(struct app *app, struct incident *inc, const struct words *w, struct err *e)
+{
+    return w->n == 0 ? records_run(app, inc, e) : usage(e, "crash record INCIDENT");
+}
+
+/* Of the copies, not of this machine: so it needs no incident. */
+static int show_records(struct app *app, const struct words *w, struct err *e)
+{
+    const struct vault_choice *c = &w->choice;
+    struct vault *v = NULL;
+    size_t n = 0;
+    bool key = w->adopt || c->recovery_file || c->passphrase_file;
+    if (w->n > 1 || (w->n == 1 && !w->adopt))
+        return usage(e, crash_clock_usage[6]);
+    int rc = app_open_vault(app, c, false, key, &v, e);
+    if (rc == 0 && w->adopt)
+        rc = records_adopt(app, v, w->n ? w->v[0] : NULL, &n, e);
+    else if (rc == 0)
+        rc = records_print(app, v, e);
+    vault_close(v);
+    return rc;
+}
+
 /* --- which word -------------------------------------------------------------------------------------------------- */
 typedef int word_fn(struct app *app, struct incident *inc, const struct words *w, struct err *e);
 static const struct word {
     const char *name;
     word_fn *run;
 } table[] = {
-    { "done", run_done }, { "level", run_level },   { "action", run_action },
-    { "ack", run_ack },   { "duties", run_duties }, { "tell", run_tell },
+    { "done", run_done },     { "level", run_level }, { "action", run_action }, { "ack", run_ack },
+    { "duties", run_duties }, { "tell", run_tell },   { "record", run_record },
 };
 
 static int run_word(struct app *app, word_fn *run, struct words *w)
 {
     struct incident *inc = NULL;
     struct err e = ERR_INIT;
-    /* `tell` is called by programs, with the incident as its first word. */
-    if (run == run_tell && w->n > 0) {
+    /* These are called by programs, with the incident as their first word. */
+    bool by_program = run == run_tell || run == run_record;
+    if (by_program && w->n > 0) {
         w->incident = w->v[0];
         w->v++;
         w->n--;
@@ -291,6 +329,8 @@ static int run_word(struct app *app, word_fn *run, struct words *w)
     int rc = incident_open(&app->paths, w->incident, &inc, &e);
     if (rc == 0)
         rc = run(app, inc, w, &e);
+    if (rc == 0 && !by_program && run != run_duties)
+        records_later(app, inc);
     incident_free(inc);
     return rc < 0 ? ui_error(&app->ui, &e) : 0;
 }
@@ -304,6 +344,8 @@ int crash_clock_word(struct app *app, int argc, char **argv)
                                              { "notice", required_argument, NULL, OPT_NOTICE },
                                              { "through", required_argument, NULL, OPT_THROUGH },
                                              { "all", no_argument, NULL, OPT_ALL },
+                                             { "adopt", no_argument, NULL, OPT_ADOPT },
+                                             CHOICE_OPTIONS,
                                              OPTIONS_END };
     struct words w = { 0 };
     word_fn *run = NULL;
@@ -311,7 +353,8 @@ int crash_clock_word(struct app *app, int argc, char **argv)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].name, argv[0]) == 0)
             run = table[i].run;
-    if (!run)
+    bool records = strcmp(argv[0], "records") == 0;
+    if (!run && !records)
         return -1;
     args_begin();
     while ((c = args_next(argc, argv, ":", options)) != -1) {
@@ -326,10 +369,15 @@ int crash_clock_word(struct app *app, int argc, char **argv)
             *to = optarg;
         else if (c == OPT_ALL)
             w.all = true;
-        else
+        else if (c == OPT_ADOPT)
+            w.adopt = true;
+        else if (!records || !choice_option(c, &w.choice))
             return args_bad(app, c, argv);
     }
     w.v = argv + optind;
     w.n = argc - optind;
-    return run_word(app, run, &w);
+    if (run)
+        return run_word(app, run, &w);
+    struct err e = ERR_INIT;
+    return show_records(app, &w, &e) < 0 ? ui_error(&app->ui, &e) : 0;
 }

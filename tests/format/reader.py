@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Restores a snapshot from one copy of a vault, written from docs/format.md alone.
 
-    reader.py COPYDIR PASSPHRASEFILE [SNAPSHOT|latest|logs] OUTDIR
+    reader.py COPYDIR PASSPHRASEFILE [SNAPSHOT|latest|logs|records] OUTDIR
 
 With "logs" it takes the databases' logs out instead: OUTDIR/SOURCE/EPOCH-TIMELINE-START holds the bytes of the log from the
 position START (hexadecimal) on, as far as they go on without a gap, OUTDIR/SOURCE/EPOCH-TIMELINE.history a timeline's history.
+With "records" it takes the records of incidents out: OUTDIR/INCIDENT/LINES/timeline and the papers beside it, of each that no other replaces.
 
 It shares no code with Twofold: where the two disagree, the page is wrong, or one of them is. Everything that
 the page lets a reader check is checked; the first thing that is not as it must be ends it with exit status 1.
@@ -13,6 +14,7 @@ Needs python3-cryptography and python3-zstandard.
 """
 import hashlib
 import hmac
+import json
 import os
 import re
 import stat
@@ -39,8 +41,9 @@ MAX_FILE = 1 << 60
 MAX_PART_EXTENTS = 2048
 ZEROS = bytes(32)
 VAULT, RECOVERY, KEYS, INDEX, SNAPSHOT, LIST, REACH, HEAD, PACK = range(1, 10)
+RECORD = 10
 LOG = 11
-SIGNED = (VAULT, SNAPSHOT, HEAD, LOG)
+SIGNED = (VAULT, SNAPSHOT, HEAD, RECORD, LOG)
 LOG_BYTES, LOG_HISTORY = 1, 2
 MAX_LOG_TABLE, MAX_LOG_BODY, MAX_LOG_PIECE = 8 << 20, 48 << 20, 4 << 20
 MAX_SEQ = 10**16 - 1
@@ -491,6 +494,65 @@ class Vault:
             need(p["mark"] in (bytes(16), sha256(p["data"][-8192:])[:16]), "a mark of other bytes")
         return source, [x[0] for x in pieces]
 
+    # --- records
+
+    def read_record(self, name):
+        """The head, and in it the timeline and the papers."""
+        raw = self.read("records/" + name)
+        need(sha256(raw).hex() == name, name + " is not what its name says")
+        plain = self.open_envelope(raw, RECORD)
+        need(plain.u8() == 1, "a record of another form")
+        flags = plain.u8()
+        need(flags < 4, "unknown flags of a record")
+        r = {"name": name, "drill": bool(flags & 1), "ended": bool(flags & 2), "incident": plain.blob(96).decode("ascii")}
+        need(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", r["incident"]), "not the name of an incident")
+        r["lines"], r["last"], r["written"] = plain.varint(), plain.id(), plain.zigzag()
+        r["earlier"] = [(plain.varint(), plain.id()) for _ in range(plain.varint(128))]
+        counts = [r["lines"]] + [n for n, _ in r["earlier"]]
+        need(all(a > b for a, b in zip(counts, counts[1:])), "earlier records are not earlier")
+        sealed = plain.take(plain.left())
+        head = bytes(plain.b[:len(plain.b) - len(sealed)])
+        packed = Buf(hpke_open(self.recovery_sk, b"twofold v1 record", self.id + sha256(head), sealed))
+        codec, size = packed.u8(), packed.u32()
+        need(codec < 2 and size <= 48 << 20, "another codec, or too long")
+        data = packed.take(packed.left())
+        if codec == 1:
+            d = zstandard.ZstdDecompressor().decompressobj()
+            data = d.decompress(data)
+            need(d.unused_data == b"", "bytes behind a zstd frame")
+        need(len(data) == size, "a record of another length than stated")
+        content = Buf(data)
+        r["timeline"] = content.blob(48 << 20)
+        r["papers"] = [(content.blob(200).decode(), content.blob(48 << 20)) for _ in range(content.varint(64))]
+        content.end()
+        need(all(n and not n.startswith(".") and "/" not in n and "\0" not in n for n, _ in r["papers"]), "a paper's name")
+        self.check_timeline(r)
+        return r
+
+    @staticmethod
+    def check_timeline(r):
+        lines = bytes(r["timeline"]).split(b"\n")
+        need(lines.pop() == b"" and len(lines) == r["lines"], "not as many lines as stated")
+        before = bytes(32)
+        for i, line in enumerate(lines):
+            o = json.loads(line)
+            body, mark, rest = line.rpartition(b',"sum":"')
+            need(mark and rest == sha256(body).hex().encode() + b'"}', "line %d was changed" % (i + 1))
+            need(o["seq"] == i + 1 and o["prev"] == before.hex(), "line %d does not follow" % (i + 1))
+            need(i or o["kind"] == "opened", "it does not begin with the opening")
+            before = sha256(line)
+        need(before == r["last"], "another last line than stated")
+
+    def records(self):
+        folder = os.path.join(self.folder, "records")
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        all_ = [self.read_record(n) for n in names if re.fullmatch(r"[0-9a-f]{64}", n)]
+
+        def replaced(r):
+            return any(o["incident"] == r["incident"] and ((r["lines"], r["last"]) in o["earlier"] or
+                       (o["lines"], o["last"]) == (r["lines"], r["last"]) and o["name"] < r["name"]) for o in all_)
+        return [r for r in all_ if not replaced(r)], len(all_)
+
     def log_pieces(self, stream, objects):
         """All pieces of a stream once, from the objects that reach farthest."""
         want = min(o[0] for o in objects)
@@ -837,6 +899,19 @@ def take_logs(vault, out):
         print("stream %s of %s: %d pieces in %d objects" % (stream, source.decode(), n, len(objects)))
 
 
+def take_records(vault, out):
+    found, n = vault.records()
+    for r in found:
+        folder = os.path.join(out, r["incident"], str(r["lines"]))
+        os.makedirs(folder, exist_ok=True)
+        for name, data in [("timeline", r["timeline"])] + r["papers"]:
+            with open(os.path.join(folder, name), "xb") as f:
+                f.write(data)
+        print("record of %s%s: %d lines, %d papers" % (r["incident"], " (ended)" if r["ended"] else "",
+                                                       r["lines"], len(r["papers"])))
+    print("%d of %d records count" % (len(found), n))
+
+
 def main():
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
@@ -846,6 +921,9 @@ def main():
     vault = Vault(sys.argv[1], passphrase)
     if wanted == "logs":
         take_logs(vault, sys.argv[-1])
+        return
+    if wanted == "records":
+        take_records(vault, sys.argv[-1])
         return
     listed = vault.choose(wanted)
     snap = vault.read_snapshot(listed)

@@ -4,7 +4,9 @@
 #include "lib/vault/chunk.h"
 #include "lib/vault/log.h"
 #include "lib/vault/recovery.h"
+#include "lib/vault/record_object.h"
 #include "tests/snapshot_kit.h"
+#include "tests/unit/timeline_kit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -397,6 +399,53 @@ static void takes_logs_out(void **state)
             "; test $? = 1 && grep -q 'another stream' $d/log; }");
 }
 
+#define RECORDS \
+    "rm -rf $d/out; /usr/bin/python3 -B tests/format/reader.py $d/copy $d/pass records $d/out"
+
+static void put_record(struct copy *c, const struct line_kit *k, const struct record_before *before,
+                       size_t n_before)
+{
+    static const uint8_t paper[] = "paper";
+    struct record_object *o = calloc(1, sizeof *o);
+    struct wbuf w = WBUF_INIT;
+    struct id id;
+    char name[MAX_OBJECT_NAME];
+    snprintf(o->incident, sizeof o->incident, "%s", KIT_ID);
+    o->number = k->seq;
+    o->last = k->last;
+    o->written_s = 77;
+    for (size_t i = 0; i < n_before; i++)
+        o->before[i] = before[i];
+    o->n_before = n_before;
+    o->timeline = k->bytes.p;
+    o->timeline_len = k->bytes.len;
+    o->files[0] = (struct record_file){ .name = "one.txt", .p = paper, .len = 5 };
+    o->n_files = 1;
+    assert_int_equal(record_object_seal(&c->keys, o, &w, NULL), 0);
+    sha256_of(w.p, w.len, &id);
+    write_object(c, object_name(OBJECT_RECORD, &id, name), &w);
+    wbuf_free(&w);
+    record_object_free(o);
+}
+
+static void takes_records_out(void **state)
+{
+    struct copy *c = *state;
+    struct line_kit k = { 0 };
+    kit_line(&k, 100, "opened", "{s:s}", "policy", "billing");
+    struct record_before first = { k.seq, k.last };
+    put_record(c, &k, NULL, 0);
+    kit_line(&k, 200, "note", "{s:s}", "text", "\"它\" smokes");
+    put_record(c, &k, &first, 1);
+    must(c,
+         RECORDS " && grep -q '1 of 2 records count' $d/log && test \"$(ls $d/out)\" = " KIT_ID
+                 " && cd $d/out/*/2 && test $(wc -l <timeline) = 2 && test $(cat one.txt) = paper");
+    must(c, READ); /* who reads backups does not mind them */
+    must(c, "cd $d/copy/records && for f in *; do mv $f x; tr '\\001' '\\002' <x >$f; done");
+    must(c, RECORDS "; test $? = 1");
+    kit_done(&k);
+}
+
 static void refuses_another_passphrase(void **state)
 {
     struct copy *c = *state;
@@ -411,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_every_flipped_object, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_another_root, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_logs_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(takes_records_out, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_another_passphrase, setup, teardown),
     };
     if (access("tests/format/reader.py", R_OK) != 0) {

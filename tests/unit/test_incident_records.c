@@ -1,0 +1,404 @@
+/* test_incident_records.c - records of incidents in two copies (orchestrator/crash/records.h): each put replaces the ones before and nothing of
+ * another timeline; another machine takes the incident over and goes on; scrub, repair, replicate and prune mind them. */
+#include "orchestrator/crash/records.h"
+#include "lib/base/sys.h"
+#include "orchestrator/crash/records_tend.h"
+#include "orchestrator/text.h"
+#include "tests/vault_samples.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct scene {
+    char *dir, *url[2], *state[2]; /* two copies, and two machines */
+    struct app app[2];
+    struct vault v;
+};
+
+static int setup(void **state)
+{
+    static char places[2][2] = { "a", "b" };
+    struct scene *s = calloc(1, sizeof *s);
+    s->dir = text_print("/tmp/tfrec-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    s->v.name = (char *)"main";
+    s->v.keys = sample_keys();
+    s->v.n_copies = 2;
+    assert_int_equal(chunkdb_open(NULL, NULL, NULL, &s->v.db, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        s->url[i] = text_print("%s/copy-%d", s->dir, i);
+        s->state[i] = text_print("%s/state-%d", s->dir, i);
+        assert_int_equal(sys_mkdir_p(s->state[i], 0700, NULL), 0);
+        s->app[i].paths = (struct config_paths){ s->state[i], s->state[i] };
+        s->app[i].ui = (struct ui){ .quiet = true, .command = "test" };
+        s->v.copies[i] = (struct copy){ .place = places[i],
+                                        .url = s->url[i],
+                                        .state = COPY_CURRENT };
+        assert_int_equal(store_open(s->url[i], STORE_CREATE, &s->v.copies[i].store, NULL), 0);
+    }
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *s = *state;
+    char command[128];
+    for (int i = 0; i < 2; i++) {
+        store_close(s->v.copies[i].store);
+        free(s->url[i]);
+        free(s->state[i]);
+    }
+    chunkdb_close(s->v.db);
+    vault_keys_done(&s->v.keys);
+    snprintf(command, sizeof command, "rm -rf '%s'", s->dir);
+    int rc = system(command); // NOLINT(cert-env33-c): a folder of our own
+    free(s->dir);
+    free(s);
+    return rc;
+}
+
+static struct incident *create(struct scene *s, int machine, bool drill)
+{
+    struct incident *inc = NULL;
+    struct err e = ERR_INIT;
+    struct incident_opening o = {
+        .policy = "billing", .vault = "main", .agent = "local", .drill = drill
+    };
+    if (incident_create(&s->app[machine].paths, &o, &inc, &e) < 0)
+        fail_msg("%s: %s", e.what, e.why);
+    return inc;
+}
+
+static void note(struct incident *inc, const char *text)
+{
+    assert_int_equal(incident_add(inc, EVENT_NOTE, json_pack("{s:s}", "text", text), NULL), 0);
+}
+
+static struct record_put put(struct scene *s, int machine, struct incident *inc)
+{
+    struct record_put r;
+    struct err e = ERR_INIT;
+    if (records_put(&s->app[machine], &s->v, inc, &r, &e) < 0)
+        fail_msg("%s: %s", e.what, e.why);
+    return r;
+}
+
+static struct records look(struct scene *s)
+{
+    struct records rs;
+    assert_int_equal(records_look(&s->v, -1, NULL, NULL, &rs, NULL), 0);
+    return rs;
+}
+
+static size_t n_on(const struct records *rs, size_t copy)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rs->n; i++)
+        n += (rs->v[i].copies & (1u << copy)) != 0;
+    return n;
+}
+
+static void file_of(const struct scene *s, int copy, const struct record_seen *r, char out[256])
+{
+    char name[MAX_OBJECT_NAME];
+    snprintf(out, 256, "%s/%s", s->url[copy], object_name(OBJECT_RECORD, &r->object, name));
+}
+
+static void newer_ones_replace_older_ones(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false);
+    for (int i = 0; i < 8; i++) {
+        struct record_put r = put(s, 0, inc);
+        assert_int_equal(r.n_done, 2);
+        assert_int_equal(r.number, i + 1);
+        note(inc, "more");
+    }
+    struct records rs = look(s);
+    assert_int_equal(rs.n, RECORDS_KEPT);
+    assert_int_equal(n_on(&rs, 0), RECORDS_KEPT);
+    assert_int_equal(n_on(&rs, 1), RECORDS_KEPT);
+    assert_int_equal(rs.v[0].o->number, 8);
+    assert_int_equal(rs.v[0].o->n_before, 7);
+    assert_int_equal(records_replacing(&rs, 0, UINT32_MAX), 0);
+    assert_int_equal(records_replacing(&rs, 2, UINT32_MAX), 2);
+    assert_false(rs.v[0].o->ended);
+    records_done(&rs);
+    incident_free(inc);
+
+    /* Another incident's are not touched, whatever comes. */
+    inc = create(s, 0, true);
+    put(s, 0, inc);
+    rs = look(s);
+    assert_int_equal(rs.n, RECORDS_KEPT + 1);
+    records_done(&rs);
+    incident_free(inc);
+}
+
+/* The machine is gone: another one takes the newest record, its papers too, goes on, and its records replace the old machine's. */
+static void another_machine_goes_on(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false), *there = NULL;
+    char *folder = NULL, path[300];
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    assert_int_equal(incident_folder(inc, &folder, &e), 0);
+    snprintf(path, sizeof path, "%s/incident-1.txt", folder);
+    assert_int_equal(sys_write_file(AT_FDCWD, path, "paper", 5, 0600, &e), 0);
+    free(folder);
+    for (int i = 0; i < 4; i++) {
+        note(inc, "on the first machine");
+        put(s, 0, inc);
+    }
+    assert_int_equal(
+        incident_add(inc, EVENT_REPORT,
+                     json_pack("{s:s, s:i, s:s}", "form", "incident", "number", 1, "path", path),
+                     &e),
+        0);
+    put(s, 0, inc);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, "nobody", &n, &e), -ERR_NAME);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, "billing", &n, &e), 0); /* again */
+    assert_int_equal(incident_open(&s->app[1].paths, "billing", &there, &e), 0);
+    assert_int_equal(there->n, 6);
+    assert_int_equal(incident_folder(there, &folder, &e), 0);
+    snprintf(path, sizeof path, "%s/incident-1.txt", folder);
+    free(folder);
+    uint8_t *p = NULL;
+    size_t len = 0;
+    assert_int_equal(sys_read_file(AT_FDCWD, path, 100, &p, &len, &e), 0);
+    assert_int_equal(len, 5);
+    free(p);
+    note(there, "on the second machine");
+    put(s, 1, there);
+    struct records rs = look(s);
+    assert_int_equal(rs.n, RECORDS_KEPT);
+    assert_int_equal(rs.v[0].o->number, 7);
+    assert_int_equal(records_replacing(&rs, 1, UINT32_MAX), 1);
+    records_done(&rs);
+
+    /* The first one was not gone after all: two timelines, and neither replaces the other. */
+    note(inc, "the first machine again");
+    note(inc, "and again");
+    put(s, 0, inc);
+    put(s, 1, there);
+    rs = look(s);
+    size_t newest = 0;
+    for (size_t i = 0; i < rs.n; i++)
+        newest += records_replacing(&rs, i, UINT32_MAX) == 0;
+    assert_int_equal(newest, 2);
+    records_done(&rs);
+    /* The other's timeline is no beginning of ours: both cannot be one. */
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
+    assert_int_equal(n, 1);
+    incident_free(there);
+    incident_free(inc);
+}
+
+static void without_the_recovery_key(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false);
+    struct secret *key = s->v.keys.recovery_sk;
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    s->v.keys.recovery_sk = NULL;
+    for (int i = 0; i < 5; i++) {
+        note(inc, "x");
+        put(s, 0, inc);
+    }
+    struct records rs = look(s);
+    assert_int_equal(rs.n, RECORDS_KEPT); /* they are kept in order all the same */
+    records_done(&rs);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), -ERR_KEY);
+    assert_int_equal(records_print(&s->app[1], &s->v, &e), 0);
+    records_after_rebuild(&s->app[1], &s->v);
+    s->v.keys.recovery_sk = key;
+    incident_free(inc);
+}
+
+static void a_copy_that_was_away(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false);
+    struct records_tended t;
+    bool both[MAX_COPIES] = { true, true };
+    struct err e = ERR_INIT;
+    put(s, 0, inc);
+    s->v.copies[1].state = COPY_AWAY;
+    for (int i = 0; i < 5; i++) {
+        note(inc, "x");
+        struct record_put r = put(s, 0, inc);
+        assert_int_equal(r.n_done, 1);
+        assert_int_equal(r.problem[1].code, ERR_UNREACHABLE);
+    }
+    s->v.copies[1].state = COPY_BEHIND;
+    assert_int_equal(records_scrub(&s->app[0], &s->v, -1, &t, &e), 0);
+    assert_int_equal(t.lacking, 1);
+    assert_int_equal(t.findings, 0);
+    assert_int_equal(records_replicate(&s->app[0], &s->v, both, &t, &e), 0);
+    assert_int_equal(t.objects, 1); /* the newest; what it replaces is not missed */
+    assert_int_equal(records_scrub(&s->app[0], &s->v, -1, &t, &e), 0);
+    assert_int_equal(t.lacking, 0);
+    struct records rs = look(s);
+    assert_int_equal(n_on(&rs, 1), 2);
+    records_done(&rs);
+    /* Nobody reaches it: an error, and nothing else is wrong. */
+    struct record_put r;
+    s->v.copies[0].state = s->v.copies[1].state = COPY_AWAY;
+    assert_int_equal(records_put(&s->app[0], &s->v, inc, &r, &e), -ERR_UNREACHABLE);
+    incident_free(inc);
+}
+
+static int count_note(void *ctx, const char *place, const char *name, const char *why,
+                      struct err *e)
+{
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+static size_t noted(struct scene *s)
+{
+    size_t n = 0;
+    assert_int_equal(chunkdb_each_damage(s->v.db, count_note, &n, NULL), 0);
+    return n;
+}
+
+static void spoil(const char *file)
+{
+    char command[400];
+    snprintf(command, sizeof command,
+             "chmod u+w %s && printf x | dd of=%s bs=1 seek=60 conv=notrunc 2>/dev/null", file,
+             file);
+    assert_int_equal(system(command), 0); // NOLINT(cert-env33-c): a file of our own
+}
+
+static void damage_is_found_and_mended(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false);
+    struct records_tended t;
+    struct err e = ERR_INIT;
+    char file[256];
+    put(s, 0, inc);
+    struct records rs = look(s);
+    file_of(s, 0, &rs.v[0], file);
+    spoil(file);
+    assert_int_equal(records_scrub(&s->app[0], &s->v, -1, &t, &e), 0);
+    assert_int_equal(t.findings, 1);
+    assert_int_equal(t.lost, 0);
+    assert_int_equal(noted(s), 1);
+    size_t n = 0;
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0); /* from the other copy */
+    assert_int_equal(n, 1);
+    assert_int_equal(records_repair(&s->app[0], &s->v, -1, "20261126-000000", &t, &e), 0);
+    assert_int_equal(t.objects, 1);
+    assert_int_equal(t.lost, 0);
+    assert_int_equal(noted(s), 0);
+    assert_int_equal(records_scrub(&s->app[0], &s->v, -1, &t, &e), 0);
+    assert_int_equal(t.findings, 0);
+
+    /* On both: it cannot be mended, and is said so until a newer one is there. */
+    spoil(file);
+    file_of(s, 1, &rs.v[0], file);
+    spoil(file);
+    assert_int_equal(records_repair(&s->app[0], &s->v, -1, "20261126-000001", &t, &e), 0);
+    assert_int_equal(t.lost, 2);
+    assert_int_equal(noted(s), 2);
+    records_done(&rs);
+    incident_free(inc);
+}
+
+static void prune_takes_what_is_replaced(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false);
+    struct records_tended t;
+    struct err e = ERR_INIT;
+    char history[300];
+    for (int i = 0; i < 3; i++) {
+        put(s, 0, inc);
+        note(inc, "x");
+    }
+    /* What this machine put is forgotten, and learnt again from the copies. */
+    snprintf(history, sizeof history, "%s/incidents/%s/records", s->state[0], inc->id);
+    s->v.copies[1].state = COPY_AWAY;
+    for (int i = 0; i < 3; i++) {
+        put(s, 0, inc);
+        note(inc, "x");
+    }
+    s->v.copies[1].state = COPY_CURRENT;
+    assert_int_equal(unlink(history), 0);
+    put(s, 0, inc);
+    struct records rs = look(s);
+    size_t before = n_on(&rs, 1);
+    assert_int_equal(
+        before, 1); /* learnt from the copies: the old ones went, the three newest it had not */
+    records_done(&rs);
+    assert_int_equal(records_prune(&s->app[0], &s->v, true, &t, &e), 0);
+    rs = look(s);
+    size_t would = 0;
+    for (size_t i = 0; i < rs.n; i++)
+        for (unsigned c = 0; c < 2; c++)
+            would += (rs.v[i].copies & (1u << c)) &&
+                     records_replacing(&rs, i, 1u << c) >= RECORDS_KEPT;
+    assert_int_equal(t.objects, would);
+    records_done(&rs);
+    assert_int_equal(records_prune(&s->app[0], &s->v, false, &t, &e), 0);
+    rs = look(s);
+    assert_true(n_on(&rs, 0) <= RECORDS_KEPT && n_on(&rs, 1) <= RECORDS_KEPT);
+    assert_int_equal(rs.v[0].o->number, 7);
+    assert_int_equal(rs.v[0].copies, 3);
+    records_done(&rs);
+    incident_free(inc);
+}
+
+/* A file that is no record, or of another vault, is nobody's: it stays, and is told. */
+static void strange_files(void **state)
+{
+    struct scene *s = *state;
+    struct incident *inc = create(s, 0, false);
+    struct records_tended t;
+    struct err e = ERR_INIT;
+    static const char junk[] = "not a record";
+    struct store_data d = { .p = junk, .fd = -1, .len = sizeof junk };
+    struct id id;
+    char name[MAX_OBJECT_NAME];
+    sha256_of(junk, sizeof junk, &id);
+    object_name(OBJECT_RECORD, &id, name);
+    assert_int_equal(store_put(s->v.copies[0].store, name, &d, &e), 0);
+    put(s, 0, inc);
+    assert_int_equal(records_scrub(&s->app[0], &s->v, -1, &t, &e), 0);
+    assert_int_equal(t.findings, 1);
+    assert_int_equal(t.lost, 1);
+    assert_int_equal(records_prune(&s->app[0], &s->v, false, &t, &e), 0);
+    assert_int_equal(t.objects, 0);
+    size_t n = 0;
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
+    assert_int_equal(n, 1);
+    incident_free(inc);
+}
+
+int main(void)
+{
+#define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(newer_ones_replace_older_ones),
+        T(another_machine_goes_on),
+        T(without_the_recovery_key),
+        T(a_copy_that_was_away),
+        T(damage_is_found_and_mended),
+        T(prune_takes_what_is_replaced),
+        T(strange_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
