@@ -40,6 +40,7 @@ int cmd_scrub(struct app *app, int argc, char **argv);
 int cmd_repair(struct app *app, int argc, char **argv);
 int cmd_replicate(struct app *app, int argc, char **argv);
 int cmd_check(struct app *app, int argc, char **argv);
+int cmd_crash(struct app *app, int argc, char **argv);
 int cmd_logs(struct app *app, int argc, char **argv);
 int cmd_jobs(struct app *app, int argc, char **argv);
 int cmd_enqueue(struct app *app, int argc, char **argv);

@@ -121,6 +121,33 @@ static const struct {
       N_("Connects to the policy's databases: what they are, what a backup would lack, and the answers\n"
          "to the questions (checks:) of the policy. Exit status 4: something is not right.\n"),
       false, false },
+    { "crash",
+      N_("From \"the database is gone\" to \"it is back\", step by step, each written down before and after.\n"
+         "It says what it will do and how long it takes, asks what only a person can know, and goes on\n"
+         "from where it was, whatever cut it off.\n"
+         "  POLICY                  begin; on a machine with nothing but a copy: --copy URL --policy NAME\n"
+         "    --cause CAUSE         fault (the default), attack, disaster\n"
+         "    --crashed-at TIME     when it crashed; --first-sign TIME: when an attack began. Only backups\n"
+         "                          from before are taken\n"
+         "    --plan                print the plan with times and people, and do nothing\n"
+         "    --strict              a copy with damage is dropped whole, then the next one is taken\n"
+         "    --to DIR              restore to a folder; a person puts it into service\n"
+         "    --no-standby          restore, though there is a standby\n"
+         "    --new                 though an incident of the policy is open\n"
+         "  status [ID]             how it stands, what is next; without an ID the open one, or all\n"
+         "  resume [ID]             go on; by another person: --approved-by NAME\n"
+         "    --answer GATE=ANSWER  yes, again, no or override (with --why TEXT); several times\n"
+         "  approve [ID]            the second person of approve: two, logged in as themselves; or --code,\n"
+         "                          or --by-telephone --approved-by NAME. --step NAME or all: beforehand\n"
+         "  note [ID] TEXT          write down what people see or do; --field F: for a field of the forms\n"
+         "  close [ID]              it is over; not recovered: --why TEXT\n"
+         "  done DUTY, level 1-4, action add TEXT, ack UNIT, duties\n"
+         "                          the incident clock: what is due, and who did it\n"
+         "  codes [--count N]       make sealed one-time codes for approve\n"
+         "With --yes it runs unattended: gates are answered where facts support it, and that is written\n"
+         "down; never the source of an attack, nor a second person. Exit status 3: it waits for an answer;\n"
+         "6: no copy could restore it.\n"),
+      false, true },
     { "logs",
       N_("How far the log of the policy's database is in each copy; without a policy, a line for each that\n"
          "says \"logs:\". Exit status 3 when nobody follows it, or it is more than 5 minutes behind.\n"

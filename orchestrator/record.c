@@ -247,8 +247,7 @@ static bool destroys(int argc, char **argv)
 {
     static const char *const table[][2] = { { "prune", NULL },    { "agent", "revoke" },
                                             { "hold", "remove" }, { "hold", "release" },
-                                            { "key", NULL },      { "crash", NULL },
-                                            { "copy", "remove" } };
+                                            { "key", NULL },      { "copy", "remove" } };
     return is_one_of(argc, argv, table, sizeof table / sizeof *table) &&
            !has_word(argc, argv, "--dry-run");
 }

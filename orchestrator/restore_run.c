@@ -131,7 +131,7 @@ static int plan_logs(struct running *r, struct err *e)
     int64_t ns = 0;
     bool asked = o->at || db->lsn || db->point;
     int rc = o->at ? parse_time(o->at, &ns, e) : 0;
-    if (rc < 0 || o->no_logs || (o->snapshot && !asked))
+    if (rc < 0 || o->no_logs || (o->snapshot && !asked && !o->with_logs))
         return rc;
     db->at_us = ns / 1000;
     unsigned interval_ms;

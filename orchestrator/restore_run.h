@@ -33,6 +33,8 @@ struct restore_request { /* all borrowed */
     const char *to;                        /* a folder; NULL: db.in_place */
     const char *snapshot, *at, *from, *on; /* on: another agent's host; NULL: this one */
     bool overwrite, delta, set_aside, strip, no_logs;
+    bool
+        with_logs; /* with `snapshot`: what is kept of its log is replayed behind it all the same, to its end */
     char **paths; /* only these */
     size_t n_paths;
     struct db_options db; /* what the policy says of sources is filled in */

@@ -137,7 +137,8 @@ static enum taken take(struct view *v, enum crash_step s, unsigned attempt, uint
 {
     const struct event *last = last_step(v->inc, s, attempt, after);
     const struct event *answer = last_answer(v->inc, g, attempt, last ? last->seq : after);
-    bool can = by_itself(s) || crash_step_command(v->f->conf, s);
+    bool can = by_itself(s) ||
+               (crash_step_command(v->f->conf, s) && !(s == STEP_START && v->f->elsewhere));
     if (is_answer(answer, ANSWER_YES) || is_answer(answer, ANSWER_OVERRIDE))
         return TAKEN_DONE;
     if (is_answer(answer, ANSWER_NO))
@@ -394,7 +395,7 @@ static enum taken by_restore(struct view *v)
     struct crash_attempt all[MAX_CRASH_ATTEMPTS];
     size_t n = procedure_attempts(v->inc, all, MAX_CRASH_ATTEMPTS);
     unsigned k = n == 0 ? 1 : all[n - 1].number + (all[n - 1].failed ? 1 : 0);
-    bool stops = f->server || crash_step_command(f->conf, STEP_STOP);
+    bool stops = !f->elsewhere && (f->server || crash_step_command(f->conf, STEP_STOP));
     enum taken t = TAKEN_DONE;
     if (n >= MAX_CRASH_ATTEMPTS - 1 && all[n - 1].failed) {
         v->ret->why = ESCALATE_TRIED_ALL;
@@ -402,7 +403,7 @@ static enum taken by_restore(struct view *v)
     }
     if (stops && (k == 1 || last_step(v->inc, STEP_START, k - 1, 0)))
         t = take(v, STEP_STOP, k, 0, GATE_STOPPED);
-    if (t == TAKEN_DONE && !f->files_only)
+    if (t == TAKEN_DONE && !f->files_only && !f->elsewhere)
         t = take(v, STEP_SCENE, 1, 0, GATE_SCENE_KEPT);
     if (t == TAKEN_DONE)
         t = ask_host(v);
@@ -410,7 +411,7 @@ static enum taken by_restore(struct view *v)
         t = take_restore(v, all, n, k);
     if (t == TAKEN_DONE && (f->server || crash_step_command(f->conf, STEP_START)))
         t = take(v, STEP_START, k, 0, GATE_STARTED);
-    if (t == TAKEN_DONE)
+    if (t == TAKEN_DONE && !f->elsewhere)
         t = take(v, STEP_CHECK, k, 0, GATE_CHECKED);
     if (t == TAKEN_DONE)
         t = finish(v);
@@ -570,16 +571,17 @@ size_t procedure_plan(const struct crash_facts *f, enum crash_cause cause,
         plan_standby(&p);
         return p.n;
     }
-    if (!attack && (f->server || crash_step_command(f->conf, STEP_STOP)))
+    if (!attack && !f->elsewhere && (f->server || crash_step_command(f->conf, STEP_STOP)))
         plan_step(&p, STEP_STOP);
-    if (!f->files_only)
+    if (!f->files_only && !f->elsewhere)
         plan_step(&p, STEP_SCENE);
     plan_step(&p, STEP_FACTS);
     plan_gate(&p, GATE_HOST_REPAIRED);
     plan_step(&p, STEP_RESTORE);
     if (f->server || crash_step_command(f->conf, STEP_START))
         plan_step(&p, STEP_START);
-    plan_step(&p, STEP_CHECK);
+    if (!f->elsewhere)
+        plan_step(&p, STEP_CHECK);
     plan_step(&p, STEP_RESUME);
     return p.n;
 }

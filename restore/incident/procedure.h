@@ -98,6 +98,8 @@ struct crash_facts { /* borrowed */
     bool server;     /* the policy has a database server in it */
     bool files_only; /* it has nothing but files */
     bool no_standby;
+    bool
+        elsewhere; /* restored to a folder: nothing in service is stopped or replaced, and a person puts it into service */
     bool snapshots_known; /* else NEXT_SNAPSHOTS is answered where they are needed */
     const struct crash_snapshot *snapshots; /* newest first; none of the quarantine */
     size_t n_snapshots;
@@ -171,10 +173,10 @@ enum crash_limit crash_step_limit(enum crash_step s);
 
 /* What was tried and why it failed, newest last. */
 struct crash_attempt {
-    unsigned number;
     const struct event *last; /* of its restore: facts: snapshot, received, from, end, copies */
+    const char *why;          /* borrowed from the timeline */
+    unsigned number;
     bool done, failed; /* failed: also where its server did not start or its check was wrong */
-    const char *why;   /* borrowed from the timeline */
 };
 #define MAX_CRASH_ATTEMPTS 200
 size_t procedure_attempts(const struct incident *inc, struct crash_attempt *ret, size_t max);

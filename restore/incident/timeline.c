@@ -345,6 +345,24 @@ int incident_create(const struct config_paths *p, const struct incident_opening 
                     o->policy);
 }
 
+int incident_paper(const struct incident_opening *o, struct incident **ret, struct err *e)
+{
+    struct incident *inc = incident_new("-");
+    struct wbuf line = WBUF_INIT;
+    size_t used;
+    int rc = inc ? incident_line(inc, EVENT_OPENED, opening_body(o), &line, e)
+                 : err_set(e, ERR_NOMEM, _("out of memory"));
+    if (rc == 0)
+        rc = incident_take(inc, line.p, line.len, &used, e);
+    json_decref(o->settings);
+    wbuf_free(&line);
+    if (rc < 0)
+        incident_free(inc);
+    else
+        *ret = inc;
+    return rc;
+}
+
 /* The file that is there becomes these bytes, by adding: who has it open to add a note keeps the right one. */
 static int adopt_more(const char *all, const char *id, const void *bytes, size_t n, struct err *e)
 {

@@ -113,6 +113,8 @@ struct incident_opening {
 };
 int incident_create(const struct config_paths *p, const struct incident_opening *o,
                     struct incident **ret, struct err *e);
+/* Only in memory, for a plan: nothing is added to it. */
+int incident_paper(const struct incident_opening *o, struct incident **ret, struct err *e);
 /* name: an id, the beginning of one, or a policy (its newest open one, else its newest; drills have to be named by their ids); NULL: the
  * only open one. -ERR_NAME, and -ERR_USAGE when several fit: both name those that there are. Nothing is locked. */
 int incident_open(const struct config_paths *p, const char *name, struct incident **ret,

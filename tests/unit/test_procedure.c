@@ -20,7 +20,7 @@
 /* --- a story ------------------------------------------------------------------------------------------------ */
 struct story {
     enum crash_cause cause;
-    bool drill, strict, no_standby, files_only, two;
+    bool drill, strict, no_standby, files_only, two, elsewhere;
     bool no_commands, standby;
     int64_t first_sign;
     /* "restore1=damaged start2=failed": how the steps end, by their numbers; others do well */
@@ -85,6 +85,7 @@ static void begin(struct play *p, const struct story *s)
                                  .server = !s->files_only,
                                  .files_only = s->files_only,
                                  .no_standby = s->no_standby,
+                                 .elsewhere = s->elsewhere,
                                  .snapshots = p->snaps,
                                  .n_snapshots = SNAPSHOTS,
                                  .places = places,
@@ -332,6 +333,8 @@ static void when_all_goes_well(void **state)
         "recovered end",
         .cause = CAUSE_ATTACK, .files_only = true, .no_commands = true);
     TELLS("restore1:b recovered end", .drill = true);
+    TELLS("notify facts [host-repaired] restore1:b restore2:c [started] resume recovered end",
+          .elsewhere = true, .ends = "restore1=check-failed");
 }
 
 static void the_next_backup_is_taken(void **state)

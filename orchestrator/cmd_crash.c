@@ -1,0 +1,592 @@
+/* cmd_crash.c - twofold crash POLICY | status | resume | approve | note | close | codes, and what other processes of it are started with. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/args.h"
+#include "orchestrator/crash/clock.h"
+#include "orchestrator/crash/crash.h"
+#include "orchestrator/text.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000
+#define DEFAULT_CODES 4
+#define MAX_OVERDUE_S ((uint64_t)7 * 86400)
+
+enum {
+    OPT_CAUSE = OPT_OWN,
+    OPT_CRASHED,
+    OPT_FIRST_SIGN,
+    OPT_STRICT,
+    OPT_PLAN,
+    OPT_NO_STANDBY,
+    OPT_TO,
+    OPT_FROM,
+    OPT_NEW,
+    OPT_POLICY,
+    OPT_ANSWER,
+    OPT_WHY,
+    OPT_APPROVED,
+    OPT_TELEPHONE,
+    OPT_CODE,
+    OPT_CODE_FILE,
+    OPT_STEP,
+    OPT_FIELD,
+    OPT_COUNT
+};
+
+struct words {
+    struct crash_options o;
+    const char *policy, *cause, *crashed, *first_sign, *field, *count;
+    bool strict, plan, no_standby, another;
+    struct approval approval;
+    char **v;
+    int n;
+};
+
+static const struct option options[] = { { "cause", required_argument, NULL, OPT_CAUSE },
+                                         { "crashed-at", required_argument, NULL, OPT_CRASHED },
+                                         { "first-sign", required_argument, NULL, OPT_FIRST_SIGN },
+                                         { "strict", no_argument, NULL, OPT_STRICT },
+                                         { "plan", no_argument, NULL, OPT_PLAN },
+                                         { "no-standby", no_argument, NULL, OPT_NO_STANDBY },
+                                         { "to", required_argument, NULL, OPT_TO },
+                                         { "from", required_argument, NULL, OPT_FROM },
+                                         { "new", no_argument, NULL, OPT_NEW },
+                                         { "policy", required_argument, NULL, OPT_POLICY },
+                                         { "answer", required_argument, NULL, OPT_ANSWER },
+                                         { "why", required_argument, NULL, OPT_WHY },
+                                         { "approved-by", required_argument, NULL, OPT_APPROVED },
+                                         { "by-telephone", no_argument, NULL, OPT_TELEPHONE },
+                                         { "code", no_argument, NULL, OPT_CODE },
+                                         { "code-file", required_argument, NULL, OPT_CODE_FILE },
+                                         { "step", required_argument, NULL, OPT_STEP },
+                                         { "field", required_argument, NULL, OPT_FIELD },
+                                         { "count", required_argument, NULL, OPT_COUNT },
+                                         CHOICE_OPTIONS,
+                                         OPTIONS_END };
+
+/* --- arguments --------------------------------------------------------------------------------------------------- */
+static int take_answer(struct app *app, struct words *w, char *text)
+{
+    char *eq = strchr(text, '=');
+    struct given_answer *g = &w->o.given[w->o.n_given];
+    if (eq)
+        *eq = '\0';
+    if (w->o.n_given < MAX_GIVEN_ANSWERS && eq && crash_gate_parse(text, &g->gate) &&
+        crash_answer_parse(eq + 1, &g->answer)) {
+        w->o.n_given++;
+        return 0;
+    }
+    if (eq)
+        *eq = '=';
+    return app_usage(app, _("\"%s\" is no answer: --answer GATE=yes, again, no or override"), text);
+}
+
+static int take_option(struct app *app, struct words *w, int ch)
+{
+    switch (ch) {
+    case OPT_CAUSE:
+        w->cause = optarg;
+        break;
+    case OPT_CRASHED:
+        w->crashed = optarg;
+        break;
+    case OPT_FIRST_SIGN:
+        w->first_sign = optarg;
+        break;
+    case OPT_STRICT:
+        w->strict = true;
+        break;
+    case OPT_PLAN:
+        w->plan = true;
+        break;
+    case OPT_NO_STANDBY:
+        w->no_standby = true;
+        break;
+    case OPT_TO:
+        w->o.to = optarg;
+        break;
+    case OPT_FROM:
+        w->o.from = optarg;
+        break;
+    case OPT_NEW:
+        w->another = true;
+        break;
+    case OPT_POLICY:
+        w->policy = optarg;
+        break;
+    case OPT_ANSWER:
+        return take_answer(app, w, optarg);
+    case OPT_WHY:
+        w->o.why = optarg;
+        break;
+    case OPT_APPROVED:
+        w->o.approved_by = w->approval.leader = optarg;
+        break;
+    case OPT_TELEPHONE:
+        w->approval.by_telephone = true;
+        break;
+    case OPT_CODE:
+        w->approval.by_code = true;
+        break;
+    case OPT_CODE_FILE:
+        w->approval.by_code = true;
+        w->approval.code_file = optarg;
+        break;
+    case OPT_STEP:
+        w->approval.what = optarg;
+        break;
+    case OPT_FIELD:
+        w->field = optarg;
+        break;
+    case OPT_COUNT:
+        w->count = optarg;
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static int time_option(const char *text, int64_t *ret_s, struct err *e)
+{
+    int64_t ns = 0;
+    int rc = text ? parse_time(text, &ns, e) : 0;
+    *ret_s = ns / NS_PER_S;
+    return rc;
+}
+
+static char *joined(const struct words *w, int from)
+{
+    char *text = text_print("%s", "");
+    for (int i = from; i < w->n; i++) {
+        char *more = text_print("%s%s%s", text, *text ? " " : "", w->v[i]);
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+/* --- a new one ------------------------------------------------------------------------------------------------------ */
+static int find_open(void *ctx, const char *id, const struct incident *inc,
+                     const struct err *broken)
+{
+    void **want = ctx; /* the policy, and room for the id */
+    if (inc && !broken && !inc->drill && strcmp(inc->policy, want[0]) == 0)
+        snprintf(want[1], MAX_INCIDENT_ID, "%s", id);
+    return 0;
+}
+
+static int check_none_open(struct app *app, const char *policy, struct err *e)
+{
+    char id[MAX_INCIDENT_ID] = "";
+    void *want[] = { (void *)(uintptr_t)policy, id };
+    int rc = incidents_each(&app->paths, true, find_open, want, e);
+    if (rc == 0 && id[0]) {
+        rc = err_set(e, ERR_REFUSED, _("an incident of it is open: %s"), id);
+        err_next(e, _("go on with it: twofold crash resume %s; another one all the same: --new"),
+                 id);
+    }
+    return rc;
+}
+
+static int policy_of(struct app *app, const struct words *w, const char *name, struct policy **ret,
+                     char **ret_vault, struct err *e)
+{
+    struct vault_conf *conf = NULL;
+    *ret_vault = NULL;
+    if (w->o.choice.copy) {
+        if (!config_name_ok(name))
+            return err_set(e, ERR_NAME, _("\"%s\" is no name of a policy"), name);
+        *ret = policy_new(name);
+        *ret_vault = text_print("%s", "");
+        return *ret ? 0 : err_set(e, ERR_NOMEM, _("out of memory"));
+    }
+    int rc = policy_load(&app->paths, name, ret, e);
+    if (rc == 0) {
+        const char *vault = w->o.choice.vault  ? w->o.choice.vault
+                            : (*ret)->vault[0] ? (*ret)->vault
+                                               : NULL;
+        rc = vault_conf_load(&app->paths, vault, &conf, e);
+        if (rc == 0)
+            *ret_vault = text_print("%s", conf->name);
+        vault_conf_free(conf);
+    }
+    return rc;
+}
+
+static int opening_of(struct app *app, const struct words *w, const struct policy *p,
+                      const char *vault, struct incident_opening *ret, struct err *e)
+{
+    enum crash_cause cause = CAUSE_FAULT;
+    if (w->cause && !crash_cause_parse(w->cause, &cause)) {
+        int rc = err_set(e, ERR_USAGE, _("\"%s\" is no cause"), w->cause);
+        err_next(e, _("write --cause fault, attack or disaster"));
+        return rc;
+    }
+    *ret = (struct incident_opening){ .policy = p->name,
+                                      .vault = vault,
+                                      .agent = p->agent,
+                                      .cause = cause,
+                                      .strict = w->strict || p->crash.strict };
+    int rc = time_option(w->crashed, &ret->crashed_s, e);
+    if (rc == 0)
+        rc = time_option(w->first_sign, &ret->first_sign_s, e);
+    if (rc == 0) {
+        ret->settings = crash_settings(app, p, &w->o);
+        if (w->no_standby)
+            json_object_set_new(ret->settings, "no_standby", json_true());
+    }
+    return rc;
+}
+
+static int begin(struct app *app, struct words *w, const char *name)
+{
+    struct err e = ERR_INIT;
+    struct policy *p = NULL;
+    char *vault = NULL;
+    struct incident_opening o;
+    struct incident *inc = NULL;
+    struct crash *c = NULL;
+    int status = 1;
+    int rc = policy_of(app, w, name, &p, &vault, &e);
+    if (rc == 0 && !w->plan && !w->another)
+        rc = check_none_open(app, name, &e);
+    if (rc == 0)
+        rc = opening_of(app, w, p, vault, &o, &e);
+    if (rc == 0 && w->plan)
+        rc = incident_paper(&o, &inc, &e);
+    else if (rc == 0)
+        rc = incident_create(&app->paths, &o, &inc, &e);
+    if (rc == 0)
+        rc = crash_begin(app, inc, &w->o, &c, &e);
+    if (rc == 0 && w->plan) {
+        crash_know_rates(c);
+        crash_say_plan(c, o.cause);
+        status = 0;
+    } else if (rc == 0) {
+        crash_say_opening(c);
+        status = crash_go(c);
+    }
+    if (rc < 0)
+        status = ui_error(&app->ui, &e);
+    crash_end(c);
+    policy_free(p);
+    free(vault);
+    return status;
+}
+
+/* --- going on ---------------------------------------------------------------------------------------------------------- */
+static const char *last_taker(const struct incident *inc)
+{
+    for (size_t i = inc->n; i-- > 0;) {
+        enum event_kind k = inc->events[i].kind;
+        if (k == EVENT_STEP || k == EVENT_HANDOVER || k == EVENT_OPENED)
+            return inc->events[i].by;
+    }
+    return "";
+}
+
+/* PY-absent: a deputy goes on with the approval of the leader on duty. */
+static int hand_over(struct crash *c, struct err *e)
+{
+    char name[200] = "";
+    const char *from = last_taker(c->inc), *approver = c->o.approved_by;
+    if (crash_same_person(from, c->me))
+        return 0;
+    if (!approver && isatty(STDIN_FILENO) && !c->app->ui.yes && !c->app->ui.json) {
+        crash_line(c, 0, _("%s has taken the steps so far; you are %s."), from, c->me);
+        if (crash_read_line(c, _("Who approved that you go on?"), name, sizeof name) && *name)
+            approver = name;
+    }
+    if (!approver) {
+        int rc = err_set(e, ERR_USAGE, _("%s has taken the steps so far; you are %s"), from, c->me);
+        err_next(e, _("say who approved that you go on: --approved-by NAME"));
+        return rc;
+    }
+    return incident_add(c->inc, EVENT_HANDOVER,
+                        json_pack("{s:s, s:s, s:o}", "from", from, "to", c->me, "approver",
+                                  event_json(approver, 0)),
+                        e);
+}
+
+static int open_crash(struct app *app, const struct words *w, const char *name, struct crash **ret,
+                      struct err *e)
+{
+    struct incident *inc = NULL;
+    int rc = incident_open(&app->paths, name, &inc, e);
+    return rc < 0 ? rc : crash_begin(app, inc, &w->o, ret, e);
+}
+
+static int note_times(struct crash *c, const struct words *w, struct err *e)
+{
+    int64_t crashed = 0, sign = 0;
+    int rc = time_option(w->crashed, &crashed, e);
+    if (rc == 0)
+        rc = time_option(w->first_sign, &sign, e);
+    if (rc == 0 && crashed)
+        rc = incident_add(c->inc, EVENT_NOTE,
+                          json_pack("{s:s, s:s, s:I}", "field", "crashed-at", "text", w->crashed,
+                                    "crashed", (json_int_t)crashed),
+                          e);
+    if (rc == 0 && sign)
+        rc = incident_add(c->inc, EVENT_NOTE,
+                          json_pack("{s:s, s:s, s:I}", "field", "first-sign", "text", w->first_sign,
+                                    "first_sign", (json_int_t)sign),
+                          e);
+    return rc;
+}
+
+static int resume(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct crash *c = NULL;
+    int status = 1;
+    int rc = open_crash(app, w, w->n > 1 ? w->v[1] : NULL, &c, &e);
+    if (rc == 0 && c->inc->closed_s)
+        rc = err_set(&e, ERR_REFUSED, _("the incident %s is closed"), c->inc->id);
+    if (rc == 0)
+        rc = incident_run_lock(c->inc, &e);
+    if (rc == 0)
+        rc = hand_over(c, &e);
+    if (rc == 0)
+        rc = note_times(c, w, &e);
+    if (rc == 0 && c->inc->escalated_s)
+        rc = incident_add(c->inc, EVENT_STEP,
+                          json_pack("{s:s, s:s, s:o}", "step", "resumed", "state", "done", "text",
+                                    event_json(w->o.why ? w->o.why : "", 0)),
+                          &e);
+    if (rc == 0) {
+        crash_say_opening(c);
+        status = crash_go(c);
+        for (size_t i = 0; i < c->o.n_given; i++)
+            if (!c->o.given[i].used)
+                ui_warn(&app->ui, _("\"%s\" was not asked, so it was not answered"),
+                        crash_gate_name(c->o.given[i].gate));
+    } else {
+        status = ui_error(&app->ui, &e);
+    }
+    crash_end(c);
+    return status;
+}
+
+static int approve(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct crash *c = NULL;
+    enum crash_step s;
+    if (w->approval.what && strcmp(w->approval.what, "all") != 0 &&
+        !crash_step_parse(w->approval.what, &s))
+        return app_usage(app, _("there is no step \"%s\""), w->approval.what);
+    int rc = open_crash(app, w, w->n > 1 ? w->v[1] : NULL, &c, &e);
+    if (rc == 0)
+        rc = crash_approve(c, &w->approval, &e);
+    crash_end(c);
+    return rc < 0 ? ui_error(&app->ui, &e) : 0;
+}
+
+/* --- looking and noting ----------------------------------------------------------------------------------------------- */
+struct listing {
+    struct app *app;
+    size_t n;
+    char id[MAX_INCIDENT_ID];
+};
+
+static int list_one(void *ctx, const char *id, const struct incident *inc, const struct err *broken)
+{
+    struct listing *l = ctx;
+    char when[32];
+    (void)broken;
+    l->n++;
+    snprintf(l->id, sizeof l->id, "%s", id);
+    if (inc)
+        ui_line(&l->app->ui, "%s  %s  %s", id, ui_time(inc->opened_s * NS_PER_S, when),
+                inc->closed_s      ? _("closed")
+                : inc->escalated_s ? _("ESCALATED")
+                : inc->recovered_s ? _("recovered, not closed")
+                                   : _("OPEN"));
+    else
+        ui_line(&l->app->ui, "%s  %s", id, _("DAMAGED"));
+    ui_json(&l->app->ui,
+            json_pack("{s:s, s:s, s:b, s:b}", "type", "incident", "incident", id, "open",
+                      inc && !inc->closed_s, "recovered", inc && inc->recovered_s));
+    return 0;
+}
+
+static int status_of(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct crash *c = NULL;
+    struct listing l = { .app = app };
+    int rc, status = 1;
+    rc = open_crash(app, w, w->n > 1 ? w->v[1] : NULL, &c, &e);
+    if (rc < 0 && w->n == 1) { /* none is open, or several are */
+        err_clear(&e);
+        rc = incidents_each(&app->paths, false, list_one, &l, &e);
+        if (rc == 0 && l.n == 0)
+            ui_line(&app->ui, _("there was no incident yet"));
+        return rc < 0 ? ui_error(&app->ui, &e) : 0;
+    }
+    if (rc == 0)
+        rc = crash_say_status(c, &e);
+    if (rc < 0)
+        status = ui_error(&app->ui, &e);
+    else
+        status = c->inc->escalated_s ? 6 : c->inc->recovered_s || c->inc->closed_s ? 0 : 3;
+    crash_end(c);
+    return status;
+}
+
+/* "note ID TEXT", or "note TEXT" where one is open. */
+static int note(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct incident *inc = NULL;
+    int from = 2;
+    int rc = w->n > 2 ? incident_open(&app->paths, w->v[1], &inc, &e) : -ERR_NAME;
+    if (rc == -ERR_NAME) {
+        from = 1;
+        rc = incident_open(&app->paths, NULL, &inc, &e);
+    }
+    if (rc < 0)
+        return ui_error(&app->ui, &e);
+    char *text = joined(w, from);
+    int64_t s = 0;
+    bool is_time = w->field &&
+                   (strcmp(w->field, "crashed-at") == 0 || strcmp(w->field, "first-sign") == 0);
+    if (!*text)
+        rc = err_set(&e, ERR_USAGE, _("there is no text"));
+    if (rc == 0 && is_time)
+        rc = time_option(text, &s, &e);
+    json_t *body = json_pack("{s:o}", "text", event_json(text, 0));
+    if (w->field)
+        json_object_set_new(body, "field", event_json(w->field, 0));
+    if (is_time)
+        json_object_set_new(body, w->field[0] == 'c' ? "crashed" : "first_sign",
+                            json_integer((json_int_t)s));
+    if (rc == 0)
+        rc = incident_add(inc, EVENT_NOTE, body, &e);
+    else
+        json_decref(body);
+    if (rc == 0)
+        ui_line(&app->ui, _("noted in %s"), inc->id);
+    free(text);
+    incident_free(inc);
+    return rc < 0 ? ui_error(&app->ui, &e) : 0;
+}
+
+static int close_it(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct incident *inc = NULL;
+    int rc = incident_open(&app->paths, w->n > 1 ? w->v[1] : NULL, &inc, &e);
+    if (rc == 0 && inc->closed_s)
+        rc = err_set(&e, ERR_REFUSED, _("the incident %s is closed"), inc->id);
+    if (rc == 0)
+        rc = incident_run_lock(inc, &e);
+    if (rc == 0 && !inc->recovered_s && !w->o.why) {
+        rc = err_set(&e, ERR_REFUSED, _("it is not recovered"));
+        err_next(&e, _("to close it all the same, say why: twofold crash close %s --why TEXT"),
+                 inc->id);
+    }
+    if (rc == 0)
+        rc = incident_add(inc, EVENT_CLOSED,
+                          json_pack("{s:o}", "text", event_json(w->o.why ? w->o.why : "", 0)), &e);
+    if (rc == 0)
+        ui_line(&app->ui, _("%s is closed"), inc->id);
+    incident_free(inc);
+    return rc < 0 ? ui_error(&app->ui, &e) : 0;
+}
+
+/* --- processes of its own ----------------------------------------------------------------------------------------------- */
+static int report_to(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct incident *inc = NULL;
+    int rc = incident_open(&app->paths, w->n > 1 ? w->v[1] : NULL, &inc, &e);
+    if (rc == 0)
+        rc = crash_tell_persons(app, inc, &e);
+    incident_free(inc);
+    return rc < 0 ? ui_error(&app->ui, &e) : 0;
+}
+
+/* overdue ID STEP ATTEMPT SECONDS */
+static int overdue(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    struct incident *inc = NULL;
+    char span[64];
+    if (w->n != 5)
+        return app_usage(app, _("which step?"));
+    uint64_t s = strtoull(w->v[4], NULL, 10);
+    uint64_t until = sys_monotonic_ms() + (s < MAX_OVERDUE_S ? s : MAX_OVERDUE_S) * 1000;
+    while (sys_monotonic_ms() < until && !sys_interrupted())
+        poll(NULL, 0,
+             until - sys_monotonic_ms() < 60000 ? (int)(until - sys_monotonic_ms()) : 60000);
+    if (sys_interrupted())
+        return 0;
+    int rc = incident_open(&app->paths, w->v[1], &inc, &e);
+    if (rc == 0)
+        rc = incident_add(inc, EVENT_STEP,
+                          json_pack("{s:s, s:i, s:s, s:s}", "step", w->v[2], "attempt",
+                                    (int)strtol(w->v[3], NULL, 10), "state", "overdue", "text",
+                                    _("it takes longer than its limit, and goes on")),
+                          &e);
+    if (rc == 0)
+        ui_warn(&app->ui, _("%s takes longer than %s; it goes on, and this is written down"),
+                w->v[2], crash_span(s, span));
+    incident_free(inc);
+    return rc < 0 ? ui_error(&app->ui, &e) : 0;
+}
+
+/* --- the command ------------------------------------------------------------------------------------------------------------- */
+static int codes(struct app *app, const struct words *w)
+{
+    struct err e = ERR_INIT;
+    unsigned n = w->count ? (unsigned)strtoul(w->count, NULL, 10) : DEFAULT_CODES;
+    return crash_make_codes(app, n, &e) < 0 ? ui_error(&app->ui, &e) : 0;
+}
+
+static int rates(struct app *app, const struct words *w)
+{
+    return crash_print_rates(app, w->n > 1 ? w->v[1] : "");
+}
+
+static const struct {
+    const char *word;
+    int (*run)(struct app *app, const struct words *w);
+} known[] = { { "status", status_of }, { "resume", resume },       { "approve", approve },
+              { "note", note },        { "close", close_it },      { "codes", codes },
+              { "rates", rates },      { "report-to", report_to }, { "overdue", overdue } };
+
+int cmd_crash(struct app *app, int argc, char **argv)
+{
+    struct words w = { 0 };
+    int ch, clock = argc > 1 ? crash_clock_word(app, argc - 1, argv + 1) : -1;
+    if (clock >= 0)
+        return clock;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* in one order with what comes on standard error */
+    args_begin();
+    while ((ch = args_next(argc, argv, ":", options)) != -1) {
+        int status = 0;
+        if (ch >= OPT_OWN)
+            status = take_option(app, &w, ch);
+        else if (!choice_option(ch, &w.o.choice))
+            status = args_bad(app, ch, argv);
+        if (status)
+            return status;
+    }
+    w.v = argv + optind;
+    w.n = argc - optind;
+    for (size_t i = 0; w.n > 0 && !w.policy && i < sizeof known / sizeof *known; i++)
+        if (strcmp(w.v[0], known[i].word) == 0)
+            return known[i].run(app, &w);
+    if ((w.n == 1) == (w.policy != NULL))
+        return app_usage(app, _("which policy?"));
+    return begin(app, &w, w.policy ? w.policy : w.v[0]);
+}

@@ -1,0 +1,387 @@
+/* known.c - what the procedure is told: the policy as far as it is known, backups, copies, measured rates, the host's facts. See crash.h. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/catalog/catalog.h"
+#include "orchestrator/crash/clock.h"
+#include "orchestrator/crash/crash.h"
+#include "orchestrator/host.h"
+#include "orchestrator/look.h"
+#include "orchestrator/program.h"
+#include "orchestrator/text.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S 1000000000
+#define MAX_LOOKED_AT_RUNS 200
+#define MAX_LOOKED_AT_INCIDENTS 40
+#define MAX_CRASH_SNAPSHOTS 500
+#define CATALOG_WAIT_MS 1500
+
+/* --- the policy ------------------------------------------------------------------------------------------------ */
+static const char *setting(const struct incident *inc, const char *key)
+{
+    const json_t *settings = json_object_get(inc->events[0].body, "settings");
+    return json_string_value(json_object_get(settings, key));
+}
+
+/* What the machine at hand knows; without its file, what was in force when the incident was opened. */
+static int load_policy(struct crash *c, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int rc = c->o.choice.copy ? -ERR_ABSENT
+                              : policy_load(&c->app->paths, c->inc->policy, &c->policy, &why);
+    if (rc == 0)
+        return 0;
+    c->bare = true;
+    if (!c->o.choice.copy)
+        ui_warn(&c->app->ui,
+                _("the policy \"%s\" cannot be read here (%s): what was in force when the incident "
+                  "was opened holds"),
+                c->inc->policy, why.why);
+    if (!(c->policy = policy_new(c->inc->policy)))
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    free(c->policy->vault);
+    c->policy->vault = text_print("%s", c->inc->vault);
+    return crash_conf_from_json(json_object_get(c->inc->events[0].body, "settings"),
+                                &c->policy->crash, e);
+}
+
+json_t *crash_settings(struct app *app, const struct policy *p, const struct crash_options *o)
+{
+    json_t *s = crash_conf_json(&p->crash), *kinds = json_array();
+    json_object_set_new(s, "incident", crash_deadlines_json(&app->paths, p->name));
+    for (size_t i = 0; i < p->n_sources; i++)
+        json_array_append_new(kinds, json_string(p->sources[i].kind));
+    if (p->n_paths > 0)
+        json_array_append_new(kinds, json_string("files"));
+    json_object_set_new(s, "kinds", kinds);
+    if (o->to)
+        json_object_set_new(s, "to", event_json(o->to, 0));
+    if (o->choice.copy)
+        json_object_set_new(s, "copy", event_json(o->choice.copy, 0));
+    if (o->choice.recovery_file)
+        json_object_set_new(s, "recovery_file", event_json(o->choice.recovery_file, 0));
+    return s;
+}
+
+static bool has_kind(const struct crash *c, const char *kind)
+{
+    const json_t *kinds = json_object_get(json_object_get(c->inc->events[0].body, "settings"),
+                                          "kinds");
+    for (size_t i = 0; i < c->policy->n_sources; i++)
+        if (strcmp(c->policy->sources[i].kind, kind) == 0)
+            return true;
+    for (size_t i = 0; c->bare && i < json_array_size(kinds); i++)
+        if (strcmp(json_string_value(json_array_get(kinds, i)), kind) == 0)
+            return true;
+    return false;
+}
+
+static void know_kinds(struct crash *c)
+{
+    c->facts.server = has_kind(c, "postgresql") || has_kind(c, "mariadb");
+    c->facts.files_only = !c->facts.server && !has_kind(c, "sqlite") && !has_kind(c, "command");
+    c->facts.elsewhere = c->o.to != NULL;
+}
+
+int crash_begin(struct app *app, struct incident *inc, const struct crash_options *o,
+                struct crash **ret, struct err *e)
+{
+    struct crash *c = calloc(1, sizeof *c);
+    if (!c) {
+        incident_free(inc);
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    }
+    *c = (struct crash){ .app = app, .inc = inc, .o = *o, .running = -1 };
+    audit_who(c->me);
+    if (!c->o.to)
+        c->o.to = setting(inc, "to");
+    if (!c->o.choice.copy)
+        c->o.choice.copy = setting(inc, "copy");
+    if (!c->o.choice.recovery_file)
+        c->o.choice.recovery_file = setting(inc, "recovery_file");
+    c->o.choice.what = "crash";
+    if (!c->o.choice.copy && !c->o.choice.vault && inc->vault[0])
+        c->o.choice.vault = inc->vault;
+    c->vault = o->vault;
+    int rc = load_policy(c, e);
+    if (rc < 0) {
+        crash_end(c);
+        return rc;
+    }
+    /* Without them nobody is told, which is said; the procedure goes on. */
+    struct err why = ERR_INIT;
+    if (contacts_load(&app->paths, &c->contacts, &why) < 0 ||
+        settings_load(&app->paths, &c->settings, &why) < 0)
+        ui_warn(&app->ui, "%s: %s", why.what, why.why);
+    c->facts.conf = &c->policy->crash;
+    c->facts.rto_s = c->policy->rto_s;
+    c->facts.me = c->me;
+    c->facts.no_standby = json_is_true(
+        json_object_get(json_object_get(inc->events[0].body, "settings"), "no_standby"));
+    know_kinds(c);
+    crash_know_host(c);
+    *ret = c;
+    return 0;
+}
+
+void crash_end(struct crash *c)
+{
+    if (!c)
+        return;
+    vault_close(c->own_v);
+    free(c->snapshots);
+    json_decref(c->host);
+    json_decref(c->backup);
+    contacts_free(c->contacts);
+    settings_free(c->settings);
+    policy_free(c->policy);
+    incident_free(c->inc);
+    free(c);
+}
+
+/* --- backups ------------------------------------------------------------------------------------------------------ */
+static int newer_first(const void *a, const void *b)
+{
+    const struct crash_snapshot *x = a, *y = b;
+    if (x->received_s != y->received_s)
+        return x->received_s < y->received_s ? 1 : -1;
+    return id_cmp(&y->id, &x->id);
+}
+
+static int list_snapshots(struct crash *c, struct err *e)
+{
+    char name[MAX_FORMAT_NAME + 1];
+    const struct vault *v = c->vault;
+    size_t n = 0;
+    free(c->snapshots);
+    c->snapshots = NULL;
+    for (size_t i = 0; i < v->n_lists; i++)
+        n += v->lists[i]->n;
+    if (!(c->snapshots = calloc(n + 1, sizeof *c->snapshots)))
+        return err_set(e, ERR_NOMEM, _("out of memory"));
+    n = 0;
+    for (size_t i = 0; i < v->n_lists; i++) {
+        if (strcmp(source_policy(v->lists[i]->source, name), c->inc->policy) != 0)
+            continue;
+        for (size_t k = 0; k < v->lists[i]->n; k++) {
+            const struct snap_ref *r = &v->lists[i]->snaps[k];
+            if (r->flags & SNAPSHOT_QUARANTINE)
+                continue;
+            c->snapshots[n++] = (struct crash_snapshot){ .id = r->ref.id,
+                                                         .received_s = r->received_ns / NS_PER_S,
+                                                         .whole = r->state == SNAPSHOT_WHOLE };
+        }
+    }
+    if (n > 1)
+        qsort(c->snapshots, n, sizeof *c->snapshots, newer_first);
+    c->facts.n_snapshots = n < MAX_CRASH_SNAPSHOTS ? n : MAX_CRASH_SNAPSHOTS;
+    return 0;
+}
+
+/* How much the newest one is stands in its header. */
+static void know_size(struct crash *c)
+{
+    for (size_t i = 0; i < c->facts.n_snapshots; i++) {
+        struct snapshot *s = NULL;
+        struct object_ref ref = { .id = c->snapshots[i].id };
+        if (!c->snapshots[i].whole)
+            continue;
+        for (size_t k = 0; k < c->vault->n_lists; k++)
+            for (size_t m = 0; m < c->vault->lists[k]->n; m++)
+                if (id_eq(&c->vault->lists[k]->snaps[m].ref.id, &ref.id))
+                    ref = c->vault->lists[k]->snaps[m].ref;
+        if (vault_snapshot(c->vault, &ref, &s, NULL) == 0)
+            c->snapshots[i].bytes = s->bytes;
+        snapshot_free(s);
+        return;
+    }
+}
+
+int crash_know_snapshots(struct crash *c, struct err *e)
+{
+    if (c->facts.snapshots_known)
+        return 0;
+    if (!c->vault) {
+        int rc = app_open_vault(c->app, &c->o.choice, false, true, &c->own_v, e);
+        if (rc < 0)
+            return rc;
+        c->vault = c->own_v;
+    }
+    int rc = list_snapshots(c, e);
+    if (rc < 0)
+        return rc;
+    know_size(c);
+    for (size_t i = 0; i < c->vault->n_copies; i++)
+        c->places[i] = c->vault->copies[i].place;
+    c->facts.places = c->places;
+    c->facts.n_places = c->vault->n_copies;
+    c->facts.snapshots = c->snapshots;
+    c->facts.snapshots_known = true;
+    return 0;
+}
+
+void crash_forget_vault(struct crash *c)
+{
+    if (!c->own_v)
+        return;
+    vault_close(c->own_v);
+    c->own_v = c->vault = NULL;
+    c->facts.snapshots_known = false;
+}
+
+/* A server that is gone cannot be asked where its data were; its newest backup can. */
+static void know_places(struct crash *c)
+{
+    struct err why = ERR_INIT;
+    if (c->backup || c->asked_places)
+        return;
+    c->asked_places = true;
+    int rc = crash_know_snapshots(c, &why);
+    const struct snap_ref *snap = NULL;
+    for (size_t i = 0; rc == 0 && i < c->vault->n_lists && c->facts.n_snapshots > 0; i++)
+        for (size_t k = 0; k < c->vault->lists[i]->n; k++)
+            if (id_eq(&c->vault->lists[i]->snaps[k].ref.id, &c->snapshots[0].id))
+                snap = &c->vault->lists[i]->snaps[k];
+    if (rc == 0 && snap)
+        rc = host_backup_facts(c->vault, snap, -1, &c->backup, &why);
+    if (rc < 0)
+        ui_warn(&c->app->ui, _("where the database's files lie is not known from a backup: %s"),
+                why.why);
+}
+
+struct host_job crash_host_job(struct crash *c)
+{
+    if (!c->facts.files_only)
+        know_places(c);
+    return (struct host_job){ .policy = c->policy, .incident = c->inc->id, .backup = c->backup };
+}
+
+/* --- rates ---------------------------------------------------------------------------------------------------------- */
+struct rate {
+    uint64_t restore, backup; /* bytes a second of the newest run that tells */
+};
+
+static int take_run(void *ctx, const struct run *r)
+{
+    struct rate *rate = ctx;
+    uint64_t s = r->ended_s > r->started_s ? (uint64_t)(r->ended_s - r->started_s) : 1;
+    bool well = r->ended_s > 0 && (r->exit_status == 0 || r->exit_status == 3);
+    if (!rate->restore && well && strcmp(r->kind, "restore") == 0)
+        rate->restore = r->bytes / s;
+    if (!rate->backup && well && strcmp(r->kind, "backup") == 0)
+        rate->backup = r->bytes_read / s;
+    return rate->restore > 0;
+}
+
+static int64_t fact_int(const struct event *ev, const char *key)
+{
+    return json_integer_value(json_object_get(json_object_get(ev->body, "facts"), key));
+}
+
+struct past {
+    struct crash *c;
+    unsigned n;
+};
+
+static int take_incident(void *ctx, const char *id, const struct incident *inc,
+                         const struct err *broken)
+{
+    struct past *past = ctx;
+    struct crash_facts *f = &past->c->facts;
+    (void)broken;
+    if (!inc || strcmp(inc->policy, past->c->inc->policy) != 0 || strcmp(id, past->c->inc->id) == 0)
+        return 0;
+    for (size_t i = inc->n; i-- > 0;) {
+        const struct event *ev = &inc->events[i];
+        enum crash_step s;
+        if (ev->kind != EVENT_STEP || strcmp(event_text(ev, "state"), "done") != 0 ||
+            !crash_step_parse(event_text(ev, "step"), &s))
+            continue;
+        uint64_t ms = (uint64_t)event_int(ev, "ms");
+        if (f->seconds[s] == 0 && ms > 0)
+            f->seconds[s] = (ms + 999) / 1000;
+        if (s == STEP_RESTORE && f->restore_bytes_s == 0 && fact_int(ev, "ms") > 0)
+            f->restore_bytes_s = (uint64_t)fact_int(ev, "bytes") * 1000 /
+                                 (uint64_t)fact_int(ev, "ms");
+    }
+    return ++past->n >= MAX_LOOKED_AT_INCIDENTS ? 1 : 0;
+}
+
+/* By a process of its own, because a catalog that is locked or broken must keep nobody. */
+static void ask_catalog(struct crash *c)
+{
+    char path[PATH_MAX];
+    struct wbuf out = WBUF_INIT;
+    int status = 0;
+    if (program_find("twofold", "TWOFOLD_PROGRAM", path, NULL) < 0)
+        return;
+    const char *argv[] = { path,           "--config", c->app->paths.config_dir, "crash", "rates",
+                           c->inc->policy, NULL };
+    if (program_run(argv, CATALOG_WAIT_MS, &out, &status, NULL) == 0 && status == 0 && out.p)
+        c->facts.restore_bytes_s = strtoull((const char *)out.p, NULL, 10);
+    wbuf_free(&out);
+}
+
+void crash_know_rates(struct crash *c)
+{
+    struct past past = { .c = c };
+    incidents_each(&c->app->paths, false, take_incident, &past, NULL);
+    if (c->facts.restore_bytes_s == 0 && !c->o.choice.copy)
+        ask_catalog(c);
+}
+
+int crash_print_rates(struct app *app, const char *policy)
+{
+    struct rate rate = { 0 };
+    struct catalog *cat = NULL;
+    if (catalog_open(&app->paths, CATALOG_READ, &cat, NULL) == 0)
+        catalog_runs(cat, policy, MAX_LOOKED_AT_RUNS, take_run, &rate, NULL);
+    catalog_close(cat);
+    printf("%" PRIu64 "\n", rate.restore ? rate.restore : rate.backup);
+    return 0;
+}
+
+/* --- the host -------------------------------------------------------------------------------------------------------- */
+void crash_know_host(struct crash *c)
+{
+    const struct event *ev = incident_last(c->inc, EVENT_STEP, "step", "facts");
+    size_t i;
+    json_t *fact;
+    for (size_t k = c->inc->n; k-- > 0 && ev;) /* the newest that has an outcome */
+        if (c->inc->events[k].kind == EVENT_STEP &&
+            strcmp(event_text(&c->inc->events[k], "step"), "facts") == 0 &&
+            strcmp(event_text(&c->inc->events[k], "state"), "intent") != 0) {
+            ev = &c->inc->events[k];
+            break;
+        }
+    json_decref(c->host);
+    c->host = NULL;
+    json_t *facts = ev ? json_object_get(ev->body, "facts") : NULL;
+    if (json_is_array(json_object_get(facts, "facts")))
+        c->host = json_incref(facts);
+    json_array_foreach(json_object_get(c->host, "facts"), i, fact)
+    {
+        const char *name = json_string_value(json_object_get(fact, "fact"));
+        const json_t *running = json_object_get(fact, "running");
+        if (name && strcmp(name, "server") == 0 && json_is_boolean(running))
+            c->running = json_is_true(running);
+    }
+}
+
+bool crash_host_is_good(const struct crash *c)
+{
+    size_t i;
+    json_t *fact;
+    json_array_foreach(json_object_get(c->host, "facts"), i, fact)
+    {
+        const char *verdict = json_string_value(json_object_get(fact, "verdict"));
+        if (verdict && strcmp(verdict, "bad") == 0)
+            return false;
+    }
+    return c->host != NULL;
+}

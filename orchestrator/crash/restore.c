@@ -1,0 +1,256 @@
+/* restore.c - one attempt to restore, as the procedure chose it, and the loss statement of one that came to its end. See crash.h. */
+#include "lib/base/i18n.h"
+#include "lib/base/sys.h"
+#include "orchestrator/crash/crash.h"
+#include "orchestrator/host.h"
+#include "orchestrator/logs/keep.h"
+#include "orchestrator/logs/serve.h"
+#include "orchestrator/text.h"
+#include "orchestrator/watch/message.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_KEPT_CHECKS 40
+#define NS_PER_S 1000000000
+#define FILES_TARGET "/"
+
+/* --- what is asked for ------------------------------------------------------------------------------------------ */
+struct request {
+    struct restore_request q;
+    char hex[ID_HEX_BYTES];
+    char at[32];
+    char *salvage[MAX_SOURCES]; /* owned */
+};
+
+static bool log_is_kept(const struct crash *c)
+{
+    unsigned interval_ms;
+    if (logs_of_policy(c->policy, &interval_ms))
+        return true;
+    return logs_are_kept(c->app, c->vault, c->inc->policy, "postgresql") ||
+           logs_are_kept(c->app, c->vault, c->inc->policy, "mariadb");
+}
+
+/* After an attack to the moment before its first sign, else to the end of what is kept. */
+static void say_how_far(const struct crash *c, struct request *r, bool newest)
+{
+    bool logs = !c->facts.files_only && log_is_kept(c);
+    bool attack = c->inc->cause == CAUSE_ATTACK && c->inc->first_sign_s > 0;
+    if (!newest || attack || !logs)
+        r->q.snapshot = r->hex;
+    if (logs && attack) {
+        snprintf(r->at, sizeof r->at, "@%lld", (long long)c->inc->first_sign_s - 1);
+        r->q.at = r->at;
+    } else if (logs && !newest) {
+        r->q.with_logs = true;
+    }
+}
+
+static void take_salvage(const struct crash *c, struct request *r)
+{
+    const struct event *ev = incident_last(c->inc, EVENT_STEP, "step", "scene");
+    size_t i;
+    json_t *place;
+    if (!ev || (c->inc->cause == CAUSE_ATTACK)) /* what an attacker wrote is not replayed */
+        return;
+    json_array_foreach(json_object_get(json_object_get(ev->body, "facts"), "places"), i, place)
+    {
+        const char *kind = json_string_value(json_object_get(place, "kind"));
+        const char *scene = json_string_value(json_object_get(place, "scene"));
+        if (!kind || !scene || !*scene || r->q.db.n_salvage >= MAX_SOURCES)
+            continue;
+        size_t k = r->q.db.n_salvage;
+        r->salvage[k] = text_print("%s=%s", kind, scene);
+        r->q.db.salvage[k] = r->salvage[k];
+        r->q.db.n_salvage++;
+    }
+}
+
+static bool is_newest_whole(const struct crash *c, const struct id *id)
+{
+    for (size_t i = 0; i < c->facts.n_snapshots; i++)
+        if (c->snapshots[i].whole)
+            return id_eq(&c->snapshots[i].id, id);
+    return false;
+}
+
+static void make_request(struct crash *c, const struct crash_next *n, struct request *r)
+{
+    const struct crash_command *scan = &c->facts.conf->command[CRASH_SCAN];
+    memset(r, 0, sizeof *r);
+    id_hex(&n->id, r->hex);
+    r->q.choice = c->o.choice;
+    r->q.vault = c->vault;
+    r->q.conf = c->bare ? NULL : c->policy;
+    r->q.policy = c->inc->policy;
+    r->q.from = n->from[0] ? n->from : c->o.from;
+    r->q.on = strcmp(c->policy->agent, "local") == 0 || c->o.to ? NULL : c->policy->agent;
+    r->q.strict = true;
+    r->q.to = c->o.to;
+    if (scan->n > 0) {
+        r->q.scan = scan->words;
+        r->q.n_scan = scan->n;
+        r->q.scan_limit_s = (unsigned)crash_limit_s(c->facts.conf, LIMIT_SCAN, 0);
+    }
+    say_how_far(c, r, is_newest_whole(c, &n->id));
+    if (!c->facts.files_only) {
+        r->q.db.in_place = !c->o.to;
+        r->q.clear = !c->o.to;
+        if (c->facts.server)
+            r->q.db.verify = "";
+        take_salvage(c, r);
+    } else if (!c->o.to) { /* what is in the way is set aside (SMX-8) */
+        r->q.to = FILES_TARGET;
+        r->q.overwrite = true;
+    }
+    if (c->o.to && n->attempt > 1)
+        r->q.overwrite = true; /* a folder that a failed attempt has filled */
+}
+
+static void request_done(struct request *r)
+{
+    for (size_t i = 0; i < MAX_SOURCES; i++)
+        free(r->salvage[i]);
+}
+
+/* --- what came of it ------------------------------------------------------------------------------------------------ */
+static json_t *copies_of(const struct restore_outcome *o)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < o->n_copies; i++)
+        json_array_append_new(all, json_pack("{s:s, s:b, s:I, s:I, s:I}", "place",
+                                             o->copies[i].place, "used", o->copies[i].used,
+                                             "chunks", (json_int_t)o->copies[i].chunks, "bytes",
+                                             (json_int_t)o->copies[i].bytes, "bad",
+                                             (json_int_t)o->copies[i].chunks_bad));
+    return all;
+}
+
+static json_t *checks_of(const struct restore_outcome *o)
+{
+    json_t *all = json_array(), *check;
+    size_t i;
+    json_array_foreach(json_object_get(o->facts, "check"), i,
+                       check) if (json_array_size(all) < MAX_KEPT_CHECKS ||
+                                  json_is_false(json_object_get(check, "ok")))
+        json_array_append(all, check);
+    return all;
+}
+
+static json_t *last_fact(const struct restore_outcome *o, const char *key)
+{
+    json_t *list = json_object_get(o->facts, key);
+    size_t n = json_array_size(list);
+    return n > 0 ? json_array_get(list, n - 1) : NULL;
+}
+
+static void keep_facts(const struct crash *c, const struct crash_next *n,
+                       const struct restore_outcome *o, enum restore_end end,
+                       struct step_result *ret)
+{
+    char hex[ID_HEX_BYTES];
+    int64_t received = n->snapshot ? n->snapshot->received_s : o->received_ns / NS_PER_S;
+    ret->facts = json_pack(
+        "{s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:O?, s:O?}", "end",
+        restore_end_name(end), "snapshot", id_hex(&n->id, hex), "received", (json_int_t)received,
+        "from", n->from, "files_only", c->facts.files_only, "files", (json_int_t)o->done.files,
+        "bytes", (json_int_t)o->done.bytes, "ms", (json_int_t)o->ms, "problems",
+        (json_int_t)o->problems, "target", event_json(o->target, 0), "copies", copies_of(o),
+        "checks", checks_of(o), "recovered", last_fact(o, "recovered"), "aside",
+        json_object_get(o->facts, "aside"));
+}
+
+/* --- the loss statement (JZ-software) ---------------------------------------------------------------------------------- */
+static double number(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}
+
+/* The newest file of the scene tells when the server last wrote, where nobody said when it crashed. */
+static int64_t scene_newest_s(const struct incident *inc)
+{
+    const struct event *ev = incident_last(inc, EVENT_STEP, "step", "scene");
+    int64_t newest = 0;
+    size_t i;
+    json_t *place;
+    json_array_foreach(json_object_get(ev ? json_object_get(ev->body, "facts") : NULL, "places"), i,
+                       place)
+    {
+        int64_t s = (int64_t)number(place, "newest");
+        newest = s > newest ? s : newest;
+    }
+    return newest;
+}
+
+static int write_loss(struct crash *c, const struct crash_next *n, const struct restore_outcome *o,
+                      struct err *e)
+{
+    const json_t *rec = last_fact(o, "recovered");
+    int64_t received = n->snapshot ? n->snapshot->received_s : o->received_ns / NS_PER_S;
+    int64_t to = (int64_t)number(rec, "last_commit_at");
+    if (to == 0 || (int64_t)number(rec, "backup_end_at") > to)
+        to = (int64_t)number(rec, "backup_end_at");
+    if (to == 0)
+        to = received;
+    int64_t crashed = c->inc->crashed_s ? c->inc->crashed_s : scene_newest_s(c->inc);
+    int64_t upto = crashed ? crashed : c->inc->opened_s;
+    int64_t gap = upto > to ? upto - to : 0;
+    char when[32], from[32], span[64];
+    char *text = text_print(
+        _("recovered up to %s; what was written from then to %s (%s) is not in it"),
+        time_text(to, when), time_text(upto, from), crash_span((uint64_t)gap, span));
+    json_t *body = json_pack("{s:I, s:I, s:I, s:b, s:o, s:O?}", "crashed", (json_int_t)crashed,
+                             "recovered_to", (json_int_t)to, "gap_s", (json_int_t)gap,
+                             "crash_is_known", crashed != 0, "text", event_json(text, 0), "driver",
+                             rec);
+    crash_line(c, 10, "%s", text);
+    free(text);
+    return incident_add(c->inc, EVENT_LOSS, body, e);
+}
+
+static void say_copies(struct crash *c, const struct restore_outcome *o)
+{
+    for (size_t i = 0; i < o->n_copies; i++) {
+        const struct restore_copy *k = &o->copies[i];
+        char size[32];
+        if (!k->used)
+            crash_line(c, 10, _("copy \"%s\": not used"), k->place);
+        else if (k->chunks_bad)
+            crash_line(c, 10, _("copy \"%s\": %s, and %" PRIu64 " pieces DAMAGED or missing"),
+                       k->place, ui_bytes(k->bytes, size), k->chunks_bad);
+        else
+            crash_line(c, 10, _("copy \"%s\": %s"), k->place, ui_bytes(k->bytes, size));
+    }
+}
+
+void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_result *ret)
+{
+    struct request r;
+    struct restore_outcome o = { 0 };
+    struct err e = ERR_INIT;
+    char size[32];
+    make_request(c, n, &r);
+    int rc = restore_run(c->app, &r.q, &o, &e);
+    ui_progress_end(&c->app->ui);
+    enum restore_end end = restore_end_of(rc, &o);
+    keep_facts(c, n, &o, end, ret);
+    say_copies(c, &o);
+    if (rc < 0)
+        step_failed(ret, &e);
+    else if (end != RESTORE_WHOLE && end != RESTORE_PROBLEMS)
+        step_failed(ret, &o.verdict);
+    else
+        snprintf(ret->text, sizeof ret->text, _("%" PRIu64 " files, %s"), (uint64_t)o.done.files,
+                 ui_bytes(o.done.bytes, size));
+    if (end == RESTORE_PROBLEMS)
+        snprintf(ret->next, sizeof ret->next, "%s", o.verdict.why);
+    if (ret->failed && end != RESTORE_STOPPED && !sys_interrupted())
+        ret->cut = false;
+    if (!ret->failed && write_loss(c, n, &o, &e) < 0)
+        step_failed(ret, &e);
+    restore_outcome_done(&o);
+    request_done(&r);
+}

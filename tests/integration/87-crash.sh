@@ -1,0 +1,176 @@
+#!/bin/bash
+# 87-crash.sh - the crash procedure on a real PostgreSQL server: from "the data folder is gone" to "it is back", unattended; stopped at gates and
+# answered; killed behind every line of its timeline and gone on with; two persons; all copies damaged.
+# shellcheck disable=SC2154
+. "$TWOFOLD_SRC/tests/integration/lib.sh"
+. "$TWOFOLD_SRC/tests/integration/pg.sh"
+
+one=$work/one
+pg_new one
+pg_start "$one" || finish
+pg_sql "$one" "CREATE TABLE ledger AS SELECT i, i * 2 AS twice FROM generate_series(1, 3000) i"
+new_vault "$work/v"
+mkdir -p "$TWOFOLD_CONFIG/policies"
+
+# The service of this scenario: as systemctl would, it can be asked twice.
+cat >"$work/service" <<S
+#!/bin/sh
+PATH=$pgbin:\$PATH
+export HOME=/tmp
+pg() { setpriv --reuid=postgres --regid=postgres --clear-groups pg_ctl -D $one/data -l $one/log -w -t 60 "\$@"; }
+echo "\$1" >>$work/service.log
+case \$1 in
+start) pg status >/dev/null 2>&1 || pg -o "-k $one" start ;;
+stop) ! pg status >/dev/null 2>&1 || pg -m fast stop ;;
+esac </dev/null >/dev/null 2>&1
+S
+chmod 755 "$work/service"
+
+# policy LINE…: of the section crash
+policy() {
+    cat >"$TWOFOLD_CONFIG/policies/db.yaml" <<P
+postgresql:
+  conninfo: "host=$one user=postgres"
+  checks:
+    - { name: rows, database: postgres, sql: "SELECT count(*) FROM ledger", expect: "> 2000", restored: same }
+crash:
+P
+    printf '  %s\n' "$@" >>"$TWOFOLD_CONFIG/policies/db.yaml"
+}
+stop="stop: [$work/service, stop]"
+start="start: [$work/service, start]"
+policy "$stop" "$start"
+expect 0 "$t" backup db
+
+# How the server is lost: kill its data as a broken disk does.
+lose() {
+    pg_stop "$one" immediate
+    [ ! -d "$one/data/base" ] || find "$one/data/base" -type f -delete
+    as_pg touch "$one/data/spoilt"
+}
+is_back() { [ "$(pg_sql "$one" "SELECT count(*), sum(twice) FROM ledger" 2>&1)" = "3000|9003000" ] || fail "$1: the ledger is not back"; }
+newest() { basename "$(ls -dt "$TWOFOLD_STATE"/incidents/*/ | head -n 1)"; }
+# story: the steps that were done, the gates that were answered, in order, of the timeline.
+story() {
+    python3 - "$TWOFOLD_STATE/incidents/$(newest)/timeline" <<'P'
+import json, sys
+out = []
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    if e["kind"] == "step" and e["state"] in ("done", "failed", "cut"):
+        out.append(e["step"] + ("" if e["state"] == "done" else "-" + e["state"]))
+    elif e["kind"] == "gate" and e["answer"] in ("yes", "no", "again", "override"):
+        out.append("[%s=%s]" % (e["gate"], e["answer"]))
+    elif e["kind"] in ("recovered", "escalated", "closed", "handover", "approval"):
+        out.append(e["kind"])
+print(" ".join(out))
+P
+}
+tells() { [ "$(story)" = "$1" ] || { fail "the timeline says: $(story)"; show_output; }; }
+whole="notify stop scene facts [host-repaired=yes] restore start check resume recovered"
+
+# --- the plan does nothing -----------------------------------------------------------------------------------------
+expect 0 "$t" crash db --plan && said 'CRASH PLAN' && said 'service stop' && said 'PY-DB-4'
+[ ! -e "$TWOFOLD_STATE/incidents" ] || fail "a plan has opened an incident"
+
+# --- unattended ------------------------------------------------------------------------------------------------------
+lose
+expect 0 "$t" --yes crash db && said 'RECOVERED'
+tells "$whole"
+is_back unattended
+[ -f "$one/data/.twofold-scene-$(newest)/spoilt" ] || fail "the scene was not kept: $(ls -a "$one/data")"
+expect 0 "$t" crash status "$(newest)" && said 'recovered after'
+expect 0 "$t" crash note "$(newest)" "the disk was changed" && expect 0 "$t" crash close "$(newest)"
+expect 0 "$t" crash status "$(newest)" && said 'the disk was changed' && said 'is closed'
+
+# --- gates: what no command does a person says, and nothing goes on before ------------------------------------------------------
+policy "$stop"
+lose
+expect 3 "$t" crash db && said 'host-repaired=yes'
+id=$(newest)
+expect 3 "$t" crash resume && said 'host-repaired=yes'
+expect 5 "$t" crash db && said "crash resume $id"
+expect 2 "$t" crash resume "$id" --answer host-repaired=override
+expect 3 "$t" crash resume "$id" --answer host-repaired=yes && said 'Does the service run'
+expect 3 "$t" crash status && said 'started=yes'
+"$work/service" start
+expect 0 "$t" crash resume "$id" --answer started=yes
+tells "notify stop scene facts [host-repaired=yes] restore [started=yes] check resume recovered"
+is_back gates
+expect 0 "$t" crash close
+
+# After an attack the source must be found, or overridden with a reason; only what is from before the first sign is taken.
+expect 3 "$t" --yes crash db --cause attack --first-sign -1h && said 'isolated=yes'
+expect 3 "$t" --yes crash resume --answer isolated=yes && said 'source-found=override'
+expect 2 "$t" --yes crash resume --answer source-found=override && said 'needs a reason'
+expect 6 "$t" --yes crash resume --answer source-found=override --why "it cannot wait" && said 'ESCALATED' && said 'no backup'
+tells "notify [isolated=yes] stop [source-found=override] scene facts [host-repaired=yes] escalated"
+expect 5 "$t" crash close && said 'not recovered'
+expect 0 "$t" crash close --why "it was an exercise"
+
+# --- two persons ----------------------------------------------------------------------------------------------------------
+policy "$stop" "$start" "approve: two"
+lose
+expect 3 "$t" --yes crash db && said 'A SECOND PERSON'
+expect 5 "$t" crash approve && said 'second person must agree'
+expect 2 "$t" crash approve --by-telephone
+expect 0 "$t" crash codes --count 2
+code=$(grep -oE '([A-Z0-9]{4}-){3}[A-Z0-9]{4}' "$work/.out" | head -n 1)
+[ "$(grep -c . "$TWOFOLD_CONFIG/keys/approval-codes")" = 2 ] || fail "the codes' hashes are not kept"
+grep -q "${code%%-*}" "$TWOFOLD_CONFIG/keys/approval-codes" && fail "a code is kept on the machine"
+tr 'A-Z-' 'a-z ' <<<"$code" >"$work/code"
+expect 0 "$t" crash approve --code-file "$work/code"
+expect 5 "$t" crash approve --code-file "$work/code" --step scene && said 'none of the codes'
+expect 3 "$t" --yes crash resume && said 'A SECOND PERSON must agree to: Set the scene aside'
+expect 0 "$t" crash approve --by-telephone --approved-by "Zhao"
+expect 3 "$t" --yes crash resume && said 'A SECOND PERSON must agree to: Restore'
+if id nobody >/dev/null 2>&1; then # another login, with its own right to write there
+    sudo_as() { SUDO_USER=nobody "$@"; }
+    expect 0 sudo_as "$t" crash approve
+else
+    expect 0 "$t" crash approve --by-telephone --approved-by "Zhao"
+fi
+expect 2 sudo_as "$t" --yes crash resume && said 'approved-by'
+expect 0 "$t" --yes crash resume
+tells "notify approval stop approval scene facts [host-repaired=yes] approval restore start check resume recovered"
+is_back "two persons"
+expect 0 "$t" crash close
+
+# --- killed behind a line, and gone on with ----------------------------------------------------------------------------------
+policy "$stop" "$start"
+lose
+export TWOFOLD_FAULT_PROGRAM=twofold
+TWOFOLD_FAULT=count:$work/steps expect 0 "$t" --yes crash db
+expect 0 "$t" crash close
+steps=$(cat "$work/steps")
+kills=6
+[ -z "$sweep_full" ] || kills=$steps
+for i in $(seq 1 "$kills"); do
+    n=$((i * steps / (kills + 1) + 1))
+    lose
+    TWOFOLD_FAULT=kill@$n expect 137,0 "$t" --yes crash db
+    case $(story) in
+    *recovered) ;;
+    *closed) expect 0 "$t" --yes crash db ;; # killed before there was an incident
+    *) expect 0 "$t" --yes crash resume ;;
+    esac
+    # a step that was cut off is there twice; nothing else is
+    once=$(story | tr ' ' '\n' | uniq | tr '\n' ' ' | sed 's/ $//')
+    [ "$once" = "$whole" ] || fail "killed at $n of $steps: $(story)"
+    is_back "killed at $n"
+    expect 0 "$t" crash close
+done
+unset TWOFOLD_FAULT_PROGRAM
+
+# --- no copy restores it -------------------------------------------------------------------------------------------------------
+cat >"$TWOFOLD_CONFIG/contacts.yaml" <<'C'
+reviewed: 2026-11-01
+roles:
+  vendor:
+    a: { name: "Support desk", unit: "Vendor Ltd.", phone: "400-5550199" }
+C
+lose
+find "$a/packs" "$b/packs" -type f -exec sh -c 'for f; do printf XXXXXXXX | dd of="$f" bs=1 seek=5000 conv=notrunc status=none; truncate -s 6000 "$f"; done' _ {} +
+expect 6 "$t" --yes crash db && said 'ESCALATED' && said 'Support desk' && said '400-5550199'
+tells "notify stop scene facts [host-repaired=yes] restore-failed escalated"
+finish
