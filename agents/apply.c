@@ -1,5 +1,6 @@
 /* apply.c - a restore from its first entry to its last: what is asked for, in which order, and how
  * it ends. Manual: agents/apply.h; its parts: agents/restore_run.h. */
+#include "agents/host/host.h"
 #include "agents/apply.h"
 #include "agents/beside.h"
 #include "agents/compare.h"
@@ -15,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define SCAN_TOLD_BYTES 400
 
 int run_judge(int code)
 {
@@ -275,6 +278,42 @@ static int source_steps(struct run *r, enum step step, struct err *e)
     return rc;
 }
 
+static int scan_tick(void *ctx, struct err *e)
+{
+    return run_check(ctx, e);
+}
+
+/* The policy's program looks at what came, before anything of it is used. */
+static int scan_all(struct run *r, struct err *e)
+{
+    const struct msg_restore *m = r->m;
+    struct host_command c = { .words = m->scan,
+                              .n = m->n_scan,
+                              .last = m->target,
+                              .limit_s = m->scan_limit_s,
+                              .tick = scan_tick,
+                              .ctx = r,
+                              .report = &r->rep };
+    struct host_ran ran = { 0 };
+    if (m->n_scan == 0)
+        return 0;
+    int rc = host_command_run(&c, &ran, e);
+    const char *said = ran.output ? ran.output : "";
+    size_t n = strlen(said), from = n > SCAN_TOLD_BYTES ? n - SCAN_TOLD_BYTES : 0;
+    bool fine = rc == 0 && ran.status == 0 && !ran.timed_out;
+    if (rc == 0)
+        report_check(&r->rep, "scan", "scan", fine, "%s", said + from);
+    if (rc == 0 && fine)
+        report_note(&r->rep, NULL, 0, _("%s has found nothing wrong in %s"), m->scan[0], m->target);
+    else if (rc == 0 && ran.timed_out)
+        rc = err_set(e, ERR_TIMEOUT, _("%s has not ended in its time"), m->scan[0]);
+    else if (rc == 0)
+        rc = err_set(e, ERR_DAMAGED, _("%s ended with status %d: %s"), m->scan[0], ran.status,
+                     said + from);
+    free(ran.output);
+    return rc < 0 ? err_wrap(e, _("the scan of what was restored")) : 0;
+}
+
 /* The marker goes when everything is on disk; since that changes the target's time, its metadata
  * comes once more after it. It stays when the same command can bring more, once a copy is back. */
 static int finish(struct run *r, struct err *e)
@@ -288,6 +327,8 @@ static int finish(struct run *r, struct err *e)
         dirs_finish_root(r, false);
         rc = sync_all(r, e);
     }
+    if (rc == 0 && r->rep.n.failed == 0)
+        rc = scan_all(r, e);
     if (rc == 0)
         rc = source_steps(r, STEP_LAST, e);
     if (rc == 0 && r->rep.n.away == 0)

@@ -208,6 +208,19 @@ void report_facts(struct report *r, const char *name, json_t *o)
     json_decref(o);
 }
 
+void report_check(struct report *r, const char *kind, const char *name, bool ok, const char *fmt,
+                  ...)
+{
+    char text[MAX_FRAME_TEXT];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    report_facts(r, "check",
+                 json_pack("{s:s, s:s, s:b, s:o}", "kind", kind, "name", name, "ok", ok, "text",
+                           json_string_nocheck(text)));
+}
+
 int report_done(struct report *r, struct err *e)
 {
     struct msg_done m = {

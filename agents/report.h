@@ -49,6 +49,9 @@ void report_err(struct report *r, const char *path, size_t len, const struct err
 void report_owner_once(struct report *r);
 /* Something for programs (FACTS); takes o, also when it is NULL. */
 void report_facts(struct report *r, const char *name, json_t *o);
+/* A check of what was restored (FACTS "check"). */
+void report_check(struct report *r, const char *kind, const char *name, bool ok, const char *fmt,
+                  ...) __attribute__((format(printf, 5, 6)));
 /* The closing frame with the counts. */
 int report_done(struct report *r, struct err *e);
 

@@ -68,16 +68,17 @@ static void print_json(struct app *app, const struct restore_outcome *out, const
                               (json_int_t)c->chunks_bad, "late", (json_int_t)c->late, "read_ms",
                               (json_int_t)(c->us / 1000)));
     }
-    ui_json(&app->ui,
-            json_pack(
-                "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O}",
-                "type", "restore", "snapshot", hex, "target", out->target, "files",
-                (json_int_t)d->files, "folders", (json_int_t)d->dirs, "bytes", (json_int_t)d->bytes,
-                "already", (json_int_t)d->already, "failed", (json_int_t)d->failed, "set_aside",
-                (json_int_t)d->set_aside, "extra", (json_int_t)d->extra, "extra_set_aside",
-                (json_int_t)d->extra_aside, "ms", (json_int_t)out->ms, "chunks_lost",
-                (json_int_t)out->chunks_lost, "chunks_away", (json_int_t)out->chunks_away, "copies",
-                copies, "facts", out->facts));
+    ui_json(
+        &app->ui,
+        json_pack(
+            "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O}",
+            "type", "restore", "end", restore_end_name(restore_end_of(0, out)), "snapshot", hex,
+            "target", out->target, "files", (json_int_t)d->files, "folders", (json_int_t)d->dirs,
+            "bytes", (json_int_t)d->bytes, "already", (json_int_t)d->already, "failed",
+            (json_int_t)d->failed, "set_aside", (json_int_t)d->set_aside, "extra",
+            (json_int_t)d->extra, "extra_set_aside", (json_int_t)d->extra_aside, "ms",
+            (json_int_t)out->ms, "chunks_lost", (json_int_t)out->chunks_lost, "chunks_away",
+            (json_int_t)out->chunks_away, "copies", copies, "facts", out->facts));
 }
 
 static void print_result(struct app *app, const struct restore_request *q,
@@ -129,6 +130,10 @@ static int restore(struct app *app, const struct restore_request *q)
     int status = 0;
     record_begin(&record, app, "restore", q->policy);
     int rc = restore_run(app, q, &out, &e);
+    if (rc < 0)
+        ui_json(&app->ui,
+                json_pack("{s:s, s:s, s:O}", "type", "failed", "end",
+                          restore_end_name(restore_end_of(rc, &out)), "facts", out.facts));
     if (rc == 0) {
         print_result(app, q, &out);
         keep_record(&record, &out);

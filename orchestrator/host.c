@@ -283,13 +283,15 @@ int host_scene(struct app *app, const struct host_job *j, const char *incident, 
     return rc < 0 ? err_wrap(e, _("what is there is to be set aside")) : 0;
 }
 
-int host_clear(struct app *app, const struct host_job *j, const struct id *keep,
+int host_clear(struct app *app, const struct host_job *j, bool tried_only, const struct id *keep,
                uint64_t *ret_bytes, struct err *e)
 {
     char id[SHORT_ID_DIGITS + 1], name[sizeof IN_PLACE_FOLDER + SHORT_ID_DIGITS] = "";
     struct msg_host m = { .what = HOST_CLEAR, .name = name };
     struct talk t = { .facts = NULL };
-    if (keep)
+    if (tried_only)
+        snprintf(name, sizeof name, HOST_TRIED);
+    else if (keep)
         snprintf(name, sizeof name, IN_PLACE_FOLDER "%s", short_id(keep, id));
     int rc = add_places(j, &m, e);
     if (rc == 0 && m.n_sources > 0)

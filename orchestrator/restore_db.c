@@ -339,6 +339,8 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = db_take_policy(spec, o, verify != NULL && !behind, e);
     if (rc == 0 && verify && !behind)
         rc = source_spec_add(spec, "verify", verify, e);
+    if (rc == 0 && verify && !behind && o->strict)
+        rc = source_spec_add(spec, "strict", "yes", e);
     if (rc == 0 && verify && strcmp(k->kind, KIND) == 0)
         rc = add_version(spec, facts, e);
     if (rc == 0 && o->delta && strcmp(k->kind, KIND) == 0)

@@ -17,22 +17,24 @@
     ".twofold-restore-" /* and the snapshot: in the folder that is to be replaced */
 
 struct db_options {
-    bool in_place;      /* to where it was; what is there is set aside */
     const char *verify; /* a folder of programs; "": the usual ones; or NULL */
-    const char *spaces
-        [MAX_SPACE_OPTIONS]; /* OLD=NEW: the tablespace's name, number or old folder; its new one */
-    size_t n_spaces;
+    bool in_place;      /* to where it was; what is there is set aside */
+    bool
+        strict; /* with verify: what a check finds wrong is a failure, and nothing is put into service */
+    bool delta; /* of the files that are there */
+    /* What is kept of its log is replayed, too; one of at_us, lsn, point says how far (none: to its end). my_logs: of a MariaDB server. */
+    bool logs, my_logs;
+    bool
+        binlogs; /* at_us: binary logs are kept with backups, which are replayed behind it (restore_binlog.h) */
+    const char *only;        /* of the backup's databases this kind alone; NULL: all */
+    const char *lsn, *point; /* lsn: a MariaDB server's is FILE:POSITION */
+    int64_t at_us;           /* since 1970; 0: not */
     const struct source_spec
         *sources; /* of the policy: its checks are asked, its programs are used */
     size_t n_sources;
-    bool
-        logs; /* what is kept of its log is replayed, too; one of these says how far (none: to its end): */
-    bool my_logs;            /* the same for a MariaDB server's */
-    int64_t at_us;           /* since 1970; 0: not */
-    bool delta;              /* of the files that are there */
-    const char *lsn, *point; /* lsn: a MariaDB server's is FILE:POSITION */
-    bool
-        binlogs; /* at_us: binary logs are kept with backups, which are replayed behind it (restore_binlog.h) */
+    const char *spaces
+        [MAX_SPACE_OPTIONS]; /* OLD=NEW: the tablespace's name, number or old folder; its new one */
+    size_t n_spaces;
     /* Folders of the target's host with what survived of a server's log (the scene of host.h, or a data folder that was set aside): what goes
      * on from the end of what is kept is replayed, too. "KIND=FOLDER", or a folder, which then is for all kinds. */
     const char *salvage[MAX_SOURCES];

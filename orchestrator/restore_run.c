@@ -2,6 +2,7 @@
 #include "orchestrator/restore_run.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/host.h"
 #include "orchestrator/logs/keep.h"
 #include "orchestrator/logs/serve.h"
 #include "orchestrator/look.h"
@@ -52,6 +53,14 @@ static void add_counts(struct restore_job *sum, const struct restore_job *j)
     }
 }
 
+/* What is brought is looked at by the policy's program before it is used. */
+static void take_scan(struct restore_job *j, const struct restore_request *q)
+{
+    j->msg.scan = (char **)(uintptr_t)q->scan;
+    j->msg.n_scan = q->n_scan;
+    j->msg.scan_limit_s = q->scan_limit_s;
+}
+
 static struct restore_job job_like(const struct restore_job *like)
 {
     return (struct restore_job){ .v = like->v,
@@ -73,9 +82,10 @@ static void free_settings(struct source_spec *s)
 
 /* Tablespaces that go to places of their own, each a job; their counts are added to those of the whole. In place they go to a folder
  * of ours beside what is there; else the driver looks whether another one's lies there. */
-static int restore_spaces(struct app *app, const struct restore_job *like, const struct db_plan *p,
-                          struct restore_job *sum, struct err *e)
+static int restore_spaces(struct running *r, const struct db_plan *p, struct restore_job *sum,
+                          struct err *e)
 {
+    const struct restore_job *like = &r->job;
     struct source_spec space = { .kind = p->n_sources > 0 ? p->sources[0].kind : NULL };
     int rc = p->target ? 0 : source_spec_add(&space, "stage", "space", e);
     for (size_t i = 0; rc == 0 && i < p->n_spaces; i++) {
@@ -87,7 +97,8 @@ static int restore_spaces(struct app *app, const struct restore_job *like, const
         j.msg.n_paths = 1;
         j.msg.sources = p->target ? NULL : &space;
         j.msg.n_sources = p->target ? 0 : 1;
-        rc = restore_job_run(app, &j, e);
+        take_scan(&j, r->q);
+        rc = restore_job_run(r->app, &j, e);
         if (rc < 0)
             err_wrap(e, "%s", p->spaces[i].target);
         else
@@ -270,6 +281,7 @@ static int take_plan(struct running *r, const struct db_plan *plan, struct err *
 static int make_plan(struct running *r, bool binlogs, struct db_plan *plan, struct err *e)
 {
     r->db.delta = r->q->delta;
+    r->db.strict = r->q->strict;
     r->db.binlogs = binlogs;
     int rc = r->q->n_paths > 0 ? 0 : db_plan_make(r->v, r->job.snap, r->job.from, &r->db, plan, e);
     if (rc == 0)
@@ -286,10 +298,30 @@ static int restore_beside(struct running *r, const struct db_plan *plan, struct 
     if (plan->target && plan->n_spaces > 0)
         rc = ask_first(r->app, &r->job, plan, e);
     if (rc == 0)
-        rc = restore_spaces(r->app, &r->job, plan, sum, e);
+        rc = restore_spaces(r, plan, sum, e);
     if (rc == 0 && sum->done.failed > 0)
         rc = err_set(e, ERR_DAMAGED,
                      _("a part of the database is not whole; each file is named above"));
+    return rc;
+}
+
+/* What an earlier attempt brought, and nobody has put into service, takes room; and where a server was started on it, nothing of it may come
+ * among what is brought now. */
+static int clear_attempts(struct running *r, struct err *e)
+{
+    struct host_job h = { .policy = r->conf, .agent = r->job.agent };
+    json_t *backup = NULL;
+    uint64_t bytes = 0;
+    char size[32];
+    if (!r->conf || !r->db.in_place || r->conf->n_sources == 0 || r->q->n_paths > 0)
+        return 0;
+    int rc = host_backup_facts(r->v, r->job.snap, r->job.from, &backup, e);
+    h.backup = backup;
+    if (rc == 0)
+        rc = host_clear(r->app, &h, !r->q->clear, &r->job.snap->ref.id, &bytes, e);
+    if (rc == 0 && bytes > 0)
+        ui_line(&r->app->ui, _("of earlier attempts %s were taken away"), ui_bytes(bytes, size));
+    json_decref(backup);
     return rc;
 }
 
@@ -298,7 +330,9 @@ static int run_jobs(struct running *r, struct err *e)
     struct restore_job *j = &r->job, sum = { .from = -1 };
     struct db_plan plan = { 0 };
     const struct snap_ref *logs;
-    int rc = find_binlogs(r, &logs, e);
+    int rc = clear_attempts(r, e);
+    if (rc == 0)
+        rc = find_binlogs(r, &logs, e);
     if (rc == 0)
         rc = make_plan(r, logs != NULL, &plan, e);
     if (rc == 0)
@@ -417,6 +451,7 @@ static int make_job(struct running *r, struct err *e)
     take_excludes(j, r->conf);
     warn_of_gaps(r);
     j->msg.strip_source = q->strip;
+    take_scan(j, q);
     j->msg.paths = q->paths;
     j->msg.n_paths = q->n_paths;
     return plan_logs(r, e);

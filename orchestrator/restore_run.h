@@ -41,10 +41,10 @@ struct restore_request { /* all borrowed */
     /* In place: only files that are not right are replaced; what was changed, is missing, or is there and not in the backup is told
      * (facts: "changed"). With set_aside the last goes out of the way, too. */
     bool changed_only;
-    bool
-        strict; /* with db.verify: what a check finds wrong is a failure, and nothing is put into service */
-    bool
-        clear; /* in place: what earlier attempts brought and did not put into service is taken away first */
+    /* With db.verify: what a check finds wrong is a failure, and nothing is put into service. */
+    bool strict;
+    /* In place: what earlier attempts brought and did not put into service is taken away first. */
+    bool clear;
     /* A command of the policy, run on that host before what was restored is put into service, with the folder where it lies as its last
      * word. When it does not end with 0, the restore has failed. NULL: none. */
     char *const *scan;

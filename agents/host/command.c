@@ -150,6 +150,8 @@ static int look_at_wire(struct running *r, struct err *e)
     r->looked_ms = sys_monotonic_ms();
     if (r->c->report)
         r->c->report->n.bytes_read++; /* it gets on: the orchestrator need not doubt it */
+    if (r->c->tick)
+        return r->c->tick(r->c->ctx, e);
     int rc = r->c->wire ? wire_recv(r->c->wire, &type, &p, 1, &why) : -ERR_TIMEOUT;
     if (rc == -ERR_TIMEOUT)
         return 0;

@@ -13,11 +13,14 @@
 enum host_what { HOST_FACTS = 1, HOST_RUN, HOST_SCENE, HOST_CLEAR };
 #define MAX_HOST_NAME 128
 
+/* CLEAR takes folders away that restores in place made and did not put into service: all; all but the one named, unless a server was started on
+ * that; with HOST_TRIED only those. */
+#define HOST_TRIED "tried"
+
 struct msg_host {
     enum host_what what;
     char *policy; /* owned, as all below */
-    char *
-        name; /* SCENE: of the incident; CLEAR: the folder that stays (a name), or ""; RUN: of the incident, or "" */
+    char *name;   /* SCENE, RUN: of the incident (RUN: or ""); CLEAR: as above */
     char **words; /* RUN */
     size_t n_words;
     unsigned limit_s; /* RUN: at most MAX_COMMAND_LIMIT_S */

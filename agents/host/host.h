@@ -37,6 +37,9 @@ struct host_command {
     const char *last;              /* one more word; NULL: none */
     const char *policy, *incident; /* TWOFOLD_POLICY, TWOFOLD_INCIDENT */
     unsigned limit_s;              /* 0: DEFAULT_HOOK_LIMIT_S */
+    int (*tick)(void *ctx,
+                struct err *e); /* about once a second; negative: it is ended. May be NULL */
+    void *ctx;
     struct wire *wire; /* ended when the other side goes, or sends CANCEL; NULL: only by a signal */
     struct report *report;
 };
@@ -56,6 +59,8 @@ int host_command_run(const struct host_command *c, struct host_ran *ret, struct 
 #define SCENE_BESIDE \
     ".twofold-scene-" /* behind the name of a folder that is set aside as a whole */
 #define STAGING_FOLDER ".twofold-restore-" /* of a restore in place */
+#define STAGING_TRIED \
+    ".twofold-tried" /* in it: a server was started on what is in it, and has changed it */
 
 struct scene {
     int fd;                  /* of the folder with what was set aside; -1 */

@@ -205,12 +205,20 @@ struct clearing {
 };
 
 /* "…restore-1a2b3c4d": as the orchestrator names it. */
-static bool is_staging(const struct clearing *c, const char *name)
+static bool is_staging(const char *name)
 {
     size_t n = strlen(STAGING_FOLDER);
-    if (strncmp(name, STAGING_FOLDER, n) != 0 || strcmp(name, c->m->name) == 0)
-        return false;
-    return name[n] && strspn(name + n, "0123456789abcdef") == strlen(name + n);
+    return strncmp(name, STAGING_FOLDER, n) == 0 && name[n] &&
+           strspn(name + n, "0123456789abcdef") == strlen(name + n);
+}
+
+static bool goes(const struct clearing *c, int fd, const char *name)
+{
+    char tried[NAME_MAX + sizeof STAGING_TRIED + 2];
+    snprintf(tried, sizeof tried, "%s/" STAGING_TRIED, name);
+    if (faccessat(fd, tried, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    return strcmp(c->m->name, HOST_TRIED) != 0 && strcmp(c->m->name, name) != 0;
 }
 
 static int add_bytes(void *ctx, int dir_fd, const char *name, unsigned depth, const struct stat *st,
@@ -252,7 +260,7 @@ static int clear_place(void *ctx, const char *place, struct err *e)
         return fd < 0 ? err_wrap(e, "%s", place) : err_sys(e, "%s", place);
     }
     for (struct dirent *de; rc == 0 && (de = readdir(d)) != NULL;)
-        if (is_staging(c, de->d_name))
+        if (is_staging(de->d_name) && goes(c, dirfd(d), de->d_name))
             rc = clear_one(c, dirfd(d), de->d_name, e);
     closedir(d);
     return rc < 0 ? err_wrap(e, "%s", place) : 0;

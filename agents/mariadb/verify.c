@@ -1,5 +1,6 @@
 /* verify.c - every table of a server that works on prepared files (instance.c) is checked. The server is shut down cleanly; of the files only its
  * own logs are then other ones than before. */
+#include "agents/host/host.h"
 #include "agents/mariadb/restored.h"
 #include "agents/report.h"
 #include "lib/base/bytes.h"
@@ -120,6 +121,12 @@ static int check_tables(struct check *c, struct err *e)
     if (c->wrong > MAX_WRONG_TOLD)
         report_problem(c->report, NULL, 0, _("and %llu more tables that are not right"),
                        (unsigned long long)(c->wrong - MAX_WRONG_TOLD));
+    report_check(c->report, MY_ROOT, "tables", c->wrong == 0,
+                 c->wrong ? _("%llu tables are not right") : _("%llu tables are right"),
+                 (unsigned long long)(c->wrong ? c->wrong : c->tables - c->unchecked));
+    if (c->wrong > 0 && source_spec_get(c->i->x->r->spec, "strict"))
+        return err_set(e, ERR_DAMAGED, _("%llu tables are not right"),
+                       (unsigned long long)c->wrong);
     if (c->wrong == 0)
         report_note(c->report, NULL, 0,
                     P_("verified: a server started; %llu table is right (CHECK TABLE EXTENDED)",
@@ -141,14 +148,31 @@ int my_check_tables(struct my_instance *i, struct err *e)
     return rc;
 }
 
+/* Returns rc. */
+static int tell(struct my_restored *x, const char *name, int rc, const struct err *why)
+{
+    if (rc == 0)
+        report_check(x->r->report, MY_ROOT, name, true, "%s", "");
+    else if (rc != -ERR_INTERRUPTED && rc != -ERR_NOMEM)
+        report_check(x->r->report, MY_ROOT, name, false, "%s%s%s", why->what,
+                     why->what[0] ? ": " : "", why->why);
+    return rc;
+}
+
 int my_verify(struct my_restored *x, const char *programs, bool same, struct err *e)
 {
     struct my_instance i;
-    int rc = my_instance_start(&i, x, programs, e);
+    struct err own = ERR_INIT;
+    e = e ? e : &own;
+    if (source_spec_get(x->r->spec, "data") &&
+        sys_write_file(x->folder_fd, "../" STAGING_TRIED, "", 0, 0600, e) < 0)
+        return err_wrap(e, _("verification"));
+    int rc = tell(x, "started", my_instance_start(&i, x, programs, e), e);
+    if (rc == 0 && (rc = my_check_tables(&i, e)) < 0)
+        tell(x, "tables", rc, e);
     if (rc == 0)
-        rc = my_check_tables(&i, e);
-    if (rc == 0)
-        rc = my_check_answers(&i, same, e);
-    rc = my_instance_stop(&i, rc, e);
+        rc = tell(x, "sql", my_check_answers(&i, same, e), e);
+    int stopped = my_instance_stop(&i, rc, e);
+    rc = rc < 0 ? rc : tell(x, "stopped", stopped, e);
     return rc < 0 ? err_wrap(e, _("verification")) : 0;
 }

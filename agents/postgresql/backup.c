@@ -625,6 +625,7 @@ static const struct source_setting restore_settings[] = {
     { "stage", SETTING_PLAIN,
       false }, /* "ask": only whether it can be done; "space": the files of a tablespace alone */
     { "data", SETTING_WRITES, false },
+    { "strict", SETTING_PLAIN, false }, /* with verify: what is found wrong is a failure */
     { "salvage", SETTING_WRITES,
       false }, /* a data folder that was set aside: what survived of its log goes on from the kept one */
     { NULL, SETTING_PLAIN, false },

@@ -1,6 +1,7 @@
 /* verify.c - a server started for a moment on restored files: as the account of such servers, with a configuration of ours (the restored one may
  * name other hosts, archives, libraries), on a socket in a folder that only that user can enter. */
 #include "agents/as_owner.h"
+#include "agents/host/host.h"
 #include "agents/passing.h"
 #include "agents/postgresql/cluster.h"
 #include "agents/report.h"
@@ -491,6 +492,28 @@ static int stop_server(struct scratch *s, struct err *e)
     return rc;
 }
 
+/* Wrong ones are said, and counted; the cluster is as the backup is. Where the caller is strict, it is not to be used. */
+static int judge_sums(struct scratch *s, int status, struct err *e)
+{
+    struct report *report = s->c->r->report;
+    char text[LOG_TAIL + 1];
+    if (status == 0) {
+        report_note(report, NULL, 0, _("verified: all page checksums are right"));
+        report_check(report, PG_ROOT, "sums", true, "%s", "");
+        return 0;
+    }
+    last_words(s, text);
+    bool wrong = strstr(text, SUMS_FAILED) != NULL;
+    report_problem(report, NULL, 0,
+                   wrong ? _("checksums of pages are wrong: %s")
+                         : _("checksums of pages were not checked: %s"),
+                   text);
+    if (wrong && source_spec_get(s->c->r->spec, "strict"))
+        return err_set(e, ERR_DAMAGED, _("checksums of pages are wrong: %s"), text);
+    report_check(report, PG_ROOT, "sums", !wrong, "%s", text);
+    return 0;
+}
+
 static int check_sums(struct scratch *s, struct err *e)
 {
     int status = 0;
@@ -518,18 +541,7 @@ static int check_sums(struct scratch *s, struct err *e)
     s->pid = 0;
     sys_close_quiet(s->in_fd);
     s->in_fd = -1;
-    if (rc == 0 && status != 0) {
-        char text[LOG_TAIL + 1];
-        last_words(s, text);
-        report_problem(s->c->r->report, NULL, 0,
-                       strstr(text, SUMS_FAILED) ? _("checksums of pages are wrong: %s")
-                                                 : _("checksums of pages were not checked: %s"),
-                       text);
-        return 0; /* said, and counted; the cluster is as the backup is */
-    }
-    if (rc == 0)
-        report_note(s->c->r->report, NULL, 0, _("verified: all page checksums are right"));
-    return rc;
+    return rc == 0 ? judge_sums(s, status, e) : rc;
 }
 
 /* What was restored belongs to nobody who runs such a server here: for a moment it does. */
@@ -550,20 +562,53 @@ static int take_files(struct scratch *s, bool back, struct err *e)
     return rc;
 }
 
-static int look_at_all(struct scratch *s, struct err *e)
+static int started(struct scratch *s, struct err *e)
 {
     int rc = start_server(s, e);
+    return rc == 0 ? wait_recovered(s, e) : rc;
+}
+
+static int look_at_all(struct scratch *s, struct err *e)
+{
+    static const struct {
+        const char *name;
+        int (*step)(struct scratch *s, struct err *e);
+    } all[] = { { "started", started },           { "reached", check_reached },
+                { "databases", check_databases }, { "sql", check_answers },
+                { "stopped", stop_server },       { "sums", check_sums } };
+    struct report *report = s->c->r->report;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof all / sizeof *all; i++) {
+        struct err why = ERR_INIT;
+        rc = all[i].step(s, &why);
+        if (rc == 0 && all[i].step != check_sums) /* which tells for itself */
+            report_check(report, PG_ROOT, all[i].name, true, "%s", "");
+        else if (rc < 0 && rc != -ERR_INTERRUPTED && rc != -ERR_NOMEM)
+            report_check(report, PG_ROOT, all[i].name, false, "%s%s%s", why.what,
+                         why.what[0] ? ": " : "", why.why);
+        if (rc < 0 && e)
+            *e = why;
+    }
+    return rc;
+}
+
+/* What a server has made of it must not come among what another restore brings to the same place. */
+static int mark_tried(struct pg_cluster *c, struct err *e)
+{
+    char staging[NAME_MAX + 1], path[PATH_MAX];
+    if (!source_spec_get(c->r->spec, "data"))
+        return 0;
+    int rc = pg_staging_name(c->r->folder, staging, e);
     if (rc == 0)
-        rc = wait_recovered(s, e);
-    if (rc == 0)
-        rc = check_reached(s, e);
-    if (rc == 0)
-        rc = check_databases(s, e);
-    if (rc == 0)
-        rc = check_answers(s, e);
-    if (rc == 0)
-        rc = stop_server(s, e);
-    return rc == 0 ? check_sums(s, e) : rc;
+        rc = sys_write_file(c->folder_fd, "../" STAGING_TRIED, "", 0, 0600, e);
+    for (size_t i = 0; rc == 0 && i < c->r->spec->n; i++) {
+        const struct setting *s = &c->r->spec->v[i];
+        const char *equals = strcmp(s->key, "tablespace") == 0 ? strchr(s->value, '=') : NULL;
+        if (equals && snprintf(path, sizeof path, "%s/%s/" STAGING_TRIED, equals + 1, staging) <
+                          (int)sizeof path)
+            rc = sys_write_file(AT_FDCWD, path, "", 0, 0600, e);
+    }
+    return rc;
 }
 
 int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
@@ -579,6 +624,8 @@ int pg_verify(struct pg_cluster *c, const char *programs, struct err *e)
         rc = make_dir(&s, e);
     if (rc == 0)
         rc = take_files(&s, false, e);
+    if (rc == 0)
+        rc = mark_tried(c, e);
     if (rc == 0) {
         try_apart(&s);
         rc = look_at_all(&s, e);

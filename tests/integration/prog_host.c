@@ -1,7 +1,9 @@
 /* prog_host.c - what orchestrator/host.h does, for scenarios: prog_host facts|scene|clear|run POLICY [INCIDENT] [-- WORD…]. Prints JSON.
+ * prog_host attempt POLICY SNAPSHOT [-- WORD…]: a restore in place as the crash procedure has it done; the words scan it.
  * Configuration and state from the environment. */
 #include "lib/base/sys.h"
 #include "orchestrator/host.h"
+#include "orchestrator/restore_run.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,27 @@ static int run(struct app *app, const struct host_job *j, char **words, struct e
     return rc;
 }
 
+static int attempt(struct app *app, const char *policy, const char *snapshot, char **words,
+                   struct err *e)
+{
+    struct restore_request q = { .policy = policy,
+                                 .snapshot = snapshot,
+                                 .db = { .in_place = true, .verify = "" },
+                                 .strict = true,
+                                 .clear = true,
+                                 .with_logs = true,
+                                 .on = getenv("HOST_ON"),
+                                 .scan = words };
+    struct restore_outcome o;
+    while (words[q.n_scan])
+        q.n_scan++;
+    int rc = restore_run(app, &q, &o, e);
+    show(json_pack("{s:s, s:O, s:O}", "end", restore_end_name(restore_end_of(rc, &o)), "facts",
+                   o.facts, "notes", o.notes));
+    restore_outcome_done(&o);
+    return rc;
+}
+
 static int job(struct app *app, const char *what, struct host_job *j, char **words, struct err *e)
 {
     json_t *o = NULL;
@@ -38,7 +61,7 @@ static int job(struct app *app, const char *what, struct host_job *j, char **wor
         return run(app, j, words, e);
     int rc = strcmp(what, "facts") == 0   ? host_facts(app, j, &o, e)
              : strcmp(what, "scene") == 0 ? host_scene(app, j, j->incident, &o, e)
-                                          : host_clear(app, j, NULL, &bytes, e);
+                                          : host_clear(app, j, false, NULL, &bytes, e);
     return rc == 0 ? show(o ? o : json_pack("{s:I}", "bytes", (json_int_t)bytes)) : rc;
 }
 
@@ -57,6 +80,13 @@ int main(int argc, char **argv)
     sys_catch_signals();
     ui_init(&app.ui);
     int rc = config_paths_find(NULL, &app.paths, &e);
+    if (rc == 0 && strcmp(argv[1], "attempt") == 0) {
+        rc = attempt(&app, argv[2], argv[3], argv + (argc > 4 ? 5 : argc), &e);
+        if (rc < 0)
+            ui_error(&app.ui, &e);
+        config_paths_done(&app.paths);
+        return rc < 0 ? err_info(e.code)->exit_status : 0;
+    }
     if (rc == 0)
         rc = app_open_policy(&app, argv[2], &choice, false, true, &p, &v, &e);
     if (rc == 0)
