@@ -274,11 +274,13 @@ static char *loss_of(const struct report *r, const struct incident *inc)
     return v_loss(&one);
 }
 
-static char *name_of_one(const struct report *r, const struct incident *inc, bool result)
+static const char *end_of(const struct report *r, const struct incident *inc)
 {
-    struct report one = *r;
-    one.inc = inc;
-    return result ? v_result(&one) : words_print("%s", inc->id);
+    if (inc->recovered_s)
+        return zh(r) ? "已恢复" : "restored";
+    if (inc->escalated_s || inc->closed_s)
+        return zh(r) ? "未能恢复" : "not restored";
+    return zh(r) ? "处置中" : "being handled";
 }
 
 static void year_of(const struct report *r, struct document *d, bool drills)
@@ -288,15 +290,15 @@ static void year_of(const struct report *r, struct document *d, bool drills)
         if (inc->drill != drills || !in_year(r, inc->opened_s))
             continue;
         doc_row(d, false);
-        cell_take(d, name_of_one(r, inc, false));
-        cell_time(r, d, inc->opened_s);
+        cell_text(d, inc->id);
+        cell_take(d, stamp_words(r, inc->opened_s));
         if (drills)
             cell_text(d, inc->policy);
         else
             cell_text(d, level_words(r, inc->level));
         cell_take(d, span_of(r, inc));
         cell_take(d, loss_of(r, inc));
-        cell_take(d, name_of_one(r, inc, true));
+        cell_text(d, end_of(r, inc));
     }
 }
 
@@ -324,16 +326,16 @@ static const struct column year_drill_columns[] = {
     { "drill-time", { "时间", "Time" }, FIELD_AUTOMATIC, 17 },
     { "drill-policy", { "策略", "Policy" }, FIELD_AUTOMATIC, 13 },
     { "drill-rto", { "RTO", "RTO" }, FIELD_AUTOMATIC, 12 },
-    { "drill-rpo", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 17 },
-    { "drill-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 21 },
+    { "drill-rpo", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 26 },
+    { "drill-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 12 },
 };
 static const struct column year_incident_columns[] = {
     { "incident-id", { "事件", "Incident" }, FIELD_AUTOMATIC, 20 },
     { "incident-time", { "时间", "Time" }, FIELD_AUTOMATIC, 17 },
     { "incident-level", { "等级", "Level" }, FIELD_AUTOMATIC, 13 },
     { "incident-outage", { "中断", "Down for" }, FIELD_AUTOMATIC, 12 },
-    { "incident-loss", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 17 },
-    { "incident-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 21 },
+    { "incident-loss", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 26 },
+    { "incident-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 12 },
 };
 static const struct form_table year_backup_table = { .heading = { "一、备份", "1. Backups" },
                                                      COLUMNS(year_backup_columns),
