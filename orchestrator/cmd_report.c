@@ -3,6 +3,7 @@
 #include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 #include "orchestrator/args.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/paper/evidence.h"
 #include "orchestrator/paper/paper.h"
 #include "orchestrator/text.h"
@@ -89,6 +90,8 @@ static int note_report(struct app *app, struct paper *p, const struct form *f,
     int rc = incident_add(p->inc, EVENT_REPORT, body, e);
     if (rc < 0)
         err_wrap(e, _("note it on the timeline (%s is written, and noted nowhere)"), a->output);
+    else
+        records_later(app, p->inc);
     return rc;
 }
 

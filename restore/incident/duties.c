@@ -233,7 +233,8 @@ static void add_report(struct making *m, unsigned number, int64_t before_s, int6
         return;
     say(d->text, _("report no. %u on how things stand; one every %" PRIu64 " minutes until normal"),
         number, m->conf.report_every_s / 60);
-    say(d->next, "twofold report incident %s --number %u", m->inc->id, number);
+    say(d->next, "twofold report incident %s --number %u --output incident-%u.docx", m->inc->id,
+        number, number);
 }
 
 /* The next one is due so long after the one before was made: one at a time is to be made, however many were left out. */
@@ -248,7 +249,7 @@ static void add_reports(struct making *m)
                          s.n ? s.all[0].at_s : 0, 0);
     if (d) {
         say(d->text, _("first report to the leaders and the superior unit"));
-        say(d->next, "twofold report incident %s --number 1", m->inc->id);
+        say(d->next, "twofold report incident %s --number 1 --output incident-1.docx", m->inc->id);
     }
     for (size_t i = 0; i < s.n; i++)
         if (s.all[i].number > 1)
@@ -290,6 +291,9 @@ static void add_daily(struct making *m)
         struct duty *d = add(m, "daily", "XJ-3.2", OFFICERS, &t, open ? 0 : s.all[i].at_s, number);
         if (d)
             say(d->text, _("daily report no. %u to the superior unit (levels I and II)"), number);
+        if (d)
+            say(d->next, "twofold report daily %s --number %u --output daily-%u.docx", m->inc->id,
+                number, number);
     }
     free(s.all);
 }
@@ -484,7 +488,7 @@ static void add_supplement(struct making *m, size_t summary)
     if (!d)
         return;
     say(d->text, _("supplement to the summary: the cause is known now"));
-    say(d->next, "twofold report supplement %s", inc->id);
+    say(d->next, "twofold report supplement %s --output supplement.docx", inc->id);
 }
 
 static void add_afterwards(struct making *m)
@@ -501,7 +505,7 @@ static void add_afterwards(struct making *m)
                          done ? done : said_done(m, "summary", 0), 0);
     if (d) {
         say(d->text, _("summary of the incident: overview, handling, causes, conclusion"));
-        say(d->next, "twofold report summary %s", inc->id);
+        say(d->next, "twofold report summary %s --output summary.docx", inc->id);
     }
     const struct event *first = NULL;
     for (size_t i = 0; i < inc->n && !first; i++)

@@ -42,45 +42,68 @@ static void take_before(struct record_object *o, const struct record_before *bef
     }
 }
 
-static bool name_ok(const char *name)
+/* "7-incident-1.docx": of line 7. NULL: a path that has no name. Owned. */
+static char *paper_name(const struct event *ev)
 {
-    return *name && *name != '.' && strlen(name) <= MAX_RECORD_FILE_NAME;
+    const char *path = event_text(ev, "path"), *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    char *name = NULL;
+    if (!*base || strlen(base) > MAX_RECORD_FILE_NAME - 24 ||
+        asprintf(&name, "%llu-%s", (unsigned long long)ev->seq, base) < 0)
+        return NULL;
+    return name;
 }
 
-static bool is_taken(const struct record_object *o, const char *name)
+/* The bytes that were noted, from where they were written or, after an adoption, from the incident's folder. What was changed since is another
+ * paper. */
+static bool read_paper(const struct event *ev, const char *file, size_t most, uint8_t **ret,
+                       size_t *ret_len)
 {
-    for (size_t i = 0; i < o->n_files; i++)
-        if (strcmp(o->files[i].name, name) == 0)
-            return true;
+    struct id hash, said;
+    if (sys_read_plain(AT_FDCWD, file, most, ret, ret_len, NULL) < 0)
+        return false;
+    sha256_of(*ret, *ret_len, &hash);
+    if (id_parse(event_text(ev, "sha256"), &said) && id_eq(&hash, &said))
+        return true;
+    free(*ret);
+    *ret = NULL;
     return false;
 }
 
-/* Papers of the timeline that lie in its folder; one that is gone, or too large, is not missed here. */
+static int take_paper(struct record_object *o, const struct event *ev, const char *folder,
+                      size_t *room, struct err *e)
+{
+    size_t n = 0, most = *room < MAX_RECORD_PAPER ? *room : MAX_RECORD_PAPER;
+    char *name = paper_name(ev), *file = NULL;
+    uint8_t *p = NULL;
+    if (!name)
+        return 0;
+    if (asprintf(&file, "%s/%s", folder, name) < 0) {
+        free(name);
+        return no_memory(e);
+    }
+    if (read_paper(ev, event_text(ev, "path"), most, &p, &n) ||
+        read_paper(ev, file, most, &p, &n)) {
+        struct record_file *f = &o->files[o->n_files++];
+        snprintf(f->name, sizeof f->name, "%s", name);
+        f->p = p;
+        f->len = n;
+        *room -= n;
+    }
+    free(file);
+    free(name);
+    return 0;
+}
+
+/* Papers of the timeline, the newest first; one that is gone, or too large, is not missed here. */
 static int take_papers(struct record_object *o, struct incident *inc, struct err *e)
 {
     char *folder = NULL;
     size_t room = MAX_RECORD_PAPERS;
     int rc = incident_folder(inc, &folder, e);
-    for (size_t i = inc->n; rc == 0 && i-- > 0 && o->n_files < MAX_RECORD_FILES;) {
-        const char *path = inc->events[i].kind == EVENT_REPORT ? event_text(&inc->events[i], "path")
-                                                               : "";
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        size_t n = 0, most = room < MAX_RECORD_PAPER ? room : MAX_RECORD_PAPER;
-        uint8_t *p = NULL;
-        char *file = NULL;
-        if (!name_ok(name) || is_taken(o, name))
-            continue;
-        if (asprintf(&file, "%s/%s", folder, name) < 0)
-            rc = no_memory(e);
-        if (rc == 0 && sys_read_plain(AT_FDCWD, file, most, &p, &n, NULL) == 0) {
-            struct record_file *f = &o->files[o->n_files++];
-            snprintf(f->name, sizeof f->name, "%s", name);
-            f->p = p;
-            f->len = n;
-            room -= n;
-        }
-        free(file);
-    }
+    for (size_t i = inc->n; rc == 0 && i-- > 0 && o->n_files < MAX_RECORD_FILES;)
+        if (inc->events[i].kind == EVENT_REPORT)
+            rc = take_paper(o, &inc->events[i], folder, &room, e);
     free(folder);
     return rc;
 }

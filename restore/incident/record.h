@@ -1,6 +1,6 @@
 /*
  * record.h - an incident made into its record, and back (lib/vault/record_object.h, docs/format.md "record"): the timeline as it is, and the
- * papers that lie in the incident's folder, newest first, as many as there is room for.
+ * papers that it names (EVENT_REPORT: path, sha256), the newest first, as many as there is room for.
  *
  *     record_make(inc, before, n_before, &o, e);       record_object_seal(&v->keys, o, &bytes, e); record_made_free(o)
  *     record_adopt(paths, o, e);                       after record_object_open: the incident is on this machine

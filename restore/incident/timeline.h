@@ -27,9 +27,9 @@
  * | approval  | what (the step), who, through: terminal, code, telephone; leader                                         |
  * | handover  | from, to, approver                                                                                       |
  * | level     | level (1 to 4), why                                                                                      |
- * | notice    | notice: hold-uploads, resume-uploads, told, …; to, channel, ok, detail                                   |
+ * | notice    | notice: hold-uploads, resume-uploads, told, …; to, channel, ok, detail; or acknowledged: of, to, through |
  * | note      | text; field (of docs/forms.md, when the note answers one: the newest counts)                             |
- * | duty      | duty, state: due, reminded, done, overdue; number; due                                                   |
+ * | duty      | duty, state: reminded, done, overdue; number; due; done (seconds; when it was, if not now)               |
  * | report    | form, number, format, sha256, path                                                                       |
  * | action    | action (number), text, owner, due, done (seconds; 0: not yet): a corrective action (PY-7.3)              |
  * | loss      | crashed, recovered_to, gap_s, text, and what the driver said: the loss statement                         |

@@ -441,7 +441,7 @@ static void words_and_changes(void **state)
     assert_string_equal(duty_word(pick(&l, "report", 3), word), "report-3");
     assert_string_equal(duty_word(pick(&l, "level", 0), word), "level");
     assert_string_equal(pick(&l, "report", 3)->next,
-                        "twofold report incident " KIT_ID " --number 3");
+                        "twofold report incident " KIT_ID " --number 3 --output incident-3.docx");
     assert_int_equal(duties_change_s(&l, MIN(31)), MIN(50)); /* level, investigation, report */
     duties_done(&l);
     l = list_at(&k, MIN(50));

@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define PAPER_SHA256 "382635c9325bf3273d195ff1b8a44e5b11afd7d97addeb8863ea35feb98c1a07"
+
 struct scene {
     char *dir, *url[2], *state[2]; /* two copies, and two machines */
     struct app app[2];
@@ -158,11 +160,11 @@ static void another_machine_goes_on(void **state)
         note(inc, "on the first machine");
         put(s, 0, inc);
     }
-    assert_int_equal(
-        incident_add(inc, EVENT_REPORT,
-                     json_pack("{s:s, s:i, s:s}", "form", "incident", "number", 1, "path", path),
-                     &e),
-        0);
+    assert_int_equal(incident_add(inc, EVENT_REPORT,
+                                  json_pack("{s:s, s:i, s:s, s:s}", "form", "incident", "number", 1,
+                                            "path", path, "sha256", PAPER_SHA256),
+                                  &e),
+                     0);
     put(s, 0, inc);
     assert_int_equal(records_adopt(&s->app[1], &s->v, "nobody", &n, &e), -ERR_NAME);
     assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
@@ -171,7 +173,7 @@ static void another_machine_goes_on(void **state)
     assert_int_equal(incident_open(&s->app[1].paths, "billing", &there, &e), 0);
     assert_int_equal(there->n, 6);
     assert_int_equal(incident_folder(there, &folder, &e), 0);
-    snprintf(path, sizeof path, "%s/incident-1.txt", folder);
+    snprintf(path, sizeof path, "%s/6-incident-1.txt", folder);
     free(folder);
     uint8_t *p = NULL;
     size_t len = 0;
