@@ -227,8 +227,13 @@ static int go_through(struct drill *d, struct err *e)
 static int clear(struct drill *d, struct err *e)
 {
     struct err why = ERR_INIT;
-    bool keep = d->q->keep || !d->here;
-    int rc = keep ? 0 : drill_remove_folder(d->out->folder, d->inc->id, d->made_to, &why);
+    bool keep = d->q->keep;
+    struct drill_place at = { .folder = d->out->folder,
+                              .id = d->inc->id,
+                              .on = d->on,
+                              .around = d->made_to,
+                              .policy = d->pol };
+    int rc = keep ? 0 : drill_remove_folder(d->app, &at, &why);
     d->out->kept = keep || rc < 0;
     if (rc < 0)
         ui_warn(&d->app->ui, "%s: %s", why.what, why.why);
@@ -393,14 +398,20 @@ static int clear_left(struct app *app, const struct incident *inc, struct err *e
     const json_t *facts = prepared(inc);
     const char *folder = json_string_value(json_object_get(facts, "folder"));
     const char *on = json_string_value(json_object_get(facts, "on"));
+    struct policy *pol = NULL;
     if (!folder || !on)
         return 0;
-    if (strcmp(on, "local") == 0)
-        return drill_remove_folder(folder, inc->id, json_is_true(json_object_get(facts, "made")),
-                                   e);
-    ui_warn(&app->ui, _("what the drill %s left on %s is to be removed there: %s"), inc->id, on,
-            folder);
-    return 0;
+    bool here = strcmp(on, "local") == 0;
+    int rc = here ? 0 : policy_load(&app->paths, inc->policy, &pol, e);
+    struct drill_place at = { .folder = folder,
+                              .id = inc->id,
+                              .on = here ? NULL : on,
+                              .around = json_is_true(json_object_get(facts, "made")),
+                              .policy = pol };
+    if (rc == 0)
+        rc = drill_remove_folder(app, &at, e);
+    policy_free(pol);
+    return rc;
 }
 
 static int clean_one(struct app *app, const char *id, struct err *e)
