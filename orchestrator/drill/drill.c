@@ -2,6 +2,7 @@
 #include "orchestrator/drill/drill.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/drill/inner.h"
 #include "orchestrator/text.h"
 
@@ -301,6 +302,26 @@ static int close_it(struct drill *d, struct err *e)
     return rc;
 }
 
+/* Its record goes into the copies, so that the evidence survives this machine. */
+static void seal(struct drill *d)
+{
+    struct err e = ERR_INIT;
+    struct vault_conf *conf = NULL;
+    struct vault *v = NULL;
+    struct record_put put = { 0 };
+    int rc = vault_conf_load(&d->app->paths, d->inc->vault, &conf, &e);
+    struct vault_open_options o = { .paths = &d->app->paths, .conf = conf, .logs = true };
+    if (rc == 0)
+        rc = vault_open(&o, &v, &e);
+    if (rc == 0)
+        rc = records_put(d->app, v, d->inc, &put, &e);
+    if (rc < 0)
+        ui_warn(&d->app->ui, _("the record of this drill is in no copy yet: %s%s%s"), e.what,
+                e.what[0] ? ": " : "", e.why);
+    vault_close(v);
+    vault_conf_free(conf);
+}
+
 /* No copy can be read: the drill has begun all the same, and failed. */
 static bool is_failed_drill(int rc)
 {
@@ -330,7 +351,11 @@ static int run(struct drill *d, const char *to, struct err *e)
     struct err ignored = ERR_INIT;
     int cleared = clear(d, rc < 0 ? &ignored : e);
     rc = rc < 0 ? rc : cleared;
-    return rc < 0 ? rc : close_it(d, e);
+    if (rc == 0)
+        rc = close_it(d, e);
+    if (rc == 0)
+        seal(d);
+    return rc;
 }
 
 int drill_run(struct app *app, const struct drill_request *q, struct drill_outcome *ret,
