@@ -157,7 +157,7 @@ static const struct duty_row duty_rows[] = {
       { "操作日志完整，查阅须审批", "Who did what is recorded; reading it is approved" },
       false },
     { "PY-DB-2",
-      { "数据库崩溃立即报告，通知下属单位暂停上报",
+      { "数据库崩溃立即报告，通知下属单位暂停上传",
         "A crash is reported at once; units hold their uploads" },
       false },
     { "PY-DB-4",

@@ -134,7 +134,7 @@ const char *step_words(const struct report *r, const char *step)
     /* Steps and gates of procedure.h. */
     static const struct name names[] = {
         { "notify",
-          { "报告有关人员，通知下属单位暂停上报", "Reported; units told to hold uploads" } },
+          { "报告有关人员，通知下属单位暂停上传", "Reported; units told to hold uploads" } },
         { "isolate", { "隔离主机", "Take the host off the network" } },
         { "stop", { "停止系统", "Stop the service" } },
         { "fence", { "禁止原主机继续写入", "Keep the old server from taking writes" } },
@@ -146,7 +146,7 @@ const char *step_words(const struct report *r, const char *step)
         { "restore", { "恢复备份", "Restore" } },
         { "start", { "启动系统", "Start the service" } },
         { "check", { "恢复后检验", "Check the live database" } },
-        { "resume", { "通知下属单位恢复上报", "Say that uploads may go on" } },
+        { "resume", { "通知下属单位恢复上传", "Say that uploads may go on" } },
         { "reseed",
           { "修复后的主机由备用系统重建数据", "Repaired host made to follow the standby" } },
         { "switch-back", { "回切到修复后的主机", "Go back to the repaired host" } },
@@ -217,8 +217,8 @@ static char *step_sentence(const struct report *r, const struct event *ev)
 static char *notice_sentence(const struct report *r, const struct event *ev)
 {
     static const struct name names[] = {
-        { "hold-uploads", { "通知暂停上报", "Told to hold uploads" } },
-        { "resume-uploads", { "通知恢复上报", "Told to resume uploads" } },
+        { "hold-uploads", { "通知暂停上传", "Told to hold uploads" } },
+        { "resume-uploads", { "通知恢复上传", "Told to resume uploads" } },
         { "told", { "通知", "Told" } },
         { "acknowledged", { "收到确认", "Acknowledged" } },
     };

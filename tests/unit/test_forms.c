@@ -439,7 +439,7 @@ static void test_story(void **state)
     add(f, EVENT_NOTE, json_pack("{s:s, s:s}", "field", "place", "text", "旧楼机房"));
     d = filled(f, "summary", PAPER_ZH);
     has(d, "place", "旧楼机房");
-    has(d, "reporting", "通知暂停上报：县财政局，方式 mail");
+    has(d, "reporting", "通知暂停上传：县财政局，方式 mail");
     has(d, "reporting", "编写《网络与信息安全事件情况报告书》（第2次）");
     document_free(d);
     f->r.answers = &(struct paper_answer){ "place", "新楼" };
