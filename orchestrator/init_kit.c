@@ -92,8 +92,13 @@ static void put_restore(FILE *f, const struct init *in)
         fprintf(f, "    twofold snapshots --copy %s%s\n", url, option);
         fprintf(f, "    twofold restore --copy %s%s \\\n            --policy NAME --to TARGET\n",
                 url, option);
+        fprintf(f, "    twofold crash --copy %s%s \\\n            --policy NAME\n", url, option);
         free(url);
     }
+    fputs(
+        _("\"crash\" leads through a database crash step by step. Print the plan of each database, with\n"
+          "times and people, and keep it beside this page: twofold crash POLICY --plan\n"),
+        f);
 }
 
 static void put_keys(FILE *f, const struct init *in)
