@@ -1,9 +1,10 @@
-/* cmd_crash.c - twofold crash POLICY | status | resume | approve | note | close | codes, and what other processes of it are started with. */
+/* cmd_crash.c - twofold crash POLICY | status | resume | failback | approve | note | close | codes, and what other processes of it are started with. */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/args.h"
 #include "orchestrator/crash/clock.h"
 #include "orchestrator/crash/crash.h"
+#include "orchestrator/crash/standby.h"
 #include "orchestrator/text.h"
 
 #include <inttypes.h>
@@ -36,13 +37,15 @@ enum {
     OPT_CODE_FILE,
     OPT_STEP,
     OPT_FIELD,
-    OPT_COUNT
+    OPT_COUNT,
+    OPT_UNDO,
+    OPT_STATE
 };
 
 struct words {
     struct crash_options o;
-    const char *policy, *cause, *crashed, *first_sign, *field, *count;
-    bool strict, plan, no_standby, another;
+    const char *policy, *cause, *crashed, *first_sign, *field, *count, *state;
+    bool strict, plan, no_standby, another, undo;
     struct approval approval;
     char **v;
     int n;
@@ -67,6 +70,8 @@ static const struct option options[] = { { "cause", required_argument, NULL, OPT
                                          { "step", required_argument, NULL, OPT_STEP },
                                          { "field", required_argument, NULL, OPT_FIELD },
                                          { "count", required_argument, NULL, OPT_COUNT },
+                                         { "undo", no_argument, NULL, OPT_UNDO },
+                                         { "state", required_argument, NULL, OPT_STATE },
                                          CHOICE_OPTIONS,
                                          OPTIONS_END };
 
@@ -146,6 +151,12 @@ static int take_option(struct app *app, struct words *w, int ch)
         break;
     case OPT_COUNT:
         w->count = optarg;
+        break;
+    case OPT_UNDO:
+        w->undo = true;
+        break;
+    case OPT_STATE:
+        w->state = optarg;
         break;
     default:
         break;
@@ -255,8 +266,6 @@ static int begin(struct app *app, struct words *w, const char *name)
     struct crash *c = NULL;
     int status = 1;
     int rc = policy_of(app, w, name, &p, &vault, &e);
-    if (rc == 0 && w->o.choice.copy && !w->plan)
-        rc = app_open_vault(app, &w->o.choice, false, true, &w->o.vault, &e);
     if (rc == 0 && !w->plan && !w->another)
         rc = check_none_open(app, name, &e);
     if (rc == 0)
@@ -278,7 +287,6 @@ static int begin(struct app *app, struct words *w, const char *name)
     if (rc < 0)
         status = ui_error(&app->ui, &e);
     crash_end(c);
-    vault_close(w->o.vault);
     policy_free(p);
     free(vault);
     return status;
@@ -368,7 +376,7 @@ static int resume(struct app *app, const struct words *w)
         crash_say_opening(c);
         status = crash_go(c);
         for (size_t i = 0; i < c->o.n_given; i++)
-            if (!c->o.given[i].used)
+            if (!c->o.given[i].used && !c->o.given[i].may_stay)
                 ui_warn(&app->ui, _("\"%s\" was not asked, so it was not answered"),
                         crash_gate_name(c->o.given[i].gate));
     } else {
@@ -376,6 +384,58 @@ static int resume(struct app *app, const struct words *w)
     }
     crash_end(c);
     return status;
+}
+
+/* --- the way back from a standby --------------------------------------------------------------------------------------- */
+/* What is said before the procedure goes on; 1: it does not. */
+static int before_failback(struct crash *c, const struct words *w, struct err *e)
+{
+    struct standby s = { .app = c->app, .inc = c->inc, .policy = c->policy };
+    struct failback f;
+    failback_of(c->inc, &f);
+    const char *why = failback_why_not(&f, w->undo);
+    if (why) {
+        err_set(e, ERR_REFUSED, "%s", why);
+        return err_next(e, _("see where it stands: twofold crash status %s"), c->inc->id);
+    }
+    if (w->state && !w->o.why) {
+        err_set(e, ERR_USAGE, _("somebody's word needs a reason, which is written down"));
+        return err_next(e, "twofold crash failback %s --state %s --why TEXT", c->inc->id, w->state);
+    }
+    int rc = w->state ? standby_state(&s, w->state, w->o.why, e) : 0;
+    if (rc < 0 || !w->undo)
+        return rc;
+    rc = standby_undo(&s, e);
+    if (rc == 0)
+        ui_line(&c->app->ui, _("the standby serves on"));
+    return rc < 0 ? rc : 1;
+}
+
+/* It is the word that this is a quiet time (gate quiet), and that what failed is tried again. */
+static int failback(struct app *app, const struct words *w)
+{
+    static const struct given_answer word[] = {
+        { .gate = GATE_QUIET, .answer = ANSWER_YES, .may_stay = true },
+        { .gate = GATE_SWITCHED_BACK, .answer = ANSWER_AGAIN, .may_stay = true },
+    };
+    struct words back = *w;
+    struct err e = ERR_INIT;
+    struct crash *c = NULL;
+    int rc = open_crash(app, w, w->n > 1 ? w->v[1] : NULL, &c, &e);
+    if (rc == 0)
+        rc = incident_run_lock(c->inc, &e);
+    if (rc == 0)
+        rc = hand_over(c, &e);
+    if (rc == 0)
+        rc = before_failback(c, w, &e);
+    crash_end(c);
+    if (rc < 0)
+        return ui_error(&app->ui, &e);
+    if (rc == 1)
+        return 0;
+    for (size_t i = 0; i < sizeof word / sizeof *word && back.o.n_given < MAX_GIVEN_ANSWERS; i++)
+        back.o.given[back.o.n_given++] = word[i];
+    return resume(app, &back);
 }
 
 static int approve(struct app *app, const struct words *w)
@@ -563,9 +623,10 @@ static int rates(struct app *app, const struct words *w)
 static const struct {
     const char *word;
     int (*run)(struct app *app, const struct words *w);
-} known[] = { { "status", status_of }, { "resume", resume },       { "approve", approve },
-              { "note", note },        { "close", close_it },      { "codes", codes },
-              { "rates", rates },      { "report-to", report_to }, { "overdue", overdue } };
+} known[] = { { "status", status_of }, { "resume", resume }, { "failback", failback },
+              { "approve", approve },  { "note", note },     { "close", close_it },
+              { "codes", codes },      { "rates", rates },   { "report-to", report_to },
+              { "overdue", overdue } };
 
 int cmd_crash(struct app *app, int argc, char **argv)
 {

@@ -49,7 +49,7 @@ const struct command commands[] = {
     { "check", cmd_check, "POLICY",
       N_("ask a live database whether all is as the policy expects") },
     { "crash", cmd_crash,
-      "POLICY [--cause fault|attack|disaster] [--plan] | status|resume|approve|note|close [ID]",
+      "POLICY [--cause fault|attack|disaster] [--plan] | status|resume|failback|approve|note|close [ID]",
       N_("a database crash: from \"it is gone\" to \"it is back\"") },
     { "logs", cmd_logs, "[POLICY] [--follow]", N_("how far a database's log is kept; keep it") },
     { "schedule", cmd_schedule, "apply [--dry-run] [--root DIR] | list",

@@ -28,6 +28,7 @@ struct given_answer { /* on the command line; each is used once */
     enum crash_gate gate;
     enum crash_answer answer;
     bool used;
+    bool may_stay; /* unused: then nobody is told */
 };
 struct crash_options {          /* borrowed */
     struct vault_choice choice; /* --copy: the incident's own when it says one */

@@ -1,6 +1,7 @@
 /* procedure.c - which step, gate or end comes next. procedure.h is the manual; names and texts are procedure_words.c's. */
 #include "restore/incident/procedure.h"
 #include "lib/base/i18n.h"
+#include "restore/incident/failback.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -165,12 +166,17 @@ static enum taken take_freely(struct view *v, enum crash_step s, uint64_t after)
                : say_step(v, s, 1, after, true);
 }
 
-static enum taken ask(struct view *v, enum crash_gate g)
+static enum taken ask_after(struct view *v, enum crash_gate g, uint64_t after)
 {
-    const struct event *answer = last_answer(v->inc, g, 0, v->round);
+    const struct event *answer = last_answer(v->inc, g, 0, after);
     if (is_answer(answer, ANSWER_YES) || is_answer(answer, ANSWER_OVERRIDE))
         return TAKEN_DONE;
-    return is_answer(answer, ANSWER_NO) ? TAKEN_NO : say_gate(v, g, 0, v->round, 0);
+    return is_answer(answer, ANSWER_NO) ? TAKEN_NO : say_gate(v, g, 0, after, 0);
+}
+
+static enum taken ask(struct view *v, enum crash_gate g)
+{
+    return ask_after(v, g, v->round);
 }
 
 static enum taken ask_host(struct view *v)
@@ -360,17 +366,25 @@ static enum taken finish(struct view *v)
     return v->inc->recovered_s == 0 ? say(v, NEXT_RECOVERED) : TAKEN_DONE;
 }
 
+/* A way back that was given up (failback.h) is no part of the next one. */
+static uint64_t undone(const struct incident *inc)
+{
+    const struct event *ev = incident_last(inc, EVENT_STEP, "step", failback_step_name(FB_UNDO));
+    return ev ? ev->seq : 0;
+}
+
 static enum taken way_back(struct view *v)
 {
+    uint64_t from = undone(v->inc);
     enum taken t = finish(v); /* the standby serves */
     if (t == TAKEN_DONE)
         t = ask_host(v);
     if (t == TAKEN_DONE)
         t = take(v, STEP_RESEED, 1, 0, GATE_RESEEDED);
     if (t == TAKEN_DONE)
-        t = ask(v, GATE_QUIET);
+        t = ask_after(v, GATE_QUIET, from > v->round ? from : v->round);
     if (t == TAKEN_DONE)
-        t = take(v, STEP_SWITCH_BACK, 1, 0, GATE_SWITCHED_BACK);
+        t = take(v, STEP_SWITCH_BACK, 1, from, GATE_SWITCHED_BACK);
     if (t == TAKEN_DONE)
         t = take(v, STEP_CHECK, 1, 0, GATE_CHECKED);
     return t == TAKEN_NEXT ? t : say(v, NEXT_END);

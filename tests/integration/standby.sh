@@ -14,7 +14,7 @@ bin=$pgbin
 here="host=/srv/pg user=postgres"
 other="host=$(lab_address "$other") user=postgres application_name=$1"
 sync=${pair_sync-$other}
-stop_s=5
+stop_s=${pair_stop_s:-5}
 address=$service/24
 interface=eth0
 CONF
@@ -76,4 +76,67 @@ ledger_exact() {
     lost=$(comm -23 "$work/.acknowledged" "$work/.there" | wc -l)
     [ "$lost" -eq 0 ] || fail "$1 lacks $lost of $(wc -l <"$work/.acknowledged") acknowledged commits: $(comm -23 "$work/.acknowledged" "$work/.there" | head -n 5 | xargs)"
     say "$(wc -l <"$work/.acknowledged") acknowledged, $(wc -l <"$work/.there") there"
+}
+
+# pair_policy: the two hosts are agents of app's, and the policy `db` has their commands. After pair_begin.
+pair_policy() {
+    local host line commands source="host=/srv/pg user=postgres"
+    for host in db1 db2; do
+        commands=()
+        for line in "fence.sh" "fence.sh ask" promote.sh position.sh switch.sh reseed.sh sync.sh; do
+            commands+=(--allow-command "/usr/local/sbin/pg-$line")
+        done
+        lab_trust app $host
+        lab_install $host
+        expect 0 on --yes agent enrol $host --allow-source "postgresql $source" --allow /srv "${commands[@]}"
+    done
+    expect 0 on policy add db --agent db1 --postgresql "$source" --schedule none
+    cat >>"$vault/c/policies/db.yaml" <<'CONF'
+crash:
+  standby:
+    on: db2
+    fence: [/usr/local/sbin/pg-fence.sh]
+    fenced: [/usr/local/sbin/pg-fence.sh, ask]
+    promote: [/usr/local/sbin/pg-promote.sh]
+    position: [/usr/local/sbin/pg-position.sh]
+    switch: [/usr/local/sbin/pg-switch.sh]
+    reseed: [/usr/local/sbin/pg-reseed.sh]
+    sync: [/usr/local/sbin/pg-sync.sh]
+CONF
+    expect 0 on policy lint
+}
+on() { lab_on app env TWOFOLD_LINK_DEADLINE_S=4 "$t" "$@"; }
+timeline() { cat "$vault"/s/incidents/db-*/timeline; }
+timeline_lines() { timeline 2>/dev/null | wc -l; }
+
+# What the newest line is: "promote intent"; of what is no step its kind.
+newest_line() { timeline 2>/dev/null | tail -n 1 | sed -E 's/.*"kind":"([a-z]*)".*/\1 &/; s/^step .*"step":"([a-z-]*)".*"state":"([a-z]*)".*/\1 \2/; s/^([a-z-]* ?[a-z]*).*/\1/'; }
+
+# killed_at_each_line STATUS COMMAND…: the command is killed once at each kind of line, at its intents by turns in the middle of what it does, and
+# run again, until it ends by itself.
+killed_at_each_line() {
+    local want=$1 line pid rc kills=0
+    declare -A seen
+    shift
+    while :; do
+        on "$@" >"$work/.out" 2>"$work/.err" </dev/null &
+        pid=$!
+        while kill -0 "$pid" 2>/dev/null; do
+            line=$(newest_line)
+            if [ -n "$line" ] && [ -z "${seen[$line]:-}" ]; then
+                seen[$line]=1
+                [ $((kills % 2)) -eq 0 ] || sleep 0.4
+                lab_on app pkill -KILL -x twofold 2>/dev/null && kills=$((kills + 1))
+                break
+            fi
+            sleep 0.02
+        done
+        wait "$pid" 2>/dev/null
+        rc=$?
+        [ $rc -ge 128 ] || break
+        [ "${*: -1}" != db ] || [ "$#" -ne 3 ] || set -- --yes crash resume db
+        [ "$kills" -lt 80 ] || { fail "no end of it"; return; }
+    done
+    [ "$rc" -eq "$want" ] || { fail "exit status $rc instead of $want: twofold $*"; show_output; }
+    say "killed $kills times, at ${!seen[*]}"
 }

@@ -1,0 +1,74 @@
+#!/bin/bash
+# 79-standby-apart.sh - commits that do not wait for the standby, and hosts that cannot be reached: what was lost is stated, nothing is promoted
+# beside a server that may take writes, a way back that cannot be finished is given up.
+# timeout: 240
+# shellcheck disable=SC2154
+. "$TWOFOLD_SRC/tests/integration/lib.sh"
+. "$TWOFOLD_SRC/tests/integration/pg.sh"
+. "$TWOFOLD_SRC/tests/integration/lab.sh"
+. "$TWOFOLD_SRC/tests/integration/standby.sh"
+pair_sync="" # commits do not wait
+pair_stop_s=2
+lab_begin
+for host in app db1 db2; do
+    lab_host $host
+done
+pair_begin
+new_vault "$work/v"
+pair_policy
+follows() { [ "$(pair_sql "$1" "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'" 2>/dev/null)" = 1 ]; }
+
+# --- the primary loses its standby, commits more, and its power -------------------------------------------------------------
+pair_sql db1 "INSERT INTO ledger VALUES (1, 1)"
+lab_on db2 nft -f - <<<'table inet apart { chain in { type filter hook input priority 0; tcp sport 5432 drop; }; }'
+pair_sql db1 "INSERT INTO ledger VALUES (1, 2)"
+lab_on db1 sh -c 'kill $(cat /run/sshd.pid)'
+# It cannot be asked, so a person is: --yes does not answer for one.
+expect 3 on --yes crash db && said 'Is it certain that the old server takes no more writes'
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = t ] || fail "promoted beside a server that may take writes"
+# The word, while it is not so: as soon as it can be asked it counts no more.
+lab_sshd db1
+lab_on db1 sh -c 'mv /usr/local/sbin/pg-fence.sh /usr/local/sbin/held; printf "#!/bin/sh\nexit 1\n" >/usr/local/sbin/pg-fence.sh; chmod 755 /usr/local/sbin/pg-fence.sh'
+expect 3 on crash resume db --answer fenced=yes && said 'on "db1": it ended with status 1'
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = t ] || fail "promoted beside a server that says that it takes writes"
+lab_on db1 mv /usr/local/sbin/held /usr/local/sbin/pg-fence.sh
+lab_kill db1
+lab_on db2 nft delete table inet apart
+expect 3 on crash resume db --answer promoted=again
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = f ] || fail "not promoted"
+grep -q '"kind":"loss".*is not known' <(timeline) || fail "what was lost is known: $(timeline | grep '"loss"')"
+expect 0,3 on status && said 'stated, not asked'
+
+# --- it comes back, as it was: it is fenced before anything else, and tells what it had ------------------------------------------
+lab_boot db1
+lab_on db1 rm -f $pair_data/postmaster.pid
+pair_start db1
+[ "$(pair_sql db1 "SELECT pg_is_in_recovery()")" = f ] || fail "it came back as one that only reads, though nobody had fenced it"
+expect 3 on crash resume db --answer host-repaired=yes && said 'Is this a quiet time'
+grep -q '"kind":"loss".*bytes between is not on the standby' <(timeline) || fail "the loss is not stated: $(timeline | grep '"loss"')"
+follows db1 || fail "db1 does not follow"
+expect 0,3 on status && not_said 'stated, not asked'
+pair_sql db2 "INSERT INTO ledger VALUES (1, 3)"
+
+# --- a way back that cannot be finished -----------------------------------------------------------------------------------------------
+cat >>"$work/v/c/policies/db.yaml" <<'CONF'
+  limits: { standby: 6s }
+CONF
+# The primary follows no more once it was asked whether it is ready: its position stays behind.
+lab_on db2 sh -c 'mv /usr/local/sbin/pg-fence.sh /usr/local/sbin/fence; printf "#!/bin/sh\n[ \"\${1:-do}\" = ask ] || { nft -f /root/apart; psql -h /srv/pg -U postgres -qc \"INSERT INTO ledger VALUES (1, 4)\" postgres; }\nexec /usr/local/sbin/fence \"\$@\"\n" >/usr/local/sbin/pg-fence.sh; chmod 755 /usr/local/sbin/pg-fence.sh
+    echo "table inet apart { chain out { type filter hook output priority 0; tcp sport 5432 drop; }; }" >/root/apart'
+expect 3 on crash failback db
+grep -q 'bytes are missing' <(timeline) || fail "it was not compared: $(timeline | grep compare)"
+[ "$(pair_sql db1 "SELECT pg_is_in_recovery()")" = t ] || fail "promoted without all that the standby had"
+lab_on db2 sh -c 'nft delete table inet apart; mv /usr/local/sbin/fence /usr/local/sbin/pg-fence.sh'
+expect 0 on crash failback db --undo && said 'the standby serves on'
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = f ] || fail "the standby does not serve on"
+pair_sql db2 "INSERT INTO ledger VALUES (1, 5)"
+lab_on app bash -c "echo >/dev/tcp/$service/5432" || fail "nobody has the address"
+# Nobody is asked to go on with it by itself.
+expect 3 on crash resume db && said 'Is this a quiet time'
+expect 0 on --yes crash failback db
+[ "$(pair_sql db1 "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger")" = "1 3 4 5" ] ||
+    fail "db1 has $(pair_sql db1 "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger")"
+lab_until 'follows db2' || fail "db2 does not follow"
+finish
