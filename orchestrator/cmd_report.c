@@ -88,10 +88,10 @@ static int note_report(struct app *app, struct paper *p, const struct form *f,
     if (!body)
         return err_set(e, ERR_NOMEM, _("out of memory"));
     int rc = incident_add(p->inc, EVENT_REPORT, body, e);
-    if (rc < 0)
-        err_wrap(e, _("note it on the timeline (%s is written, and noted nowhere)"), a->output);
-    else
+    if (rc == 0)
         records_later(app, p->inc);
+    else
+        err_wrap(e, _("note it on the timeline (%s is written, and noted nowhere)"), a->output);
     return rc;
 }
 

@@ -29,16 +29,18 @@ int story_tell(struct incident *inc, int64_t now_s, struct err *e)
         json_pack("{s:s, s:s, s:s}", "gate", "host-repaired", "answer", "yes", "approver", "赵立"),
         e);
     rc = tell(inc, rc, EVENT_STEP,
-              json_pack("{s:s, s:i, s:s, s:s, s:{s:s}}", "step", "restore", "attempt", 1, "state",
-                        "failed", "text", "copy 1 <damaged> & more", "facts", "snapshot",
-                        "aaaabbbbccccdddd"),
+              json_pack("{s:s, s:i, s:s, s:s, s:{s:s, s:s}}", "step", "restore", "attempt", 1,
+                        "state", "failed", "text", "copy 1 <damaged> & more", "facts", "snapshot",
+                        "aaaabbbbccccdddd", "from", "machine-room"),
               e);
     rc = tell(
         inc, rc, EVENT_STEP,
-        json_pack("{s:s, s:i, s:s, s:s, s:{s:s, s:[{s:s, s:i, s:i, s:i}], s:[{s:s, s:b, s:s}]}}",
-                  "step", "restore", "attempt", 2, "state", "done", "text", "all of it", "facts",
-                  "snapshot", "1111222233334444", "copies", "place", "二号楼", "chunks", 812, "bad",
-                  3, "bytes", 123456789, "check", "name", "sql", "ok", 1, "text", "账目一致"),
+        json_pack(
+            "{s:s, s:i, s:s, s:s, s:{s:s, s:s, s:[{s:s, s:i, s:i, s:i}], s:[{s:s, s:b, s:s}]}}",
+            "step", "restore", "attempt", 2, "state", "done", "text", "all of it", "facts",
+            "snapshot", "1111222233334444", "from", "building-2", "copies", "place", "二号楼",
+            "chunks", 812, "bad", 3, "bytes", 123456789, "checks", "name", "sql", "ok", 1, "text",
+            "账目一致"),
         e);
     rc = tell(inc, rc, EVENT_LOSS,
               json_pack("{s:I, s:I, s:i, s:s}", "crashed", (json_int_t)now_s - 9000, "recovered_to",

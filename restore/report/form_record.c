@@ -21,7 +21,8 @@ static const struct field drill_fields[] = {
     { AUTO("drill-result", "演练结果总结", "What came of it", FIELD_ROW, v_drill_result),
       .room = 4 },
 };
-TABLE_LIST(drill_list, &table_restores, &table_copies_used, &table_checks, &table_actions);
+TABLE_LIST(drill_list, &table_measures, &table_restores, &table_copies_used, &table_checks,
+           &table_actions);
 
 const struct form form_drill = {
     .name = "drill",

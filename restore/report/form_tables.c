@@ -36,6 +36,13 @@ void cell_time(const struct report *r, struct document *d, int64_t at_s)
 }
 
 /* --- attempts to restore ------------------------------------------------------------------------------------------------------ */
+/* When the backup was made, as it was received here. */
+static char *received_words(const struct report *r, const json_t *facts)
+{
+    json_int_t at = json_integer_value(json_object_get(facts, "received"));
+    return at > 0 ? stamp_words(r, at) : NULL;
+}
+
 static void restores(const struct report *r, struct document *d)
 {
     for (size_t i = 0; r->inc && i < r->inc->n; i++) {
@@ -48,7 +55,9 @@ static void restores(const struct report *r, struct document *d)
         doc_row(d, false);
         cell_number(d, (uint64_t)event_int(ev, "attempt"));
         cell_take(d, stamp_words(r, ev->at_s));
-        cell_take(d, words_print("%.12s", fact_text(facts, "snapshot")));
+        cell_take(d, words_join(words_print("%.12s", fact_text(facts, "snapshot")), "\n",
+                                received_words(r, facts)));
+        cell_text(d, fact_text(facts, "from"));
         cell_text(d, strcmp(state, "done") == 0 ? r->lang == PAPER_ZH ? "成功" : "restored"
                      : r->lang == PAPER_ZH      ? "失败"
                                                 : "failed");
@@ -58,9 +67,10 @@ static void restores(const struct report *r, struct document *d)
 static const struct column restore_columns[] = {
     { "attempt", { "次", "No." }, FIELD_AUTOMATIC, 8 },
     { "attempt-ended", { "时间", "Time" }, FIELD_AUTOMATIC, 19 },
-    { "snapshot", { "备份（快照）", "Backup (snapshot)" }, FIELD_AUTOMATIC, 22 },
+    { "snapshot", { "备份（快照）", "Backup (snapshot)" }, FIELD_AUTOMATIC, 21 },
+    { "attempt-from", { "副本", "Copy" }, FIELD_AUTOMATIC, 15 },
     { "outcome", { "结果", "Outcome" }, FIELD_AUTOMATIC, 13 },
-    { "outcome-text", { "说明", "What was said" }, FIELD_AUTOMATIC, 38 },
+    { "outcome-text", { "说明", "What was said" }, FIELD_AUTOMATIC, 34 },
 };
 const struct form_table table_restores = {
     .heading = { "恢复备份的各次尝试", "Attempts to restore" },
@@ -84,9 +94,9 @@ static void copies_used(const struct report *r, struct document *d)
     {
         doc_row(d, false);
         cell_text(d, fact_text(one, "place"));
-        cell_number(d, fact_number(one, "chunks", "served"));
-        cell_number(d, fact_number(one, "bad", "chunks_bad"));
-        cell_take(d, size_words(fact_number(one, "bytes", "sealed")));
+        cell_number(d, fact_number(one, "chunks", "chunks"));
+        cell_number(d, fact_number(one, "bad", "damaged"));
+        cell_take(d, size_words(fact_number(one, "bytes", "bytes")));
     }
 }
 static const struct column copies_used_columns[] = {
@@ -104,7 +114,7 @@ const struct form_table table_copies_used = {
 /* --- checks ------------------------------------------------------------------------------------------------------------------------ */
 static void checks(const struct report *r, struct document *d)
 {
-    const json_t *list = r->inc ? newest_facts(r->inc, "check") : NULL, *one;
+    const json_t *list = r->inc ? newest_checks(r->inc) : NULL, *one;
     size_t i;
     json_array_foreach(list, i, one)
     {
@@ -187,4 +197,73 @@ const struct form_table table_actions = {
                "none noted yet (twofold crash action add)" },
     COLUMNS(action_columns),
     .rows = actions,
+};
+
+/* --- what a drill measured ------------------------------------------------------------------------------------------------------------- */
+static void measure(const struct report *r, struct document *d, struct words what, char *measured,
+                    char *wanted, int well)
+{
+    doc_row(d, false);
+    cell_text(d, say(r, what));
+    cell_take(d, measured);
+    cell_take(d, wanted);
+    cell_text(d, well < 0 ? ""
+                          : say(r, well ? (struct words){ "合格", "right" }
+                                        : (struct words){ "不合格", "wrong" }));
+}
+
+static char *count_words(uint64_t n)
+{
+    return words_print("%" PRIu64, n);
+}
+
+static void measures(const struct report *r, struct document *d)
+{
+    const struct event *ev = r->inc ? incident_last(r->inc, EVENT_STEP, "step", "drill") : NULL;
+    const json_t *f = ev ? json_object_get(ev->body, "facts") : NULL;
+    if (!r->inc || !json_object_get(f, "rto_ms"))
+        return;
+    int64_t rto_s = json_integer_value(json_object_get(f, "rto_ms")) / 1000;
+    int64_t rpo_s = json_integer_value(json_object_get(f, "rpo_s"));
+    int64_t max_rto_s = (int64_t)fact_number(f, "max_rto_s", "max_rto_s");
+    int64_t max_rpo_s = (int64_t)fact_number(f, "max_rpo_s", "max_rpo_s");
+    uint64_t checks = fact_number(f, "checks", "checks"), wrong = fact_number(f, "wrong", "wrong");
+    uint64_t damaged = fact_number(f, "damaged", "damaged"),
+             missing = fact_number(f, "missing", "missing");
+    uint64_t differ = fact_number(f, "differ", "differ");
+    bool restored = r->inc->recovered_s != 0;
+    measure(r, d, (struct words){ "恢复时间（RTO）", "Recovery time (RTO)" },
+            restored ? span_words(r, rto_s) : NULL, max_rto_s ? span_words(r, max_rto_s) : NULL,
+            !restored   ? 0
+            : max_rto_s ? rto_s <= max_rto_s
+                        : -1);
+    measure(r, d, (struct words){ "数据损失（RPO）", "Data lost (RPO)" },
+            rpo_s >= 0 && restored ? span_words(r, rpo_s) : NULL,
+            max_rpo_s ? span_words(r, max_rpo_s) : NULL,
+            !restored || rpo_s < 0 ? -1
+            : max_rpo_s            ? rpo_s <= max_rpo_s
+                                   : -1);
+    measure(r, d, (struct words){ "恢复的文件", "Files restored" },
+            count_words(fact_number(f, "files", "files")), NULL, -1);
+    measure(r, d, (struct words){ "恢复的数据", "Data restored" },
+            size_words(fact_number(f, "bytes", "bytes")), NULL, -1);
+    measure(r, d, (struct words){ "检验项数", "Checks" }, count_words(checks), NULL, -1);
+    measure(r, d, (struct words){ "其中不合格", "Of these wrong" }, count_words(wrong),
+            count_words(0), wrong == 0);
+    measure(r, d, (struct words){ "副本中损坏的数据块", "Damaged chunks in copies" },
+            count_words(damaged), count_words(0), damaged == 0);
+    measure(r, d, (struct words){ "缺少或不同的文件", "Files missing or different" },
+            count_words(missing + differ), count_words(0), missing + differ == 0);
+}
+static const struct column measure_columns[] = {
+    { "measure", { "指标", "Measure" }, FIELD_AUTOMATIC, 34 },
+    { "measured", { "实测", "Measured" }, FIELD_AUTOMATIC, 24 },
+    { "measure-wanted", { "要求", "Wanted" }, FIELD_AUTOMATIC, 24 },
+    { "measure-verdict", { "结论", "Verdict" }, FIELD_AUTOMATIC, 18 },
+};
+const struct form_table table_measures = {
+    .heading = { "演练指标", "What was measured" },
+    .empty = { "尚无测量结果", "nothing was measured yet" },
+    COLUMNS(measure_columns),
+    .rows = measures,
 };

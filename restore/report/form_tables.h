@@ -31,6 +31,7 @@ void cell_blank(struct document *d, const char *field);
 void cell_time(const struct report *r, struct document *d, int64_t at_s); /* 0: an empty one */
 
 /* Tables that several forms have. */
-extern const struct form_table table_actions, table_restores, table_copies_used, table_checks;
+extern const struct form_table table_actions, table_restores, table_copies_used, table_checks,
+    table_measures;
 
 #endif

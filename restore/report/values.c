@@ -109,6 +109,12 @@ const json_t *newest_facts(const struct incident *inc, const char *key)
     return NULL;
 }
 
+const json_t *newest_checks(const struct incident *inc)
+{
+    const json_t *list = newest_facts(inc, "checks"); /* the crash procedure's */
+    return list ? list : newest_facts(inc, "check");  /* a drill's */
+}
+
 char *v_incident_id(const struct report *r)
 {
     return r->inc ? copy(r->inc->id) : NULL;
@@ -185,19 +191,22 @@ char *v_degree(const struct report *r)
 char *v_loss(const struct report *r)
 {
     const struct event *ev = r->inc ? incident_last(r->inc, EVENT_LOSS, NULL, NULL) : NULL;
+    int64_t to = ev ? event_int(ev, "recovered_to") : 0, gap = ev ? event_int(ev, "gap_s") : 0;
     if (!ev)
         return NULL;
-    int64_t to = event_int(ev, "recovered_to");
-    char *text = copy(event_text(ev, "text")), *at = to ? time_words(r, to) : NULL;
-    char *gap = json_object_get(ev->body, "gap_s") ? span_words(r, event_int(ev, "gap_s")) : NULL;
-    if (at)
-        text = words_join(text, "\n",
-                          words_print(zh(r) ? "已恢复到：%s" : "Recovered up to: %s", at));
-    if (gap)
-        text = words_join(text, zh(r) ? "；" : "; ",
-                          words_print(zh(r) ? "与故障时刻相差：%s" : "gap to the crash: %s", gap));
+    if (to == 0 || gap < 0) /* not in numbers */
+        return copy(event_text(ev, "text"));
+    bool guessed = json_is_false(json_object_get(ev->body, "crash_is_known"));
+    char *at = time_words(r, to), *span = span_words(r, gap);
+    char *text = words_print(
+        zh(r) ? "恢复到 %s；其后%s内写入的数据不在其中%s"
+              : "recovered up to %s; what was written in the %s after it is not in it%s",
+        at ? at : "", span ? span : "",
+        !guessed ? ""
+        : zh(r)  ? "（故障时刻不明，按发现时间计）"
+                 : " (when it crashed is not known: counted to when it was found)");
     free(at);
-    free(gap);
+    free(span);
     return text;
 }
 
@@ -208,7 +217,7 @@ char *v_consequence(const struct report *r)
     char *loss = v_loss(r), *text = down_words(r);
     if (!loss)
         return text;
-    return words_join(text, zh(r) ? "。\n数据损失：" : ".\nData lost: ", loss);
+    return words_join(text, zh(r) ? "。\n数据损失：" : ".\nData: ", loss);
 }
 
 char *v_nature(const struct report *r)
@@ -367,6 +376,13 @@ char *v_drill_content(const struct report *r)
             ? "模拟“%s”的数据丢失（%s），按应急处置程序从备份恢复到隔离的目标"
             : "\"%s\" taken as lost (%s) and restored by the crash procedure to a target of its own",
         r->inc->policy, nature_words(r, r->inc->cause));
+    const struct event *ev = incident_last(r->inc, EVENT_STEP, "step", "drill");
+    const json_t *f = ev ? json_object_get(ev->body, "facts") : NULL;
+    if (*fact_text(f, "from"))
+        text = words_join(text, zh(r) ? "；只用副本 " : "; from copy ", copy(fact_text(f, "from")));
+    if (*fact_text(f, "lose"))
+        text = words_join(text, zh(r) ? "；假定副本丢失：" : "; as if this copy were lost: ",
+                          copy(fact_text(f, "lose")));
     return words_join(text, "\n", told(r, of_measures));
 }
 
@@ -383,7 +399,7 @@ char *v_drill_purpose(const struct report *r)
 
 static char *checks_words(const struct report *r)
 {
-    const json_t *checks = newest_facts(r->inc, "check"), *one;
+    const json_t *checks = newest_checks(r->inc), *one;
     size_t i, good = 0;
     if (!checks)
         return NULL;
@@ -392,23 +408,37 @@ static char *checks_words(const struct report *r)
                        json_array_size(checks), good);
 }
 
+/* How the drill judged itself: the step that ends it. */
+static char *verdict_words(const struct report *r)
+{
+    const struct event *ev = incident_last(r->inc, EVENT_STEP, "step", "drill");
+    const char *state = ev ? event_text(ev, "state") : "";
+    if (strcmp(state, "done") == 0)
+        return copy(zh(r) ? "结论：合格" : "Conclusion: passed");
+    if (strcmp(state, "failed") == 0)
+        return words_print(zh(r) ? "结论：不合格（%s）" : "Conclusion: not passed (%s)",
+                           event_text(ev, "text"));
+    if (r->inc->recovered_s)
+        return copy(zh(r) ? "结论：已恢复" : "Conclusion: restored");
+    return r->inc->closed_s || r->inc->escalated_s
+               ? copy(zh(r) ? "结论：未能恢复" : "Conclusion: not restored")
+               : NULL;
+}
+
 char *v_drill_result(const struct report *r)
 {
     if (!r->inc)
         return NULL;
-    char *span = v_duration(r), *text = NULL;
+    const struct event *ev = incident_last(r->inc, EVENT_STEP, "step", "drill");
+    const json_t *ms = ev ? json_object_get(json_object_get(ev->body, "facts"), "rto_ms") : NULL;
+    char *span = r->inc->recovered_s && ms ? span_words(r, json_integer_value(ms) / 1000)
+                                           : v_duration(r),
+         *text = NULL;
     if (span)
         text = words_print(zh(r) ? "实测恢复时间（RTO）：%s" : "Measured recovery time (RTO): %s",
                            span);
     free(span);
     text = words_join(text, "\n", v_loss(r));
     text = words_join(text, "\n", checks_words(r));
-    const struct event *ev = incident_last(r->inc, EVENT_CLOSED, NULL, NULL);
-    if (ev && *event_text(ev, "text"))
-        text = words_join(text, "\n", copy(event_text(ev, "text")));
-    const char *verdict = r->inc->recovered_s ? zh(r) ? "结论：已恢复" : "Conclusion: restored"
-                          : r->inc->closed_s || r->inc->escalated_s
-                              ? zh(r) ? "结论：未能恢复" : "Conclusion: not restored"
-                              : NULL;
-    return words_join(text, "\n", copy(verdict));
+    return words_join(text, "\n", verdict_words(r));
 }

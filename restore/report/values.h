@@ -44,6 +44,8 @@ char *v_drill_result(const struct report *r);
 int64_t outage_s(const struct report *r);
 /* The facts of the newest step that has them under that key (an array), or NULL. */
 const json_t *newest_facts(const struct incident *inc, const char *key);
+/* What was checked of the newest restore, or NULL. */
+const json_t *newest_checks(const struct incident *inc);
 /* A text of an object, "" where it has none. */
 const char *fact_text(const json_t *o, const char *key);
 

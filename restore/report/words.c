@@ -150,6 +150,10 @@ const char *step_words(const struct report *r, const char *step)
         { "reseed",
           { "修复后的主机由备用系统重建数据", "Repaired host made to follow the standby" } },
         { "switch-back", { "回切到修复后的主机", "Go back to the repaired host" } },
+        { "resumed", { "恢复处置", "The procedure went on" } },
+        { "prepare", { "准备演练目标", "Prepare the target of the drill" } },
+        { "clean", { "清理演练目标", "Clear up after the drill" } },
+        { "drill", { "演练评定", "Judge the drill" } },
         { "isolated", { "主机是否已隔离", "Is the host off the network?" } },
         { "stopped", { "系统是否已停止", "Does the service stand still?" } },
         { "source-found", { "是否已查明来源", "Was the source found?" } },
@@ -225,7 +229,11 @@ static char *notice_sentence(const struct report *r, const struct event *ev)
     bool ok = json_is_true(json_object_get(ev->body, "ok"));
     const char *channel = event_text(ev, "channel");
     bool acknowledged = strcmp(event_text(ev, "notice"), "acknowledged") == 0;
+    channel = acknowledged ? event_text(ev, "through") : channel;
     char *text = words_print("%s", name_of(r, names, COUNT(names), event_text(ev, "notice")));
+    if (acknowledged && *event_text(ev, "of"))
+        text = words_join(text, r->lang == PAPER_ZH ? "，" : ", ",
+                          words_print("%s", name_of(r, names, COUNT(names), event_text(ev, "of"))));
     text = with(r, text, event_text(ev, "to"));
     if (*channel)
         text = words_join(text, r->lang == PAPER_ZH ? "，方式 " : ", by ",

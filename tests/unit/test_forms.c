@@ -421,8 +421,7 @@ static void test_story(void **state)
     has(d, "degree", "Ⅱ级（重大）");
     has(d, "nature", "设备或系统故障");
     has(d, "system", "“billing”，主机 db1");
-    has(d, "consequence", "最后一笔提交之后的一分钟");
-    has(d, "consequence", "与故障时刻相差：1分0秒");
+    has(d, "consequence", "其后1分0秒内写入的数据不在其中");
     has(d, "measures", "恢复备份，失败：copy 1 <damaged> & more");
     has(d, "measures", "恢复备份（第2次），完成：all of it");
     has(d, "measures", "主机是否已修复：是，批准人 赵立");
@@ -482,8 +481,8 @@ static void test_tables(void **state)
     whole_story(f);
     f->r.n_incidents = 1;
     struct document *d = filled(f, "handling", PAPER_ZH);
-    row_is(d, 1, 1, "|aaaabbbbcccc|失败|copy 1 <damaged> & more|");
-    row_is(d, 1, 2, "|111122223333|成功|all of it|");
+    row_is(d, 1, 1, "|aaaabbbbcccc|machine-room|失败|copy 1 <damaged> & more|");
+    row_is(d, 1, 2, "|111122223333|building-2|成功|all of it|");
     row_is(d, 2, 1, "二号楼|812|3|117.7 MiB|");
     row_is(d, 3, 1, "1|sql|合格|账目一致|");
     document_free(d);
@@ -516,9 +515,20 @@ static void test_drill(void **state)
     struct fixture *f = *state;
     open_one(f, true);
     add(f, EVENT_RECOVERED, json_pack("{s:s}", "text", "ok"));
+    add(f, EVENT_STEP,
+        json_pack("{s:s, s:s, s:i, s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}}", "step",
+                  "drill", "state", "failed", "attempt", 1, "text", "it took too long (RTO)",
+                  "facts", "rto_ms", (json_int_t)125000, "max_rto_s", (json_int_t)60, "rpo_s",
+                  (json_int_t)30, "max_rpo_s", (json_int_t)3600, "checks", (json_int_t)4, "wrong",
+                  (json_int_t)0, "damaged", (json_int_t)2, "lose", "机房", "from", ""));
     struct document *d = filled(f, "drill", PAPER_ZH);
     assert_string_equal(d->mark, "演练");
-    has(d, "drill-result", "结论：已恢复");
+    has(d, "drill-result", "实测恢复时间（RTO）：2分5秒");
+    has(d, "drill-result", "结论：不合格（it took too long (RTO)）");
+    has(d, "drill-content", "假定副本丢失：机房");
+    row_is(d, 1, 1, "恢复时间（RTO）|2分5秒|1分0秒|不合格|");
+    row_is(d, 1, 2, "数据损失（RPO）|30秒|1小时0分|合格|");
+    row_is(d, 1, 7, "副本中损坏的数据块|2|0|不合格|");
     has(d, "drill-content", "模拟“billing”的数据丢失");
     assert_true(line_of(d, "departments")->blank);
     document_free(d);
