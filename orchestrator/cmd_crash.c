@@ -4,6 +4,7 @@
 #include "orchestrator/args.h"
 #include "orchestrator/crash/clock.h"
 #include "orchestrator/crash/crash.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/crash/standby.h"
 #include "orchestrator/text.h"
 
@@ -536,8 +537,10 @@ static int note(struct app *app, const struct words *w)
         rc = incident_add(inc, EVENT_NOTE, body, &e);
     else
         json_decref(body);
-    if (rc == 0)
+    if (rc == 0) {
+        records_later(app, inc);
         ui_line(&app->ui, _("noted in %s"), inc->id);
+    }
     free(text);
     incident_free(inc);
     return rc < 0 ? ui_error(&app->ui, &e) : 0;
@@ -560,8 +563,10 @@ static int close_it(struct app *app, const struct words *w)
     if (rc == 0)
         rc = incident_add(inc, EVENT_CLOSED,
                           json_pack("{s:o}", "text", event_json(w->o.why ? w->o.why : "", 0)), &e);
-    if (rc == 0)
+    if (rc == 0) {
+        records_later(app, inc);
         ui_line(&app->ui, _("%s is closed"), inc->id);
+    }
     incident_free(inc);
     return rc < 0 ? ui_error(&app->ui, &e) : 0;
 }

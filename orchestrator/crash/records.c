@@ -268,12 +268,18 @@ static int put_once(struct app *app, struct incident *inc, struct record_put *re
     return rc;
 }
 
-static bool pause_between(void)
+/* False: a signal came, or the incident is gone from this machine. */
+static bool pause_between(struct app *app, const struct incident *inc)
 {
     uint64_t end_ms = sys_monotonic_ms() + (uint64_t)RECORD_EVERY_S * 1000;
-    while (sys_monotonic_ms() < end_ms && !sys_interrupted())
+    char *timeline = file_of(app, inc->id, "timeline");
+    bool there = true;
+    while (there && sys_monotonic_ms() < end_ms && !sys_interrupted()) {
         poll(NULL, 0, 200);
-    return !sys_interrupted();
+        there = access(timeline, F_OK) == 0;
+    }
+    free(timeline);
+    return there && !sys_interrupted();
 }
 
 /* As long as something is added: whoever adds while this one runs starts no other. The lock goes first and the timeline is looked at once
@@ -291,7 +297,7 @@ static int run_locked(struct app *app, struct incident *inc, bool *ret_grown, st
         return fd;
     do {
         rc = put_once(app, inc, &put, e);
-        bool more = rc == 0 && pause_between();
+        bool more = rc == 0 && !inc->closed_s && pause_between(app, inc);
         if (more)
             rc = incident_refresh(inc, e);
         if (!more || rc < 0)
