@@ -169,8 +169,8 @@ static void prompt_of(const struct crash_next *n, char *out, size_t max)
     for (unsigned a = ANSWER_YES; a <= ANSWER_OVERRIDE; a <<= 1)
         if (n->answers & a)
             snprintf(out + strlen(out), max - strlen(out), "%s%s", *out ? " / " : "",
-                     crash_answer_name((enum crash_answer)a));
-    snprintf(out + strlen(out), max - strlen(out), " / stop:");
+                     crash_answer_word((enum crash_answer)a));
+    snprintf(out + strlen(out), max - strlen(out), _(" / stop:"));
 }
 
 static enum crash_answer understood(const struct crash_next *n, const char *line)
@@ -178,12 +178,11 @@ static enum crash_answer understood(const struct crash_next *n, const char *line
     enum crash_answer a = 0;
     for (unsigned k = ANSWER_YES; k <= ANSWER_OVERRIDE && *line; k <<= 1) {
         const char *name = crash_answer_name((enum crash_answer)k);
-        if ((n->answers & k) && strncasecmp(line, name, strlen(line)) == 0)
+        if ((n->answers & k) && (strncasecmp(line, name, strlen(line)) == 0 ||
+                                 strcmp(line, crash_answer_word((enum crash_answer)k)) == 0))
             a = (enum crash_answer)k;
     }
-    if (a == 0 && (n->answers & ANSWER_YES) && (strcmp(line, "是") == 0 || strcmp(line, "y") == 0))
-        a = ANSWER_YES;
-    return a == 0 && (n->answers & ANSWER_NO) && strcmp(line, "否") == 0 ? ANSWER_NO : a;
+    return a;
 }
 
 /* After an attack: when it began decides which backups are clean. */

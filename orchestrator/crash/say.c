@@ -425,6 +425,23 @@ static const char *state_word(const char *state)
     return state;
 }
 
+/* The question without what stands in brackets behind it. */
+static void say_gate_event(struct crash *c, const struct event *ev, const char *at)
+{
+    enum crash_gate g;
+    enum crash_answer a;
+    const char *answer = event_text(ev, "answer"), *why = event_text(ev, "why");
+    const char *text = crash_gate_parse(event_text(ev, "gate"), &g) ? crash_gate_question(g)
+                                                                    : event_text(ev, "gate");
+    const char *end = strstr(text, " (");
+    const char *word = strcmp(answer, "waiting") == 0   ? _("waits for an answer")
+                       : strcmp(answer, "overdue") == 0 ? _("NO ANSWER IN TIME")
+                       : crash_answer_parse(answer, &a) ? crash_answer_word(a)
+                                                        : answer;
+    crash_line(c, 2, "%s  %.*s %s%s%s (%s)", at, (int)(end ? (size_t)(end - text) : strlen(text)),
+               text, word, *why ? ": " : "", why, ev->by);
+}
+
 static void say_event(struct crash *c, const struct event *ev)
 {
     char at[16];
@@ -437,9 +454,7 @@ static void say_event(struct crash *c, const struct event *ev)
         crash_line(c, 2, "%s  %s: %s%s%s", at, crash_step_title(s),
                    state_word(event_text(ev, "state")), *text ? ": " : "", text);
     else if (ev->kind == EVENT_GATE)
-        crash_line(c, 2, _("%s  %s: %s%s%s (%s)"), at, event_text(ev, "gate"),
-                   event_text(ev, "answer"), *event_text(ev, "why") ? ": " : "",
-                   event_text(ev, "why"), ev->by);
+        say_gate_event(c, ev, at);
     else if (ev->kind == EVENT_APPROVAL)
         crash_line(c, 2, _("%s  agreed to %s: %s, by %s %s"), at, event_text(ev, "what"),
                    event_text(ev, "who"), event_text(ev, "through"), event_text(ev, "leader"));

@@ -84,6 +84,7 @@ const char *crash_gate_question(enum crash_gate g); /* translated */
 const char *crash_gate_duty(enum crash_gate g);
 unsigned crash_gate_answers(enum crash_gate g); /* ANSWER_…, or-ed */
 const char *crash_answer_name(enum crash_answer a);
+const char *crash_answer_word(enum crash_answer a); /* translated; may be typed, too */
 bool crash_answer_parse(const char *name, enum crash_answer *ret);
 
 struct crash_snapshot {

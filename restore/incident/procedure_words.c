@@ -168,6 +168,20 @@ const char *crash_answer_name(enum crash_answer a)
     return "";
 }
 
+const char *crash_answer_word(enum crash_answer a)
+{
+    switch (a) {
+    case ANSWER_YES:
+        return _("yes");
+    case ANSWER_AGAIN:
+        return _("again");
+    case ANSWER_NO:
+        return _("no");
+    default:
+        return _("override");
+    }
+}
+
 bool crash_answer_parse(const char *name, enum crash_answer *ret)
 {
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)

@@ -18,7 +18,10 @@ cat >"$work/service" <<S
 PATH=$pgbin:\$PATH
 export HOME=/tmp
 pg() { setpriv --reuid=postgres --regid=postgres --clear-groups pg_ctl -D $one/data -l $one/log -w -t 60 "\$@"; }
-echo "\$1" >>$work/service.log
+if [ -e $work/hup ]; then # whoever takes the steps loses his terminal
+    rm $work/hup
+    kill -HUP \$(sed 's/.*(\([0-9]*\),.*/\1/' "\$(ls -t $TWOFOLD_STATE/incidents/*/runner | head -n 1)")
+fi
 case \$1 in
 start) pg status >/dev/null 2>&1 || pg -o "-k $one" start ;;
 stop) ! pg status >/dev/null 2>&1 || pg -m fast stop ;;
@@ -175,6 +178,28 @@ for i in $(seq 1 "$kills"); do
 done
 unset TWOFOLD_FAULT_PROGRAM
 
+# --- the terminal is lost ---------------------------------------------------------------------------------------------------------
+lose
+touch "$work/hup"
+expect 130 "$t" --yes crash db
+case $(story) in "notify stop" | "notify stop-cut") ;; *) fail "after a lost terminal: $(story)" ;; esac
+expect 0 "$t" --yes crash resume
+is_back "a lost terminal"
+close
+
+# --- damaged in both copies: an older backup, and what that loses; then nothing is left ------------------------------------------------
+find "$a/packs" -type f | sort >"$work/packs"
+pg_sql "$one" "INSERT INTO ledger SELECT i, i FROM generate_series(10000, 60000) i"
+expect 0 "$t" backup db
+cut() { find "$a/packs" "$b/packs" -type f | grep -vFf "$1" | xargs truncate -s 6000; }
+sed 's|.*/||' "$work/packs" >"$work/old"
+cut "$work/old"
+lose
+expect 0 "$t" --yes crash db && said 'recovered up to'
+tells "notify stop scene facts [host-repaired=yes] restore-failed restore start check resume recovered"
+is_back "an older backup"
+close
+
 # --- no copy restores it -------------------------------------------------------------------------------------------------------
 cat >"$TWOFOLD_CONFIG/contacts.yaml" <<'C'
 reviewed: 2026-11-01
@@ -183,7 +208,8 @@ roles:
     a: { name: "Support desk", unit: "Vendor Ltd.", phone: "400-5550199" }
 C
 lose
-find "$a/packs" "$b/packs" -type f -exec sh -c 'for f; do printf XXXXXXXX | dd of="$f" bs=1 seek=5000 conv=notrunc status=none; truncate -s 6000 "$f"; done' _ {} +
+echo none >"$work/none"
+cut "$work/none"
 expect 6 "$t" --yes crash db && said 'ESCALATED' && said 'Support desk' && said '400-5550199'
-tells "notify stop scene facts [host-repaired=yes] restore-failed escalated"
+tells "notify stop scene facts [host-repaired=yes] restore-failed restore-failed escalated"
 finish
