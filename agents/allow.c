@@ -279,6 +279,16 @@ static int restrict_to_roots(struct msg_restore *m, struct err *e)
     return rc;
 }
 
+/* What was restored, and nobody else's: it may be read to be compared. */
+static bool is_restored(const struct rules *r, const char *path)
+{
+    char *leads = NULL;
+    bool in = resolve(path, false, &leads, NULL) == 0 &&
+              is_in(leads, r->restore, r->n_restore, NULL) == 1;
+    free(leads);
+    return in;
+}
+
 static int check_compared(const struct rules *r, struct msg_restore *m, struct err *e)
 {
     int rc = is_in("/", r->backup, r->n_backup, e);
@@ -290,7 +300,7 @@ static int check_compared(const struct rules *r, struct msg_restore *m, struct e
         char *path = NULL;
         if (asprintf(&path, "%s%s", strcmp(m->target, "/") == 0 ? "" : m->target, m->paths[i]) < 0)
             return err_set(e, ERR_NOMEM, _("no memory"));
-        rc = check_read(r, path, false, e);
+        rc = is_restored(r, path) ? 0 : check_read(r, path, false, e);
         free(path);
     }
     return rc;
@@ -309,6 +319,24 @@ int allow_restore(const struct rules *r, struct msg_restore *m, struct err *e)
     if (rc < 0)
         return rc;
     return m->mode == RESTORE_COMPARE ? check_compared(r, m, e) : check_target(r, m, e);
+}
+
+/* What may be restored to may be taken away again; what was checked is what is used. */
+static int check_dropped(const struct rules *r, char **root, struct err *e)
+{
+    char *leads = NULL;
+    int rc = resolve(*root, false, &leads, e);
+    if (rc == 0) {
+        rc = is_in(leads, r->restore, r->n_restore, e);
+        rc = rc == 0 ? not_allowed(r, "allow: restore:", *root, leads, e) : rc < 0 ? rc : 0;
+    }
+    if (rc < 0) {
+        free(leads);
+        return rc;
+    }
+    free(*root);
+    *root = leads;
+    return 0;
 }
 
 /* --- what is done on this host itself ------------------------------------------------------------------------ */
@@ -378,6 +406,8 @@ int allow_host(const struct rules *r, struct msg_host *m, struct err *e)
         return allow_hook(r, m->words, m->n_words, e);
     for (size_t i = 0; rc == 0 && i < m->n_sources; i++)
         rc = check_source(r, &m->sources[i], true, e);
+    for (size_t i = 0; rc == 0 && m->what == HOST_DROP && i < m->n_roots; i++)
+        rc = check_dropped(r, &m->roots[i], e);
     m->resolved = rc == 0;
     return rc;
 }

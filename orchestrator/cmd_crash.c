@@ -267,6 +267,8 @@ static int begin(struct app *app, struct words *w, const char *name)
     struct crash *c = NULL;
     int status = 1;
     int rc = policy_of(app, w, name, &p, &vault, &e);
+    if (rc == 0 && w->o.choice.copy && !w->plan)
+        rc = app_open_vault(app, &w->o.choice, false, true, &w->o.vault, &e);
     if (rc == 0 && !w->plan && !w->another)
         rc = check_none_open(app, name, &e);
     if (rc == 0)
@@ -288,6 +290,7 @@ static int begin(struct app *app, struct words *w, const char *name)
     if (rc < 0)
         status = ui_error(&app->ui, &e);
     crash_end(c);
+    vault_close(w->o.vault);
     policy_free(p);
     free(vault);
     return status;

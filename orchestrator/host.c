@@ -304,6 +304,20 @@ int host_clear(struct app *app, const struct host_job *j, bool tried_only, const
     return rc < 0 ? err_wrap(e, _("what earlier attempts left")) : 0;
 }
 
+/* --- drills ------------------------------------------------------------------------------------------------- */
+int host_drop(struct app *app, const struct host_job *j, const char *folder, const char *drill,
+              struct err *e)
+{
+    char *roots[] = { (char *)(uintptr_t)folder };
+    struct msg_host m = {
+        .what = HOST_DROP, .name = (char *)(uintptr_t)drill, .roots = roots, .n_roots = 1
+    };
+    struct talk t = { .facts = NULL };
+    int rc = ask(app, j, &m, &t, e);
+    json_decref(t.facts);
+    return rc < 0 ? err_wrap(e, "%s", folder) : 0;
+}
+
 /* --- what the backup says ------------------------------------------------------------------------------- */
 int host_backup_facts(struct vault *v, const struct snap_ref *snap, int from, json_t **ret,
                       struct err *e)

@@ -71,5 +71,8 @@ int host_scene(struct app *app, const struct host_job *j, const char *incident, 
  * in any case; tried_only: nothing else. *ret_bytes (may be NULL): how much that was. */
 int host_clear(struct app *app, const struct host_job *j, bool tried_only, const struct id *keep,
                uint64_t *ret_bytes, struct err *e);
+/* Takes away the folder of a drill (its last part is the drill's name), which that host must allow as a target of restores. */
+int host_drop(struct app *app, const struct host_job *j, const char *folder, const char *drill,
+              struct err *e);
 
 #endif

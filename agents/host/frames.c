@@ -86,6 +86,8 @@ static bool is_right(const struct msg_host *m)
         return m->n_words == 0 && m->n_sources > 0 && host_name_ok(m->name);
     case HOST_CLEAR:
         return m->n_words == 0 && m->n_sources > 0 && !strchr(m->name, '/');
+    case HOST_DROP:
+        return m->n_words == 0 && m->n_sources == 0 && m->n_roots > 0 && host_name_ok(m->name);
     }
     return false;
 }
@@ -103,7 +105,7 @@ int msg_host_read(struct rbuf *r, struct msg_host *ret, struct err *e)
     if (any == 1 && !r->bad)
         source_specs_read(r, &m.sources, &m.n_sources);
     m.what = (enum host_what)what;
-    if (!rb_done(r) || any > 1 || what < HOST_FACTS || what > HOST_CLEAR || !is_right(&m)) {
+    if (!rb_done(r) || any > 1 || what < HOST_FACTS || what > HOST_DROP || !is_right(&m)) {
         msg_host_done(&m);
         return err_set(e, ERR_PROTOCOL, _("the other side sent a malformed message (%s)"), "HOST");
     }

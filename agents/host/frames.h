@@ -10,7 +10,7 @@
 
 #include "lib/wire/wire.h"
 
-enum host_what { HOST_FACTS = 1, HOST_RUN, HOST_SCENE, HOST_CLEAR };
+enum host_what { HOST_FACTS = 1, HOST_RUN, HOST_SCENE, HOST_CLEAR, HOST_DROP };
 #define MAX_HOST_NAME 128
 
 /* CLEAR takes folders away that restores in place made and did not put into service: all; all but the one named, unless a server was started on
@@ -20,11 +20,11 @@ enum host_what { HOST_FACTS = 1, HOST_RUN, HOST_SCENE, HOST_CLEAR };
 struct msg_host {
     enum host_what what;
     char *policy; /* owned, as all below */
-    char *name;   /* SCENE, RUN: of the incident (RUN: or ""); CLEAR: as above */
+    char *name; /* SCENE, RUN: of the incident (RUN: or ""); CLEAR: as above; DROP: of the drill */
     char **words; /* RUN */
     size_t n_words;
     unsigned limit_s; /* RUN: at most MAX_COMMAND_LIMIT_S */
-    char **roots;     /* FACTS: folders of files; absolute */
+    char **roots;     /* FACTS: folders of files; DROP: folders with the drill's name; absolute */
     size_t n_roots;
     struct source_spec *sources; /* with settings of a restore: where their places are */
     size_t n_sources;

@@ -81,6 +81,9 @@ int host_job(struct wire *w, const struct msg_host *m, const char *state_dir, st
     case HOST_CLEAR:
         rc = host_clear_places(&r, m, e);
         break;
+    case HOST_DROP:
+        rc = host_drop_all(m, e);
+        break;
     }
     if (rc == 0)
         rc = report_done(&r, e);

@@ -6,6 +6,7 @@
  *     facts.c     how the host is: clock, memory, room
  *     disks.c     file systems, disks, the kernel's log
  *     command.c   one command, with a time limit, its words kept up to a bound
+ *     drop.c      the folder of a drill
  *     scene.c     folders that what is there is set aside to, and what failed restores left
  */
 #ifndef TWOFOLD_AGENTS_HOST_HOST_H
@@ -53,6 +54,13 @@ struct host_ran {
 /* It runs in a process group of its own, in /, with the environment that hooks have (agents/guard.h). What it leaves running may go on. 0: it has
  * ended, somehow. -ERR_REFUSED: others can write the program; -ERR_ABSENT. */
 int host_command_run(const struct host_command *c, struct host_ran *ret, struct err *e);
+
+/* --- drop.c --------------------------------------------------------------------------------------------------- */
+#define DRILL_NAME "drill-" /* how the name of a drill begins */
+/* The folder, whose last part is the drill's name, and what is in it; 0 also when it is not there. No link is followed, no other file system entered.
+ * resolved: nor a link on the way to it. */
+int host_drop_folder(const char *folder, const char *id, bool resolved, struct err *e);
+int host_drop_all(const struct msg_host *m, struct err *e);
 
 /* --- scene.c -------------------------------------------------------------------------------------------------- */
 #define SCENE_FOLDER ".twofold-scene-" /* and the incident: in the folder that is emptied */

@@ -124,6 +124,8 @@ static void look_again(struct crash *c, enum crash_gate g)
     if (g != GATE_STOPPED && g != GATE_STARTED)
         return;
     c->running = -1;
+    if (c->o.to) /* what runs in the database's own place is not what was restored */
+        return;
     if (host_facts(c->app, &j, &facts, NULL) < 0)
         return;
     json_array_foreach(json_object_get(facts, "facts"), i, fact)

@@ -2,6 +2,7 @@
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/crash/crash.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/program.h"
 #include "orchestrator/text.h"
 
@@ -119,6 +120,8 @@ static int take_step(struct crash *c, const struct crash_next *n, struct err *e)
     rc = write_step(c, n, state, r.text, ms ? ms : 1, r.facts, e);
     if (rc == 0 && n->step == STEP_FACTS)
         crash_know_host(c);
+    if (rc == 0)
+        records_later(c->app, c->inc);
     if (rc == 0 && r.cut)
         rc = err_set(e, ERR_INTERRUPTED, _("interrupted"));
     return rc;
@@ -209,6 +212,8 @@ int crash_go(struct crash *c)
         else
             rc = one_turn(c, &status, &e);
     }
+    if (rc != -ERR_BUSY)
+        records_later(c->app, c->inc);
     if (rc >= 0)
         return status;
     if (!e.next[0] && rc != -ERR_BUSY)

@@ -50,14 +50,37 @@ static int load_policy(struct crash *c, struct err *e)
                                 &c->policy->crash, e);
 }
 
+/* With nothing but a copy the backups say what they are of. */
+static const char *kind_of_newest(struct vault *v, const char *policy,
+                                  char out[MAX_FORMAT_NAME + 1])
+{
+    char name[MAX_FORMAT_NAME + 1];
+    const struct snap_ref *newest = NULL;
+    struct snapshot *s = NULL;
+    for (size_t i = 0; i < v->n_lists; i++)
+        for (size_t k = 0;
+             strcmp(source_policy(v->lists[i]->source, name), policy) == 0 && k < v->lists[i]->n;
+             k++)
+            if (!newest || v->lists[i]->snaps[k].received_ns > newest->received_ns)
+                newest = &v->lists[i]->snaps[k];
+    snprintf(out, MAX_FORMAT_NAME + 1, "set");
+    if (newest && vault_snapshot(v, &newest->ref, &s, NULL) == 0)
+        snprintf(out, MAX_FORMAT_NAME + 1, "%s", s->kind);
+    snapshot_free(s);
+    return out;
+}
+
 json_t *crash_settings(struct app *app, const struct policy *p, const struct crash_options *o)
 {
+    char kind[MAX_FORMAT_NAME + 1];
     json_t *s = crash_conf_json(&p->crash), *kinds = json_array();
     json_object_set_new(s, "incident", crash_deadlines_json(&app->paths, p->name));
     for (size_t i = 0; i < p->n_sources; i++)
         json_array_append_new(kinds, json_string(p->sources[i].kind));
     if (p->n_paths > 0)
         json_array_append_new(kinds, json_string("files"));
+    if (o->vault && p->n_sources + p->n_paths == 0)
+        json_array_append_new(kinds, json_string(kind_of_newest(o->vault, p->name, kind)));
     json_object_set_new(s, "kinds", kinds);
     if (o->to)
         json_object_set_new(s, "to", event_json(o->to, 0));
@@ -75,7 +98,7 @@ static bool has_kind(const struct crash *c, const char *kind)
     for (size_t i = 0; i < c->policy->n_sources; i++)
         if (strcmp(c->policy->sources[i].kind, kind) == 0)
             return true;
-    for (size_t i = 0; c->bare && i < json_array_size(kinds); i++)
+    for (size_t i = 0; (c->bare || c->o.choice.copy) && i < json_array_size(kinds); i++)
         if (strcmp(json_string_value(json_array_get(kinds, i)), kind) == 0)
             return true;
     return false;
@@ -83,7 +106,7 @@ static bool has_kind(const struct crash *c, const char *kind)
 
 static void know_kinds(struct crash *c)
 {
-    c->facts.server = has_kind(c, "postgresql") || has_kind(c, "mariadb");
+    c->facts.server = has_kind(c, "postgresql") || has_kind(c, "mariadb") || has_kind(c, "set");
     c->facts.files_only = !c->facts.server && !has_kind(c, "sqlite") && !has_kind(c, "command");
     c->facts.elsewhere = c->o.to != NULL;
 }
@@ -118,6 +141,10 @@ int crash_begin(struct app *app, struct incident *inc, const struct crash_option
     if (contacts_load(&app->paths, &c->contacts, &why) < 0 ||
         settings_load(&app->paths, &c->settings, &why) < 0)
         ui_warn(&app->ui, "%s: %s", why.what, why.why);
+    /* Whoever edits the policy meanwhile takes no second person away. */
+    const char *approve = setting(inc, "approve");
+    if (approve && strcmp(approve, "two") == 0)
+        c->policy->crash.approve_two = true;
     c->facts.conf = &c->policy->crash;
     c->facts.rto_s = c->policy->rto_s;
     c->facts.me = c->me;
@@ -234,6 +261,18 @@ void crash_forget_vault(struct crash *c)
     c->facts.snapshots_known = false;
 }
 
+/* Where the policy's file is not at hand, its databases are those of its newest backup. */
+static int take_kinds(struct crash *c, struct err *e)
+{
+    static const char *const kinds[] = { "postgresql", "mariadb" };
+    struct source_spec *spec;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && c->bare && i < sizeof kinds / sizeof *kinds; i++)
+        if (json_object_get(c->backup, kinds[i]))
+            rc = source_specs_add(&c->policy->sources, &c->policy->n_sources, kinds[i], &spec, e);
+    return rc;
+}
+
 /* A server that is gone cannot be asked where its data were; its newest backup can. */
 static void know_places(struct crash *c)
 {
@@ -249,6 +288,8 @@ static void know_places(struct crash *c)
                 snap = &c->vault->lists[i]->snaps[k];
     if (rc == 0 && snap)
         rc = host_backup_facts(c->vault, snap, -1, &c->backup, &why);
+    if (rc == 0)
+        rc = take_kinds(c, &why);
     if (rc < 0)
         ui_warn(&c->app->ui, _("where the database's files lie is not known from a backup: %s"),
                 why.why);

@@ -121,11 +121,12 @@ static json_t *copies_of(const struct restore_outcome *o)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < o->n_copies; i++)
-        json_array_append_new(all, json_pack("{s:s, s:b, s:I, s:I, s:I}", "place",
+        json_array_append_new(all, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "place",
                                              o->copies[i].place, "used", o->copies[i].used,
                                              "chunks", (json_int_t)o->copies[i].chunks, "bytes",
                                              (json_int_t)o->copies[i].bytes, "bad",
-                                             (json_int_t)o->copies[i].chunks_bad));
+                                             (json_int_t)o->copies[i].chunks_bad, "late",
+                                             (json_int_t)o->copies[i].late));
     return all;
 }
 
@@ -154,11 +155,12 @@ static void keep_facts(const struct crash *c, const struct crash_next *n,
     char hex[ID_HEX_BYTES];
     int64_t received = n->snapshot ? n->snapshot->received_s : o->received_ns / NS_PER_S;
     ret->facts = json_pack(
-        "{s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:O?, s:O?}", "end",
+        "{s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:O?, s:O?}", "end",
         restore_end_name(end), "snapshot", id_hex(&n->id, hex), "received", (json_int_t)received,
         "from", n->from, "files_only", c->facts.files_only, "files", (json_int_t)o->done.files,
         "bytes", (json_int_t)o->done.bytes, "ms", (json_int_t)o->ms, "problems",
-        (json_int_t)o->problems, "target", event_json(o->target, 0), "copies", copies_of(o),
+        (json_int_t)o->problems, "chunks_lost", (json_int_t)o->chunks_lost, "chunks_away",
+        (json_int_t)o->chunks_away, "target", event_json(o->target, 0), "copies", copies_of(o),
         "checks", checks_of(o), "recovered", last_fact(o, "recovered"), "aside",
         json_object_get(o->facts, "aside"));
 }

@@ -157,7 +157,7 @@ static void take_check(struct crash *c, struct step_result *ret)
     struct vault_conf *conf = NULL;
     struct err e = ERR_INIT;
     uint64_t wrong = 0;
-    if (c->policy->n_sources == 0) {
+    if (c->policy->n_sources == 0 || c->bare) {
         snprintf(ret->text, sizeof ret->text, "%s",
                  c->bare ? _("the policy's questions are not known here: look yourself")
                          : _("the policy has no database to ask"));

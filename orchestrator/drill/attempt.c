@@ -198,8 +198,7 @@ int drill_attempt(struct drill *d, const struct crash_next *n, struct err *e)
                         e);
     if (rc < 0)
         return rc;
-    char *target = d->here ? text_print("%s/attempt-%u", d->out->folder, n->attempt)
-                           : text_print("%s-%u", d->out->folder, n->attempt);
+    char *target = text_print("%s/attempt-%u", d->out->folder, n->attempt);
     struct restore_request r = request_of(d, n, target, hex);
     int result = restore_run(d->app, &r, &o, &why);
     enum restore_end end = restore_end_of(result, &o);

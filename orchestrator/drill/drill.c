@@ -2,6 +2,7 @@
 #include "orchestrator/drill/drill.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/drill/inner.h"
 #include "orchestrator/text.h"
 
@@ -227,8 +228,13 @@ static int go_through(struct drill *d, struct err *e)
 static int clear(struct drill *d, struct err *e)
 {
     struct err why = ERR_INIT;
-    bool keep = d->q->keep || !d->here;
-    int rc = keep ? 0 : drill_remove_folder(d->out->folder, d->inc->id, d->made_to, &why);
+    bool keep = d->q->keep;
+    struct drill_place at = { .folder = d->out->folder,
+                              .id = d->inc->id,
+                              .on = d->on,
+                              .around = d->made_to,
+                              .policy = d->pol };
+    int rc = keep ? 0 : drill_remove_folder(d->app, &at, &why);
     d->out->kept = keep || rc < 0;
     if (rc < 0)
         ui_warn(&d->app->ui, "%s: %s", why.what, why.why);
@@ -296,6 +302,26 @@ static int close_it(struct drill *d, struct err *e)
     return rc;
 }
 
+/* Its record goes into the copies, so that the evidence survives this machine. */
+static void seal(struct drill *d)
+{
+    struct err e = ERR_INIT;
+    struct vault_conf *conf = NULL;
+    struct vault *v = NULL;
+    struct record_put put = { 0 };
+    int rc = vault_conf_load(&d->app->paths, d->inc->vault, &conf, &e);
+    struct vault_open_options o = { .paths = &d->app->paths, .conf = conf, .logs = true };
+    if (rc == 0)
+        rc = vault_open(&o, &v, &e);
+    if (rc == 0)
+        rc = records_put(d->app, v, d->inc, &put, &e);
+    if (rc < 0)
+        ui_warn(&d->app->ui, _("the record of this drill is in no copy yet: %s%s%s"), e.what,
+                e.what[0] ? ": " : "", e.why);
+    vault_close(v);
+    vault_conf_free(conf);
+}
+
 /* No copy can be read: the drill has begun all the same, and failed. */
 static bool is_failed_drill(int rc)
 {
@@ -325,7 +351,11 @@ static int run(struct drill *d, const char *to, struct err *e)
     struct err ignored = ERR_INIT;
     int cleared = clear(d, rc < 0 ? &ignored : e);
     rc = rc < 0 ? rc : cleared;
-    return rc < 0 ? rc : close_it(d, e);
+    if (rc == 0)
+        rc = close_it(d, e);
+    if (rc == 0)
+        seal(d);
+    return rc;
 }
 
 int drill_run(struct app *app, const struct drill_request *q, struct drill_outcome *ret,
@@ -393,14 +423,20 @@ static int clear_left(struct app *app, const struct incident *inc, struct err *e
     const json_t *facts = prepared(inc);
     const char *folder = json_string_value(json_object_get(facts, "folder"));
     const char *on = json_string_value(json_object_get(facts, "on"));
+    struct policy *pol = NULL;
     if (!folder || !on)
         return 0;
-    if (strcmp(on, "local") == 0)
-        return drill_remove_folder(folder, inc->id, json_is_true(json_object_get(facts, "made")),
-                                   e);
-    ui_warn(&app->ui, _("what the drill %s left on %s is to be removed there: %s"), inc->id, on,
-            folder);
-    return 0;
+    bool here = strcmp(on, "local") == 0;
+    int rc = here ? 0 : policy_load(&app->paths, inc->policy, &pol, e);
+    struct drill_place at = { .folder = folder,
+                              .id = inc->id,
+                              .on = here ? NULL : on,
+                              .around = json_is_true(json_object_get(facts, "made")),
+                              .policy = pol };
+    if (rc == 0)
+        rc = drill_remove_folder(app, &at, e);
+    policy_free(pol);
+    return rc;
 }
 
 static int clean_one(struct app *app, const char *id, struct err *e)

@@ -55,8 +55,13 @@ int drill_clean(struct app *app, const char *policy, size_t *ret_n, struct err *
  * to: absolute. vault: its copies; may be NULL. */
 int drill_check_folder(const struct policy *pol, const struct vault_conf *vault, const char *to,
                        bool here, struct err *e);
-/* A folder of a drill on this host, and all that is in it; around: the one that it lies in as well, when nothing else is in that. 0 also
- * when it is not there. */
-int drill_remove_folder(const char *folder, const char *id, bool around, struct err *e);
+struct drill_place {         /* borrowed */
+    const char *folder, *id; /* the folder, and the drill's name, which is its last part */
+    const char *on;          /* another host's agent; NULL: this one */
+    bool around;             /* the one that it lies in goes, too, when nothing else is in that */
+    const struct policy *policy;
+};
+/* The folder and all that is in it. 0 also when it is not there. */
+int drill_remove_folder(struct app *app, const struct drill_place *at, struct err *e);
 
 #endif

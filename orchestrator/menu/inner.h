@@ -8,33 +8,21 @@
 #include "orchestrator/watch/summary.h"
 #include "restore/incident/timeline.h"
 
-/* An incident that is not closed. */
-struct open_incident {
-    char id[MAX_INCIDENT_ID];
-    char *policy; /* owned; "" when its timeline cannot be read */
-    enum crash_cause cause;
-    int64_t opened_s, recovered_s;
-    bool drill, broken;
-    size_t overdue; /* duties whose time has passed */
-    char *duty;     /* one of them; owned; or NULL */
-};
-
 struct menu {
     struct app *app;
     const char *config; /* --config, or NULL */
     struct screen screen;
     struct facts facts;
     struct findings findings;
-    struct open_incident *incidents;
-    size_t n_incidents;
 };
 
 /* --- the site (site.c) ---------------------------------------------------------------------------------------- */
 /* Reads configuration, catalog and incidents again, and makes the head of the pages from them. Waits for no disk and no network. */
 void site_read(struct menu *m);
 void site_forget(struct menu *m);
-/* The open incident of this policy (drills: those of drills), or NULL. */
-const struct open_incident *site_incident(const struct menu *m, const char *policy, bool drill);
+bool site_is_open(const struct incident_fact *n); /* one of people, no drill */
+/* The open incident of this policy, or NULL. */
+const struct incident_fact *site_incident(const struct menu *m, const char *policy);
 const char *cause_words(enum crash_cause c);
 
 /* --- lists to choose from (lists.c) --------------------------------------------------------------------------------- */
@@ -54,7 +42,7 @@ char *choose_place(struct menu *m, const char *policy, const char *title);
 char *choose_target(struct menu *m, const char *policy, uint64_t bytes);
 
 /* --- ways (ways.c): each ends in a command, or goes back --------------------------------------------------------------- */
-void way_incident(struct menu *m, const struct open_incident *inc);
+void way_incident(struct menu *m, const struct incident_fact *inc);
 void way_crash(struct menu *m);
 void way_restore(struct menu *m);
 void way_drill(struct menu *m);

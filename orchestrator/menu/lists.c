@@ -45,7 +45,7 @@ static char *policy_state(const struct menu *m, const struct policy_fact *p)
 {
     struct policy_sum s;
     char age[64];
-    const struct open_incident *o = site_incident(m, p->name, false);
+    const struct incident_fact *o = site_incident(m, p->name);
     if (o)
         return text_print(_("OPEN INCIDENT %s"), o->id);
     policy_sum(&m->facts, &m->findings, p, &s);

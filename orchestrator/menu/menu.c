@@ -38,7 +38,7 @@ bool menu_wanted(const struct app *app)
 /* Incidents first: rows, and for each its incident or its item. */
 struct first_page {
     struct screen_rows rows;
-    const struct open_incident *incidents[MAX_SHOWN];
+    const struct incident_fact *incidents[MAX_SHOWN];
     const struct item *items[ITEMS];
     size_t n_incidents, n_items;
 };
@@ -46,9 +46,9 @@ struct first_page {
 static void make_page(struct menu *m, struct first_page *p)
 {
     *p = (struct first_page){ 0 };
-    for (size_t i = 0; i < m->n_incidents && p->n_incidents < MAX_SHOWN; i++) {
-        const struct open_incident *o = &m->incidents[i];
-        if (o->drill || !command_find("crash"))
+    for (size_t i = 0; i < m->facts.n_incidents && p->n_incidents < MAX_SHOWN; i++) {
+        const struct incident_fact *o = &m->facts.incidents[i];
+        if (!site_is_open(o) || !command_find("crash"))
             continue;
         p->incidents[p->n_incidents++] = o;
         rows_add(&p->rows, text_print(_("GO ON with the open incident of \"%s\""), o->policy),

@@ -277,7 +277,7 @@ void screen_text(struct screen *s, const char *text)
     FILE *f = open_memstream(&broken, &len);
     if (!f)
         abort();
-    put_lines(f, text, s->columns - 1);
+    put_lines(f, text, s->columns); /* as the commands break them: twice would leave scraps */
     if (fclose(f) != 0)
         abort();
     unsigned line = 1; /* the command is above the first page */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MAX_TOLD 2 /* incidents in the head; the others are counted */
+#define HEAD_COLUMNS 79
 
 const char *cause_words(enum crash_cause c)
 {
@@ -15,83 +16,68 @@ const char *cause_words(enum crash_cause c)
 }
 
 /* --- incidents ---------------------------------------------------------------------------------------------- */
-/* Is this the newest event of its duty, and does it say that its time has passed? */
-static bool is_overdue(const struct incident *inc, size_t at)
+bool site_is_open(const struct incident_fact *n)
 {
-    const struct event *ev = &inc->events[at];
-    if (ev->kind != EVENT_DUTY || strcmp(event_text(ev, "state"), "overdue") != 0)
-        return false;
-    for (size_t i = at + 1; i < inc->n; i++)
-        if (inc->events[i].kind == EVENT_DUTY &&
-            strcmp(event_text(&inc->events[i], "duty"), event_text(ev, "duty")) == 0 &&
-            event_int(&inc->events[i], "number") == event_int(ev, "number"))
-            return false;
-    return true;
+    return !n->drill && !n->closed_s;
 }
 
-static int on_incident(void *ctx, const char *id, const struct incident *inc,
-                       const struct err *broken)
+const struct incident_fact *site_incident(const struct menu *m, const char *policy)
 {
-    struct menu *m = ctx;
-    struct open_incident o = { .broken = broken != NULL };
-    if (broken && inc && inc->closed_s)
-        return 0;
-    snprintf(o.id, sizeof o.id, "%s", id);
-    o.policy = strdup(inc ? inc->policy : "");
-    if (inc) {
-        o.cause = inc->cause;
-        o.drill = inc->drill;
-        o.opened_s = inc->opened_s;
-        o.recovered_s = inc->recovered_s;
-    }
-    for (size_t i = 0; inc && i < inc->n; i++)
-        if (is_overdue(inc, i)) {
-            o.overdue++;
-            facts_set(&o.duty, event_text(&inc->events[i], "duty"));
-        }
-    m->incidents = facts_more(m->incidents, m->n_incidents, sizeof *m->incidents);
-    m->incidents[m->n_incidents++] = o;
-    return o.policy ? 0 : -ERR_NOMEM;
-}
-
-const struct open_incident *site_incident(const struct menu *m, const char *policy, bool drill)
-{
-    for (size_t i = 0; i < m->n_incidents; i++)
-        if (m->incidents[i].drill == drill && strcmp(m->incidents[i].policy, policy) == 0)
-            return &m->incidents[i];
+    for (size_t i = 0; i < m->facts.n_incidents; i++)
+        if (site_is_open(&m->facts.incidents[i]) &&
+            strcmp(m->facts.incidents[i].policy, policy) == 0)
+            return &m->facts.incidents[i];
     return NULL;
 }
 
 /* --- the head of every page ------------------------------------------------------------------------------------- */
-static void put_incident(FILE *f, const struct menu *m, const struct open_incident *o)
+/* What is overdue, else what is due next: they come by the time at which each is due. */
+static void put_duty(FILE *f, const struct menu *m, const struct incident_fact *n)
+{
+    size_t overdue = 0;
+    char when[64];
+    const struct duty *first = n->duties.n ? &n->duties.all[0] : NULL;
+    for (size_t i = 0; i < n->duties.n; i++)
+        overdue += n->duties.all[i].state == DUTY_OVERDUE;
+    if (!first)
+        return;
+    ui_age(first->due_s > m->facts.now_s ? first->due_s - m->facts.now_s
+                                         : m->facts.now_s - first->due_s,
+           when);
+    char *line = overdue ? text_print(P_("!   OVERDUE for %s: %s",
+                                         "!   OVERDUE for %s: %s (%zu in all)", overdue),
+                                      when, first->text, overdue)
+                         : text_print(_("!   due in %s: %s"), when, first->text);
+    char *fit = text_fit(line, m->screen.columns ? m->screen.columns - 1 : HEAD_COLUMNS, false);
+    fprintf(f, "%s\n", fit);
+    free(fit);
+    free(line);
+}
+
+static void put_incident(FILE *f, const struct menu *m, const struct incident_fact *n)
 {
     char age[64];
-    ui_age(m->facts.now_s - o->opened_s, age);
-    if (o->broken)
-        fprintf(f, _("! INCIDENT %s: its timeline is damaged"), o->id);
-    else if (o->recovered_s)
-        fprintf(f, _("! OPEN INCIDENT %s: the service is back; reports are still to be made"),
-                o->id);
+    ui_age(m->facts.now_s - n->opened_s, age);
+    if (n->unread || n->damage[0])
+        fprintf(f, _("! INCIDENT %s: its timeline is damaged"), n->id);
+    else if (n->recovered_s)
+        fprintf(f, _("! OPEN INCIDENT %s: the service is back"), n->id);
+    else if (n->escalated_s)
+        fprintf(f, _("! OPEN INCIDENT %s: ESCALATED, begun %s ago"), n->id, age);
     else
-        fprintf(f, _("! OPEN INCIDENT %s (%s), begun %s ago"), o->id, cause_words(o->cause), age);
+        fprintf(f, _("! OPEN INCIDENT %s (%s), begun %s ago"), n->id, cause_words(n->cause), age);
     putc('\n', f);
-    if (o->overdue) {
-        fprintf(f,
-                P_("! %zu duty of it is OVERDUE: %s", "! %zu duties of it are OVERDUE: %s, …",
-                   o->overdue),
-                o->overdue, o->duty ? o->duty : "");
-        putc('\n', f);
-    }
+    put_duty(f, m, n);
 }
 
 static void put_incidents(FILE *f, const struct menu *m)
 {
     size_t told = 0, left = 0;
-    for (size_t i = 0; i < m->n_incidents; i++) {
-        if (m->incidents[i].drill)
+    for (size_t i = 0; i < m->facts.n_incidents; i++) {
+        if (!site_is_open(&m->facts.incidents[i]))
             continue;
         if (told < MAX_TOLD) {
-            put_incident(f, m, &m->incidents[i]);
+            put_incident(f, m, &m->facts.incidents[i]);
             told++;
         } else {
             left++;
@@ -146,13 +132,6 @@ static char *make_head(const struct menu *m)
 
 void site_forget(struct menu *m)
 {
-    for (size_t i = 0; i < m->n_incidents; i++) {
-        free(m->incidents[i].policy);
-        free(m->incidents[i].duty);
-    }
-    free(m->incidents);
-    m->incidents = NULL;
-    m->n_incidents = 0;
     findings_done(&m->findings);
     facts_done(&m->facts);
 }
@@ -165,8 +144,6 @@ void site_read(struct menu *m)
     if (gather_facts(m->app, &g, &m->facts, NULL, &e) < 0)
         screen_notice(&m->screen, text_print("%s: %s", e.what, e.why));
     findings_find(&m->facts, &m->findings);
-    if (incidents_each(&m->app->paths, true, on_incident, m, &e) < 0)
-        screen_notice(&m->screen, text_print("%s: %s", e.what, e.why));
     free(m->screen.head);
     m->screen.head = make_head(m);
 }

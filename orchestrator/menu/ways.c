@@ -72,7 +72,7 @@ static void with_incident(struct menu *m, const char *verb, const char *id, bool
     words_done(&w);
 }
 
-void way_incident(struct menu *m, const struct open_incident *inc)
+void way_incident(struct menu *m, const struct incident_fact *inc)
 {
     struct screen_rows rows = { 0 };
     char id[MAX_INCIDENT_ID]; /* the list may be read again */
@@ -156,7 +156,7 @@ void way_crash(struct menu *m)
     enum crash_cause cause = CAUSE_FAULT;
     const char *policy;
     while ((policy = choose_policy(m, _("A database crash, or data are lost"))) != NULL) {
-        const struct open_incident *o = site_incident(m, policy, false);
+        const struct incident_fact *o = site_incident(m, policy);
         if (o) {
             way_incident(m, o);
             return;

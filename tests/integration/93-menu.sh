@@ -41,7 +41,7 @@ policy_add web-site-of-the-finance-bureau-and-its-many-pages --files "$src/books
 expect 0 "$t" backup ledger
 export TWOFOLD_CONFIG=$work/none TWOFOLD_STATE=$work/none-s TWOFOLD_PASSPHRASE_FILE=$pass
 run_both 0 '--copy URL --policy NAME=>0' # an empty machine: it can be left at once
-rescue=$("$t" help | grep -qE '^  drill ' && echo 5 || echo 3)
+rescue=$((3 + $("$t" help | grep -cE '^  (crash|drill) ')))
 menu 0 "--copy URL=>$rescue" "=>$work/nowhere" "\\$ twofold snapshots --copy $work/nowhere=>" "sftp://=>$a" "=>" \
     "=>no such/name" "no such/name=>ledger" "1  .*/twofold-ledger=>99" '"99"=>0' "=>ledger" "/twofold-ledger=>0" "=>0" "--copy URL=>0"
 on_screen 'No vault is configured'

@@ -52,12 +52,14 @@ P
 # --- passed: a database, from all copies, from one, without one; files -------------------------------------------------------------
 live=$(fingerprint "$one/data/global" "$src")
 drill 0 '[]' db
-[ "$(json rto_ms drill)" -gt 0 ] && [ "$(result rpo_s)" -ge 0 ] || fail "not measured: $(cat "$work/.out")"
+[ "$(json checks drill)" -ge 2 ] && [ "$(json rto_ms drill)" -gt 0 ] && [ "$(result rpo_s)" -ge 0 ] || fail "not measured: $(cat "$work/.out")"
 drill 0 '[]' db --from b
 drill 0 '[]' db --lose a
 drill 0 '[]' files --to "$scratch"
 expect 0 "$t" drill files --to "$scratch" --keep && said 'kept:' && said 'passed'
 same_tree "$src" "$(echo "$scratch"/drill-files-*)/attempt-1$src"
+[ "$(find "$a/records" -type f | wc -l)" -ge 5 ] && [ "$(find "$b/records" -type f | wc -l)" -ge 5 ] || fail "the copies have no records of the drills"
+expect 0 "$t" report drill "$(basename "$(echo "$scratch"/drill-files-*)")" --lang zh --format text && said '应急预案演练记录表'
 expect 0 "$t" drill --clean && said '1 drill cleared up'
 [ ! -e "$scratch" ] || fail "--clean left something"
 [ "$live" = "$(fingerprint "$one/data/global" "$src")" ] || fail "a drill touched what lives"
@@ -72,6 +74,25 @@ drill 4 '[copy-damaged,in-part]|[copy-damaged,not-restored]' db --from a # as th
 drill 4 '[copy-damaged]' db
 said 'a copy is damaged'
 clean "$a" && mv "$work/a.good" "$a"
+
+# A question has another answer than when it was backed up.
+question="SELECT sum(amount) + 1 FROM accounts"
+db_policy "$to"
+drill 4 '[check-false]' db
+said 'but it was 50000 when it was backed up'
+
+# The server's program does not start.
+if [ -n "${SCENARIO_NAMESPACE:-}" ]; then
+    printf '#!/bin/sh\necho "cannot start today" >&2\nexit 1\n' >"$work/postgres"
+    chmod 755 "$work/postgres"
+    mount --bind "$work/postgres" "$(realpath "$pg_usual/postgres")"
+    question="SELECT sum(amount) FROM accounts"
+    db_policy "$to"
+    drill 1 '[not-started]' db
+    umount "$(realpath "$pg_usual/postgres")"
+else
+    skip_part "a server that does not start (it takes a mount namespace)"
+fi
 
 # Too slow; too much would be lost.
 question="SELECT sum(amount) FROM accounts, pg_sleep(1.2)"
