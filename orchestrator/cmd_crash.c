@@ -207,6 +207,22 @@ static int check_none_open(struct app *app, const char *policy, struct err *e)
     return rc;
 }
 
+/* The policy's host is no primary then: what is done on it would be done to the wrong one. */
+static int check_no_standby_serves(struct app *app, const struct policy *p, struct err *e)
+{
+    struct standby_serving s;
+    int rc = standby_serving(&app->paths, p, &s, e);
+    if (rc <= 0)
+        return rc;
+    err_set(e, ERR_REFUSED, _("its standby \"%s\" serves, by the incident %s"), s.agent,
+            s.incident);
+    return err_next(
+        e,
+        _("back to \"%s\": twofold crash failback %s; if \"%s\" is its host now, say so "
+          "in policies/%s.yaml (agent:); if it is off and lost: --new --no-standby"),
+        p->agent, s.incident, s.agent, p->name);
+}
+
 static int policy_of(struct app *app, const struct words *w, const char *name, struct policy **ret,
                      char **ret_vault, struct err *e)
 {
@@ -271,6 +287,8 @@ static int begin(struct app *app, struct words *w, const char *name)
         rc = app_open_vault(app, &w->o.choice, false, true, &w->o.vault, &e);
     if (rc == 0 && !w->plan && !w->another)
         rc = check_none_open(app, name, &e);
+    if (rc == 0 && !w->plan && !(w->another && w->no_standby))
+        rc = check_no_standby_serves(app, p, &e);
     if (rc == 0)
         rc = opening_of(app, w, p, vault, &o, &e);
     if (rc == 0 && w->plan)
@@ -549,6 +567,17 @@ static int note(struct app *app, const struct words *w)
     return rc < 0 ? ui_error(&app->ui, &e) : 0;
 }
 
+static void say_serving(struct app *app, const struct incident *inc)
+{
+    struct failback f;
+    failback_of(inc, &f);
+    if (failback_serves(&f) == PAIR_STANDBY)
+        ui_warn(&app->ui,
+                _("the standby serves on: if it is the host of \"%s\" now, say so in "
+                  "policies/%s.yaml (agent:)"),
+                inc->policy, inc->policy);
+}
+
 static int close_it(struct app *app, const struct words *w)
 {
     struct err e = ERR_INIT;
@@ -569,6 +598,7 @@ static int close_it(struct app *app, const struct words *w)
     if (rc == 0) {
         records_later(app, inc);
         ui_line(&app->ui, _("%s is closed"), inc->id);
+        say_serving(app, inc);
     }
     incident_free(inc);
     return rc < 0 ? ui_error(&app->ui, &e) : 0;

@@ -189,6 +189,14 @@ static void check_standby(const struct checked *c)
         lint_find(
             c->l, LINT_WARNING, at,
             _("the standby has no \"fence\": nothing keeps the old server from taking writes"));
+    else if (k->standby[STANDBY_FENCED].n == 0)
+        lint_find(c->l, LINT_WARNING, at,
+                  _("the standby has no \"fenced\": whether the old server takes no more writes "
+                    "cannot be asked, so a person has to say it"));
+    at.duty = "JZ-7.3";
+    if (k->standby[STANDBY_POSITION].n == 0 || k->standby[STANDBY_RESEED].n == 0)
+        lint_find(c->l, LINT_WARNING, at,
+                  _("the standby has no \"position\" or no \"reseed\": the way back is by hand"));
 }
 
 static void check_crash(const struct checked *c)

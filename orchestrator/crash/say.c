@@ -6,6 +6,7 @@
 #include "orchestrator/crash/crash.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/message.h"
+#include "restore/incident/failback.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -447,11 +448,15 @@ static void say_event(struct crash *c, const struct event *ev)
     char at[16];
     enum crash_step s;
     const char *text = event_text(ev, "text"), *kind = event_kind_name(ev->kind);
+    enum failback_step own = failback_step_parse(event_text(ev, "step"));
     clock_of(ev->at_s, at);
     if (ev->kind == EVENT_STEP && strcmp(event_text(ev, "state"), "intent") == 0)
         return;
     if (ev->kind == EVENT_STEP && crash_step_parse(event_text(ev, "step"), &s))
         crash_line(c, 2, "%s  %s: %s%s%s", at, crash_step_title(s),
+                   state_word(event_text(ev, "state")), *text ? ": " : "", text);
+    else if (ev->kind == EVENT_STEP && own != FB_STEPS)
+        crash_line(c, 2, "%s  %s: %s%s%s", at, failback_step_title(own),
                    state_word(event_text(ev, "state")), *text ? ": " : "", text);
     else if (ev->kind == EVENT_GATE)
         say_gate_event(c, ev, at);

@@ -630,7 +630,7 @@ static int outcome(const struct standby *s, enum failback_step step, unsigned at
         json_object_set(o, "facts", facts);
     int added = incident_add(s->inc, EVENT_STEP, o, how);
     if (rc == 0)
-        ui_line(&s->app->ui, "  %s: %s", failback_step_name(step), text);
+        ui_line(&s->app->ui, "          %s: %s", failback_step_title(step), text);
     return rc < 0 ? rc : added;
 }
 

@@ -61,8 +61,8 @@ static int look_at(void *ctx, const char *id, const struct incident *inc, const 
     struct failback f;
     failback_of(inc, &f);
     enum failback_phase phase = failback_phase_of(&f);
-    if (phase == PAIR_AS_EVER)
-        return 0;
+    if (phase == PAIR_AS_EVER) /* one in which the primary was restored ends what was before */
+        return inc->recovered_s && !broken;
     const json_t *settings = json_object_get(inc->events[0].body, "settings");
     const char *on = json_string_value(json_object_get(json_object_get(settings, "standby"), "on"));
     if (broken)
@@ -77,7 +77,7 @@ static int look_at(void *ctx, const char *id, const struct incident *inc, const 
              : s->policy->crash.standby_on ? s->policy->crash.standby_on
                                            : "");
     snprintf(s->ret->incident, sizeof s->ret->incident, "%s", id);
-    return 1; /* the newest in which there was one */
+    return 1; /* no older one counts */
 }
 
 int standby_serving(const struct config_paths *p, const struct policy *policy,

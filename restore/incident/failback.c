@@ -10,25 +10,28 @@
 static const struct {
     const char *name;
     enum pair_host host;
+    const char *title;
 } steps[FB_STEPS] = {
-    [FB_FENCE] = { "fence", PAIR_PRIMARY },
-    [FB_PROMOTE] = { "promote", PAIR_STANDBY },
-    [FB_CHECK] = { "standby-check", PAIR_STANDBY },
-    [FB_SWITCH] = { "switch", PAIR_STANDBY },
-    [FB_GIVE_UP] = { "standby-give-up", PAIR_STANDBY },
-    [FB_REFENCE] = { "reseed-fence", PAIR_PRIMARY },
-    [FB_RESEED] = { "reseed", PAIR_PRIMARY },
-    [FB_READY] = { "failback-ready", PAIR_PRIMARY },
-    [FB_STOP] = { "failback-stop", PAIR_STANDBY },
-    [FB_COMPARE] = { "failback-compare", PAIR_PRIMARY },
-    [FB_BACK_PROMOTE] = { "failback-promote", PAIR_PRIMARY },
-    [FB_BACK_CHECK] = { "failback-check", PAIR_PRIMARY },
-    [FB_BACK_SWITCH] = { "failback-switch", PAIR_PRIMARY },
-    [FB_BACK_RESEED] = { "failback-reseed", PAIR_STANDBY },
-    [FB_BACK_SYNC] = { "failback-sync", PAIR_PRIMARY },
-    [FB_UNDO_FENCE] = { "failback-undo-fence", PAIR_PRIMARY },
-    [FB_UNDO] = { "failback-undo", PAIR_STANDBY },
-    [FB_UNDO_SWITCH] = { "failback-undo-switch", PAIR_STANDBY },
+    [FB_FENCE] = { "fence", PAIR_PRIMARY, N_("Keep the old server from taking writes") },
+    [FB_PROMOTE] = { "promote", PAIR_STANDBY, N_("Have the standby take over") },
+    [FB_CHECK] = { "standby-check", PAIR_STANDBY, N_("Check the standby") },
+    [FB_SWITCH] = { "switch", PAIR_STANDBY, N_("Lead clients to the standby") },
+    [FB_GIVE_UP] = { "standby-give-up", PAIR_STANDBY, N_("Keep the standby from taking writes") },
+    [FB_REFENCE] = { "reseed-fence", PAIR_PRIMARY, N_("Ask whether the host takes no writes") },
+    [FB_RESEED] = { "reseed", PAIR_PRIMARY, N_("Make the repaired host follow the standby") },
+    [FB_READY] = { "failback-ready", PAIR_PRIMARY, N_("See whether the host is ready") },
+    [FB_STOP] = { "failback-stop", PAIR_STANDBY, N_("Stop writes on the standby") },
+    [FB_COMPARE] = { "failback-compare", PAIR_PRIMARY, N_("Compare: has the host all of it?") },
+    [FB_BACK_PROMOTE] = { "failback-promote", PAIR_PRIMARY, N_("Have the host take writes") },
+    [FB_BACK_CHECK] = { "failback-check", PAIR_PRIMARY, N_("Check the host's database") },
+    [FB_BACK_SWITCH] = { "failback-switch", PAIR_PRIMARY, N_("Lead clients to the host") },
+    [FB_BACK_RESEED] = { "failback-reseed", PAIR_STANDBY, N_("Make the standby follow the host") },
+    [FB_BACK_SYNC] = { "failback-sync", PAIR_PRIMARY, N_("Have commits wait for the standby") },
+    [FB_UNDO_FENCE] = { "failback-undo-fence", PAIR_PRIMARY,
+                        N_("See that the host has taken no writes") },
+    [FB_UNDO] = { "failback-undo", PAIR_STANDBY, N_("Have the standby take writes again") },
+    [FB_UNDO_SWITCH] = { "failback-undo-switch", PAIR_STANDBY,
+                         N_("Lead clients to the standby again") },
 };
 static const char *const phases[PAIR_PHASES] = {
     [PAIR_AS_EVER] = "as-ever",
@@ -44,6 +47,11 @@ static const char *const phases[PAIR_PHASES] = {
 const char *failback_step_name(enum failback_step s)
 {
     return s < FB_STEPS ? steps[s].name : "";
+}
+
+const char *failback_step_title(enum failback_step s)
+{
+    return s < FB_STEPS ? _(steps[s].title) : "";
 }
 
 enum failback_step failback_step_parse(const char *name)

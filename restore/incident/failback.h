@@ -63,6 +63,8 @@ enum failback_step {
     FB_STEPS
 };
 const char *failback_step_name(enum failback_step s); /* "failback-stop" */
+const char *failback_step_title(
+    enum failback_step s); /* translated: "Stop writes on the standby" */
 /* FB_STEPS: none of these. */
 enum failback_step failback_step_parse(const char *name);
 
