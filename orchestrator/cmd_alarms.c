@@ -406,6 +406,27 @@ static int put_copies(const struct facts *f, struct catalog *c, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+static void print_incidents(struct app *app, const struct facts *f)
+{
+    for (size_t i = 0; i < f->n_incidents; i++) {
+        const struct incident_fact *n = &f->incidents[i];
+        char since[32];
+        size_t overdue = 0;
+        if (n->drill || n->closed_s || n->unread || n->settled)
+            continue;
+        for (size_t k = 0; k < n->duties.n; k++)
+            overdue += n->duties.all[k].state == DUTY_OVERDUE;
+        time_text(n->opened_s, since);
+        ui_line(&app->ui,
+                P_("incident %s, open since %s: %zu duty is overdue: twofold crash duties "
+                   "--incident %s",
+                   "incident %s, open since %s: %zu duties are overdue: twofold crash duties "
+                   "--incident %s",
+                   overdue),
+                n->id, since, overdue, n->id);
+    }
+}
+
 static bool has_channel(const struct settings *s)
 {
     return s && (s->mail_url || s->n_webhooks || s->command || s->console);
@@ -436,6 +457,8 @@ static int check(struct app *app, struct catalog *c, struct err *e)
     if (rc == 0 && done.open && !has_channel(f.settings))
         ui_warn(&app->ui, _("nobody is told of it: there is no channel; write `notify:` into "
                             "twofold.yaml, and try it: twofold notify test"));
+    if (rc == 0)
+        print_incidents(app, &f);
     facts_done(&f);
     if (rc < 0)
         return rc;

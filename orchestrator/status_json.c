@@ -202,7 +202,7 @@ void status_json(const struct status_view *v)
         if (status_shows_vault(v, &f->vaults[f->copies[i].vault]))
             copies_json(v, &f->copies[i]);
     for (size_t i = 0; i < f->n_incidents; i++)
-        if (!f->incidents[i].closed_s && !f->incidents[i].unread)
+        if (!f->incidents[i].closed_s && !f->incidents[i].unread && !f->incidents[i].settled)
             incident_json(v, &f->incidents[i]);
     for (size_t i = 0; i < v->fs->n; i++)
         finding_json(v, &v->fs->all[i]);

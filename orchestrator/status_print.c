@@ -89,7 +89,7 @@ static void print_incidents(const struct status_view *v)
         const struct incident_fact *n = &v->f->incidents[i];
         char since[32];
         size_t overdue = 0;
-        if (n->drill || n->closed_s || n->unread)
+        if (n->drill || n->closed_s || n->unread || n->settled)
             continue;
         for (size_t k = 0; k < n->duties.n; k++)
             overdue += n->duties.all[k].state == DUTY_OVERDUE;

@@ -94,6 +94,16 @@ static void check_contacts(struct lint *l, const char *file, const struct yaml_d
         snprintf(path, sizeof path, "roles.%s.b", r->name);
         check_person(l, file, r->b.name ? yaml_line(d, path) : line, &r->b, r->name, "B");
     }
+    for (size_t i = 0; i < l->contacts->n_units; i++) {
+        const struct unit_contact *u = &l->contacts->units[i];
+        snprintf(path, sizeof path, "units.%zu", i);
+        if (!u->phone && !u->mail)
+            lint_find(
+                l, LINT_WARNING, (struct place){ file, yaml_line(d, path), "PY-DB-2" },
+                _("there is no way to tell the unit \"%s\" to hold its uploads: write a phone "
+                  "or a mail"),
+                u->name);
+    }
 }
 
 /* --- settings --------------------------------------------------------------------------------------------------- */

@@ -221,9 +221,9 @@ static void say_sealed(struct app *app, const struct records *rs)
     ui_line(
         &app->ui,
         P_("the copies have records of %zu incident or drill; they are sealed to the recovery "
-           "key: twofold crash records --recovery-file FILE",
+           "key: twofold crash records --adopt",
            "the copies have records of %zu incidents and drills; they are sealed to the recovery "
-           "key: twofold crash records --recovery-file FILE",
+           "key: twofold crash records --adopt",
            n),
         n);
     ui_json(&app->ui, json_pack("{s:s, s:I, s:I}", "type", "records", "incidents", (json_int_t)n,
@@ -280,7 +280,9 @@ int records_adopt(struct app *app, struct vault *v, const char *name, size_t *re
     *ret = 0;
     if (!v->keys.recovery_sk) {
         err_set(e, ERR_KEY, _("records are sealed to the recovery key, which is not at hand"));
-        return err_next(e, _("name the recovery file: --recovery-file FILE"));
+        return err_next(
+            e,
+            _("it is asked for by: twofold crash records --adopt; or name its file: --recovery-file FILE"));
     }
     int rc = records_look(v, -1, NULL, NULL, &rs, e);
     for (size_t i = 0; rc == 0 && i < rs.n; i++)

@@ -118,7 +118,9 @@ struct incident_fact {
     int64_t changed_ns;          /* of the file that was read */
     uint64_t size;
     struct drill_past drilled; /* of a drill that has ended */
-    bool settled;              /* nothing of it comes any more, unless the file changes */
+    bool
+        settled; /* nothing of it comes any more, unless the file changes; the times may not be known */
+    bool marked; /* and that is written down beside it */
 };
 
 struct facts {

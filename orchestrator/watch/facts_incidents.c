@@ -1,12 +1,14 @@
 /* facts_incidents.c - which incidents there are, and their duties (facts.h): from the timelines beside the catalog. What cannot change any more
  * is not read again. */
 #include "lib/base/i18n.h"
+#include "lib/base/sys.h"
 #include "orchestrator/crash/clock.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/facts.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,13 +89,48 @@ static void read_one(const struct config_paths *p, int64_t now_s, struct inciden
     if (rc == 0) {
         n->to_note = inc->broken.code == ERR_NONE && to_note(inc, &n->duties);
         keep_open(&n->duties);
-        n->settled = n->duties.n == 0 && (n->closed_s || n->drill);
+        n->settled = n->duties.n == 0 && (n->closed_s || n->drill) && !n->damage[0];
+        n->marked = false;
     } else {
         snprintf(n->damage, sizeof n->damage, "%s", e.why);
         n->unread = true;
         n->settled = false;
     }
     incident_free(inc);
+}
+
+/* "SIZE CHANGED_NS" of a timeline of which nothing comes any more: with many drills behind it `status` need not read them all. It is a hint: the file
+ * itself is read when it does not fit, and whoever may not write here reads. */
+#define MARK "settled"
+#define MAX_MARK_BYTES 64
+
+static char *mark_of(const struct config_paths *p, const char *id)
+{
+    return text_print("%s/incidents/%s/" MARK, p->state_dir, id);
+}
+
+static bool is_marked(const struct config_paths *p, const struct incident_fact *n)
+{
+    char *file = mark_of(p, n->id), *end = NULL;
+    uint8_t *text = NULL;
+    size_t len = 0;
+    bool same = false;
+    if (sys_read_file(AT_FDCWD, file, MAX_MARK_BYTES, &text, &len, NULL) == 0) {
+        uint64_t size = strtoull((char *)text, &end, 10);
+        same = size == n->size && strtoll(end, NULL, 10) == n->changed_ns;
+    }
+    free(text);
+    free(file);
+    return same;
+}
+
+static void mark(const struct config_paths *p, const struct incident_fact *n)
+{
+    char *file = mark_of(p, n->id);
+    char *text = text_print("%" PRIu64 " %" PRId64 "\n", n->size, n->changed_ns);
+    (void)sys_write_file(AT_FDCWD, file, text, strlen(text), 0600, NULL);
+    free(text);
+    free(file);
 }
 
 /* One that was looked at before goes on from there. */
@@ -120,6 +157,8 @@ static void take(struct facts *f, const struct config_paths *p, struct incident_
     bool same = there && n->changed_ns == changed_ns && n->size == (uint64_t)st.st_size;
     n->changed_ns = changed_ns;
     n->size = there ? (uint64_t)st.st_size : 0;
+    if (there && !same && is_marked(p, n))
+        n->settled = n->marked = same = true;
     if (!same || !n->settled)
         read_one(p, f->now_s, n);
 }
@@ -175,6 +214,10 @@ void facts_remind(struct facts *f, const struct config_paths *p)
         struct err ignored = ERR_INIT;
         if (f->incidents[i].to_note && crash_remind(p, f->incidents[i].id, f->now_s, &ignored) >= 0)
             f->incidents[i].to_note = false;
+        if (f->incidents[i].settled && !f->incidents[i].marked) {
+            mark(p, &f->incidents[i]);
+            f->incidents[i].marked = true;
+        }
     }
 }
 

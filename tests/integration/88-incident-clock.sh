@@ -101,6 +101,7 @@ at 310 "$t" alarms check >/dev/null 2>&1
 [ "$(mails wang 'OVERDUE')" -ge 1 ] || fail "Wang does not hear that it is overdue"
 expect 3 at 310 "$t" crash duties && said 'OVERDUE.*first report'
 expect 3 at 310 "$t" status && said 'duty is OVERDUE'
+at 320 "$t" alarms check | grep -q "incident $id.*duty is overdue" || fail "alarms check does not show the incident"
 expect 0 "$t" report incident "$id" --number 1 --output "$work/one.txt"
 expect 0 "$t" crash duties --all && said 'done .*first report'
 expect 2 "$t" crash "done" level && said 'crash level'
@@ -161,4 +162,14 @@ expect 0 "$t" crash records --copy "$work/v/a" --passphrase-file "$pass" --adopt
 [ "$(timeline | sha256sum)" = "$sum" ] || fail "the timeline that was adopted is another one"
 grep -q . "$TWOFOLD_STATE/incidents/$id/files/"*one.txt || fail "the paper did not survive"
 expect 0 "$t" crash status "$id" && said 'recovered after'
+
+# Or the whole machine anew, with a copy of that copy.
+cp -a "$work/v/a" "$work/v/a2"
+export TWOFOLD_CONFIG=$work/m/c TWOFOLD_STATE=$work/m/s
+expect 0 "$t" adopt --copy "a=$work/v/a" --copy "b=$work/v/a2" --passphrase-file "$pass" && said "incident $id: here"
+[ "$(timeline | sha256sum)" = "$sum" ] || fail "the timeline that came with the vault is another one"
+rm -rf "$work/m/s/incidents"
+expect 0 "$t" catalog rebuild && said 'records? of 1 incident'
+export TWOFOLD_CONFIG=$work/k/c TWOFOLD_STATE=$work/k/s # with nothing but a copy
+expect 0 "$t" catalog rebuild --copy "$work/v/a" --passphrase-file "$pass" && said "incident $id: here"
 finish
