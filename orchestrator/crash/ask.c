@@ -71,7 +71,7 @@ int crash_answer_gate(struct crash *c, const struct crash_next *n, enum crash_an
     if (rc == 0 && (n->gate == GATE_REACHABLE || n->gate == GATE_RESTORE_AGAIN))
         crash_forget_vault(c);
     if (rc == 0) {
-        crash_line(c, 10, _("answered: %s (%s)%s%s"), crash_answer_name(a), through,
+        crash_line(c, 10, _("answered: %s (%s)%s%s"), crash_answer_word(a), through,
                    why && *why ? ": " : "", why ? why : "");
         ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "answer", "incident",
                                        c->inc->id, "gate", crash_gate_name(n->gate), "answer",
@@ -165,13 +165,18 @@ static int take_unattended(struct crash *c, const struct crash_next *n, enum cra
 }
 
 /* --- a person ---------------------------------------------------------------------------------------------------------- */
+/* A translated word with the plain one behind it: a console may have no way to type the former. */
 static void prompt_of(const struct crash_next *n, char *out, size_t max)
 {
     out[0] = '\0';
     for (unsigned a = ANSWER_YES; a <= ANSWER_OVERRIDE; a <<= 1)
-        if (n->answers & a)
-            snprintf(out + strlen(out), max - strlen(out), "%s%s", *out ? " / " : "",
-                     crash_answer_word((enum crash_answer)a));
+        if (n->answers & a) {
+            const char *word = crash_answer_word((enum crash_answer)a);
+            const char *name = crash_answer_name((enum crash_answer)a);
+            bool same = strcmp(word, name) == 0;
+            snprintf(out + strlen(out), max - strlen(out), "%s%s%s%s%s", *out ? " / " : "", word,
+                     same ? "" : "(", same ? "" : name, same ? "" : ")");
+        }
     snprintf(out + strlen(out), max - strlen(out), _(" / stop:"));
 }
 

@@ -435,6 +435,7 @@ static void say_gate_event(struct crash *c, const struct event *ev, const char *
     const char *text = crash_gate_parse(event_text(ev, "gate"), &g) ? crash_gate_question(g)
                                                                     : event_text(ev, "gate");
     const char *end = strstr(text, " (");
+    end = end ? end : strstr(text, "（"); /* as it stands in a Chinese text */
     const char *word = strcmp(answer, "waiting") == 0   ? _("waits for an answer")
                        : strcmp(answer, "overdue") == 0 ? _("NO ANSWER IN TIME")
                        : crash_answer_parse(answer, &a) ? crash_answer_word(a)

@@ -22,7 +22,7 @@ expect 0 msgcmp "$po" "$work/now.pot" || say "    (run: make po, and translate w
 cat >"$work/typed.py" <<'EOF'
 import re, subprocess, sys
 TYPED = re.compile(
-    r"--[a-z][a-z-]+|\b(?:NAME|(?<!ONE )(?<!NO )PLACE|TARGET|SNAPSHOT|POLICY|FILE|PATH|(?<!ITS )TIME|STAMP|URL|COMMAND)\b"
+    r"--[a-z][a-z-]+|\b(?:NAME|(?<!ONE )(?<!NO )PLACE|TARGET|SNAPSHOT|POLICY|FILE|PATH|(?<!ITS )(?<!IN )TIME|STAMP|URL|COMMAND)\b"
     r"|twofold (?:init|policy (?:add|lint|show)|backup|status|snapshots|ls|find|diff|restore|export|scrub|repair"
     r"|replicate|help)\b")
 text = subprocess.run(["msgcat", "--no-wrap", sys.argv[1]], capture_output=True, text=True, check=True).stdout
