@@ -413,9 +413,24 @@ void crash_say_plan(struct crash *c, enum crash_cause cause)
 
 /* --- how it stands ------------------------------------------------------------------------------------------------------------------------ */
 static const char *const state_words[][2] = {
-    { "intent", N_("begun") },         { "done", N_("done") },   { "failed", N_("FAILED") },
-    { "skipped", N_("skipped") },      { "cut", N_("cut off") }, { "waiting", N_("waits") },
-    { "overdue", N_("OVER ITS TIME") }
+    { "intent", N_("begun") },
+    { "done", N_("done") },
+    { "failed", N_("FAILED") },
+    { "skipped", N_("skipped") },
+    { "cut", N_("cut off") },
+    { "waiting", N_("waits") },
+    { "overdue", N_("OVER ITS TIME") },
+    /* other lines of the timeline, and notices */
+    { "loss", N_("loss") },
+    { "recovered", N_("recovered") },
+    { "level", N_("level") },
+    { "escalated", N_("escalated") },
+    { "report", N_("report") },
+    { "action", N_("corrective action") },
+    { "closed", N_("closed") },
+    { "told", N_("that it has crashed") },
+    { "hold-uploads", N_("hold uploads") },
+    { "resume-uploads", N_("resume uploads") },
 };
 
 static const char *state_word(const char *state)
@@ -448,7 +463,7 @@ static void say_event(struct crash *c, const struct event *ev)
 {
     char at[16];
     enum crash_step s;
-    const char *text = event_text(ev, "text"), *kind = event_kind_name(ev->kind);
+    const char *text = event_text(ev, "text"), *kind = state_word(event_kind_name(ev->kind));
     enum failback_step own = failback_step_parse(event_text(ev, "step"));
     clock_of(ev->at_s, at);
     if (ev->kind == EVENT_STEP && strcmp(event_text(ev, "state"), "intent") == 0)
@@ -470,7 +485,8 @@ static void say_event(struct crash *c, const struct event *ev)
     else if (ev->kind == EVENT_NOTE)
         crash_line(c, 2, "%s  \"%s\" (%s)", at, text, ev->by);
     else if (ev->kind == EVENT_NOTICE)
-        crash_line(c, 2, "%s  %s → %s: %s %s", at, event_text(ev, "notice"), event_text(ev, "to"),
+        crash_line(c, 2, "%s  %s → %s: %s %s", at, state_word(event_text(ev, "notice")),
+                   event_text(ev, "to"),
                    json_is_true(json_object_get(ev->body, "ok")) ? _("told") : _("not told"),
                    event_text(ev, "detail"));
     else if (ev->kind != EVENT_DUTY)
