@@ -6,6 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MUCH_QUICKER 3
+
+/* The order of the copies is the plan's; which one is quicker is worth knowing for the next restore. */
+static void say_quicker(struct app *app, const struct restore_outcome *out)
+{
+    const struct restore_copy *most = NULL, *quick = NULL;
+    char was[32], is[32];
+    for (size_t i = 0; i < out->n_copies; i++) {
+        const struct restore_copy *c = &out->copies[i];
+        most = !most || c->bytes > most->bytes ? c : most;
+        quick = c->used && (!quick || c->speed > quick->speed) ? c : quick;
+    }
+    if (!most || !quick || most->speed == 0 || quick->speed / most->speed < MUCH_QUICKER)
+        return;
+    ui_line(
+        &app->ui,
+        _("  copy \"%s\" is quicker (%s/s) than \"%s\" (%s/s); to read from it alone: --from %s"),
+        quick->place, ui_bytes(quick->speed, is), most->place, ui_bytes(most->speed, was),
+        quick->place);
+}
+
 static void print_copies(struct app *app, const struct restore_outcome *out)
 {
     bool damaged = false;
@@ -28,6 +49,7 @@ static void print_copies(struct app *app, const struct restore_outcome *out)
                     c->place, c->late);
         damaged |= c->chunks_bad > 0;
     }
+    say_quicker(app, out);
     if (damaged)
         ui_line(&app->ui, _("  to mend the copies: twofold repair"));
 }

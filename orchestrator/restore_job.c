@@ -461,6 +461,7 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
     for (size_t i = 0; i < j->v->n_copies; i++) {
         struct copy *c = &j->v->copies[i];
         c->chunks_served = c->chunks_bad = c->bytes_served = c->served_us = 0;
+        c->beside_bytes = c->beside_ms = 0;
     }
     j->v->turned = say_turn;
     j->v->turned_ctx = &r;
@@ -486,6 +487,7 @@ int restore_job_run(struct app *app, struct restore_job *j, struct err *e)
         j->served[i] = j->v->copies[i].chunks_served;
         j->served_bytes[i] = j->v->copies[i].bytes_served;
         j->served_us[i] = j->v->copies[i].served_us;
+        j->speed[i] = turns_speed(&j->v->copies[i]);
         j->bad[i] = j->v->copies[i].chunks_bad;
     }
     if (rc == 0 && j->away)

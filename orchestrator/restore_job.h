@@ -23,6 +23,8 @@ struct restore_job {
     uint64_t served_bytes[MAX_COPIES]; /* and how long they were, sealed */
     uint64_t bad[MAX_COPIES];          /* chunks that were damaged or missing there */
     uint64_t served_us[MAX_COPIES];    /* how long that took */
+    uint64_t speed
+        [MAX_COPIES]; /* bytes a second, also where it was only asked to know that; 0: not known */
     unsigned late[MAX_COPIES]; /* how often it was put last: it failed, or did not answer in time */
     /* Chunks that no copy could give: those that all say they do not have whole, and those that one may have that could not be asked. */
     uint64_t lost, away;

@@ -49,6 +49,7 @@ static void add_counts(struct restore_job *sum, const struct restore_job *j)
         sum->served_bytes[k] += j->served_bytes[k];
         sum->bad[k] += j->bad[k];
         sum->served_us[k] += j->served_us[k];
+        sum->speed[k] = j->speed[k] ? j->speed[k] : sum->speed[k];
         sum->late[k] += j->late[k];
     }
 }
@@ -478,6 +479,7 @@ static void take_results(struct running *r)
         o->bytes = r->job.served_bytes[i];
         o->chunks_bad = r->job.bad[i];
         o->us = r->job.served_us[i];
+        o->speed = r->job.speed[i];
         o->late = r->job.late[i];
         out->n_reached += o->used;
     }

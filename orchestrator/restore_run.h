@@ -57,6 +57,7 @@ struct restore_copy {
     bool used;                          /* it was there, and no other vault's */
     uint64_t chunks, bytes, chunks_bad; /* bytes: sealed; bad: damaged or missing there */
     uint64_t us;                        /* how long they took to read */
+    uint64_t speed;                     /* bytes a second; 0: not known */
     unsigned late;                      /* how often it failed, or did not answer in time */
 };
 

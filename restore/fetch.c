@@ -207,6 +207,7 @@ static int get_place(struct copy *c, const struct chunk_place *p, const char *na
 /* One chunk, that may lie at several places, from one copy. */
 _Static_assert(MAX_COPIES *MAX_CHUNK_PLACES <= 64, "each answer has a bit");
 struct wanted {
+    struct vault *v;
     const struct id *id;
     const struct fetch_options *o;
     struct chunk_place places[MAX_CHUNK_PLACES];
@@ -231,6 +232,7 @@ static int fetch_place(struct wanted *w, struct copy *c, size_t at, int k, struc
         return rc;
     c->chunks_served++;
     c->bytes_served += ret->sealed.len;
+    turns_compare(w->v, c, name, p->off, p->len);
     ret->ref = (struct chunk_ref){ .id = *w->id, .key_id = p->key_id, .counter = p->counter };
     ret->copy = (int)at;
     ret->answer = answer;
@@ -266,7 +268,7 @@ static int fetch_from(struct wanted *w, struct turns *t, struct copy *c, struct 
 int vault_fetch(struct vault *v, const struct id *id, const struct fetch_options *o,
                 struct fetched *ret, struct err *e)
 {
-    struct wanted w = { .id = id, .o = o };
+    struct wanted w = { .v = v, .id = id, .o = o };
     char hex[ID_HEX_BYTES], what[100];
     struct turns t;
     struct copy *c;

@@ -8,6 +8,9 @@
 #define SLICE_MS 1000 /* those that are waited for are asked by turns */
 #define JOIN_MS 1000
 #define PAUSE_MS 500
+#define COMPARE_MS 5000
+#define COMPARE_BYTES (16u << 20) /* so much says something */
+#define SPEED_BYTES (1u << 20)
 
 void turns_begin(struct turns *t, struct vault *v, int only, size_t len)
 {
@@ -235,4 +238,42 @@ bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why)
         return true;
     t->put_off |= bit;
     return false;
+}
+
+/* --- which one would be quicker ------------------------------------------------------------------------------- */
+uint64_t turns_speed(const struct copy *c)
+{
+    uint64_t bytes = c->bytes_served + c->beside_bytes, us = c->served_us + c->beside_ms * 1000;
+    return bytes < SPEED_BYTES ? 0 : bytes * 1000000 / (us ? us : 1);
+}
+
+void turns_compare(struct vault *v, const struct copy *c, const char *object, uint64_t off,
+                   size_t len)
+{
+    uint64_t now = sys_monotonic_ms();
+    if (!v->hurry || c->bytes_served < COMPARE_BYTES || turns_speed(c) > HURRY_SLOW_BYTES_S ||
+        now < v->beside_at_ms + COMPARE_MS)
+        return;
+    v->beside_at_ms = now;
+    for (size_t i = 0; i < v->n_copies; i++) {
+        struct copy *o = &v->copies[i];
+        int rc = 0;
+        uint64_t ms = 0;
+        if (o == c || !o->store || o->state != COPY_CURRENT || o->turn.last)
+            continue;
+        enum store_doing doing = store_doing(o->store, &rc, &ms);
+        if (doing == STORE_ANSWERED && rc == 0) {
+            o->beside_bytes += o->beside_len;
+            o->beside_ms += ms;
+        }
+        if (doing == STORE_WORKING)
+            continue;
+        uint8_t *room = malloc(len + 1);
+        if (!room)
+            return;
+        o->beside_len = len;
+        store_patience(o->store, 0);
+        (void)store_get(o->store, object, off, len, room, NULL);
+        free(room);
+    }
 }

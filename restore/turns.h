@@ -72,6 +72,14 @@ struct copy *turns_next(struct turns *t); /* NULL: all have been asked */
 /* With what the copy said. False: that says nothing yet; it may be asked once more. */
 bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why);
 
+/* After `c` has given a chunk, which is slow work with it (below HURRY_SLOW_BYTES_S): now and then another one is asked for the same, only
+ * to know whether it would be quicker. Nobody waits for that. */
+#define HURRY_SLOW_BYTES_S 20000000
+void turns_compare(struct vault *v, const struct copy *c, const char *object, uint64_t off,
+                   size_t len);
+/* How fast it was read, bytes a second; 0: too little to say. */
+uint64_t turns_speed(const struct copy *c);
+
 /* After the copies of a vault in a hurry were opened: those that are away are put last. */
 void turns_opened(struct vault *v);
 

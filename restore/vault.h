@@ -50,6 +50,8 @@ struct copy {
     uint64_t chunks_served, chunks_bad; /* by vault_fetch */
     uint64_t bytes_served;              /* sealed */
     uint64_t served_us;                 /* how long that took */
+    uint64_t beside_bytes, beside_ms;   /* what was read only to see how fast it is, */
+    uint64_t beside_len;                /* and what is being read for that */
     struct turn turn;
 };
 
@@ -103,6 +105,7 @@ struct vault {
     struct presence *presence; /* NULL where the state folder cannot be written (a rescue) */
     bool writes;               /* opened for writing */
     bool hurry;                /* see vault_open_options */
+    uint64_t beside_at_ms;     /* when another copy was last asked only to see how fast it is */
     turn_fn *turned;           /* told what becomes of a copy; NULL: nobody is */
     void *turned_ctx;
     bool dirty;  /* state and lists are ahead of the tips: a commit is under way, or was given up */

@@ -13,6 +13,7 @@
 
 #define LOOK_MS 100 /* so often a wait looks whether a signal came */
 #define MAX_LISTED 16777216
+#define KEPT_BYTES (4u << 20) /* of memory for answers: a chunk's */
 #define FRESH_MS 2000 /* an answer that nobody has waited for; what an object holds never changes */
 
 enum verb { OPEN, GET, STAT, LIST, SPACE };
@@ -317,6 +318,11 @@ static int hasty_get(void *d, const char *name, uint64_t off, size_t len, void *
     int rc = take_early(h, &q, out) ? 1 : ask(h, &q, e);
     if (rc == 0 && len > 0)
         memcpy(out, h->a.p, len);
+    if (rc == 0 && h->a.cap > KEPT_BYTES) {
+        free(h->a.p);
+        h->a.p = NULL;
+        h->a.cap = 0;
+    }
     pthread_mutex_unlock(&h->lock);
     return rc > 0 ? 0 : rc;
 }

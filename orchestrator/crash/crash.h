@@ -74,6 +74,8 @@ int crash_next(struct crash *c, struct crash_next *ret, struct err *e);
 /* --- what is known (known.c) ---------------------------------------------------------------------------------------- */
 /* The backups of the policy, newest first; opens the vault with its recovery key. */
 int crash_know_snapshots(struct crash *c, struct err *e);
+/* After an attempt has failed: which of them no copy seems to have all of (usable.h); looks until one is found that seems whole. */
+void crash_know_usable(struct crash *c);
 /* How fast restores and steps were: from the catalog, if it answers at once, and from earlier incidents. */
 void crash_know_rates(struct crash *c);
 int crash_print_rates(

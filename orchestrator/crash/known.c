@@ -8,6 +8,7 @@
 #include "orchestrator/look.h"
 #include "orchestrator/program.h"
 #include "orchestrator/text.h"
+#include "orchestrator/usable.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -229,12 +230,39 @@ static void know_size(struct crash *c)
     }
 }
 
+static const struct snap_ref *find_snap(const struct vault *v, const struct id *id)
+{
+    for (size_t i = 0; i < v->n_lists; i++)
+        for (size_t k = 0; k < v->lists[i]->n; k++)
+            if (id_eq(&v->lists[i]->snaps[k].ref.id, id))
+                return &v->lists[i]->snaps[k];
+    return NULL;
+}
+
+void crash_know_usable(struct crash *c)
+{
+    struct usable *u = NULL;
+    struct usable_answer a = { .state = USABLE_LOST };
+    if (!c->vault || usable_new(c->vault, -1, &u, NULL) < 0)
+        return;
+    for (size_t i = 0; i < c->facts.n_snapshots && a.state != USABLE_WHOLE; i++) {
+        const struct snap_ref *s = find_snap(c->vault, &c->snapshots[i].id);
+        if (!s || usable_ask(u, s, &a, NULL) < 0)
+            break;
+        c->snapshots[i].lost = a.state == USABLE_LOST;
+    }
+    usable_free(u);
+}
+
 int crash_know_snapshots(struct crash *c, struct err *e)
 {
+    struct crash_attempt tried;
     if (c->facts.snapshots_known)
         return 0;
     if (!c->vault) {
-        int rc = app_open_vault(c->app, &c->o.choice, false, true, &c->own_v, e);
+        struct vault_choice choice = c->o.choice;
+        choice.hurry = true;
+        int rc = app_open_vault(c->app, &choice, false, true, &c->own_v, e);
         if (rc < 0)
             return rc;
         c->vault = c->own_v;
@@ -249,6 +277,8 @@ int crash_know_snapshots(struct crash *c, struct err *e)
     c->facts.n_places = c->vault->n_copies;
     c->facts.snapshots = c->snapshots;
     c->facts.snapshots_known = true;
+    if (procedure_attempts(c->inc, &tried, 1) > 0)
+        crash_know_usable(c);
     return 0;
 }
 

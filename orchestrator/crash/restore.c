@@ -251,6 +251,8 @@ void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_r
         snprintf(ret->next, sizeof ret->next, "%s", o.verdict.why);
     if (ret->failed && end != RESTORE_STOPPED && !sys_interrupted())
         ret->cut = false;
+    if (end == RESTORE_IN_PART || end == RESTORE_DAMAGED)
+        crash_know_usable(c);
     if (!ret->failed && write_loss(c, n, &o, &e) < 0)
         step_failed(ret, &e);
     restore_outcome_done(&o);

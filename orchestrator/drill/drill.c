@@ -96,6 +96,7 @@ static int open_vault(struct drill *d, struct err *e)
     if (!choice.vault && d->pol->vault[0])
         choice.vault = d->pol->vault;
     choice.lose = d->lose;
+    choice.hurry = true;
     int rc = app_open_vault(d->app, &choice, false, true, &d->v, e);
     d->from_at = -1;
     if (rc == 0 && d->from)

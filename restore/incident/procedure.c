@@ -290,17 +290,23 @@ static bool is_early_enough(const struct view *v, const struct crash_snapshot *s
     return inc->cause != CAUSE_ATTACK || sign == 0 || s->received_s < sign;
 }
 
+enum { RANK_WHOLE, RANK_PARTIAL, RANK_LOST, RANKS };
+static int rank_of(const struct crash_snapshot *s)
+{
+    return s->lost ? RANK_LOST : s->whole ? RANK_WHOLE : RANK_PARTIAL;
+}
+
 static bool choose(struct view *v, const struct crash_attempt *all, size_t n)
 {
     const struct crash_facts *f = v->f;
     bool strict = (v->inc->strict || f->conf->strict) && f->n_places > 0;
     size_t ways = strict ? f->n_places : 1;
-    for (int whole = 1; whole >= 0; whole--)
+    for (int rank = 0; rank < RANKS; rank++)
         for (size_t i = 0; i < f->n_snapshots; i++)
             for (size_t k = 0; k < ways; k++) {
                 const struct crash_snapshot *s = &f->snapshots[i];
                 const char *from = strict ? f->places[k] : "";
-                if (s->whole != (whole == 1) || !is_early_enough(v, s) ||
+                if (rank_of(s) != rank || !is_early_enough(v, s) ||
                     was_tried(v, all, n, &s->id, from))
                     continue;
                 v->ret->snapshot = s;

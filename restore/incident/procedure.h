@@ -18,7 +18,7 @@
  *
  * A restore that fails, a server that does not start on it, or a check that is wrong makes a failed attempt, and the next backup or copy is
  * taken: the newest whole backup, from whichever copy has each piece; strict: from the first copy alone, the second alone …; then older ones,
- * newest first, at last those that are not whole. After an attack only those from before the first sign. Events of restore, start and check, of
+ * newest first, then those that are not whole, at last those that no copy seems to have all of. After an attack only those from before the first sign. Events of restore, start and check, of
  * stop after the first, and of their gates, carry the number of the attempt.
  * A drill has restore alone, to a folder: it ends recovered or escalated.
  */
@@ -92,6 +92,7 @@ struct crash_snapshot {
     int64_t received_s;
     uint64_t bytes; /* of the data, before they were stored */
     bool whole;
+    bool lost; /* no copy has all that it takes, as far as is known: it is tried after all others */
 };
 struct crash_facts { /* borrowed */
     const struct crash_conf *conf;

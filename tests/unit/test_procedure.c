@@ -512,6 +512,19 @@ static void after_an_escalation_all_is_tried_anew(void **state)
     finish(&p);
 }
 
+/* What no copy seems to have all of comes last, but is not given up. */
+static void what_seems_lost_is_tried_last(void **state)
+{
+    (void)state;
+    struct story s = { .ends = "restore1=damaged restore2=damaged restore3=damaged" };
+    struct play p;
+    begin(&p, &s);
+    p.snaps[1].lost = true; /* b; a is not whole */
+    run(&p);
+    assert_non_null(strstr(p.log, "restore1:c restore2:d restore3:a restore4:b start4"));
+    finish(&p);
+}
+
 static void what_is_said_of_a_step(void **state)
 {
     (void)state;
@@ -607,6 +620,7 @@ int main(void)
         cmocka_unit_test(two_persons),
         cmocka_unit_test(who_approves_is_another_one),
         cmocka_unit_test(after_an_escalation_all_is_tried_anew),
+        cmocka_unit_test(what_seems_lost_is_tried_last),
         cmocka_unit_test(what_is_said_of_a_step),
         cmocka_unit_test(the_plan_is_what_happens),
         cmocka_unit_test(names),
