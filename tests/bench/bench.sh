@@ -8,6 +8,7 @@
 #   BENCH_CASES=…      "mixed small" by default
 #   BENCH_MILLION=1    also 1,000,000 files: memory must not grow with them
 #   BENCH_AGENTS=1     first, 50 agents at once: the memory of their orchestrator (bench_agents.py)
+#   BENCH_FALLBACK=1   first, restores out of damaged and missing copies (fallback.sh)
 #   BENCH_REPORT=FILE  docs/performance.md by default; "-" prints it
 #   BENCH_NOTE=TEXT    a sentence about this run for the report
 set -eu
@@ -28,4 +29,5 @@ flock -n 9 || { echo "bench.sh: another run works in $BENCH_DIR" >&2; exit 1; }
 export TWOFOLD TWOFOLD_AGENT BENCH_DIR BENCH_REPORT LC_ALL=C.UTF-8
 unset TWOFOLD_CONFIG TWOFOLD_STATE TWOFOLD_PASSPHRASE_FILE TWOFOLD_FAULT CREDENTIALS_DIRECTORY
 [ "${BENCH_AGENTS:-}" != 1 ] || python3 "$src/tests/bench/bench_agents.py"
+[ "${BENCH_FALLBACK:-}" != 1 ] || "$src/tests/bench/fallback.sh"
 PYTHONDONTWRITEBYTECODE=1 exec python3 "$src/tests/bench/bench.py"

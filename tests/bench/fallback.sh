@@ -8,6 +8,7 @@
 #   BENCH_FALLBACK_FILES="…"    what is backed up ("/usr/share /usr/lib")
 #   BENCH_FALLBACK_SCALE=N      of pgbench (50)
 #   BENCH_FALLBACK_PARTS="…"    files, database, detection (all)
+#   BENCH_FALLBACK_WARM=1    caches are not dropped before each restore (others work on this machine)
 #   BENCH_FALLBACK_REPORT=FILE  "-" prints it
 # shellcheck disable=SC2154 # t, work: from lib.sh
 set -eu
@@ -77,7 +78,7 @@ END
 settle() {
     rm -rf --one-file-system "$work/out"
     sync
-    echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
+    [ -n "${BENCH_FALLBACK_WARM:-}" ] || echo 3 >/proc/sys/vm/drop_caches 2>/dev/null
 }
 # timed NAME RESTORE OPTION…: "ms cpu-ms" goes to NAME.ms.
 timed() {
@@ -263,7 +264,8 @@ out <<END
 # Restores out of damaged and missing copies, measured
 
 By tests/bench/fallback.sh, $(nproc) processors, $(date -u +%F), load of the machine before and after: $before, $(cut -d' ' -f1 /proc/loadavg).
-Two copies, in folders, or over SFTP on two hosts in network namespaces of this machine. Caches are dropped before each restore.
+Two copies, in folders, or over SFTP on two hosts in network namespaces of this machine, in $(stat -f -c %T "$work"); caches are
+$([ -n "${BENCH_FALLBACK_WARM:-}" ] && echo left as they are || echo dropped before each restore).
 
 ## Copy 1 is damaged in $places places
 
