@@ -212,6 +212,10 @@ static int check_no_standby_serves(struct app *app, const struct policy *p, stru
 {
     struct standby_serving s;
     int rc = standby_serving(&app->paths, p, &s, e);
+    if (rc == -ERR_DAMAGED && !p->crash.standby_on) {
+        err_clear(e); /* an old timeline that cannot be read keeps nobody from a restore */
+        return 0;
+    }
     if (rc <= 0)
         return rc;
     err_set(e, ERR_REFUSED, _("its standby \"%s\" serves, by the incident %s"), s.agent,

@@ -551,9 +551,11 @@ struct search {
 /* How well it fits what was asked for; 0: not at all. */
 static unsigned rank_of(const struct search *s, const char *id, const struct incident *inc)
 {
-    bool open = inc && inc->closed_s == 0;
+    /* Of a damaged one nobody knows how it went on: one that is whole goes before. */
+    bool broken = inc && inc->broken.code != ERR_NONE;
+    bool open = inc && inc->closed_s == 0 && !broken;
     if (!s->name)
-        return !inc || !open ? 0 : inc->drill ? 1 : 2;
+        return !inc || inc->closed_s ? 0 : inc->drill || broken ? 1 : 2;
     if (strcmp(s->name, id) == 0)
         return 5;
     if (inc && !inc->drill && strcmp(s->name, inc->policy) == 0)

@@ -197,6 +197,11 @@ static void a_broken_one_is_read_and_not_written(void **state)
     assert_int_equal(note(inc, "three", &e), -ERR_DAMAGED);
     assert_non_null(strstr(e.next, "twofold crash billing"));
     incident_free(inc);
+    struct incident *whole = create(f->dir, "billing", false); /* the one that goes on is meant */
+    inc = open_one(f->dir, NULL);
+    assert_string_equal(inc->id, whole->id);
+    incident_free(whole);
+    incident_free(inc);
 }
 
 static void a_torn_line_is_taken_away(void **state)
