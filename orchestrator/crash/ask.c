@@ -166,23 +166,38 @@ static int take_unattended(struct crash *c, const struct crash_next *n, enum cra
 
 /* --- a person ---------------------------------------------------------------------------------------------------------- */
 /* A translated word with the plain one behind it: a console may have no way to type the former. */
+static void put_answer(char *out, size_t max, unsigned number, const char *words, const char *name)
+{
+    bool same = strcmp(words, name) == 0;
+    snprintf(out + strlen(out), max - strlen(out), "%s%u %s%s%s%s", *out ? " / " : "", number,
+             words, same ? "" : " (", same ? "" : name, same ? "" : ")");
+}
+
+/* "1 yes / 2 again / 0 stop:". */
 static void prompt_of(const struct crash_next *n, char *out, size_t max)
 {
     out[0] = '\0';
+    for (unsigned a = ANSWER_YES, k = 1; a <= ANSWER_OVERRIDE; a <<= 1)
+        if (n->answers & a)
+            put_answer(out, max, k++, crash_answer_word((enum crash_answer)a),
+                       crash_answer_name((enum crash_answer)a));
+    put_answer(out, max, 0, _("stop"), "stop");
+    snprintf(out + strlen(out), max - strlen(out), ":");
+}
+
+/* The number that stands before an answer in the prompt. */
+static enum crash_answer numbered(const struct crash_next *n, const char *line)
+{
+    unsigned k = 1;
     for (unsigned a = ANSWER_YES; a <= ANSWER_OVERRIDE; a <<= 1)
-        if (n->answers & a) {
-            const char *word = crash_answer_word((enum crash_answer)a);
-            const char *name = crash_answer_name((enum crash_answer)a);
-            bool same = strcmp(word, name) == 0;
-            snprintf(out + strlen(out), max - strlen(out), "%s%s%s%s%s", *out ? " / " : "", word,
-                     same ? "" : "(", same ? "" : name, same ? "" : ")");
-        }
-    snprintf(out + strlen(out), max - strlen(out), _(" / stop:"));
+        if (n->answers & a && line[0] == (char)('0' + k++) && line[1] == '\0')
+            return (enum crash_answer)a;
+    return 0;
 }
 
 static enum crash_answer understood(const struct crash_next *n, const char *line)
 {
-    enum crash_answer a = 0;
+    enum crash_answer a = numbered(n, line);
     for (unsigned k = ANSWER_YES; k <= ANSWER_OVERRIDE && *line; k <<= 1) {
         const char *name = crash_answer_name((enum crash_answer)k);
         if ((n->answers & k) && (strncasecmp(line, name, strlen(line)) == 0 ||
@@ -234,7 +249,7 @@ static int late(struct crash *c, const struct crash_next *n, struct err *e)
 static int ask_person(struct crash *c, const struct crash_next *n, enum crash_answer *ret,
                       struct err *e)
 {
-    char prompt[120], line[MAX_LINE] = "", why[MAX_LINE] = "";
+    char prompt[240], line[MAX_LINE] = "", why[MAX_LINE] = "";
     bool is_late = false;
     int rc = 0;
     prompt_of(n, prompt, sizeof prompt);
@@ -248,7 +263,7 @@ static int ask_person(struct crash *c, const struct crash_next *n, enum crash_an
             rc = late(c, n, e);
             continue;
         }
-        if (!got || strcasecmp(line, "stop") == 0)
+        if (!got || strcasecmp(line, "stop") == 0 || strcmp(line, "0") == 0)
             return 0;
         *ret = understood(n, line);
         if (*ret != 0)

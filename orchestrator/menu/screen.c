@@ -93,26 +93,40 @@ static void put_lines(FILE *f, const char *text, size_t columns)
     }
 }
 
-/* A row in at most two lines: what does not fit is cut, never the number. */
-static void put_row(FILE *f, const struct screen_row *row, size_t number, size_t columns)
+/* Its name in one line; what does not fit is cut, never the number. A command, or what else it says, is shown whole. */
+static char *row_text(const struct screen_row *row, size_t number, size_t columns)
 {
+    char *out = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&out, &len);
+    if (!f)
+        abort();
     char *text = text_fit(row->text, columns - NUMBER_COLUMNS - 1, false);
     fprintf(f, "%*zu  %s\n", NUMBER_COLUMNS - 2, number, text);
     free(text);
-    if (!row->more)
-        return;
-    text = text_fit(row->more, columns - HANG - 1, false);
-    fprintf(f, "%*s%s\n", HANG, "", text);
-    free(text);
+    if (row->more) {
+        text = text_print("%*s%s", HANG, "", row->more);
+        text_put_line(f, text, HANG + 2, columns);
+        free(text);
+    }
+    if (fclose(f) != 0)
+        abort();
+    return out;
 }
 
-/* How many rows from `first` on fit into so many lines; one at least. */
-static size_t rows_that_fit(const struct screen_rows *rows, size_t first, size_t lines)
+/* Rows from `first` on, as many as fit into so many lines; one at least. Returns how many. */
+static size_t put_rows(FILE *f, const struct screen_rows *rows, size_t first, size_t lines,
+                       size_t columns)
 {
     size_t n = 0, used = 0;
     for (size_t i = first; i < rows->n; i++, n++) {
-        used += rows->v[i].more ? 2 : 1;
-        if (used > lines && n > 0)
+        char *text = row_text(&rows->v[i], i + 1, columns);
+        used += count_lines(text);
+        bool fits = used <= lines || n == 0;
+        if (fits)
+            fputs(text, f);
+        free(text);
+        if (!fits)
             break;
     }
     return n;
@@ -132,9 +146,7 @@ char *screen_page(const struct screen *s, const char *title, const char *explain
     putc('\n', f);
     fflush(f);
     size_t used = count_lines(out) + FOOT_LINES, room = s->lines > used ? s->lines - used : 1;
-    size_t n = rows ? rows_that_fit(rows, first, room) : 0;
-    for (size_t i = 0; i < n; i++)
-        put_row(f, &rows->v[first + i], first + i + 1, columns);
+    size_t n = rows ? put_rows(f, rows, first, room, columns) : 0;
     if (rows && n < rows->n) {
         char *more = text_print(_("%zu to %zu of %zu; Enter alone: the next ones"), first + 1,
                                 first + n, rows->n);

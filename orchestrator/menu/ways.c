@@ -97,6 +97,43 @@ void way_incident(struct menu *m, const struct incident_fact *inc)
     rows_done(&rows);
 }
 
+/* --- one copy alone ----------------------------------------------------------------------------------------------- */
+/* The copy is asked for its backups, so that a wrong address or passphrase shows at once. */
+static char *choose_copy(struct menu *m)
+{
+    for (;;) {
+        struct words w;
+        char *url = screen_ask(&m->screen, _("From one copy alone"),
+                               _("Nothing but this program, one copy and the passphrase is needed. "
+                                 "Where is the copy? A folder, like /mnt/b, or another host, like "
+                                 "sftp://USER@HOST/PATH."),
+                               _("Copy:"));
+        if (!url)
+            return NULL;
+        words_begin(m, &w);
+        words_put(&w, "snapshots", "--copy", url, NULL);
+        int status = start_told(&m->screen, &w);
+        words_done(&w);
+        if (status == 0 || status == 4) /* 4: some are damaged */
+            return url;
+        free(url);
+    }
+}
+
+static char *type_policy(struct menu *m)
+{
+    for (;;) {
+        char *policy = screen_ask(&m->screen, _("From one copy alone"),
+                                  _("The list of backups named the policies. Whose newest whole "
+                                    "backup is to be restored?"),
+                                  _("Policy:"));
+        if (!policy || config_name_ok(policy))
+            return policy;
+        screen_notice(&m->screen, text_print(_("\"%s\" cannot be the name of a policy"), policy));
+        free(policy);
+    }
+}
+
 /* --- a crash -------------------------------------------------------------------------------------------------------- */
 static bool choose_cause(struct menu *m, const char *policy, enum crash_cause *ret)
 {
@@ -117,22 +154,30 @@ static bool choose_cause(struct menu *m, const char *policy, enum crash_cause *r
     return n > 0;
 }
 
-static void crash_words(const struct menu *m, const char *policy, enum crash_cause cause, bool plan,
-                        struct words *ret)
+struct crashed {
+    const char *policy;
+    const char *url; /* a copy, where nothing is configured; or NULL */
+    enum crash_cause cause;
+};
+
+static void crash_words(const struct menu *m, const struct crashed *c, bool plan, struct words *ret)
 {
     words_begin(m, ret);
-    words_put(ret, "crash", policy, "--cause", crash_cause_name(cause), NULL);
+    words_add(ret, "crash");
+    if (c->url)
+        words_put(ret, "--copy", c->url, "--policy", NULL);
+    words_put(ret, c->policy, "--cause", crash_cause_name(c->cause), NULL);
     if (plan)
         words_add(ret, "--plan");
 }
 
 /* false: back. */
-static bool begin_crash(struct menu *m, const char *policy, enum crash_cause cause)
+static bool begin_crash(struct menu *m, const struct crashed *c)
 {
     struct screen_rows rows = { 0 };
     struct words w, plan;
-    crash_words(m, policy, cause, false, &w);
-    crash_words(m, policy, cause, true, &plan);
+    crash_words(m, c, false, &w);
+    crash_words(m, c, true, &plan);
     rows_add(&rows, text_print("%s", _("begin: it leads step by step, and asks before each")),
              words_shown(&w));
     rows_add(&rows, text_print("%s", _("first show the plan and the contacts; nothing is done")),
@@ -151,18 +196,35 @@ static bool begin_crash(struct menu *m, const char *policy, enum crash_cause cau
     return n == 1;
 }
 
+/* On a machine that knows nothing: from one copy. */
+static void crash_from_copy(struct menu *m)
+{
+    char *url = choose_copy(m), *policy;
+    bool begun = false;
+    while (url && !begun && (policy = type_policy(m)) != NULL) {
+        struct crashed c = { .policy = policy, .url = url };
+        while (!begun && choose_cause(m, policy, &c.cause))
+            begun = begin_crash(m, &c);
+        free(policy);
+    }
+    free(url);
+}
+
 void way_crash(struct menu *m)
 {
-    enum crash_cause cause = CAUSE_FAULT;
-    const char *policy;
-    while ((policy = choose_policy(m, _("A database crash, or data are lost"))) != NULL) {
-        const struct incident_fact *o = site_incident(m, policy);
+    struct crashed c = { 0 };
+    if (m->facts.n_policies == 0) {
+        crash_from_copy(m);
+        return;
+    }
+    while ((c.policy = choose_policy(m, _("A database crash, or data are lost"))) != NULL) {
+        const struct incident_fact *o = site_incident(m, c.policy);
         if (o) {
             way_incident(m, o);
             return;
         }
-        while (choose_cause(m, policy, &cause))
-            if (begin_crash(m, policy, cause))
+        while (choose_cause(m, c.policy, &c.cause))
+            if (begin_crash(m, &c))
                 return;
     }
 }
@@ -324,48 +386,12 @@ void way_drill(struct menu *m)
 }
 
 /* --- from one copy alone --------------------------------------------------------------------------------------------- */
-/* The copy is asked for its backups, so that a wrong address or passphrase shows at once. */
-static char *choose_copy(struct menu *m)
-{
-    for (;;) {
-        struct words w;
-        char *url = screen_ask(&m->screen, _("Restore from one copy alone"),
-                               _("Nothing but this program, one copy and the passphrase is needed. "
-                                 "Where is the copy? A folder, like /mnt/b, or another host, like "
-                                 "sftp://USER@HOST/PATH."),
-                               _("Copy:"));
-        if (!url)
-            return NULL;
-        words_begin(m, &w);
-        words_put(&w, "snapshots", "--copy", url, NULL);
-        int status = start_told(&m->screen, &w);
-        words_done(&w);
-        if (status == 0 || status == 4) /* 4: some are damaged */
-            return url;
-        free(url);
-    }
-}
-
-static char *type_policy(struct menu *m)
-{
-    for (;;) {
-        char *policy = screen_ask(&m->screen, _("Restore from one copy alone"),
-                                  _("The list of backups named the policies. Whose newest whole "
-                                    "backup is to be restored?"),
-                                  _("Policy:"));
-        if (!policy || config_name_ok(policy))
-            return policy;
-        screen_notice(&m->screen, text_print(_("\"%s\" cannot be the name of a policy"), policy));
-        free(policy);
-    }
-}
-
 static void run_rescue(struct menu *m, const char *url, const char *policy, const char *target)
 {
     struct words w;
     words_begin(m, &w);
     words_put(&w, "restore", "--copy", url, "--policy", policy, "--to", target, NULL);
-    confirm(m, _("Restore from one copy alone"), _("Its newest whole backup is restored."), &w);
+    confirm(m, _("From one copy alone"), _("Its newest whole backup is restored."), &w);
 }
 
 void way_rescue(struct menu *m)

@@ -3,7 +3,7 @@
     menu.py PROGRAM [-o FILE] STEP...
 
 STEP is "TEXT=>ANSWER": wait until it asks (the last line is a prompt, which ends with a blank) and TEXT, a regular expression, is on the
-page since the last answer; then type ANSWER and Enter, or the key ^C or ^D. What it shows is kept; a line wider than 80 columns (a Chinese character takes two), or more
+page since the last answer; then type ANSWER and Enter, or the key ^C or ^D. "~TEXT=>ANSWER" answers whatever comes before with Enter. What it shows is kept; a line wider than 80 columns (a Chinese character takes two), or more
 lines at once than 24, is a failure. Ends when the program has; its exit status is ours, 99 when it does not do what was waited for.
 """
 import fcntl, os, pty, re, select, signal, struct, sys, termios, time, unicodedata
@@ -78,9 +78,15 @@ def main():
     for step in args:
         text, _, answer = step.partition("=>")
         deadline = time.monotonic() + WAIT_S
+        skips = text.startswith("~")
+        text = text[skips:]
         try:
-            while not screen.asks(text) and screen.read(deadline):
-                pass
+            while not screen.asks(text):
+                if skips and screen.asks(""):
+                    screen.new = ""
+                    os.write(fd, b"\n")
+                if not screen.read(deadline):
+                    break
         except TimeoutError:
             pass
         if not screen.asks(text):
