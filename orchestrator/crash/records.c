@@ -129,9 +129,13 @@ static int on_name(void *ctx, const char *name, uint64_t len)
     (void)len;
     if (!object_name_parse(OBJECT_RECORD, name, NULL, &id))
         return 0;
-    for (size_t i = RECORDS_KEPT; i < d->h->n && d->n < MAX_PUT; i++)
-        if (id_eq(&d->h->v[i].object, &id) && is_of(d->o, &d->h->v[i].at))
+    for (size_t i = 1; i < d->h->n && d->n < MAX_PUT; i++) {
+        const struct put_before *b = &d->h->v[i];
+        /* One that says the same came to some copies only: this one is in its place. */
+        bool goes = b->at.number == d->o->number || i >= RECORDS_KEPT;
+        if (goes && id_eq(&b->object, &id) && is_of(d->o, &b->at))
             d->v[d->n++] = id;
+    }
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "lib/base/sys.h"
 #include "orchestrator/crash/records_tend.h"
 #include "orchestrator/text.h"
+#include "tests/unit/sys_kit.h"
 #include "tests/vault_samples.h"
 
 #include <setjmp.h>
@@ -12,23 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #define PAPER_SHA256 "382635c9325bf3273d195ff1b8a44e5b11afd7d97addeb8863ea35feb98c1a07"
 
-struct scene {
+struct copies {
     char *dir, *url[2], *state[2]; /* two copies, and two machines */
     struct app app[2];
     struct vault v;
 };
 
-static int setup(void **state)
+static void open_scene(struct copies *s)
 {
     static char places[2][2] = { "a", "b" };
-    struct scene *s = calloc(1, sizeof *s);
-    s->dir = text_print("/tmp/tfrec-XXXXXX");
-    assert_non_null(mkdtemp(s->dir));
     s->v.name = (char *)"main";
     s->v.keys = sample_keys();
     s->v.n_copies = 2;
@@ -36,22 +35,17 @@ static int setup(void **state)
     for (int i = 0; i < 2; i++) {
         s->url[i] = text_print("%s/copy-%d", s->dir, i);
         s->state[i] = text_print("%s/state-%d", s->dir, i);
-        assert_int_equal(sys_mkdir_p(s->state[i], 0700, NULL), 0);
         s->app[i].paths = (struct config_paths){ s->state[i], s->state[i] };
         s->app[i].ui = (struct ui){ .quiet = true, .command = "test" };
         s->v.copies[i] = (struct copy){ .place = places[i],
                                         .url = s->url[i],
                                         .state = COPY_CURRENT };
-        assert_int_equal(store_open(s->url[i], STORE_CREATE, &s->v.copies[i].store, NULL), 0);
+        assert_int_equal(store_open(s->url[i], 0, &s->v.copies[i].store, NULL), 0);
     }
-    *state = s;
-    return 0;
 }
 
-static int teardown(void **state)
+static void close_scene(struct copies *s)
 {
-    struct scene *s = *state;
-    char command[128];
     for (int i = 0; i < 2; i++) {
         store_close(s->v.copies[i].store);
         free(s->url[i]);
@@ -59,6 +53,36 @@ static int teardown(void **state)
     }
     chunkdb_close(s->v.db);
     vault_keys_done(&s->v.keys);
+}
+
+static int setup(void **state)
+{
+    struct copies *s = calloc(1, sizeof *s);
+    s->dir = text_print("/tmp/tfrec-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    for (int i = 0; i < 2; i++) {
+        struct store *made = NULL;
+        char *url = text_print("%s/copy-%d", s->dir, i);
+        char *folder = text_print("%s/state-%d", s->dir, i);
+        assert_int_equal(store_open(url, STORE_CREATE, &made, NULL), 0);
+        assert_int_equal(sys_mkdir_p(folder, 0700, NULL), 0);
+        /* One that is empty is taken for a disk that is not mounted. */
+        struct store_data d = { .p = "x", .fd = -1, .len = 1 };
+        assert_int_equal(store_put(made, "recovery", &d, NULL), 0);
+        store_close(made);
+        free(folder);
+        free(url);
+    }
+    open_scene(s);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct copies *s = *state;
+    char command[128];
+    close_scene(s);
     snprintf(command, sizeof command, "rm -rf '%s'", s->dir);
     int rc = system(command); // NOLINT(cert-env33-c): a folder of our own
     free(s->dir);
@@ -66,7 +90,7 @@ static int teardown(void **state)
     return rc;
 }
 
-static struct incident *create(struct scene *s, int machine, bool drill)
+static struct incident *create(struct copies *s, int machine, bool drill)
 {
     struct incident *inc = NULL;
     struct err e = ERR_INIT;
@@ -83,7 +107,7 @@ static void note(struct incident *inc, const char *text)
     assert_int_equal(incident_add(inc, EVENT_NOTE, json_pack("{s:s}", "text", text), NULL), 0);
 }
 
-static struct record_put put(struct scene *s, int machine, struct incident *inc)
+static struct record_put put(struct copies *s, int machine, struct incident *inc)
 {
     struct record_put r;
     struct err e = ERR_INIT;
@@ -92,7 +116,7 @@ static struct record_put put(struct scene *s, int machine, struct incident *inc)
     return r;
 }
 
-static struct records look(struct scene *s)
+static struct records look(struct copies *s)
 {
     struct records rs;
     assert_int_equal(records_look(&s->v, -1, NULL, NULL, &rs, NULL), 0);
@@ -107,7 +131,7 @@ static size_t n_on(const struct records *rs, size_t copy)
     return n;
 }
 
-static void file_of(const struct scene *s, int copy, const struct record_seen *r, char out[256])
+static void file_of(const struct copies *s, int copy, const struct record_seen *r, char out[256])
 {
     char name[MAX_OBJECT_NAME];
     snprintf(out, 256, "%s/%s", s->url[copy], object_name(OBJECT_RECORD, &r->object, name));
@@ -115,7 +139,7 @@ static void file_of(const struct scene *s, int copy, const struct record_seen *r
 
 static void newer_ones_replace_older_ones(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false);
     for (int i = 0; i < 8; i++) {
         struct record_put r = put(s, 0, inc);
@@ -147,7 +171,7 @@ static void newer_ones_replace_older_ones(void **state)
 /* The machine is gone: another one takes the newest record, its papers too, goes on, and its records replace the old machine's. */
 static void another_machine_goes_on(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false), *there = NULL;
     char *folder = NULL, path[300];
     struct err e = ERR_INIT;
@@ -208,7 +232,7 @@ static void another_machine_goes_on(void **state)
 
 static void without_the_recovery_key(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false);
     struct secret *key = s->v.keys.recovery_sk;
     struct err e = ERR_INIT;
@@ -230,7 +254,7 @@ static void without_the_recovery_key(void **state)
 
 static void a_copy_that_was_away(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false);
     struct records_tended t;
     bool both[MAX_COPIES] = { true, true };
@@ -268,7 +292,7 @@ static int count_note(void *ctx, const char *place, const char *name, const char
     return 0;
 }
 
-static size_t noted(struct scene *s)
+static size_t noted(struct copies *s)
 {
     size_t n = 0;
     assert_int_equal(chunkdb_each_damage(s->v.db, count_note, &n, NULL), 0);
@@ -286,7 +310,7 @@ static void spoil(const char *file)
 
 static void damage_is_found_and_mended(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false);
     struct records_tended t;
     struct err e = ERR_INIT;
@@ -322,7 +346,7 @@ static void damage_is_found_and_mended(void **state)
 
 static void prune_takes_what_is_replaced(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false);
     struct records_tended t;
     struct err e = ERR_INIT;
@@ -364,10 +388,62 @@ static void prune_takes_what_is_replaced(void **state)
     incident_free(inc);
 }
 
+/* --- kills and full disks --------------------------------------------------------------------------- */
+#define MAX_STEPS 80
+
+/* Two copies in the folder; one more record of its one incident. */
+static int scene_put(const char *dir)
+{
+    struct copies s = { .dir = (char *)dir };
+    struct incident *inc = NULL;
+    struct record_put r;
+    open_scene(&s);
+    int rc = incident_open(&s.app[0].paths, "billing", &inc, NULL);
+    if (rc == 0)
+        rc = records_put(&s.app[0], &s.v, inc, &r, NULL);
+    incident_free(inc);
+    close_scene(&s);
+    return rc < 0;
+}
+
+/* What is cut off in the middle leaves whole records, and the next one goes on from there and takes away what is old. */
+static void faults_while_it_is_put(void **state)
+{
+    struct copies *s = *state;
+    static const char *const kinds[] = { "kill@%u", "fail@%u:ENOSPC" };
+    struct incident *inc = create(s, 0, false);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        bool whole = false;
+        for (unsigned i = 1; i <= MAX_STEPS && !whole; i++) {
+            char fault[64];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+            snprintf(fault, sizeof fault, kinds[k], i);
+#pragma GCC diagnostic pop
+            note(inc, "one more");
+            int status = play("put", s->dir, fault);
+            whole = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            struct records rs = look(s);
+            for (size_t n = 0; n < rs.n; n++)
+                assert_non_null(rs.v[n].o);
+            records_done(&rs);
+            put(s, 0, inc);
+            rs = look(s);
+            assert_int_equal(rs.v[0].o->number, inc->n);
+            assert_int_equal(rs.v[0].copies, 3);
+            assert_int_equal(records_replacing(&rs, 0, UINT32_MAX), 0);
+            assert_true(rs.n <= RECORDS_KEPT + 1);
+            records_done(&rs);
+        }
+        assert_true(whole);
+    }
+    incident_free(inc);
+}
+
 /* A file that is no record, or of another vault, is nobody's: it stays, and is told. */
 static void strange_files(void **state)
 {
-    struct scene *s = *state;
+    struct copies *s = *state;
     struct incident *inc = create(s, 0, false);
     struct records_tended t;
     struct err e = ERR_INIT;
@@ -390,8 +466,12 @@ static void strange_files(void **state)
     incident_free(inc);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const struct scene scenes[] = { { "put", scene_put } };
+    int played = scene_main(argc, argv, scenes, sizeof scenes / sizeof *scenes);
+    if (played >= 0)
+        return played;
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(newer_ones_replace_older_ones),
@@ -401,6 +481,7 @@ int main(void)
         T(damage_is_found_and_mended),
         T(prune_takes_what_is_replaced),
         T(strange_files),
+        T(faults_while_it_is_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

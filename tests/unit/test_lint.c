@@ -297,7 +297,8 @@ static void test_contacts(void **state)
     snprintf(text, sizeof text,
              "reviewed: %s\nroles:\n  operator:\n    a: { name: X, webhook: duty }\n"
              "    b: { name: Y }\n  office-head:\n    a: { name: Z, phone: \"1\", webhook: gone }\n"
-             "  vendor:\n    b: { name: V, mail: v@x }\n",
+             "  vendor:\n    b: { name: V, mail: v@x }\n"
+             "units:\n  - { name: County, mail: c@x }\n  - { name: Town }\n",
              day);
     text_file(f, "contacts.yaml", text);
     assert_int_equal(lint(f, &l), 2);
@@ -309,6 +310,8 @@ static void test_contacts(void **state)
     expect(&l, "contacts.yaml", "\"office-head\" has no B person", LINT_WARNING, 6, "PY-AB");
     expect(&l, "contacts.yaml", "\"vendor\" has no A person", LINT_WARNING, 8, "PY-AB");
     expect_none(&l, "contacts.yaml", "looked through");
+    expect(&l, "contacts.yaml", "no way to tell the unit \"Town\"", LINT_WARNING, 12, "PY-DB-2");
+    expect_none(&l, "contacts.yaml", "County");
     expect(&l, "twofold.yaml", "others may read the mail password", LINT_ERROR, 8, "");
     expect(&l, "twofold.yaml", "in clear", LINT_WARNING, 9, "LY-2.2");
     expect(&l, "twofold.yaml", "holds its key", LINT_WARNING, 3, "");
