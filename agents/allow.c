@@ -408,6 +408,11 @@ int allow_host(const struct rules *r, struct msg_host *m, struct err *e)
         rc = check_source(r, &m->sources[i], true, e);
     for (size_t i = 0; rc == 0 && m->what == HOST_DROP && i < m->n_roots; i++)
         rc = check_dropped(r, &m->roots[i], e);
+    for (size_t i = 0; rc == 0 && m->what == HOST_CLEAR && i < m->n_roots; i++) {
+        struct setting root = { .value = m->roots[i] };
+        rc = check_written(r, &root, e);
+        m->roots[i] = root.value;
+    }
     m->resolved = rc == 0;
     return rc;
 }

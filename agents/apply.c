@@ -66,6 +66,9 @@ static int save_root_entry(struct run *r, const struct entry *en, bool way, stru
     struct dir *root = &r->dirs.v[0];
     if (root->saved)
         return 0;
+    if (way && r->m->strip &&
+        !r->t.made) /* somebody's folder, of which only something in it is put back */
+        return 0;
     root->saved = entry_save(en);
     if (!root->saved)
         return err_set(e, ERR_NOMEM, _("out of memory"));

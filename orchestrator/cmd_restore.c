@@ -111,6 +111,8 @@ static void print_result(struct app *app, const struct restore_request *q,
     id_hex(&out->snapshot, hex);
     if (d->failed)
         ui_line(&app->ui, _("restored snapshot %.8s IN PART to %s"), hex, out->target);
+    else if (q->db.in_place && !out->database)
+        ui_line(&app->ui, _("restored snapshot %.8s in place"), hex);
     else if (q->db.in_place) /* what is at the target was only on the way */
         ui_line(&app->ui, _("restored snapshot %.8s in place; next: start the server"), hex);
     else
@@ -216,30 +218,33 @@ int cmd_restore(struct app *app, int argc, char **argv)
         OPT_LSN,
         OPT_POINT,
         OPT_NO_LOGS,
-        OPT_SALVAGE
+        OPT_SALVAGE,
+        OPT_CHANGED_ONLY
     };
-    static const struct option options[] = { { "to", required_argument, NULL, OPT_TO },
-                                             { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
-                                             { "at", required_argument, NULL, OPT_AT },
-                                             { "from", required_argument, NULL, OPT_FROM },
-                                             { "overwrite", no_argument, NULL, OPT_OVERWRITE },
-                                             { "delta", no_argument, NULL, OPT_DELTA },
-                                             { "set-aside", no_argument, NULL, OPT_SET_ASIDE },
-                                             { "strip-source", no_argument, NULL, OPT_STRIP },
-                                             { "policy", required_argument, NULL, OPT_POLICY },
-                                             { "on", required_argument, NULL, OPT_ON },
-                                             { "in-place", no_argument, NULL, OPT_IN_PLACE },
-                                             { "verify", optional_argument, NULL, OPT_VERIFY },
-                                             { "load", required_argument, NULL, OPT_LOAD },
-                                             { "tablespace", required_argument, NULL,
-                                               OPT_TABLESPACE },
-                                             { "lsn", required_argument, NULL, OPT_LSN },
-                                             { "position", required_argument, NULL, OPT_LSN },
-                                             { "point", required_argument, NULL, OPT_POINT },
-                                             { "no-logs", no_argument, NULL, OPT_NO_LOGS },
-                                             { "salvage", required_argument, NULL, OPT_SALVAGE },
-                                             CHOICE_OPTIONS,
-                                             OPTIONS_END };
+    static const struct option options[] = {
+        { "to", required_argument, NULL, OPT_TO },
+        { "snapshot", required_argument, NULL, OPT_SNAPSHOT },
+        { "at", required_argument, NULL, OPT_AT },
+        { "from", required_argument, NULL, OPT_FROM },
+        { "overwrite", no_argument, NULL, OPT_OVERWRITE },
+        { "delta", no_argument, NULL, OPT_DELTA },
+        { "set-aside", no_argument, NULL, OPT_SET_ASIDE },
+        { "strip-source", no_argument, NULL, OPT_STRIP },
+        { "policy", required_argument, NULL, OPT_POLICY },
+        { "on", required_argument, NULL, OPT_ON },
+        { "in-place", no_argument, NULL, OPT_IN_PLACE },
+        { "verify", optional_argument, NULL, OPT_VERIFY },
+        { "load", required_argument, NULL, OPT_LOAD },
+        { "tablespace", required_argument, NULL, OPT_TABLESPACE },
+        { "lsn", required_argument, NULL, OPT_LSN },
+        { "position", required_argument, NULL, OPT_LSN },
+        { "point", required_argument, NULL, OPT_POINT },
+        { "no-logs", no_argument, NULL, OPT_NO_LOGS },
+        { "changed-only", no_argument, NULL, OPT_CHANGED_ONLY },
+        { "salvage", required_argument, NULL, OPT_SALVAGE },
+        CHOICE_OPTIONS,
+        OPTIONS_END
+    };
     struct restore_request q = { 0 };
     int c, status = 0;
     args_begin();
@@ -290,6 +295,9 @@ int cmd_restore(struct app *app, int argc, char **argv)
         case OPT_NO_LOGS:
             q.no_logs = true;
             break;
+        case OPT_CHANGED_ONLY:
+            q.changed_only = true;
+            break;
         case OPT_SALVAGE:
             if (!take_salvage(&q.db, optarg))
                 return app_usage(app, _("--salvage takes [KIND=]FOLDER, up to 16 times"));
@@ -326,8 +334,11 @@ int cmd_restore(struct app *app, int argc, char **argv)
                          _("what --lsn, --position or --point names is found in the log only when "
                            "--delta has changed the files already: leave --delta out, or "
                            "restore with --to"));
-    if (q.set_aside && !q.delta && !q.overwrite)
-        return app_usage(app, _("--set-aside goes with --delta or --overwrite"));
+    if (q.changed_only && q.strip)
+        return app_usage(app, _("--changed-only and --strip-source exclude each other"));
+    if (q.set_aside && !q.delta && !q.overwrite && !q.changed_only && !q.db.in_place)
+        return app_usage(
+            app, _("--set-aside goes with --in-place, --changed-only, --delta or --overwrite"));
     if (q.set_aside && q.choice.copy)
         return app_usage(
             app, _("--set-aside needs the policy, which says what backups leave out: it does "

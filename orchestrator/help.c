@@ -268,6 +268,8 @@ static const struct {
          "                          are fetched, and written over\n"
          "  --set-aside             with one of these: what is in the folders that are restored, and not\n"
          "                          in the backup, goes to TARGET/.twofold-extra-TIME\n"
+         "  --changed-only          say what differs from what is there, and replace only that; with\n"
+         "                          --in-place or --to\n"
          "  --strip-source          the content of a single source folder straight into TARGET\n"
          "A database comes as a data folder that starts, TARGET/postgresql/data; and\n"
          "  --verify[=FOLDER]       start a server on it for a moment (its programs are in FOLDER), let it\n"
@@ -279,7 +281,8 @@ static const struct {
          "  --no-logs               the backup as it is; else all that is kept of the log is replayed\n"
          "  --salvage FOLDER        a data folder of that host that was set aside: what its log has and\n"
          "                          nobody kept is replayed, too\n"
-         "  --in-place              (instead of --to) where the data folder was; what is there is set aside\n"
+         "  --in-place              (instead of --to) where it was, files and databases; what is in the\n"
+         "                          way is set aside\n"
          "A dump of a program is a file below TARGET/command/dumps; and\n"
          "  --load DRIVER           load it by the program that drivers/DRIVER.yaml names on that host\n"),
       true, true },

@@ -318,6 +318,16 @@ int host_drop(struct app *app, const struct host_job *j, const char *folder, con
     return rc < 0 ? err_wrap(e, "%s", folder) : 0;
 }
 
+int host_clear_folder(struct app *app, const struct host_job *j, const char *folder, struct err *e)
+{
+    char *root = (char *)(uintptr_t)folder;
+    struct msg_host m = { .what = HOST_CLEAR, .name = (char *)"", .roots = &root, .n_roots = 1 };
+    struct talk t = { .facts = NULL };
+    int rc = ask(app, j, &m, &t, e);
+    json_decref(t.facts);
+    return rc < 0 ? err_wrap(e, _("what was looked at")) : 0;
+}
+
 /* --- what the backup says ------------------------------------------------------------------------------- */
 int host_backup_facts(struct vault *v, const struct snap_ref *snap, int from, json_t **ret,
                       struct err *e)

@@ -66,6 +66,8 @@ void host_result_done(struct host_result *r);
  */
 int host_scene(struct app *app, const struct host_job *j, const char *incident, json_t **ret,
                struct err *e);
+/* The same (below) in one folder of files. */
+int host_clear_folder(struct app *app, const struct host_job *j, const char *folder, struct err *e);
 /* Takes away what earlier restores in place brought and did not put into service (folders .twofold-restore-… in these places): all but that of the
  * backup `keep` (may be NULL), with which a restore that was cut off goes on. One on which a server was started (a verification that failed) goes
  * in any case; tried_only: nothing else. *ret_bytes (may be NULL): how much that was. */

@@ -27,9 +27,6 @@ void db_plan_done(struct db_plan *p)
     for (size_t i = 0; i < p->n_paths; i++)
         free(p->paths[i]);
     free(p->paths);
-    for (size_t i = 0; i < p->n_left; i++)
-        free(p->left[i]);
-    free(p->left);
     free(p->target);
     source_specs_free(p->sources, p->n_sources);
     *p = (struct db_plan){ 0 };
@@ -363,20 +360,10 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
     return rc;
 }
 
-static int one_in_place(struct err *e)
-{
-    err_set(e, ERR_USAGE,
-            _("this backup has more than one database, and --in-place puts back "
-              "one"));
-    return err_next(e, _("restore them with --to DIR"));
-}
-
 /* Files of SQLite, which have no server. */
 static int make_sqlite(struct view *view, const struct db_options *o, const char *staging,
                        struct db_plan *p, struct err *e)
 {
-    if (p->n_sources > 0 && o->in_place)
-        return one_in_place(e);
     if (p->n_sources == 0 && (o->n_spaces > 0 || o->lsn || o->point))
         return err_set(
             e, ERR_USAGE,
@@ -399,18 +386,6 @@ static int make_command(const struct db_options *o, struct db_plan *p, struct er
     return rc;
 }
 
-/* The other parts of a set. */
-static int plan_left(struct view *view, struct db_plan *p, struct err *e)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < view->body->n_roots; i++) {
-        const char *root = view->body->roots[i];
-        if (strcmp(root, p->sources[0].kind) != 0)
-            rc = add_text(&p->left, &p->n_left, root[0] == '/' ? "" : "/", root, e);
-    }
-    return rc;
-}
-
 static int make(struct view *view, const struct snap_ref *snap, const struct db_options *o,
                 struct db_plan *p, struct err *e)
 {
@@ -418,15 +393,14 @@ static int make(struct view *view, const struct snap_ref *snap, const struct db_
     int rc = 0;
     snprintf(staging, sizeof staging, IN_PLACE_FOLDER "%s", short_id(&snap->ref.id, id));
     for (size_t i = 0; rc == 0 && i < DB_KINDS; i++) {
-        if (!has_root(view->body, db_kinds[i].kind))
+        if (!has_root(view->body, db_kinds[i].kind) ||
+            (o->only && strcmp(o->only, db_kinds[i].kind) != 0))
             continue;
-        rc = p->n_sources > 0 && o->in_place ? one_in_place(e)
-                                             : make_kind(view, &db_kinds[i], o, staging, p, e);
+        rc = make_kind(view, &db_kinds[i], o, staging, p, e);
     }
-    if (rc == 0 && has_root(view->body, SQLITE_KIND))
+    if (rc == 0 && has_root(view->body, SQLITE_KIND) &&
+        (!o->only || strcmp(o->only, SQLITE_KIND) == 0))
         rc = make_sqlite(view, o, staging, p, e);
-    if (rc == 0 && o->in_place && p->n_sources > 0)
-        rc = plan_left(view, p, e);
     if (rc == 0 && o->n_loads > 0 && (o->in_place || !has_root(view->body, COMMAND_KIND)))
         return err_set(e, ERR_USAGE,
                        o->in_place

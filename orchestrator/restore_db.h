@@ -58,8 +58,6 @@ struct db_plan {
     bool overwrite;    /* in place: what an earlier run of the same brought is gone over again */
     struct source_spec *sources;
     size_t n_sources;
-    char **left; /* in place: what else the backup has, and is not put back */
-    size_t n_left;
     bool
         binlogs; /* a MariaDB server's, and a moment is asked for that the logs kept with backups may reach */
     bool

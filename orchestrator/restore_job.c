@@ -356,6 +356,29 @@ void restore_job_note(struct app *app, struct restore_job *j, bool problem, cons
                                                   ui_json_text(text, text_len)));
 }
 
+void restore_job_add(struct restore_job *sum, const struct restore_job *j)
+{
+    sum->done.files += j->done.files;
+    sum->done.dirs += j->done.dirs;
+    sum->done.bytes += j->done.bytes;
+    sum->done.already += j->done.already;
+    sum->done.failed += j->done.failed;
+    sum->done.set_aside += j->done.set_aside;
+    sum->done.extra += j->done.extra;
+    sum->done.extra_aside += j->done.extra_aside;
+    sum->problems += j->problems;
+    sum->lost += j->lost;
+    sum->away += j->away;
+    for (size_t k = 0; k < MAX_COPIES; k++) {
+        sum->served[k] += j->served[k];
+        sum->served_bytes[k] += j->served_bytes[k];
+        sum->bad[k] += j->bad[k];
+        sum->served_us[k] += j->served_us[k];
+        sum->speed[k] = j->speed[k] ? j->speed[k] : sum->speed[k];
+        sum->late[k] += j->late[k];
+    }
+}
+
 static int on_note(struct restore *r, struct rbuf *p, struct err *e)
 {
     struct msg_note m;

@@ -30,6 +30,8 @@ struct restore_job {
     uint64_t lost, away;
 };
 int restore_job_run(struct app *app, struct restore_job *j, struct err *e);
+/* The counts of a job go to another one. */
+void restore_job_add(struct restore_job *sum, const struct restore_job *j);
 /* Adds what an agent says (FRAME_FACTS) to the list of its name; what is too much is not kept. False: it is no object. */
 bool facts_take(json_t *facts, const struct msg_facts *m);
 #define MAX_KINDS_OF_FACTS 64

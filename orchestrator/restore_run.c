@@ -7,6 +7,7 @@
 #include "orchestrator/logs/serve.h"
 #include "orchestrator/look.h"
 #include "orchestrator/restore_binlog.h"
+#include "orchestrator/restore_files.h"
 #include "orchestrator/restore_job.h"
 #include "orchestrator/usable.h"
 #include <limits.h>
@@ -31,29 +32,6 @@ static int no_memory(struct err *e)
 }
 
 /* --- jobs -------------------------------------------------------------------------------------- */
-static void add_counts(struct restore_job *sum, const struct restore_job *j)
-{
-    sum->done.files += j->done.files;
-    sum->done.dirs += j->done.dirs;
-    sum->done.bytes += j->done.bytes;
-    sum->done.already += j->done.already;
-    sum->done.failed += j->done.failed;
-    sum->done.set_aside += j->done.set_aside;
-    sum->done.extra += j->done.extra;
-    sum->done.extra_aside += j->done.extra_aside;
-    sum->problems += j->problems;
-    sum->lost += j->lost;
-    sum->away += j->away;
-    for (size_t k = 0; k < MAX_COPIES; k++) {
-        sum->served[k] += j->served[k];
-        sum->served_bytes[k] += j->served_bytes[k];
-        sum->bad[k] += j->bad[k];
-        sum->served_us[k] += j->served_us[k];
-        sum->speed[k] = j->speed[k] ? j->speed[k] : sum->speed[k];
-        sum->late[k] += j->late[k];
-    }
-}
-
 /* What is brought is looked at by the policy's program before it is used. */
 static void take_scan(struct restore_job *j, const struct restore_request *q)
 {
@@ -103,7 +81,7 @@ static int restore_spaces(struct running *r, const struct db_plan *p, struct res
         if (rc < 0)
             err_wrap(e, "%s", p->spaces[i].target);
         else
-            add_counts(sum, &j);
+            restore_job_add(sum, &j);
     }
     free_settings(&space);
     return rc;
@@ -220,7 +198,7 @@ static int replay_binlogs(struct app *app, struct restore_job *j, const struct s
     }
     int rc = binlog_replay(app, j, logs, to, db, &replay, e);
     if (rc == 0)
-        add_counts(sum, &replay);
+        restore_job_add(sum, &replay);
     return rc;
 }
 
@@ -232,15 +210,6 @@ static void say_places(struct app *app, const struct db_plan *p)
         if (strcmp(s->v[i].key, "data") == 0 || strcmp(s->v[i].key, "files") == 0 ||
             strcmp(s->v[i].key, "tablespace") == 0)
             ui_line(&app->ui, _("in place: %s"), s->v[i].value);
-}
-
-/* A set that is put back in half is no state of a moment: it must not pass for one. */
-static void say_left(struct app *app, const struct db_plan *p, struct restore_job *j)
-{
-    const char *text = _("was not put back: --in-place is for the database alone; restore it with "
-                         "--to DIR, then put it where it belongs");
-    for (size_t i = 0; i < p->n_left; i++)
-        restore_job_note(app, j, true, p->left[i], strlen(p->left[i]), text, strlen(text));
 }
 
 /* Files of the others are no server's, which would start on what is whole alone. */
@@ -326,14 +295,12 @@ static int clear_attempts(struct running *r, struct err *e)
     return rc;
 }
 
-static int run_jobs(struct running *r, struct err *e)
+static int run_plan(struct running *r, struct err *e)
 {
     struct restore_job *j = &r->job, sum = { .from = -1 };
     struct db_plan plan = { 0 };
     const struct snap_ref *logs;
-    int rc = clear_attempts(r, e);
-    if (rc == 0)
-        rc = find_binlogs(r, &logs, e);
+    int rc = find_binlogs(r, &logs, e);
     if (rc == 0)
         rc = make_plan(r, logs != NULL, &plan, e);
     if (rc == 0)
@@ -349,13 +316,79 @@ static int run_jobs(struct running *r, struct err *e)
                                "as it is"));
         sum.problems++;
     }
-    add_counts(j, &sum);
-    if (rc == 0)
-        say_left(r->app, &plan, j);
+    restore_job_add(j, &sum);
     if (rc == 0 && is_without_log(r, &plan))
         say_without_log(r->app, j);
     db_plan_done(&plan);
     return rc;
+}
+
+/* A set that is put back in part is no state of a moment: it must not pass for one. */
+static void say_left(struct running *r, const struct place_parts *parts)
+{
+    const char *text = _("was not put back: it has no place of its own; restore it with --to DIR");
+    for (size_t i = 0; i < parts->n_left; i++)
+        restore_job_note(r->app, &r->job, true, parts->left[i], strlen(parts->left[i]), text,
+                         strlen(text));
+}
+
+/* One database after the other, then files: those of a server that cannot be put back stay as they are. */
+static int put_parts(struct running *r, const struct place_parts *parts, struct err *e)
+{
+    struct restore_job base = r->job, sum = { .from = -1 };
+    int rc = 0;
+    bool server = false;
+    for (size_t i = 0; i < parts->n_kinds; i++)
+        server |= strcmp(parts->kinds[i], "sqlite") != 0;
+    if (server || r->q->clear)
+        rc = clear_attempts(r, e);
+    for (size_t i = 0; rc == 0 && i < parts->n_kinds; i++) {
+        r->job = base;
+        r->db.only = parts->kinds[i];
+        rc = run_plan(r, e);
+        if (rc == 0 && r->job.done.failed > 0 && parts->n_kinds + parts->n_roots > 1)
+            rc = err_set(e, ERR_DAMAGED,
+                         _("a part of the database is not whole; each file is named above"));
+        restore_job_add(&sum, &r->job);
+        r->out->database = true;
+    }
+    r->job = base;
+    if (rc == 0)
+        rc = files_in_place(r->app, &base, r->conf, r->q, parts, &sum, e);
+    restore_job_add(&r->job, &sum);
+    if (rc == 0)
+        say_left(r, parts);
+    if (rc == 0 && !r->out->target && parts->n_roots > 0 &&
+        !(r->out->target = strdup(parts->roots[0].path)))
+        rc = no_memory(e);
+    return rc;
+}
+
+static int run_in_place(struct running *r, struct err *e)
+{
+    struct place_parts parts;
+    int rc = place_parts_find(r->v, r->job.snap, r->job.from, r->conf, r->q, &parts, e);
+    if (rc == 0 && parts.n_kinds == 0 && (r->db.n_spaces > 0 || r->db.lsn || r->db.point))
+        rc = err_set(e, ERR_USAGE,
+                     _("this backup has no database server: --tablespace, --lsn and "
+                       "--point are for those"));
+    if (rc < 0)
+        return rc;
+    rc = put_parts(r, &parts, e);
+    place_parts_done(&parts);
+    return rc;
+}
+
+/* What differs is told first; the rest is a restore over what is there. */
+static int run_over(struct running *r, struct err *e)
+{
+    uint64_t n = 1;
+    int rc = r->q->changed_only ? files_changed(r->app, &r->job, r->conf, r->out->target,
+                                                r->q->paths, r->q->n_paths, &n, e)
+                                : 0;
+    if (rc == 0 && n == 0)
+        ui_line(&r->app->ui, _("  nothing differs there"));
+    return rc < 0 || n == 0 ? rc : run_plan(r, e);
 }
 
 /* --- what is asked for ---------------------------------------------------------------------------- */
@@ -446,7 +479,7 @@ static int make_job(struct running *r, struct err *e)
     j->agent = q->on ? q->on : "local";
     j->notes = r->out->notes;
     j->facts = r->out->facts;
-    j->msg.overwrite = q->overwrite || q->delta;
+    j->msg.overwrite = q->overwrite || q->delta || q->changed_only;
     j->msg.delta = q->delta;
     j->msg.set_aside = q->set_aside;
     take_excludes(j, r->conf);
@@ -583,7 +616,7 @@ int restore_run(struct app *app, const struct restore_request *q, struct restore
     if (rc == 0)
         rc = make_job(&r, e);
     if (rc == 0)
-        rc = run_jobs(&r, e);
+        rc = r.db.in_place ? run_in_place(&r, e) : run_over(&r, e);
     if ((rc == -ERR_DAMAGED || rc == -ERR_ABSENT) && e && !e->next[0] && ret->chosen)
         name_another(&r, e);
     take_results(&r);

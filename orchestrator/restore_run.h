@@ -63,8 +63,9 @@ struct restore_copy {
 
 struct restore_outcome {
     char vault[MAX_FORMAT_NAME + 1];
-    char *target; /* owned; NULL: it did not get so far */
-    bool chosen;  /* the backup is known: */
+    char *target;  /* owned; NULL: it did not get so far */
+    bool database; /* in place: a database was put back, and its server is to be started */
+    bool chosen;   /* the backup is known: */
     struct id snapshot;
     int64_t received_ns;
     unsigned state; /* SNAPSHOT_… */

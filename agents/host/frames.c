@@ -85,7 +85,7 @@ static bool is_right(const struct msg_host *m)
     case HOST_SCENE:
         return m->n_words == 0 && m->n_sources > 0 && host_name_ok(m->name);
     case HOST_CLEAR:
-        return m->n_words == 0 && m->n_sources > 0 && !strchr(m->name, '/');
+        return m->n_words == 0 && m->n_sources + m->n_roots > 0 && !strchr(m->name, '/');
     case HOST_DROP:
         return m->n_words == 0 && m->n_sources == 0 && m->n_roots > 0 && host_name_ok(m->name);
     }

@@ -24,7 +24,8 @@ struct msg_host {
     char **words; /* RUN */
     size_t n_words;
     unsigned limit_s; /* RUN: at most MAX_COMMAND_LIMIT_S */
-    char **roots;     /* FACTS: folders of files; DROP: folders with the drill's name; absolute */
+    char *
+        *roots; /* FACTS, CLEAR: folders of files; DROP: folders with the drill's name; absolute */
     size_t n_roots;
     struct source_spec *sources; /* with settings of a restore: where their places are */
     size_t n_sources;

@@ -270,6 +270,8 @@ int host_clear_places(struct report *r, const struct msg_host *m, struct err *e)
 {
     struct clearing c = { .m = m, .report = r };
     int rc = host_places(m, clear_place, &c, e);
+    for (size_t i = 0; rc == 0 && i < m->n_roots; i++)
+        rc = clear_place(&c, m->roots[i], e);
     if (rc == 0)
         report_facts(r, "cleared",
                      json_pack("{s:I, s:I}", "folders", (json_int_t)c.folders, "bytes",

@@ -354,6 +354,31 @@ static int judge_end(struct survived *s)
                            at, lsn_print(far, far_at));
 }
 
+static void begin_strict(struct replay *r, uint64_t from)
+{
+    r->reader.strict = true;
+    r->reader.system = r->system;
+    r->reader.timeline = replay_timeline(r);
+    r->reader.segment_bytes = (uint32_t)r->segment_bytes;
+    replay_read_from(r, from);
+}
+
+/* before: the last transaction that was known, should it not even have come so far. */
+static void end_strict(struct replay *r, const struct wal_commit *before)
+{
+    r->reader.strict = false;
+    r->reading = false;
+    if (r->last.end < before->end)
+        r->last = *before;
+}
+
+/* Behind a segment that is there, the next one is not: it may be that the server had no more. */
+static bool is_between(struct survived *s)
+{
+    const struct replay *r = s->r;
+    return r->reached % r->segment_bytes == 0 && has_segment(s, r->reached / r->segment_bytes - 1);
+}
+
 static int take_timeline(struct survived *s, struct err *e)
 {
     struct replay *r = s->r;
@@ -361,25 +386,20 @@ static int take_timeline(struct survived *s, struct err *e)
     struct wal_commit before = r->last;
     bool same = true, seamless = from == r->reached && r->reading && !r->reader.lost;
     if (!has_segment(s, from / r->segment_bytes))
-        return lose(r, _("what survived of the log has nothing of where the rest ends"));
+        return is_between(s) || furthest(s) > 0
+                   ? 0
+                   : lose(r, _("what survived of the log has nothing of where the rest ends"));
     int rc = is_same_life(s, from, &same, e);
     if (rc < 0)
         return rc;
     if (!same)
         return lose(r, _("what survived of the log is not that of this server's life: it is other "
                          "than what is kept"));
-    r->reader.strict = true;
-    r->reader.system = r->system;
-    r->reader.timeline = replay_timeline(r);
-    r->reader.segment_bytes = (uint32_t)r->segment_bytes;
-    replay_read_from(r, from);
+    begin_strict(r, from);
     r->reader.known = seamless;
     r->reader.last = seamless ? last : 0;
     rc = read_on(s, limit, e);
-    r->reader.strict = false;
-    r->reading = false;
-    if (r->last.end < before.end) /* it has not even come so far */
-        r->last = before;
+    end_strict(r, &before);
     return rc;
 }
 
@@ -396,7 +416,38 @@ static int take_log(struct survived *s, struct err *e)
     return rc == 0 && !r->lost ? judge_end(s) : rc;
 }
 
+/* The backup's own last segment goes on behind its end: at least the server left it there. That is replayed in any case, and what survived may begin
+ * with the next one, on another timeline. */
+static int extend_own(struct replay *r, struct err *e)
+{
+    struct survived own = { .r = r, .top_fd = -1, .fd = r->c->wal_fd, .part = malloc(PART_BYTES) };
+    struct wal_commit before = r->last;
+    uint64_t limit = r->way.v[r->step].end;
+    if (!own.part)
+        return err_set(e, ERR_NOMEM, _("no memory"));
+    begin_strict(r, begin_at(&own));
+    while (!r->stop && !r->reader.broken && r->reader.at < limit) {
+        size_t n = limit - r->reader.at < PART_BYTES ? (size_t)(limit - r->reader.at) : PART_BYTES;
+        ssize_t got = read_log(&own, r->reader.at, own.part, n);
+        if (got <= 0)
+            break;
+        wal_reader_feed(&r->reader, own.part, (size_t)got);
+    }
+    uint64_t end = r->reader.end < limit ? r->reader.end : limit;
+    end_strict(r, &before);
+    r->reached = end > r->reached ? end : r->reached;
+    free(own.part);
+    return 0;
+}
+
 int salvage_log(struct replay *r, struct err *e)
 {
-    return each_folder(r, take_log, e);
+    int rc = 0;
+    if (!source_spec_get(r->spec, "salvage"))
+        return 0;
+    if (r->pieces == 0 && r->step == 0)
+        rc = extend_own(r, e);
+    if (rc == 0 && r->pieces == 0)
+        (void)replay_next_timeline(r);
+    return rc == 0 ? each_folder(r, take_log, e) : rc;
 }

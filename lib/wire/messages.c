@@ -287,8 +287,8 @@ void msg_restore_write(struct wbuf *w, const struct msg_restore *m)
     wb_u8(w, (uint8_t)m->mode);
     put_bits(w,
              (const bool[]){ m->overwrite, m->strip_source, m->strip != NULL, m->n_sources > 0,
-                             m->delta, m->set_aside, m->n_scan > 0, m->changed_only },
-             8);
+                             m->delta, m->set_aside, m->n_scan > 0 },
+             7);
     wb_str(w, m->target);
     put_strings(w, m->paths, m->n_paths);
     put_strings(w, m->exclude, m->n_exclude);
@@ -333,12 +333,11 @@ static void get_body(struct rbuf *r, struct msg_restore *m)
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e)
 {
     struct msg_restore m = { 0 };
-    bool bits[8];
+    bool bits[7];
     rb_id(r, &m.vault_id);
     rb_id(r, &m.snapshot_id);
     unsigned mode = rb_u8(r);
-    get_bits(r, bits, 8);
-    m.changed_only = bits[7];
+    get_bits(r, bits, 7);
     m.overwrite = bits[0];
     m.delta = bits[4];
     m.set_aside = bits[5];

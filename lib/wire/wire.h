@@ -195,8 +195,6 @@ struct msg_restore { /* FRAME_RESTORE */
         scan; /* owned; a command, and what was restored as its last word, before it is put into service */
     size_t n_scan;
     unsigned scan_limit_s; /* 0: DEFAULT_HOOK_LIMIT_S */
-    bool
-        changed_only; /* with overwrite: only what is not right is touched, and what that was is told (DIFF) */
 };
 void msg_restore_write(struct wbuf *w, const struct msg_restore *m);
 int msg_restore_read(struct rbuf *r, struct msg_restore *ret, struct err *e);

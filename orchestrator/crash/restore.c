@@ -15,7 +15,6 @@
 
 #define MAX_KEPT_CHECKS 40
 #define NS_PER_S 1000000000
-#define FILES_TARGET "/"
 
 /* --- what is asked for ------------------------------------------------------------------------------------------ */
 struct request {
@@ -96,15 +95,12 @@ static void make_request(struct crash *c, const struct crash_next *n, struct req
         r->q.scan_limit_s = (unsigned)crash_limit_s(c->facts.conf, LIMIT_SCAN, 0);
     }
     say_how_far(c, r, is_newest_whole(c, &n->id));
+    r->q.db.in_place = !c->o.to; /* what is in the way is set aside (SMX-8) */
+    r->q.clear = !c->o.to;
     if (!c->facts.files_only) {
-        r->q.db.in_place = !c->o.to;
-        r->q.clear = !c->o.to;
         if (c->facts.server)
             r->q.db.verify = "";
         take_salvage(c, r);
-    } else if (!c->o.to) { /* what is in the way is set aside (SMX-8) */
-        r->q.to = FILES_TARGET;
-        r->q.overwrite = true;
     }
     if (c->o.to && n->attempt > 1)
         r->q.overwrite = true; /* a folder that a failed attempt has filled */

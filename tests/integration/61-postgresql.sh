@@ -167,12 +167,21 @@ expect 0 "$t" backup db
 
 # --- a set ----------------------------------------------------------------------------------------------------------------
 small_tree "$work/app" 61 20
-printf 'files: { paths: ["%s", /etc/hostname] }\npostgresql: { conninfo: "host=%s user=postgres" }\n' "$work/app" "$one" >"$work/v/c/policies/set.yaml"
+cp -a "$work/app" "$work/app.was"
+echo setting >"$work/app.conf"
+printf 'files: { paths: ["%s", "%s"] }\npostgresql: { conninfo: "host=%s user=postgres" }\n' "$work/app" "$work/app.conf" "$one" >"$work/v/c/policies/set.yaml"
 expect 0 "$t" backup set
 expect 0 "$t" restore set --to "$work/set" --verify && same_tree "$work/app" "$work/set$work/app"
-[ -f "$work/set/etc/hostname" ] && [ -f "$work/set/postgresql/data/PG_VERSION" ] || fail "the set is not whole"
+[ -f "$work/set$work/app.conf" ] && [ -f "$work/set/postgresql/data/PG_VERSION" ] || fail "the set is not whole"
 pg_stop "$one"
-expect 3 "$t" restore set --in-place && said "$work/app: was not put back" && said "/etc/hostname: was not put back"
+victim=$(find "$work/app" -type f -size +1k | head -n 1)
+echo tampered >"$victim" && rm "$work/app.conf"
+expect 0 "$t" restore set --in-place && said "in place: $work/app$" && said "in place: $one/data"
+grep -rqsx tampered "$work/app"/.twofold-aside-* || fail "what was in the way is gone"
+clean "$work/app"/.twofold-aside-*
+touch -r "$work/app.was" "$work/app"
+same_tree "$work/app.was" "$work/app"
+[ "$(cat "$work/app.conf")" = setting ] || fail "a single file was not put back"
 pg_start "$one"
 expect 0 "$t" diff set@now live && said "databases in the backup were not compared"
 expect 0 "$t" restore set --to "$work/one-file" /postgresql/data/PG_VERSION
