@@ -7,6 +7,7 @@
 #include "orchestrator/crash/records.h"
 #include "orchestrator/crash/standby.h"
 #include "orchestrator/text.h"
+#include "restore/report/forms.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -550,6 +551,9 @@ static int note(struct app *app, const struct words *w)
                    (strcmp(w->field, "crashed-at") == 0 || strcmp(w->field, "first-sign") == 0);
     if (!*text)
         rc = err_set(&e, ERR_USAGE, _("there is no text"));
+    if (rc == 0 && w->field && !is_time && !form_field_known(w->field))
+        ui_warn(&app->ui, _("no form has a field \"%s\"; their names stand in docs/forms.md"),
+                w->field);
     if (rc == 0 && is_time)
         rc = time_option(text, &s, &e);
     json_t *body = json_pack("{s:o}", "text", event_json(text, 0));

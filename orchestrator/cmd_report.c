@@ -38,6 +38,10 @@ static int take_answer(struct paper_wish *w, char *word, struct err *e)
     if (w->n_answers == MAX_PAPER_ANSWERS)
         return err_set(e, ERR_USAGE, _("there are more than %d --set"), MAX_PAPER_ANSWERS);
     *equals = '\0';
+    if (!form_field_known(word)) {
+        err_set(e, ERR_USAGE, _("no form has a field \"%s\""), word);
+        return err_next(e, _("their names stand in docs/forms.md"));
+    }
     w->answers[w->n_answers++] = (struct paper_answer){ word, equals + 1 };
     return 0;
 }

@@ -294,11 +294,13 @@ int document_check(const struct document *d, struct err *e)
 
 char *doc_line_text(const struct document *d, const struct doc_line *l)
 {
-    const char *colon = d->lang == PAPER_ZH ? "：" : ": ", *label = l->label ? l->label : "";
-    const char *open = d->lang == PAPER_ZH ? "（" : " (", *close = d->lang == PAPER_ZH ? "）" : ")";
+    bool zh = d->lang == PAPER_ZH;
+    const char *label = l->label ? l->label : "", *colon = !*label ? "" : zh ? "：" : ":";
+    /* A text of several lines begins below its label. */
+    const char *gap = !*label ? "" : strchr(l->text, '\n') ? "\n" : zh ? "" : " ";
     char *text = NULL;
-    int n = l->blank ? asprintf(&text, "%s%s________%s%s%s", label, *label ? colon : "", open,
-                                l->text, close)
-                     : asprintf(&text, "%s%s%s", label, *label ? colon : "", l->text);
+    int n = l->blank ? asprintf(&text, "%s%s%s________%s%s%s", label, colon, gap, zh ? "（" : " (",
+                                l->text, zh ? "）" : ")")
+                     : asprintf(&text, "%s%s%s%s", label, colon, gap, l->text);
     return n < 0 ? NULL : text;
 }

@@ -60,7 +60,7 @@ const struct form form_training = {
 /* --- 应急通讯手册 --------------------------------------------------------------------------------------------------------------------- */
 struct role_name {
     const char *role;
-    struct words w;
+    struct bilingual w;
 };
 static const struct role_name role_names[] = {
     { "leading-group", { "应急处置领导小组", "Leading group" } },
@@ -306,7 +306,7 @@ static void copies_out(const struct report *r, struct document *d)
 
 static void things_out(const struct report *r, struct document *d)
 {
-    static const struct words things[] = {
+    static const struct bilingual things[] = {
         { "备份介质和重要文件资料", "Backup media and papers" },
         { "磁盘阵列", "Disk arrays" },
         { "磁带库", "Tape library" },

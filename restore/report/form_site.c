@@ -122,7 +122,7 @@ const struct form form_status = {
 /* --- duties -------------------------------------------------------------------------------------------------------------------------- */
 struct duty_row {
     const char *id;
-    struct words text;
+    struct bilingual text;
     bool looked; /* lint and the watch see whether it is fulfilled; else a person judges */
 };
 static const struct duty_row duty_rows[] = {
@@ -204,15 +204,16 @@ static void duty_table_rows(const struct report *r, struct document *d)
         cell_text(d, duty_rows[i].id);
         cell_text(d, say(r, duty_rows[i].text));
         if (found || seen)
-            cell_text(d, say(r, found ? (struct words){ "未满足", "not fulfilled" }
-                                      : (struct words){ "满足", "fulfilled" }));
+            cell_text(d, say(r, found ? (struct bilingual){ "未满足", "not fulfilled" }
+                                      : (struct bilingual){ "满足", "fulfilled" }));
         else
             cell_blank(d, "duty-state");
         if (!found)
             found = words_print(
-                "%s", say(r, seen ? (struct words){ "程序检查，未发现问题",
-                                                    "looked at by the program: nothing found" }
-                                  : (struct words){ "由人工核查", "to be judged by a person" }));
+                "%s",
+                say(r, seen ? (struct bilingual){ "程序检查，未发现问题",
+                                                  "looked at by the program: nothing found" }
+                            : (struct bilingual){ "由人工核查", "to be judged by a person" }));
         cell_take(d, found);
     }
 }
@@ -267,11 +268,13 @@ static char *span_of(const struct report *r, const struct incident *inc)
     return outage_s(&one) < 0 ? NULL : span_words(r, outage_s(&one));
 }
 
+/* How much, in time; NULL: nobody knows. */
 static char *loss_of(const struct report *r, const struct incident *inc)
 {
-    struct report one = *r;
-    one.inc = inc;
-    return v_loss(&one);
+    const struct event *ev = incident_last(inc, EVENT_LOSS, NULL, NULL);
+    return ev && event_int(ev, "recovered_to") && event_int(ev, "gap_s") >= 0
+               ? span_words(r, event_int(ev, "gap_s"))
+               : NULL;
 }
 
 static const char *end_of(const struct report *r, const struct incident *inc)
@@ -322,20 +325,20 @@ static const struct column year_backup_columns[] = {
     { "policy-backup", { "最近完整备份", "Last whole backup" }, FIELD_AUTOMATIC, 21 },
 };
 static const struct column year_drill_columns[] = {
-    { "drill-id", { "演练", "Drill" }, FIELD_AUTOMATIC, 20 },
+    { "drill-id", { "演练", "Drill" }, FIELD_AUTOMATIC, 27 },
     { "drill-time", { "时间", "Time" }, FIELD_AUTOMATIC, 17 },
     { "drill-policy", { "策略", "Policy" }, FIELD_AUTOMATIC, 13 },
     { "drill-rto", { "RTO", "RTO" }, FIELD_AUTOMATIC, 12 },
-    { "drill-rpo", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 26 },
-    { "drill-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 12 },
+    { "drill-rpo", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 15 },
+    { "drill-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 17 },
 };
 static const struct column year_incident_columns[] = {
-    { "incident-id", { "事件", "Incident" }, FIELD_AUTOMATIC, 20 },
+    { "incident-id", { "事件", "Incident" }, FIELD_AUTOMATIC, 27 },
     { "incident-time", { "时间", "Time" }, FIELD_AUTOMATIC, 17 },
     { "incident-level", { "等级", "Level" }, FIELD_AUTOMATIC, 13 },
     { "incident-outage", { "中断", "Down for" }, FIELD_AUTOMATIC, 12 },
-    { "incident-loss", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 26 },
-    { "incident-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 12 },
+    { "incident-loss", { "数据损失", "Data lost" }, FIELD_AUTOMATIC, 15 },
+    { "incident-outcome", { "结果", "Result" }, FIELD_AUTOMATIC, 17 },
 };
 static const struct form_table year_backup_table = { .heading = { "一、备份", "1. Backups" },
                                                      COLUMNS(year_backup_columns),

@@ -57,7 +57,9 @@ static void restores(const struct report *r, struct document *d)
         cell_take(d, stamp_words(r, ev->at_s));
         cell_take(d, words_join(words_print("%.12s", fact_text(facts, "snapshot")), "\n",
                                 received_words(r, facts)));
-        cell_text(d, fact_text(facts, "from"));
+        cell_text(d, *fact_text(facts, "from") ? fact_text(facts, "from")
+                     : r->lang == PAPER_ZH     ? "不限"
+                                               : "any");
         cell_text(d, strcmp(state, "done") == 0 ? r->lang == PAPER_ZH ? "成功" : "restored"
                      : r->lang == PAPER_ZH      ? "失败"
                                                 : "failed");
@@ -68,8 +70,8 @@ static const struct column restore_columns[] = {
     { "attempt", { "次", "No." }, FIELD_AUTOMATIC, 8 },
     { "attempt-ended", { "时间", "Time" }, FIELD_AUTOMATIC, 19 },
     { "snapshot", { "备份（快照）", "Backup (snapshot)" }, FIELD_AUTOMATIC, 21 },
-    { "attempt-from", { "副本", "Copy" }, FIELD_AUTOMATIC, 15 },
-    { "outcome", { "结果", "Outcome" }, FIELD_AUTOMATIC, 13 },
+    { "attempt-from", { "副本", "Copy" }, FIELD_AUTOMATIC, 14 },
+    { "outcome", { "结果", "Outcome" }, FIELD_AUTOMATIC, 15 },
     { "outcome-text", { "说明", "What was said" }, FIELD_AUTOMATIC, 34 },
 };
 const struct form_table table_restores = {
@@ -200,16 +202,16 @@ const struct form_table table_actions = {
 };
 
 /* --- what a drill measured ------------------------------------------------------------------------------------------------------------- */
-static void measure(const struct report *r, struct document *d, struct words what, char *measured,
-                    char *wanted, int well)
+static void measure(const struct report *r, struct document *d, struct bilingual what,
+                    char *measured, char *wanted, int well)
 {
     doc_row(d, false);
     cell_text(d, say(r, what));
     cell_take(d, measured);
     cell_take(d, wanted);
     cell_text(d, well < 0 ? ""
-                          : say(r, well ? (struct words){ "合格", "right" }
-                                        : (struct words){ "不合格", "wrong" }));
+                          : say(r, well ? (struct bilingual){ "合格", "right" }
+                                        : (struct bilingual){ "不合格", "wrong" }));
 }
 
 static char *count_words(uint64_t n)
@@ -232,27 +234,27 @@ static void measures(const struct report *r, struct document *d)
              missing = fact_number(f, "missing", "missing");
     uint64_t differ = fact_number(f, "differ", "differ");
     bool restored = r->inc->recovered_s != 0;
-    measure(r, d, (struct words){ "恢复时间（RTO）", "Recovery time (RTO)" },
+    measure(r, d, (struct bilingual){ "恢复时间（RTO）", "Recovery time (RTO)" },
             restored ? span_words(r, rto_s) : NULL, max_rto_s ? span_words(r, max_rto_s) : NULL,
             !restored   ? 0
             : max_rto_s ? rto_s <= max_rto_s
                         : -1);
-    measure(r, d, (struct words){ "数据损失（RPO）", "Data lost (RPO)" },
+    measure(r, d, (struct bilingual){ "数据损失（RPO）", "Data lost (RPO)" },
             rpo_s >= 0 && restored ? span_words(r, rpo_s) : NULL,
             max_rpo_s ? span_words(r, max_rpo_s) : NULL,
             !restored || rpo_s < 0 ? -1
             : max_rpo_s            ? rpo_s <= max_rpo_s
                                    : -1);
-    measure(r, d, (struct words){ "恢复的文件", "Files restored" },
+    measure(r, d, (struct bilingual){ "恢复的文件", "Files restored" },
             count_words(fact_number(f, "files", "files")), NULL, -1);
-    measure(r, d, (struct words){ "恢复的数据", "Data restored" },
+    measure(r, d, (struct bilingual){ "恢复的数据", "Data restored" },
             size_words(fact_number(f, "bytes", "bytes")), NULL, -1);
-    measure(r, d, (struct words){ "检验项数", "Checks" }, count_words(checks), NULL, -1);
-    measure(r, d, (struct words){ "其中不合格", "Of these wrong" }, count_words(wrong),
+    measure(r, d, (struct bilingual){ "检验项数", "Checks" }, count_words(checks), NULL, -1);
+    measure(r, d, (struct bilingual){ "其中不合格", "Of these wrong" }, count_words(wrong),
             count_words(0), wrong == 0);
-    measure(r, d, (struct words){ "副本中损坏的数据块", "Damaged chunks in copies" },
+    measure(r, d, (struct bilingual){ "副本中损坏的数据块", "Damaged chunks in copies" },
             count_words(damaged), count_words(0), damaged == 0);
-    measure(r, d, (struct words){ "缺少或不同的文件", "Files missing or different" },
+    measure(r, d, (struct bilingual){ "缺少或不同的文件", "Files missing or different" },
             count_words(missing + differ), count_words(0), missing + differ == 0);
 }
 static const struct column measure_columns[] = {

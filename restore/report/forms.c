@@ -27,6 +27,15 @@ const struct form *form_find(const char *name)
     return NULL;
 }
 
+bool form_field_known(const char *name)
+{
+    for (const struct form *const *f = forms; *f; f++)
+        for (size_t i = 0; i < (*f)->n_fields; i++)
+            if (strcmp((*f)->fields[i].name, name) == 0)
+                return (*f)->fields[i].source != FIELD_BLANK;
+    return false;
+}
+
 const char *field_source_name(enum field_source s)
 {
     static const char *const names[] = { "automatic", "asked", "blank" };

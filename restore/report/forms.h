@@ -75,7 +75,7 @@ struct report {
 };
 
 /* --- the forms ---------------------------------------------------------------------------------------------------------------- */
-struct words {
+struct bilingual {
     const char *zh, *en;
 };
 enum field_source { FIELD_AUTOMATIC, FIELD_ASKED, FIELD_BLANK };
@@ -83,27 +83,27 @@ const char *field_source_name(enum field_source s); /* "automatic" */
 enum field_place { FIELD_HALF, FIELD_ROW, FIELD_MORE /* in the cell of the one before */ };
 struct field {
     const char *name;
-    struct words label;
+    struct bilingual label;
     enum field_source source;
     enum field_place place;
-    struct words
+    struct bilingual
         cell; /* of a cell that several fields share: its heading; the first of them has it */
     char *(*value)(const struct report
                        *r); /* owned; NULL: not known. Of an asked one: its preset; may be NULL */
     unsigned room;          /* lines */
-    struct words hint;      /* what is to be put into the blank; NULL: to be filled in */
+    struct bilingual hint;  /* what is to be put into the blank; NULL: to be filled in */
     const char *(*label_of)(
         const struct report *r); /* the site's own label; NULL, or returns NULL: `label` */
 };
 struct column {
     const char *name;
-    struct words label;
+    struct bilingual label;
     enum field_source source;
     unsigned weight;
 };
 struct form_table {
-    struct words heading;
-    struct words empty; /* what stands there instead, without rows */
+    struct bilingual heading;
+    struct bilingual empty; /* what stands there instead, without rows */
     const struct column *columns;
     size_t n_columns;
     /* Adds rows: doc_row, and a cell for each column. */
@@ -118,26 +118,28 @@ enum form_of {
 #define MAX_SIGNS 4
 struct form {
     const char *name;
-    struct words title;
+    struct bilingual title;
     enum form_of of;
     bool looks;       /* at what the catalog and the copies say: r->site */
     bool numbered;    /* its number stands in the head: 第N次 */
     const char *duty; /* the row of the requirements */
-    struct words intro;
+    struct bilingual intro;
     const struct field *fields;
     size_t n_fields;
     const struct form_table *const *tables; /* NULL at the end; NULL: none */
     bool tables_first;
-    struct words note;                        /* the foot; NULL: none */
+    struct bilingual note;                    /* the foot; NULL: none */
     char *(*note_of)(const struct report *r); /* owned; instead of it */
-    struct words signs[MAX_SIGNS];            /* until one is NULL */
+    struct bilingual signs[MAX_SIGNS];        /* until one is NULL */
 };
 
 extern const struct form *const forms[];        /* NULL at the end */
 const struct form *form_find(const char *name); /* NULL: there is none */
+/* Is there a form with a field of that name that a note can say something for (one that is not left to a pen)? */
+bool form_field_known(const char *name);
 /* Owned: document_free. Fails without memory, or over a document's bounds. */
 int form_fill(const struct form *f, const struct report *r, struct document **ret, struct err *e);
-const char *say(const struct report *r, struct words w);
+const char *say(const struct report *r, struct bilingual w);
 /* The number that the next report of that form of the incident has: one more than the highest that was noted. */
 unsigned form_next_number(const struct incident *inc, const char *form);
 /* What was answered for a field, by --set or on the timeline; NULL: nothing. Borrowed. */

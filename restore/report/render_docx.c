@@ -44,30 +44,32 @@ static const char document_rels[] = XML
     "<w:style w:type=\"paragraph\" w:styleId=\"" id "\"><w:name w:val=\"" name             \
     "\"/><w:basedOn w:val=\"Normal\"/><w:qFormat/><w:pPr>" paragraph "</w:pPr><w:rPr>" run \
     "</w:rPr></w:style>"
+/* clang-format off */
 static const char styles[] = XML
     "<w:styles xmlns:w=\"" WORD "\"><w:docDefaults><w:rPrDefault><w:rPr>" FONTS
     "<w:sz w:val=\"21\"/><w:szCs w:val=\"21\"/><w:lang w:val=\"en-US\" w:eastAsia=\"zh-CN\"/></w:rPr></w:rPrDefault>"
     "<w:pPrDefault><w:pPr><w:spacing w:after=\"0\" w:line=\"264\" w:lineRule=\"auto\"/></w:pPr></w:pPrDefault></w:docDefaults>"
-    "<w:style w:type=\"paragraph\" w:default=\"1\" w:styleId=\"Normal\"><w:name w:val=\"Normal\"/><w:qFormat/></w:style>" STYLE(
-        "Title", "Title",
-        "<w:keepNext/><w:spacing w:before=\"60\" w:after=\"120\"/><w:jc w:val=\"center\"/>",
-        "<w:b/><w:sz w:val=\"34\"/><w:szCs w:val=\"34\"/>")
-        STYLE("Number", "Number", "<w:spacing w:after=\"120\"/><w:jc w:val=\"center\"/>", "")
-            STYLE("Mark", "Mark", "<w:jc w:val=\"right\"/>", "<w:b/>") STYLE(
-                "Heading1", "heading 1",
-                "<w:keepNext/><w:spacing w:before=\"200\" w:after=\"80\"/><w:outlineLvl w:val=\"0\"/>",
-                "<w:b/><w:sz w:val=\"24\"/><w:szCs w:val=\"24\"/>")
-                STYLE("Text", "Text", "<w:spacing w:before=\"60\" w:after=\"60\"/>",
-                      "") STYLE("Note", "Note", "<w:spacing w:before=\"60\" w:after=\"60\"/>",
-                                "<w:sz w:val=\"20\"/><w:szCs w:val=\"20\"/>")
-                    STYLE("Sign", "Sign",
-                          "<w:keepNext/><w:spacing w:before=\"240\"/><w:jc w:val=\"right\"/>", "")
-                        STYLE("Cell", "Cell", "<w:spacing w:line=\"252\" w:lineRule=\"auto\"/>", "")
-                            STYLE("CellRight", "Cell right", "<w:jc w:val=\"right\"/>", "")
-                                STYLE("CellHead", "Cell head", "<w:jc w:val=\"center\"/>", "<w:b/>")
-                                    STYLE("CellLabel", "Cell label", "", "<w:b/>") STYLE(
-                                        "Foot", "footer", "<w:jc w:val=\"center\"/>",
-                                        "<w:sz w:val=\"16\"/><w:szCs w:val=\"16\"/>") "</w:styles>";
+    "<w:style w:type=\"paragraph\" w:default=\"1\" w:styleId=\"Normal\"><w:name w:val=\"Normal\"/><w:qFormat/></w:style>"
+    STYLE("Title", "Title",
+          "<w:keepNext/><w:spacing w:before=\"60\" w:after=\"120\"/><w:jc w:val=\"center\"/>",
+          "<w:b/><w:sz w:val=\"34\"/><w:szCs w:val=\"34\"/>")
+    STYLE("Number", "Number", "<w:spacing w:after=\"120\"/><w:jc w:val=\"center\"/>", "")
+    STYLE("Mark", "Mark", "<w:jc w:val=\"right\"/>", "<w:b/>")
+    STYLE("Heading1", "heading 1",
+          "<w:keepNext/><w:spacing w:before=\"200\" w:after=\"80\"/><w:outlineLvl w:val=\"0\"/>",
+          "<w:b/><w:sz w:val=\"24\"/><w:szCs w:val=\"24\"/>")
+    STYLE("Text", "Text", "<w:spacing w:before=\"60\" w:after=\"60\"/>", "")
+    STYLE("Note", "Note", "<w:spacing w:before=\"60\" w:after=\"60\"/>", "<w:sz w:val=\"20\"/><w:szCs w:val=\"20\"/>")
+    STYLE("Sign", "Sign",
+          "<w:keepLines/><w:spacing w:before=\"120\" w:line=\"560\" w:lineRule=\"exact\"/><w:jc w:val=\"right\"/>", "")
+    STYLE("Gap", "Gap", "<w:spacing w:line=\"140\" w:lineRule=\"exact\"/>", "")
+    STYLE("Cell", "Cell", "<w:spacing w:line=\"252\" w:lineRule=\"auto\"/>", "")
+    STYLE("CellRight", "Cell right", "<w:jc w:val=\"right\"/>", "")
+    STYLE("CellHead", "Cell head", "<w:jc w:val=\"center\"/>", "<w:b/>")
+    STYLE("CellLabel", "Cell label", "", "<w:b/>")
+    STYLE("Foot", "footer", "<w:jc w:val=\"center\"/>", "<w:sz w:val=\"16\"/><w:szCs w:val=\"16\"/>")
+    "</w:styles>";
+/* clang-format on */
 
 /* --- paragraphs --------------------------------------------------------------------------------------------------------- */
 static void paragraph(struct wbuf *out, const char *style, const char *text)
@@ -172,20 +174,22 @@ static void table(const struct document *d, const struct doc_block *b, struct wb
     for (size_t i = 0; i < b->n_rows && !out->failed; i++)
         row(d, &b->rows[i], twips, out);
     put(out, "</w:tbl>");
-    paragraph(out, "Note", ""); /* two tables without one between them would become one */
+    paragraph(out, "Gap", ""); /* two tables without one between them would become one */
 }
 
+/* One paragraph, so that no page break parts them. */
 static void signs(const struct document *d, const struct doc_block *b, struct wbuf *out)
 {
+    struct wbuf text = WBUF_INIT;
     for (size_t i = 0; i < b->n_labels; i++) {
-        struct wbuf text = WBUF_INIT;
+        put(&text, i ? "\n" : "");
         put(&text, b->labels[i]);
         put(&text, d->lang == PAPER_ZH ? "：____________________" : ": ____________________");
-        wb_u8(&text, 0);
-        out->failed = out->failed || text.failed;
-        paragraph(out, "Sign", text.failed ? "" : (const char *)text.p);
-        wbuf_free(&text);
     }
+    wb_u8(&text, 0);
+    out->failed = out->failed || text.failed;
+    paragraph(out, "Sign", text.failed ? "" : (const char *)text.p);
+    wbuf_free(&text);
 }
 
 static void body(const struct document *d, struct wbuf *out)

@@ -259,13 +259,10 @@ char *v_result(const struct report *r)
 {
     if (!r->inc)
         return NULL;
-    const struct event *ev = incident_last(r->inc, EVENT_RECOVERED, NULL, NULL);
-    if (r->inc->recovered_s && ev) {
+    if (r->inc->recovered_s) {
         char *at = time_words(r, r->inc->recovered_s);
         char *text = words_print(zh(r) ? "%s 恢复服务" : "In service again since %s", at ? at : "");
         free(at);
-        if (*event_text(ev, "text"))
-            text = words_join(text, zh(r) ? "：" : ": ", copy(event_text(ev, "text")));
         return words_join(text, "\n", v_loss(r));
     }
     if (r->inc->escalated_s)
@@ -351,7 +348,7 @@ char *v_restored_from(const struct report *r)
     const char *snapshot = ev ? fact_text(json_object_get(ev->body, "facts"), "snapshot") : "";
     char *text = NULL;
     size_t i;
-    json_array_foreach(copies, i, one) if (*fact_text(one, "place"))
+    json_array_foreach(copies, i, one) if (json_integer_value(json_object_get(one, "chunks")) > 0)
         text = words_join(text, zh(r) ? "、" : ", ", copy(fact_text(one, "place")));
     if (*snapshot)
         text = words_join(text, zh(r) ? "；快照 " : "; snapshot ", words_print("%.12s", snapshot));

@@ -10,7 +10,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-const char *say(const struct report *r, struct words w)
+const char *say(const struct report *r, struct bilingual w)
 {
     return r->lang == PAPER_ZH ? w.zh : w.en;
 }
@@ -38,7 +38,7 @@ char *words_join(char *text, const char *between, char *more)
 }
 
 /* The formats are ours: Chinese and English. */
-static char *timed(const struct report *r, int64_t at_s, struct words format)
+static char *timed(const struct report *r, int64_t at_s, struct bilingual format)
 {
     time_t t = at_s;
     struct tm tm;
@@ -54,17 +54,17 @@ static char *timed(const struct report *r, int64_t at_s, struct words format)
 
 char *time_words(const struct report *r, int64_t at_s)
 {
-    return timed(r, at_s, (struct words){ "%Y年%m月%d日 %H:%M", "%Y-%m-%d %H:%M" });
+    return timed(r, at_s, (struct bilingual){ "%Y年%m月%d日 %H:%M", "%Y-%m-%d %H:%M" });
 }
 
 char *stamp_words(const struct report *r, int64_t at_s)
 {
-    return timed(r, at_s, (struct words){ "%m月%d日 %H:%M", "%m-%d %H:%M" });
+    return timed(r, at_s, (struct bilingual){ "%m月%d日 %H:%M", "%m-%d %H:%M" });
 }
 
 char *day_words(const struct report *r, int64_t at_s)
 {
-    return timed(r, at_s, (struct words){ "%Y年%m月%d日", "%Y-%m-%d" });
+    return timed(r, at_s, (struct bilingual){ "%Y年%m月%d日", "%Y-%m-%d" });
 }
 
 char *span_words(const struct report *r, int64_t seconds)
@@ -96,7 +96,7 @@ char *size_words(uint64_t bytes)
 
 const char *level_words(const struct report *r, unsigned level)
 {
-    static const struct words names[] = {
+    static const struct bilingual names[] = {
         { "", "" },
         { "Ⅰ级（特别重大）", "Level I (extremely serious)" },
         { "Ⅱ级（重大）", "Level II (serious)" },
@@ -108,7 +108,7 @@ const char *level_words(const struct report *r, unsigned level)
 
 const char *nature_words(const struct report *r, enum crash_cause c)
 {
-    static const struct words names[] = {
+    static const struct bilingual names[] = {
         [CAUSE_FAULT] = { "设备或系统故障", "a fault of hardware or software" },
         [CAUSE_ATTACK] = { "网络攻击", "an attack" },
         [CAUSE_DISASTER] = { "灾害", "a disaster" },
@@ -118,7 +118,7 @@ const char *nature_words(const struct report *r, enum crash_cause c)
 
 struct name {
     const char *id;
-    struct words w;
+    struct bilingual w;
 };
 static const char *name_of(const struct report *r, const struct name *names, size_t n,
                            const char *id)
@@ -221,10 +221,31 @@ static char *with(const struct report *r, char *text, const char *more)
     return words_join(text, r->lang == PAPER_ZH ? "：" : ": ", words_print("%s", more));
 }
 
+/* What the program said of a step, in the language of whoever ran it; where facts say the same, in the paper's. */
+static char *step_text(const struct report *r, const struct event *ev)
+{
+    const char *step = event_text(ev, "step");
+    const json_t *facts = json_object_get(ev->body, "facts");
+    json_int_t files = json_integer_value(json_object_get(facts, "files"));
+    json_int_t bytes = json_integer_value(json_object_get(facts, "bytes"));
+    if (strcmp(event_text(ev, "state"), "done") != 0)
+        return words_print("%s", event_text(ev, "text"));
+    if (strcmp(step, "restore") == 0 && files > 0 && bytes >= 0) {
+        char *size = size_words((uint64_t)bytes);
+        char *text = words_print(r->lang == PAPER_ZH ? "%lld 个文件，%s" : "%lld files, %s",
+                                 (long long)files, size ? size : "");
+        free(size);
+        return text;
+    }
+    bool told = strcmp(step, "notify") == 0 || strcmp(step, "resume") == 0; /* the notices say it */
+    return words_print("%s", told ? "" : event_text(ev, "text"));
+}
+
 static char *step_sentence(const struct report *r, const struct event *ev)
 {
     const char *step = event_text(ev, "step");
     int64_t attempt = event_int(ev, "attempt");
+    char *said = step_text(r, ev);
     char *text = attempt > 1
                      ? words_print(r->lang == PAPER_ZH ? "%s（第%" PRId64 "次），%s"
                                                        : "%s (attempt %" PRId64 "): %s",
@@ -232,7 +253,9 @@ static char *step_sentence(const struct report *r, const struct event *ev)
                                    state_words(r, event_text(ev, "state")))
                      : words_print(r->lang == PAPER_ZH ? "%s，%s" : "%s: %s", step_words(r, step),
                                    state_words(r, event_text(ev, "state")));
-    return with(r, text, event_text(ev, "text"));
+    text = with(r, text, said);
+    free(said);
+    return text;
 }
 
 static char *notice_sentence(const struct report *r, const struct event *ev)
@@ -252,6 +275,11 @@ static char *notice_sentence(const struct report *r, const struct event *ev)
         text = words_join(text, r->lang == PAPER_ZH ? "，" : ", ",
                           words_print("%s", name_of(r, names, COUNT(names), event_text(ev, "of"))));
     text = with(r, text, event_text(ev, "to"));
+    bool by_call = strcmp(channel, "none") == 0; /* there is no channel to that person */
+    if (by_call)
+        return words_join(
+            text, r->lang == PAPER_ZH ? "，" : ", ",
+            words_print("%s", r->lang == PAPER_ZH ? "须打电话" : "to be called by telephone"));
     if (*channel)
         text = words_join(text, r->lang == PAPER_ZH ? "，方式 " : ", by ",
                           words_print("%s", channel));
@@ -345,8 +373,7 @@ char *event_words(const struct report *r, const struct event *ev)
         return with(r, words_print("%s", zh ? "数据损失说明" : "Loss statement"),
                     event_text(ev, "text"));
     case EVENT_RECOVERED:
-        return with(r, words_print("%s", zh ? "恢复服务" : "The service is back"),
-                    event_text(ev, "text"));
+        return words_print("%s", zh ? "恢复服务" : "The service is back");
     case EVENT_ESCALATED:
         return with(
             r,

@@ -167,7 +167,7 @@ static char *drawn(const struct document *d, enum paper_format fmt, size_t *ret_
 
 /* --- docs/forms.md ----------------------------------------------------------------------------------------------------------- */
 static void doc_line_of(char *line, size_t max, const struct form *f, const char *name,
-                        struct words w, enum field_source s)
+                        struct bilingual w, enum field_source s)
 {
     snprintf(line, max, "| %s | `%s` | %s | %s | %s |", f->name, name, w.zh, w.en,
              field_source_name(s));
