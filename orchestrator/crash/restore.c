@@ -15,10 +15,12 @@
 
 #define MAX_KEPT_CHECKS 40
 #define NS_PER_S 1000000000
+#define DUMPS_FOLDER "/var/lib/twofold-dumps" /* on another host, whose agent must allow it */
 
 /* --- what is asked for ------------------------------------------------------------------------------------------ */
 struct request {
     struct restore_request q;
+    char *dumps; /* owned; the folder that dumps of programs go to, to be loaded from there */
     char hex[ID_HEX_BYTES];
     char at[32];
     char *salvage[MAX_SOURCES]; /* owned */
@@ -76,6 +78,29 @@ static bool is_newest_whole(const struct crash *c, const struct id *id)
     return false;
 }
 
+/* Dumps have no place of their own: they go to a folder, and their programs load them. */
+static void take_dumps(struct crash *c, struct request *r)
+{
+    const struct source_spec *spec = NULL;
+    char *folder = NULL;
+    for (size_t i = 0; i < c->policy->n_sources; i++)
+        if (strcmp(c->policy->sources[i].kind, "command") == 0)
+            spec = &c->policy->sources[i];
+    if (!spec || c->policy->n_sources > 1 || c->o.to)
+        return;
+    if (r->q.on)
+        r->dumps = text_print("%s/%s", DUMPS_FOLDER, c->inc->id);
+    else if (incident_folder(c->inc, &folder, NULL) == 0)
+        r->dumps = text_print("%s/dumps", folder);
+    free(folder);
+    r->q.to = r->dumps;
+    r->q.overwrite = true;
+    r->q.db.in_place = r->q.clear = false;
+    for (size_t i = 0; i < spec->n && r->q.db.n_loads < MAX_LOADS; i++)
+        if (strcmp(spec->v[i].key, "drivers") == 0)
+            r->q.db.loads[r->q.db.n_loads++] = spec->v[i].value;
+}
+
 static void make_request(struct crash *c, const struct crash_next *n, struct request *r)
 {
     const struct crash_command *scan = &c->facts.conf->command[CRASH_SCAN];
@@ -95,13 +120,16 @@ static void make_request(struct crash *c, const struct crash_next *n, struct req
         r->q.scan_limit_s = (unsigned)crash_limit_s(c->facts.conf, LIMIT_SCAN, 0);
     }
     say_how_far(c, r, is_newest_whole(c, &n->id));
-    r->q.db.in_place = !c->o.to; /* what is in the way is set aside (SMX-8) */
+    r->q.db.in_place = !c->o.to;
     r->q.clear = !c->o.to;
-    if (!c->facts.files_only) {
-        if (c->facts.server)
-            r->q.db.verify = "";
+    if (c->facts.server)
+        r->q.db.verify = "";
+    if (!c->facts.files_only)
         take_salvage(c, r);
-    }
+    /* Of files only what differs is put back, and told (XJ-5.1); what an attacker left beside them goes out of the way. */
+    r->q.changed_only = c->facts.files_only && !c->o.to;
+    r->q.set_aside = r->q.changed_only && c->inc->cause == CAUSE_ATTACK;
+    take_dumps(c, r);
     if (c->o.to && n->attempt > 1)
         r->q.overwrite = true; /* a folder that a failed attempt has filled */
 }
@@ -110,6 +138,7 @@ static void request_done(struct request *r)
 {
     for (size_t i = 0; i < MAX_SOURCES; i++)
         free(r->salvage[i]);
+    free(r->dumps);
 }
 
 /* --- what came of it ------------------------------------------------------------------------------------------------ */
