@@ -210,6 +210,17 @@ END
     wait_for '[ "$(prop twofold-logs@db.service MainPID)" != "$before" ] && [ "$(prop twofold-logs@db.service ActiveState)" = active ]'
     expect 0 on twofold backup db
     wait_for 'on twofold logs >/dev/null' 30
+    # A drill by its unit: files get their owners, the database starts as its user, in a mount namespace of its own.
+    for policy in db data; do
+        on sh -c "echo 'drill: { to: /srv/drill }' >>/etc/twofold/policies/$policy.yaml"
+        expect 0 on systemctl start twofold-drill@$policy.service || on journalctl --no-pager -u twofold-drill@$policy -n 20
+        on twofold status $policy >"$work/.out" 2>&1
+        said 'last drill: .* restored in'
+        grep -h '"step":"restore"' "$root"/var/lib/twofold/incidents/drill-$policy-*/timeline | grep -q '"end":"whole"' || fail "the drill of $policy was not whole: $(on journalctl --no-pager -u twofold-drill@$policy -n 20)"
+        [ ! -e "$root/srv/drill" ] || fail "the drill of $policy left something"
+    done
+    on journalctl --no-pager -u twofold-drill@db | grep 'no mount namespace' && fail "the server of a drill is not kept apart"
+    expect 0 on twofold schedule apply && said 'new: .*twofold-drill@db.timer'
     on sed -i '/logs:/d' /etc/twofold/policies/db.yaml
     expect 0 on twofold schedule apply && said 'gone: .*twofold-logs@db.service'
     [ "$(prop twofold-logs@db.service ActiveState)" = inactive ] || fail "the log is followed although nobody asks any more: $(prop twofold-logs@db.service ActiveState)"
