@@ -690,6 +690,12 @@ static void show_times(struct ui *ui, const struct policy *pol)
     ui_line(ui, _("  rpo:             %s"), ui_age((int64_t)pol->rpo_s, age));
     if (pol->rto_s)
         ui_line(ui, _("  rto:             %s"), ui_age((int64_t)pol->rto_s, age));
+    ui_age((int64_t)pol->drill.every_s, age);
+    if (pol->drill.set)
+        ui_line(ui, _("  drills:          every %s, in %s"), age,
+                drill_folder(&pol->drill, pol->drill.on));
+    else
+        ui_line(ui, _("  drills:          every %s, by hand"), age);
 }
 
 static void show_retention(struct ui *ui, const struct retention *k, enum policy_class class)

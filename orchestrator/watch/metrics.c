@@ -78,9 +78,33 @@ static void policy_times(struct wbuf *o, const struct facts *f)
     }
 }
 
+/* Absent: none was passed yet. */
+static void drills(struct wbuf *o, const struct facts *f)
+{
+    static const char passed[] = "twofold_policy_drill_passed_timestamp_seconds";
+    static const char took[] = "twofold_policy_drill_rto_seconds";
+    family(o, passed, "gauge", "When the last drill was passed; absent: none was.");
+    for (size_t i = 0; i < f->n_policies; i++) {
+        struct drill_past d = policy_drills(f, f->policies[i].name);
+        if (!d.passed_s)
+            continue;
+        of_policy(o, passed, &f->policies[i]);
+        out(o, "%" PRId64 "\n", d.passed_s);
+    }
+    family(o, took, "gauge", "How long it took to restore and to prove it.");
+    for (size_t i = 0; i < f->n_policies; i++) {
+        struct drill_past d = policy_drills(f, f->policies[i].name);
+        if (!d.passed_s)
+            continue;
+        of_policy(o, took, &f->policies[i]);
+        out(o, "%" PRId64 ".%03d\n", d.rto_ms / 1000, (int)(d.rto_ms % 1000));
+    }
+}
+
 static void policies(struct wbuf *o, const struct facts *f, const struct findings *found)
 {
     policy_times(o, f);
+    drills(o, f);
     family(o, "twofold_policy_rpo_seconds", "gauge", "How old the newest whole backup may be.");
     for (size_t i = 0; i < f->n_policies; i++) {
         of_policy(o, "twofold_policy_rpo_seconds", &f->policies[i]);
