@@ -61,7 +61,8 @@ expect 0 "$t" backup web --quarantine && expect 0 "$t" backup web --quarantine &
 # --- and back ----------------------------------------------------------------------------------------------------------------------------
 expect 0 "$t" restore web --to "$work/back"
 same_tree "$work/good" "$work/back$www"
-expect 0 "$t" restore web --to "$www" --strip-source --overwrite --set-aside && said "set aside"
+expect 0 "$t" restore web --in-place --changed-only --set-aside && said "set aside"
+[ "$(changes)" = "$expected" ] || { fail "not what is put back:"; changes; }
 rm -rf "$www"/.twofold-*
 touch -r "$work/good" "$www"
 same_tree "$work/good" "$www"
