@@ -461,7 +461,8 @@ int backup_job_run(struct app *app, struct vault *v, struct backup_job *j, struc
         rc = send_job(&b, e);
     if (rc == 0)
         rc = converse(&b, e);
-    if (rc == -ERR_UNREACHABLE && b.session && session_remote(b.session))
+    if (rc == -ERR_UNREACHABLE && b.session && session_remote(b.session) &&
+        !wire_told(session_wire(b.session)))
         keep_what_came(&b);
     /* Committed is committed: how the agent ends cannot change that any more. */
     if (b.session)

@@ -288,7 +288,7 @@ static int last_words(struct session *s, struct err *e)
     for (uint64_t until = sys_monotonic_ms() + LAST_WORDS_MS;
          got == 0 && sys_monotonic_ms() < until;)
         got = wire_recv(s->wire, &type, &r, LAST_WORDS_MS, &said);
-    if (got == 0 || got == -ERR_UNREACHABLE || got == -ERR_TIMEOUT)
+    if (got == 0 || (!wire_told(s->wire) && (got == -ERR_UNREACHABLE || got == -ERR_TIMEOUT)))
         return 0;
     *e = said;
     return got;
@@ -298,6 +298,8 @@ int session_failed(struct session *s, int rc, struct err *e)
 {
     struct err own = ERR_INIT;
     e = e ? e : &own;
+    if (wire_told(s->wire)) /* a database that is down is no dead link */
+        return rc;
     if (rc == -ERR_UNREACHABLE) {
         int said = last_words(s, e);
         if (said < 0)

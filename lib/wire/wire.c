@@ -29,6 +29,7 @@ struct wire {
     struct rate *limits[MAX_WIRE_LIMITS];
     char version[MAX_NAME_BYTES + 1]; /* of the peer's program; from its greeting */
     pthread_mutex_t send_lock;
+    bool told;        /* the peer has said why it stops */
     bool send_broken; /* a frame was sent in part: nothing can follow it */
     uint8_t *buf;     /* what was received: [at, end) is still to come */
     size_t cap, at, end;
@@ -439,8 +440,10 @@ static int receive(struct wire *w, enum frame_type *ret_type, struct rbuf *ret_p
         enum frame_type type = (enum frame_type)p[4];
         struct rbuf payload = rbuf_of(p + HEADER_BYTES, frame_len(p));
         w->lent = HEADER_BYTES + frame_len(p);
-        if (type == FRAME_ERROR)
+        if (type == FRAME_ERROR) {
+            w->told = true;
             return take_error(&payload, e);
+        }
         if (type != FRAME_PING && type != FRAME_PAUSE) {
             *ret_type = type;
             *ret_payload = payload;
@@ -520,6 +523,11 @@ static int take_hello(struct wire *w, struct rbuf *r, char ret_host[256], struct
     if (rc == 0)
         sanitise(ret_host, MAX_NAME_BYTES + 1, host, host_len);
     return rc;
+}
+
+bool wire_told(const struct wire *w)
+{
+    return w->told;
 }
 
 int wire_hello(struct wire *w, const char *program_version, char ret_host[256], struct err *e)

@@ -93,6 +93,8 @@ bool wire_pending(struct wire *w);
 int wire_fd(const struct wire *w); /* for poll: the receiving one */
 /* Tells the peer why we stop; errors of sending are ignored. */
 void wire_send_error(struct wire *w, const struct err *e);
+/* The peer has said why it stops: the last error is its own, and tells nothing of the link. */
+bool wire_told(const struct wire *w);
 /* Both sides send HELLO first. -ERR_VERSION: no common version (next: which side to upgrade). */
 int wire_hello(struct wire *w, const char *program_version, char ret_host[256], struct err *e);
 const char *wire_peer_version(const struct wire *w); /* of its program, as it said; "" before */

@@ -59,4 +59,9 @@ more_written 10
 clients_end
 ledger_exact db1
 [ "$(pair_sql db1 "SELECT sync_state FROM pg_stat_replication")" = sync ] || fail "commits do not wait"
+
+# One that hangs, and whose folder is gone, is found all the same.
+lab_on db1 sh -c "kill -STOP \$(head -n 1 $pair_data/postmaster.pid) && mv $pair_data /srv/pg/moved"
+expect 0 pair_do db1 fence && said 'does not run'
+[ -z "$(lab_on db1 pgrep -x postgres)" ] || fail "it still runs"
 finish

@@ -21,6 +21,7 @@ clients_begin
 
 # --- the standby takes over ------------------------------------------------------------------------------------------------
 lab_on db1 pkill -KILL -x postgres
+expect 1 on check db && said 'is the server running, and does "conninfo" say where' && not_said 'the connection to db1'
 killed_at_each_line 3 --yes crash db
 said 'quiet'
 more_written 10
