@@ -493,6 +493,13 @@ static unsigned said(const struct incident *inc, const struct crash_next *n, enu
     return count;
 }
 
+/* It was not begun: no room, a server that runs, a host that does not allow it. Another backup would be refused as well. */
+static bool was_refused(const struct incident *inc, unsigned attempt)
+{
+    const struct event *last = last_step(inc, STEP_RESTORE, attempt, 0);
+    return last && strcmp(end_of(last), "refused") == 0;
+}
+
 enum crash_answer procedure_unattended(const struct incident *inc, const struct crash_next *next,
                                        int running, bool host_good)
 {
@@ -513,7 +520,9 @@ enum crash_answer procedure_unattended(const struct incident *inc, const struct 
     case GATE_REACHABLE:
         return said(inc, next, ANSWER_YES) < UNATTENDED_REACH ? ANSWER_YES : ANSWER_NO;
     case GATE_RESTORE_AGAIN:
-        return said(inc, next, ANSWER_YES) == 0 ? ANSWER_YES : ANSWER_NO;
+        if (said(inc, next, ANSWER_YES) == 0)
+            return ANSWER_YES;
+        return was_refused(inc, next->attempt) ? 0 : ANSWER_NO;
     case GATE_IN_PART:
         return ANSWER_NO;
     case GATE_STARTED:

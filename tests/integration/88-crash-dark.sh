@@ -84,7 +84,7 @@ export TWOFOLD_CONFIG=$work/v/c TWOFOLD_STATE=$work/v/s
 lose
 expect 3 "$t" crash db && said 'stopped=yes'
 id=$(basename "$(ls -dt "$TWOFOLD_STATE"/incidents/*/ | head -n 1)")
-for i in $(seq 50); do
+for _ in $(seq 50); do
     [ -z "$(find "$b/records" -type f 2>/dev/null)" ] || break
     sleep 0.1
 done

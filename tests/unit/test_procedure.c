@@ -436,6 +436,9 @@ static void without_a_person(void **state)
         "start4 check4 [checked=again] check4 [checked=no] stop5 escalate-tried escalated",
         .unattended = true, .running = -1,
         .ends = "restore1=away restore2=broken start3=failed check4=failed");
+    TELLS("notify stop scene facts [host-repaired] restore1:b [restore-again] restore1:b "
+          "[restore-again?]",
+          .unattended = true, .ends = "restore1=refused");
     TELLS("notify fence promote [promoted=again] promote [promoted=no] stop scene facts "
           "[host-repaired] restore1:b start check resume recovered end",
           .unattended = true, .standby = true, .ends = "promote1=failed");
