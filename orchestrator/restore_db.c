@@ -348,8 +348,11 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
         rc = plan_log(spec, o, e);
     if (rc == 0 && kept)
         rc = plan_binlog(spec, o, k->programs, e);
-    if (rc == 0 && strcmp(k->kind, KIND) == 0)
+    if (rc == 0)
         rc = plan_salvage(spec, o, e);
+    if (rc == 0 && binlogs && !kept && source_spec_get(spec, "salvage") &&
+        json_is_object(json_object_get(facts, "log")))
+        rc = source_spec_add(spec, "later", verify ? verify : k->programs, e);
     if (rc == 0 && o->in_place)
         rc = plan_in_place(p, spec, o, facts, staging, e);
     if (rc == 0 && spaces)

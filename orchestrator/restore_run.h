@@ -12,11 +12,10 @@
  *
  *     "recovered"  of a database with a log: kind, system, position (the last of the log that is replayed), last_commit (position),
  *                  last_commit_at, backup_end_at, known_at (up to then the kept log is known), expected_at (asked for; 0: the end),
- *                  beyond (there is more, and it was not wanted), gap (why the log does not go on; ""), salvaged (an object: from,
- *                  to, bytes, last_commit, last_commit_at; null: nothing was taken from a scene); times are seconds since 1970, with
- *                  a fraction
- *     "check"      of a verification: kind, name (started, reached, databases, sums, tables, sql), ok, text
- *     "aside"      what was in the way: kind, place, to
+ *                  beyond (there is more, and it was not wanted), gap (why the log does not go on; ""), salvaged (an object: folder,
+ *                  bytes, complete: it came to the end that the server itself wrote, lost: what could not be taken; null: no scene was
+ *                  named); times are seconds since 1970, with a fraction
+ *     "check"      of a verification: kind, name (started, reached, databases, sums, tables, sql, stopped; of a scan: scan), ok, text
  *     "changed"    of files in place: change (A, D, M, m, T as in diff), path
  */
 #ifndef TWOFOLD_ORCHESTRATOR_RESTORE_RUN_H

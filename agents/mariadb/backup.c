@@ -342,7 +342,9 @@ static const struct source_setting restore_settings[] = {
     { "binaries", SETTING_RUNS,
       false }, /* the folder of mariadb-backup, where it is no usual one */
     { "version", SETTING_PLAIN, false }, /* of the server that the backup is of: 10.11.6-MariaDB */
-    { "strict", SETTING_PLAIN, false },  /* with verify: what is found wrong is a failure */
+    { "salvage", SETTING_WRITES,
+      false }, /* a folder with binary logs that survived: they go on from the kept ones */
+    { "strict", SETTING_PLAIN, false }, /* with verify: what is found wrong is a failure */
     { "stage", SETTING_PLAIN, false },
     { "data", SETTING_WRITES, false },
     { "logs", SETTING_PLAIN, false }, /* what is kept of them is replayed, by `later`: all, or */

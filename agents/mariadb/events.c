@@ -166,6 +166,8 @@ static void on_end(struct my_events *v)
     if (v->in_group)
         return;
     v->whole = v->event;
+    if (v->group_s && (!v->at_s || v->group_s < v->at_s))
+        v->last_s = v->group_s;
     if (v->counts)
         count_group(v);
 }

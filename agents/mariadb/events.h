@@ -30,6 +30,7 @@ struct my_events {
     bool wrong;     /* what comes is no binary log */
     bool passed;    /* behind the moment's place something is of that moment, or later */
     uint64_t whole; /* so far each transaction is there whole */
+    int64_t last_s; /* the last whole transaction before the moment was begun then; 0: none was */
     uint64_t
         unsure; /* right behind the moment's place: wild ones, which may have been committed before it */
     struct my_tally now, best; /* of all; of those before the moment's place */

@@ -6,9 +6,7 @@
  * each other (moment.h): it is read on behind the moment, for some minutes and some MiB behind the last transaction that was begun before it. */
 #include "agents/fetch_remote.h"
 #include "agents/log_frames.h"
-#include "agents/mariadb/events.h"
-#include "agents/mariadb/restored.h"
-#include "agents/mariadb/seam.h"
+#include "agents/mariadb/kept.h"
 #include "agents/tree.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
@@ -33,29 +31,6 @@
 #define READ_ON_BYTES (64u << 20)
 #define TYPE_IGNORED 28
 #define FLAG_IGNORED 0x80
-
-struct kept {
-    struct my_restored *x;
-    const struct source_restore *r;
-    struct my_seam seam;
-    uint64_t system;
-    struct log_piece *v; /* owned, as the next three */
-    size_t n;
-    char *source, *why;
-    char *names[MAX_BINLOGS]; /* of the files that are made; owned */
-    size_t n_names;
-    int64_t at_us, known_ns;
-    uint32_t stop_number; /* of the file that a position was asked in; 0: none was */
-    uint64_t stop_at;
-    int logs_fd, fd;
-    uint32_t number; /* the file that is being made, and how much of it is there */
-    uint64_t at;
-    struct my_events events;
-    uint64_t since; /* bytes behind the last transaction that was begun before the moment */
-    struct my_moment moment;
-    uint64_t end_at; /* of the last file that is made: so far it is replayed */
-    bool beyond;     /* something is behind what was asked for */
-};
 
 static int no_memory(struct err *e)
 {
@@ -331,26 +306,40 @@ static int begin_first(struct kept *k, struct err *e)
     return 0;
 }
 
+int kept_write(struct kept *k, const uint8_t *p, size_t n, int64_t seen_s, struct err *e)
+{
+    int rc = sys_pwrite(k->fd, p, n, k->at, e);
+    if (rc < 0)
+        return err_wrap(e, "%s", k->names[k->n_names - 1]);
+    k->events.seen_s = seen_s;
+    uint64_t early = k->events.now.early;
+    uint64_t skip = k->events.at > k->at ? k->events.at - k->at : 0; /* the magic of a file */
+    if (skip < n)
+        my_events_feed(&k->events, p + skip, n - (size_t)skip);
+    k->since = k->events.now.early == early ? k->since + n : 0;
+    k->at += n;
+    k->r->report->n.bytes += n;
+    return 0;
+}
+
+int kept_next_file(struct kept *k, const char *name, uint32_t number, struct err *e)
+{
+    int rc = end_file(k, e);
+    if (rc == 0)
+        rc = begin_file(k, name, number, e);
+    k->at = 0;
+    my_events_begin(&k->events, BINLOG_MAGIC_BYTES);
+    return rc;
+}
+
 /* 1: what comes before it is not all there. */
 static int take_bytes(struct kept *k, const struct log_piece *x, const struct piece *p,
                       struct err *e)
 {
     if (x->timeline > k->number || x->start > k->at)
         return 1;
-    const uint8_t *from = piece_bytes(p) + (k->at - x->start);
-    size_t n = (size_t)(x->end - k->at);
-    int rc = sys_pwrite(k->fd, from, n, k->at, e);
-    if (rc < 0)
-        return err_wrap(e, "%s", k->names[k->n_names - 1]);
-    k->events.seen_s = x->time_ns / 1000000000;
-    uint64_t early = k->events.now.early;
-    uint64_t skip = k->events.at > k->at ? k->events.at - k->at : 0; /* the magic of a file */
-    if (skip < n)
-        my_events_feed(&k->events, from + skip, n - (size_t)skip);
-    k->since = k->events.now.early == early ? k->since + n : 0;
-    k->at = x->end;
-    k->r->report->n.bytes += n;
-    return 0;
+    return kept_write(k, piece_bytes(p) + (k->at - x->start), (size_t)(x->end - k->at),
+                      x->time_ns / 1000000000, e);
 }
 
 /* Files of one length are ordinary: that one ended where this one says is not enough. A number may be left out, of a file of which nothing was
@@ -365,12 +354,7 @@ static int take_history(struct kept *k, const struct log_piece *was, const struc
     if (!my_file_history_name(piece_bytes(p), piece_len(p), name) ||
         my_log_number(name) != x->timeline || !my_log_base_same(name, k->seam.file))
         return err_set(e, ERR_DAMAGED, _("a file of the log has no name"));
-    int rc = end_file(k, e);
-    if (rc == 0)
-        rc = begin_file(k, name, x->timeline, e);
-    k->at = 0;
-    my_events_begin(&k->events, BINLOG_MAGIC_BYTES);
-    return rc;
+    return kept_next_file(k, name, x->timeline, e);
 }
 
 /* Is it behind what is there already? */
@@ -390,8 +374,7 @@ static int say_gap(struct kept *k, struct err *e)
     return end_with(k, text, e);
 }
 
-/* Need no more be read? */
-static bool is_enough(const struct kept *k)
+bool kept_is_enough(const struct kept *k)
 {
     const struct my_events *v = &k->events;
     if (v->beyond || v->wrong)
@@ -405,7 +388,7 @@ static bool is_enough(const struct kept *k)
 static int take_all(struct kept *k, struct err *e)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < k->n && !is_enough(k); i++) {
+    for (size_t i = 0; rc == 0 && i < k->n && !kept_is_enough(k); i++) {
         const struct log_piece *x = &k->v[i];
         struct err lost = ERR_INIT;
         struct piece *p = NULL;
@@ -497,6 +480,14 @@ static void say(struct kept *k, const struct my_logs *l)
             _("%llu transactions right behind that have times which had not come yet (a clock that "
               "was set, SET TIMESTAMP) and were not replayed: they may be of before the moment"),
             (unsigned long long)k->events.unsure);
+    if (k->salvaged_bytes)
+        report_note(rep, NULL, 0,
+                    _("of that, %llu KiB were not kept yet and are what survived in %s"),
+                    (unsigned long long)(k->salvaged_bytes >> 10), k->survived);
+    if (k->lost)
+        report_problem(rep, NULL, 0, "%s", k->lost);
+    if (k->complete && !k->beyond)
+        return;
     if (k->why[0] && !k->beyond)
         report_problem(rep, NULL, 0, _("the log does not go on: %s"), k->why);
     if (k->at_us && !k->beyond && k->known_ns + JUST_NOW_NS < k->at_us * 1000)
@@ -516,14 +507,62 @@ static int check_reached(struct kept *k, struct err *e)
                    k->n_names ? k->names[k->n_names - 1] : k->seam.file, k->at);
 }
 
+/* --- for programs -------------------------------------------------------------------------------- */
+static json_t *salvaged(const struct kept *k)
+{
+    return k->survived ? json_pack("{s:s, s:I, s:b, s:s}", "folder", k->survived, "bytes",
+                                   (json_int_t)k->salvaged_bytes, "complete", k->complete, "lost",
+                                   k->lost ? k->lost : "")
+                       : json_null();
+}
+
+static void tell(const struct kept *k)
+{
+    char position[MAX_BINLOG_NAME + 24];
+    const char *gap = k->complete || k->beyond ? "" : k->lost ? k->lost : k->why;
+    snprintf(position, sizeof position, "%s:%" PRIu64,
+             k->n_names ? k->names[k->n_names - 1] : k->seam.file,
+             k->end_at ? k->end_at : k->seam.position);
+    report_facts(
+        k->r->report, "recovered",
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:b, s:s, s:o}", "kind", MY_ROOT,
+                  "system", json_string_value(json_object_get(k->x->facts, "server_id")),
+                  "position", position, "last_commit", position, "last_commit_at",
+                  (json_int_t)k->events.last_s, "backup_end_at",
+                  (json_int_t)json_integer_value(json_object_get(k->x->facts, "stopped_at")),
+                  "known_at", k->complete ? 0.0 : (double)k->known_ns / 1000000000.0, "expected_at",
+                  (double)k->at_us / 1000000.0, "beyond", k->beyond, "gap", gap, "salvaged",
+                  salvaged(k)));
+}
+
+/* A backup alone is what it is. */
+static void tell_backup(const struct my_restored *x)
+{
+    const json_t *log = json_object_get(x->facts, "binlog");
+    const char *file = json_string_value(json_object_get(log, "file")),
+               *at = json_string_value(json_object_get(log, "position"));
+    char position[MAX_BINLOG_NAME + 24] = "";
+    json_int_t stopped = json_integer_value(json_object_get(x->facts, "stopped_at"));
+    if (file && at)
+        snprintf(position, sizeof position, "%s:%.20s", file, at);
+    report_facts(x->r->report, "recovered",
+                 json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:b, s:s, s:n}", "kind",
+                           MY_ROOT, "system",
+                           json_string_value(json_object_get(x->facts, "server_id")), "position",
+                           position, "last_commit", position, "last_commit_at", stopped,
+                           "backup_end_at", stopped, "known_at", stopped, "expected_at", 0,
+                           "beyond", 0, "gap", "", "salvaged"));
+}
+
 static int bring(struct kept *k, struct err *e)
 {
-    struct my_logs logs = { .n = 0 };
+    struct my_logs replayed = { .n = 0 };
+    bool logs = source_spec_get(k->r->spec, "logs") != NULL;
     int rc = read_settings(k, e);
     if (rc == 0)
-        rc = ask(k, e);
+        rc = logs ? ask(k, e) : end_with(k, "", e);
     report_phase(k->r->report, 2);
-    if (rc == 0)
+    if (rc == 0 && logs)
         rc = find_epoch(k, e);
     if (rc == 0)
         rc = check_room(k, e);
@@ -534,6 +573,8 @@ static int bring(struct kept *k, struct err *e)
         rc = begin_first(k, e);
     if (rc == 0)
         rc = take_all(k, e);
+    if (rc == 0 && !k->events.wrong && !kept_is_enough(k))
+        rc = my_salvage(k, e);
     if (rc == 0)
         rc = end_file(k, e);
     if (rc == 0)
@@ -542,17 +583,28 @@ static int bring(struct kept *k, struct err *e)
         rc = cut_at_moment(k, e);
     report_phase(k->r->report, 3);
     if (rc == 0 && (k->n_names > 1 || k->end_at > k->seam.position))
-        rc = replay(k, &logs, e);
+        rc = replay(k, &replayed, e);
     if (rc == 0)
-        say(k, &logs);
+        say(k, &replayed);
+    if (rc == 0)
+        tell(k);
     return rc == 0 ? tree_remove(k->x->folder_fd, LOGS, e) : rc;
 }
 
 int my_bring_log(struct my_restored *x, bool *ret_later, struct err *e)
 {
     *ret_later = false;
-    if (!source_spec_get(x->r->spec, "logs"))
+    bool wanted = source_spec_get(x->r->spec, "logs") || source_spec_get(x->r->spec, "salvage");
+    if (wanted && !json_is_object(json_object_get(x->facts, "log"))) {
+        report_problem(x->r->report, NULL, 0,
+                       _("what survived of its log is not replayed: the backup was made before its "
+                         "log was followed, and does not know its place in it"));
+        wanted = false;
+    }
+    if (!wanted) {
+        tell_backup(x);
         return 0;
+    }
     struct kept *k = calloc(1, sizeof *k);
     if (!k)
         return no_memory(e);
@@ -568,6 +620,7 @@ int my_bring_log(struct my_restored *x, bool *ret_later, struct err *e)
     free(k->v);
     free(k->source);
     free(k->why);
+    free(k->lost);
     free(k);
     return rc < 0 ? err_wrap(e, _("its log")) : 0;
 }
