@@ -108,8 +108,9 @@ struct sys_child {
     const char *const *argv; /* argv[0]: a whole path */
     const char *const *env;
     int in_fd, out_fd, err_fd;
-    bool outlives; /* it goes on when we end, in a session of its own */
-    bool as_user;  /* only root can */
+    bool
+        outlives; /* it goes on when we end, in a session of its own, and is nobody's to wait for: *ret_pid is 0 */
+    bool as_user; /* only root can */
     uid_t uid;
     gid_t gid, groups[MAX_CHILD_GROUPS];
     size_t n_groups;

@@ -186,7 +186,14 @@ static void child_main(const struct start *s)
     if (s->group && ((outlives ? setsid() : setpgid(0, 0)) < 0 ||
                      (s->group->as_user && !child_becomes(s->group))))
         child_failed(s->status);
-    if (!outlives) {
+    if (outlives) {
+        pid_t pid =
+            fork(); /* the system's child, not ours: it is no zombie of a process that runs for long */
+        if (pid < 0)
+            child_failed(s->status);
+        if (pid > 0)
+            _exit(0);
+    } else {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten by a change of the user, so after it */
         if (getppid() != s->parent)
             _exit(127); /* it died before we asked */
@@ -294,7 +301,12 @@ int sys_spawn_group(const struct sys_child *c, pid_t *ret_pid, struct err *e)
                        .extra = -1,
                        .errors = c->err_fd < 0 ? null_fd : c->err_fd,
                        .group = c };
-    int r = start_child(&s, ret_pid, e);
+    int r = start_child(&s, ret_pid, e), status;
+    if (r == 0 && c->outlives) { /* who started it has ended */
+        while (waitpid(*ret_pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        *ret_pid = 0;
+    }
     sys_close_quiet(null_fd);
     return r;
 }

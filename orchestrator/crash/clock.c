@@ -2,6 +2,7 @@
 #include "orchestrator/crash/clock.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "orchestrator/crash/records.h"
 #include "orchestrator/gather.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/message.h"
@@ -188,6 +189,8 @@ int crash_remind(const struct config_paths *p, const char *incident, int64_t now
         site_load(p, &s);
         rc = note_due(&s, p, inc, now_s, e);
         site_done(&s);
+        if (rc > 0)
+            records_later(&(struct app){ .paths = *p }, inc);
     }
     incident_free(inc);
     sys_close_quiet(fd);

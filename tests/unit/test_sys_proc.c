@@ -209,6 +209,33 @@ static void children_die_with_their_parent(void **state)
 }
 
 /* --- waiting, signals, time ------------------------------------------------------------------- */
+/* One that goes on alone is nobody's child here, does not die with us, and one that cannot be started is told all the same. */
+static void some_go_on_alone(void **state)
+{
+    struct fixture *f = *state;
+    char script[200], *argv[] = { "/bin/sh", "-c", script, NULL };
+    const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
+    struct sys_child child = { .argv = (const char *const *)argv,
+                               .env = env,
+                               .in_fd = -1,
+                               .out_fd = -1,
+                               .err_fd = -1,
+                               .outlives = true };
+    struct err e = ERR_INIT;
+    pid_t pid = 77;
+    snprintf(script, sizeof script, "echo >'%s/there'", f->dir);
+    assert_int_equal(sys_spawn_group(&child, &pid, &e), 0);
+    assert_int_equal(pid, 0);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    for (int i = 0; i < 200 && access(path_in(f, "there"), F_OK) < 0; i++)
+        usleep(50000);
+    assert_int_equal(access(path_in(f, "there"), F_OK), 0);
+    argv[0] = "/nowhere/sh";
+    assert_true(sys_spawn_group(&child, &pid, &e) < 0);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 static void waits_have_a_deadline(void **state)
 {
     struct err e = ERR_INIT;
@@ -293,6 +320,7 @@ int main(int argc, char **argv)
         TEST(programs_that_cannot_start_are_told),
         TEST(late_children_are_killed),
         TEST(children_die_with_their_parent),
+        TEST(some_go_on_alone),
         TEST(waits_have_a_deadline),
         TEST(signals_end_a_wait),
         TEST(clocks_run),
