@@ -91,7 +91,7 @@ static void back_in_place(struct vault *v, struct copy *c)
 {
     if (c->turn.last)
         tell(v, c, TURN_BACK);
-    c->turn.last = false;
+    c->turn.last = c->turn.waited = false;
     c->turn.failing_ms = c->turn.waiting_ms = 0;
 }
 
@@ -161,6 +161,13 @@ static int open_now(struct vault *v, struct copy *c)
     return rc;
 }
 
+static void is_waited_for(struct vault *v, struct copy *c)
+{
+    if (!c->turn.waited)
+        tell(v, c, TURN_WAITED);
+    c->turn.waited = true;
+}
+
 /* One of those that were put off, by turns, until each has said something or is given up. */
 static struct copy *next_again(struct turns *t)
 {
@@ -174,12 +181,13 @@ static struct copy *next_again(struct turns *t)
         size_t i = t->at++ % MAX_COPIES;
         struct copy *c = &t->v->copies[i];
         t->ask = !is_given_up(c) && !sys_interrupted();
-        if (t->ask && c->turn.waiting_ms == 0) {
+        if (!t->ask && c->problem.code == ERR_NONE)
+            err_set(&c->problem, ERR_UNREACHABLE, _("it does not answer"));
+        if (t->ask && c->turn.waiting_ms == 0)
             c->turn.waiting_ms = sys_monotonic_ms();
-            tell(t->v, c, TURN_WAITED);
-        }
         int rc = t->ask && c->state == COPY_AWAY ? open_now(t->v, c) : 0;
         if (rc < 0) {
+            is_waited_for(t->v, c);
             t->pause = rc != -ERR_TIMEOUT;
             continue; /* given up, perhaps, when its turn comes again */
         }
@@ -217,6 +225,16 @@ struct copy *turns_next(struct turns *t)
     return next_again(t);
 }
 
+/* One that is waited for has its place again, too, when it did not take longer than it may. */
+static void it_answers(const struct turns *t, struct copy *c)
+{
+    if (!t->again || sys_monotonic_ms() - c->turn.waiting_ms <= patience(c, t->len)) {
+        back_in_place(t->v, c);
+        c->turn.failures = 0;
+    }
+    c->turn.failing_ms = c->turn.waiting_ms = 0;
+}
+
 bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why)
 {
     bool beside = t->beside, late = rc == -ERR_TIMEOUT;
@@ -225,10 +243,7 @@ bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why)
     if (!t->v->hurry)
         return true;
     if (is_answer(rc)) {
-        if (!t->again)
-            back_in_place(t->v, c);
-        c->turn.failures = t->again ? c->turn.failures : 0;
-        c->turn.failing_ms = c->turn.waiting_ms = 0;
+        it_answers(t, c);
         return true;
     }
     if (!late || (!t->again && !beside))
@@ -236,6 +251,8 @@ bool turns_told(struct turns *t, struct copy *c, int rc, const struct err *why)
     t->pause = !late;
     if (t->again && is_given_up(c))
         return true;
+    if (t->again)
+        is_waited_for(t->v, c);
     t->put_off |= bit;
     return false;
 }

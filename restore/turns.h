@@ -44,6 +44,7 @@ struct turn {
     uint64_t again_ms;   /* when it gets a question beside the others */
     uint64_t failing_ms; /* since when it fails; 0: it does not */
     uint64_t waiting_ms; /* since when it is waited for; 0: it is not */
+    bool waited;         /* TURN_WAITED was told, since it had its place */
 };
 
 /* What becomes of a copy, for people (struct vault, turned). */

@@ -9,6 +9,7 @@
 #define MAX_VAULT_OBJECT 4096
 #define MAX_RECOVERY_BYTES 65536
 #define OPEN_SLICE_MS 20
+#define HURRY_LOOK_MS 30000 /* at what did not come with the opening: older heads */
 
 static struct vault *vault_new(const char *name)
 {
@@ -346,7 +347,7 @@ static bool is_opened(struct vault *v, struct copy *c, uint32_t patience_ms)
     struct err e = ERR_INIT;
     store_patience(c->store, patience_ms);
     int rc = store_ready(c->store, &e);
-    store_patience(c->store, STORE_PATIENT);
+    store_patience(c->store, HURRY_LOOK_MS);
     if (rc == -ERR_TIMEOUT) {
         copy_fails(c, rc, &e);
         return false;

@@ -43,7 +43,7 @@ cp -a "$work/v" "$work/v2"
 TWOFOLD_STORE_FAULT="$a stat@1+:60000ms" whole && said 'copy "a" cannot be reached: it has not answered for [0-9]+ s'
 TWOFOLD_STORE_FAULT="$a get@8+:60000ms" whole && said 'copy "a" has not answered in time' && said '"a" failed or did not answer in time: 1 time'
 TWOFOLD_STORE_FAULT="$a get@8+:EIO" whole && said 'copy "a" cannot be read now \(.*; the others are asked'
-TWOFOLD_STORE_FAULT="$b stat@1+:60000ms" whole
+TWOFOLD_STORE_FAULT="$b stat@1+:60000ms" again 0 --from a && same_tree "$src" "$work/out$src" && not_said 'waited for'
 # Slow, and there is no other: it is waited for.
 mv "$b" "$b.away"
 TWOFOLD_STORE_FAULT="$a get@9:5000ms" whole && said 'copy "a" has not answered in time'
