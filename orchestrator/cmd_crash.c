@@ -414,6 +414,23 @@ static int resume(struct app *app, const struct words *w)
 }
 
 /* --- the way back from a standby --------------------------------------------------------------------------------------- */
+/* Under approve: two, what a person states in place of the hosts needs another one's word that is newer than what went wrong. */
+static bool agreed(const struct crash *c, const char *step)
+{
+    for (size_t i = c->inc->n; i-- > 0;) {
+        const struct event *ev = &c->inc->events[i];
+        const char *what = event_text(ev, "what");
+        if (ev->kind == EVENT_STEP && strcmp(event_text(ev, "step"), step) == 0)
+            break;
+        if (ev->kind == EVENT_APPROVAL &&
+            (strcmp(what, "all") == 0 || strcmp(what, crash_step_name(STEP_SWITCH_BACK)) == 0) &&
+            (strcmp(event_text(ev, "through"), "terminal") != 0 ||
+             !crash_same_person(event_text(ev, "who"), c->me)))
+            return true;
+    }
+    return !c->facts.conf->approve_two || c->inc->drill;
+}
+
 /* What is said before the procedure goes on; 1: it does not. */
 static int before_failback(struct crash *c, const struct words *w, struct err *e)
 {
@@ -428,6 +445,10 @@ static int before_failback(struct crash *c, const struct words *w, struct err *e
     if (w->state && !w->o.why) {
         err_set(e, ERR_USAGE, _("somebody's word needs a reason, which is written down"));
         return err_next(e, "twofold crash failback %s --state %s --why TEXT", c->inc->id, w->state);
+    }
+    if (w->state && !agreed(c, w->state)) {
+        err_set(e, ERR_REFUSED, _("a second person has to agree to that, now"));
+        return err_next(e, "twofold crash approve %s --step switch-back", c->inc->id);
     }
     int rc = w->state ? standby_state(&s, w->state, w->o.why, e) : 0;
     if (rc < 0 || !w->undo)
