@@ -49,7 +49,7 @@ static int check_folder(struct drill *d, const char *to, struct err *e)
     struct vault_conf *conf = NULL;
     int rc = vault_conf_load(&d->app->paths, d->pol->vault[0] ? d->pol->vault : NULL, &conf, e);
     if (rc == 0)
-        rc = drill_check_folder(d->pol, conf, to, d->here, e);
+        rc = drill_check_folder(d->pol, conf, to, d->on, e);
     vault_conf_free(conf);
     return rc;
 }

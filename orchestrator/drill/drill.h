@@ -52,9 +52,9 @@ void drill_outcome_done(struct drill_outcome *o);
 int drill_clean(struct app *app, const char *policy, size_t *ret_n, struct err *e);
 /* --- the scratch folder (scratch.c) ------------------------------------------------------------------------------ */
 /* -ERR_REFUSED where what is restored would lie in what is backed up, in a copy, or in a database's own folder, or the other way round.
- * to: absolute. vault: its copies; may be NULL. */
+ * to: absolute; on: whose host it is on, NULL: this one. vault: its copies; may be NULL. */
 int drill_check_folder(const struct policy *pol, const struct vault_conf *vault, const char *to,
-                       bool here, struct err *e);
+                       const char *on, struct err *e);
 struct drill_place {         /* borrowed */
     const char *folder, *id; /* the folder, and the drill's name, which is its last part */
     const char *on;          /* another host's agent; NULL: this one */

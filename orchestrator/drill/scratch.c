@@ -85,10 +85,10 @@ static int check_around(const char *to, struct err *e)
 }
 
 int drill_check_folder(const struct policy *pol, const struct vault_conf *vault, const char *to,
-                       bool here, struct err *e)
+                       const char *on, struct err *e)
 {
     char real[PATH_MAX], other[PATH_MAX];
-    bool at_source = (strcmp(pol->agent, "local") == 0) == here;
+    bool here = !on, at_source = strcmp(pol->agent, on ? on : "local") == 0;
     if (to[0] != '/' || strcmp(to, "/") == 0)
         return refuse(e, to, _("\"%s\" is not the whole path of a folder"), to);
     if (here)

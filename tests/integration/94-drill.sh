@@ -117,6 +117,33 @@ done
 expect 2 "$t" drill files --from a --lose b && said 'exclude each other'
 expect 2 "$t" drill files --lose c && said 'no copy "c"'
 
+# --- the newest backup cannot be had: an older one would do, and that is said ---------------------------------------------------------------
+seq 2000 | sha256sum >"$src/new" && seq 100000 >"$src/newer"
+cp -a "$a" "$work/a.old"
+expect 0 "$t" backup files
+for pack in $(cd "$a/packs" && find . -type f | sort | comm -23 - <(cd "$work/a.old/packs" && find . -type f | sort)); do
+    printf 'not what was written' | dd of="$a/packs/$pack" bs=1 seek=200 conv=notrunc status=none
+done
+drill 4 '[copy-damaged,older]' files --from a --to "$scratch"
+[ "$(json attempts drill)" = 2 ] || fail "not the second attempt"
+expect 0 "$t" repair
+live=$(fingerprint "$one/data/global" "$src")
+
+# --- ended by a signal: nothing is left, and it counts as none ------------------------------------------------------------------------------------------
+question="SELECT sum(amount) FROM accounts, pg_sleep(30)"
+db_policy "$to"
+"$t" drill db >"$work/stopped" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+    ! pgrep -f "postgres.*$scratch" >/dev/null || break
+    sleep 0.1
+done
+kill -TERM $pid
+rc=0
+wait $pid || rc=$?
+[ $rc = 130 ] && [ ! -e "$scratch" ] || fail "interrupted: exit status $rc, $(cat "$work/stopped") $(find "$scratch" 2>/dev/null | head -n 3)"
+question="SELECT sum(amount) FROM accounts"
+
 # --- killed: the next one clears up --------------------------------------------------------------------------------------------------------
 drills() { grep -lc '"kind":"closed"' "$TWOFOLD_STATE"/incidents/drill-*/timeline | wc -l; }
 all() { find "$TWOFOLD_STATE/incidents" -name 'drill-*' | wc -l; }
