@@ -99,26 +99,52 @@ static void read_one(const struct config_paths *p, int64_t now_s, struct inciden
     incident_free(inc);
 }
 
-/* "SIZE CHANGED_NS" of a timeline of which nothing comes any more: with many drills behind it `status` need not read them all. It is a hint: the file
- * itself is read when it does not fit, and whoever may not write here reads. */
+/* "SIZE CHANGED_NS" of a timeline of which nothing comes any more: with many drills behind it `status` need not read them all. A drill has two
+ * lines more, what it came to. It is a hint: the file itself is read when it does not fit, and whoever may not write here reads. */
 #define MARK "settled"
-#define MAX_MARK_BYTES 64
+#define MAX_MARK_BYTES (256 + DRILL_WHY_BYTES)
 
 static char *mark_of(const struct config_paths *p, const char *id)
 {
     return text_print("%s/incidents/%s/" MARK, p->state_dir, id);
 }
 
-static bool is_marked(const struct config_paths *p, const struct incident_fact *n)
+/* "POLICY LAST PASSED FAILED RTO_MS RPO", then why it was failed. */
+static bool take_drilled(const char *text, struct incident_fact *n)
 {
-    char *file = mark_of(p, n->id), *end = NULL;
+    struct drill_past d = { 0 };
+    char policy[MAX_NAME + 1];
+    int failed, used = 0;
+    if (sscanf(text, "%64s %" SCNd64 " %" SCNd64 " %d %" SCNd64 " %" SCNd64 "\n%n", policy,
+               &d.last_s, &d.passed_s, &failed, &d.rto_ms, &d.rpo_s, &used) != 6 ||
+        used == 0)
+        return false;
+    d.failed = failed != 0;
+    snprintf(d.why, sizeof d.why, "%.*s", (int)strcspn(text + used, "\n"), text + used);
+    n->drill = true;
+    snprintf(n->policy, sizeof n->policy, "%s", policy);
+    n->drilled = d;
+    return true;
+}
+
+static bool take_mark(const char *text, struct incident_fact *n)
+{
+    char *end = NULL;
+    uint64_t size = strtoull(text, &end, 10);
+    if (size != n->size || strtoll(end, &end, 10) != n->changed_ns || *end != '\n')
+        return false;
+    bool drill = strncmp(n->id, "drill-", strlen("drill-")) == 0;
+    return !drill || take_drilled(end + 1, n);
+}
+
+static bool is_marked(const struct config_paths *p, struct incident_fact *n)
+{
+    char *file = mark_of(p, n->id);
     uint8_t *text = NULL;
     size_t len = 0;
     bool same = false;
-    if (sys_read_file(AT_FDCWD, file, MAX_MARK_BYTES, &text, &len, NULL) == 0) {
-        uint64_t size = strtoull((char *)text, &end, 10);
-        same = size == n->size && strtoll(end, NULL, 10) == n->changed_ns;
-    }
+    if (sys_read_file(AT_FDCWD, file, MAX_MARK_BYTES, &text, &len, NULL) == 0)
+        same = take_mark((char *)text, n);
     free(text);
     free(file);
     return same;
@@ -127,7 +153,12 @@ static bool is_marked(const struct config_paths *p, const struct incident_fact *
 static void mark(const struct config_paths *p, const struct incident_fact *n)
 {
     char *file = mark_of(p, n->id);
-    char *text = text_print("%" PRIu64 " %" PRId64 "\n", n->size, n->changed_ns);
+    const struct drill_past *d = &n->drilled;
+    char *text = n->drill ? text_print("%" PRIu64 " %" PRId64 "\n%s %" PRId64 " %" PRId64
+                                       " %d %" PRId64 " %" PRId64 "\n%s\n",
+                                       n->size, n->changed_ns, n->policy, d->last_s, d->passed_s,
+                                       d->failed, d->rto_ms, d->rpo_s, d->why)
+                          : text_print("%" PRIu64 " %" PRId64 "\n", n->size, n->changed_ns);
     (void)sys_write_file(AT_FDCWD, file, text, strlen(text), 0600, NULL);
     free(text);
     free(file);

@@ -64,6 +64,11 @@ expect 0 "$t" drill --clean && said '1 drill cleared up'
 [ ! -e "$scratch" ] || fail "--clean left something"
 [ "$live" = "$(fingerprint "$one/data/global" "$src")" ] || fail "a drill touched what lives"
 expect 0,3 "$t" status && said 'last drill: +[0-9]+ s ago: restored in'
+# What the watch has marked as settled is known all the same.
+expect 0,3 "$t" alarms check
+find "$TWOFOLD_STATE/incidents" -name settled | grep -q . || fail "no drill is settled"
+sleep 1.1
+expect 0,3 "$t" status && said 'last drill: +[1-9][0-9]* s ago: restored in'
 expect 0 "$t" drill db --if-due && said 'the next drill of "db" is due on'
 
 # --- failed, each for its reason ----------------------------------------------------------------------------------------------------
@@ -103,6 +108,7 @@ db_policy "drill: { to: $scratch, max-rpo: 1s }"
 drill 1 '[over-rpo]' db
 [ "$(result rpo_s)" -ge 2 ] || fail "the loss is $(result rpo_s) s"
 
+expect 0,3 "$t" alarms check
 expect 3 "$t" status && said 'last drill: +FAILED' && said 'too much would be lost' && said 'next: twofold drill db'
 
 # Nothing to restore from: no copy is there.
