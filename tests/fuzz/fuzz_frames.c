@@ -1,5 +1,6 @@
 /* fuzz_frames.c - what a hostile peer sends: the handshake, the frames and their payloads
  * (lib/wire/wire.h). */
+#include "agents/host/frames.h"
 #include "lib/wire/wire.h"
 
 #include <fcntl.h>
@@ -39,12 +40,16 @@ static void read_payload(enum frame_type type, struct rbuf r)
     struct msg_backup backup;
     struct msg_restore restore;
     struct msg_chunk chunk;
+    struct msg_host host;
     if (type == FRAME_BACKUP && msg_backup_read(&r, &backup, NULL) == 0) {
         msg_backup_write(&again, &backup);
         msg_backup_done(&backup);
     } else if (type == FRAME_RESTORE && msg_restore_read(&r, &restore, NULL) == 0) {
         msg_restore_write(&again, &restore);
         msg_restore_done(&restore);
+    } else if (type == FRAME_HOST && msg_host_read(&r, &host, NULL) == 0) {
+        msg_host_write(&again, &host);
+        msg_host_done(&host);
     } else if (type == FRAME_CHUNK && msg_chunk_read(&r, &chunk, NULL) == 0) {
         msg_chunk_write(&again, &chunk);
         wb_bytes(&again, chunk.sealed, chunk.sealed_len);
@@ -58,6 +63,8 @@ static void read_payload(enum frame_type type, struct rbuf r)
         SAME_AGAIN(diff);
     else if (type == FRAME_DONE)
         SAME_AGAIN(done);
+    else if (type == FRAME_FACTS)
+        SAME_AGAIN(facts);
     if (again.len > 0)
         must(again.len == rb_left(&whole) && memcmp(again.p, whole.p, again.len) == 0);
     wbuf_free(&again);

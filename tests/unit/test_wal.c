@@ -19,7 +19,9 @@
 struct log { /* made as a server makes it */
     uint8_t *p;
     size_t at;
+    uint64_t prev; /* where the record before begins */
 };
+#define SYSTEM UINT64_C(7712415403739493283)
 struct found {
     struct wal_commit v[MAX_COMMITS];
     size_t n;
@@ -40,15 +42,24 @@ static void page_header(struct log *l, uint32_t rest)
     put(h + 4, 1, 4);
     put(h + 8, l->at, 8);
     put(h + 16, rest, 4);
+    if (large) {
+        put(h + 24, SYSTEM, 8);
+        put(h + 32, SEGMENT, 4);
+        put(h + 36, PAGE, 4);
+    }
     l->at += large ? 40 : 24;
 }
 
 /* A record, over as many pages as it takes. False: there is no room for it. */
-static bool record(struct log *l, const uint8_t *r, uint32_t n)
+static bool record(struct log *l, uint8_t *r, uint32_t n)
 {
     if (l->at + n + n / 1000 * 24 + 2 * PAGE > TOTAL)
         return false;
     l->at = (l->at + 7) & ~(size_t)7;
+    uint64_t begin = l->at + (l->at % PAGE ? 0 : l->at % SEGMENT ? 24 : 40);
+    put(r + 8, l->prev, 8);
+    put(r + 20, (uint32_t)~wal_sum(wal_sum(UINT32_MAX, r + 24, n - 24), r, 20), 4);
+    l->prev = begin;
     for (uint32_t done = 0; done < n;) {
         if (l->at % PAGE == 0)
             page_header(l, done ? n - done : 0);
@@ -106,8 +117,7 @@ static size_t make_log(struct log *l, unsigned seed)
 {
     size_t n = 0;
     srandom(seed);
-    l->p = calloc(1, TOTAL);
-    l->at = 0;
+    *l = (struct log){ .p = calloc(1, TOTAL) };
     for (bool room = true; room;) {
         unsigned what = (unsigned)random() % 4;
         if (what == 0)
@@ -224,6 +234,95 @@ static void garbage_makes_nothing_up(void **state)
     free(f);
 }
 
+/* --- a log that nobody vouches for ------------------------------------------------------------------ */
+static void sums_are_as_the_server_reckons_them(void **state)
+{
+    assert_int_equal((uint32_t)~wal_sum(UINT32_MAX, (const uint8_t *)"123456789", 9), 0xE3069283);
+}
+
+static void read_strictly(const struct log *l, size_t from, uint64_t system, struct found *f,
+                          struct wal_reader *r)
+{
+    *r = (struct wal_reader){ .fn = on_commit,
+                              .ctx = f,
+                              .strict = true,
+                              .system = system,
+                              .timeline = 1,
+                              .segment_bytes = SEGMENT };
+    f->n = 0;
+    wal_reader_begin(r, from);
+    for (size_t at = from, part; at < TOTAL; at += part) {
+        part = 1 + (size_t)random() % 9000;
+        part = TOTAL - at < part ? TOTAL - at : part;
+        wal_reader_feed(r, l->p + at, part);
+    }
+}
+
+static void what_is_right_is_read_to_its_end(void **state)
+{
+    struct found *f = calloc(1, sizeof *f);
+    struct wal_reader r;
+    for (unsigned seed = 20; seed < 22; seed++) {
+        struct log l;
+        size_t n = make_log(&l, seed);
+        read_strictly(&l, 0, SYSTEM, f, &r);
+        assert_int_equal(f->n, n);
+        assert_int_equal(r.end, l.at);
+        read_strictly(&l, 5 * PAGE, SYSTEM, f, &r); /* from a page in the middle */
+        assert_int_equal(r.end, l.at);
+        read_strictly(&l, 0, SYSTEM + 1, f, &r);
+        assert_true(r.broken && r.foreign);
+        assert_int_equal(f->n, 0);
+        free(l.p);
+    }
+    free(f);
+}
+
+/* Wherever a byte is another one, nothing from there on counts; or it is one that says nothing. */
+static void nothing_behind_a_wrong_byte_counts(void **state)
+{
+    struct found *f = calloc(1, sizeof *f), *all = calloc(1, sizeof *all);
+    struct wal_reader r;
+    struct log l;
+    size_t wrong = 0;
+    make_log(&l, 31);
+    read_log(&l, 0, 5000, all);
+    for (unsigned round = 0; round < 40; round++) {
+        size_t at = (size_t)random() % l.at;
+        uint8_t flip = (uint8_t)(1 + random() % 255);
+        l.p[at] ^= flip;
+        read_strictly(&l, 0, SYSTEM, f, &r);
+        wrong += r.end < l.at;
+        assert_true(r.end == l.at || r.end <= at);
+        for (size_t i = 0; i < f->n; i++)
+            assert_int_equal(f->v[i].time_us, all->v[i].time_us);
+        assert_true(f->n == all->n || all->v[f->n].end > at);
+        l.p[at] ^= flip;
+    }
+    assert_in_range(wrong, 30, 40);
+    free(l.p);
+    free(all);
+    free(f);
+}
+
+/* A record that is right, but does not go on from the one before, is of another life. */
+static void a_record_names_the_one_before(void **state)
+{
+    struct found *f = calloc(1, sizeof *f);
+    struct wal_reader r;
+    struct log l = { .p = calloc(1, TOTAL) };
+    for (int i = 0; i < 10; i++)
+        assert_true(commit(&l, i + 1, 10, 0));
+    size_t end = l.at;
+    l.prev += 8;
+    assert_true(commit(&l, 11, 10, 0));
+    read_strictly(&l, 0, SYSTEM, f, &r);
+    assert_int_equal(f->n, 10);
+    assert_int_equal(r.end, end);
+    free(l.p);
+    free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +330,10 @@ int main(void)
         cmocka_unit_test(a_beginning_in_the_middle),
         cmocka_unit_test(a_restore_point_has_its_name),
         cmocka_unit_test(garbage_makes_nothing_up),
+        cmocka_unit_test(sums_are_as_the_server_reckons_them),
+        cmocka_unit_test(what_is_right_is_read_to_its_end),
+        cmocka_unit_test(nothing_behind_a_wrong_byte_counts),
+        cmocka_unit_test(a_record_names_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
