@@ -68,7 +68,9 @@ int look_read_file(struct view *view, const char *path, size_t max, char **ret, 
     if (rc >= 0)
         rc = r.rc;
     if (rc == 0 && !r.found)
-        rc = err_set(e, gaps ? ERR_DAMAGED : ERR_ABSENT, _("it is not in the backup"));
+        rc = gaps ? err_set(e, ERR_DAMAGED,
+                            _("the part of the backup's list that it stands in cannot be read"))
+                  : err_set(e, ERR_ABSENT, _("it is not in the backup"));
     if (rc < 0) {
         wbuf_free(&r.content);
         return rc;

@@ -46,6 +46,7 @@ struct restore {
     size_t n_noted;
     bool done;
     struct stall stall;
+    bool said_waited;
 };
 
 static int malformed(struct err *e)
@@ -125,7 +126,10 @@ static void say_turn(void *ctx, const struct copy *c, enum turn_event event)
         ui_warn(ui, _("copy \"%s\" cannot be read now (%s); the others are asked"), c->place,
                 c->problem.why);
         break;
-    case TURN_WAITED:
+    case TURN_WAITED: /* where only one is to be read, that is what was asked for */
+        if (r->job->from >= 0 || r->said_waited)
+            break;
+        r->said_waited = true;
         ui_warn(ui, _("no other copy has all that is needed: copy \"%s\" is waited for"), c->place);
         break;
     case TURN_BACK:
