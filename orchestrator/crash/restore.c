@@ -24,6 +24,7 @@ struct request {
     char hex[ID_HEX_BYTES];
     char at[32];
     char *salvage[MAX_SOURCES]; /* owned */
+    bool left_log_out;
 };
 
 static bool log_is_kept(const struct crash *c)
@@ -253,17 +254,48 @@ static void say_copies(struct crash *c, const struct restore_outcome *o)
     }
 }
 
+/* What survived of the log on the host is to bring more back, and never less: where a restore fails for anything but its copies, it is done
+ * once more without. */
+static bool log_may_be_why(const struct request *r, const struct restore_outcome *o,
+                           enum restore_end end)
+{
+    bool failed = end == RESTORE_CHECK_FAILED || end == RESTORE_DAMAGED || end == RESTORE_BROKEN;
+    return r->q.db.n_salvage > 0 && failed && o->chunks_lost == 0 && o->chunks_away == 0 &&
+           !sys_interrupted();
+}
+
+static int run(struct crash *c, struct request *r, struct restore_outcome *o,
+               enum restore_end *ret_end, struct err *e)
+{
+    int rc = restore_run(c->app, &r->q, o, e);
+    *ret_end = restore_end_of(rc, o);
+    if (log_may_be_why(r, o, *ret_end)) {
+        ui_progress_end(&c->app->ui);
+        crash_line(c, 10, _("it failed with what survived of the log (%s); once more without"),
+                   rc < 0 ? e->why : o->verdict.why);
+        restore_outcome_done(o);
+        err_clear(e);
+        r->q.db.n_salvage = 0;
+        r->left_log_out = true;
+        rc = restore_run(c->app, &r->q, o, e);
+        *ret_end = restore_end_of(rc, o);
+    }
+    ui_progress_end(&c->app->ui);
+    return rc;
+}
+
 void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_result *ret)
 {
     struct request r;
     struct restore_outcome o = { 0 };
     struct err e = ERR_INIT;
+    enum restore_end end;
     char size[32];
     make_request(c, n, &r);
-    int rc = restore_run(c->app, &r.q, &o, &e);
-    ui_progress_end(&c->app->ui);
-    enum restore_end end = restore_end_of(rc, &o);
+    int rc = run(c, &r, &o, &end, &e);
     keep_facts(c, n, &o, end, ret);
+    if (r.left_log_out)
+        json_object_set_new(ret->facts, "surviving_log_left_out", json_true());
     say_copies(c, &o);
     if (rc < 0)
         step_failed(ret, &e);

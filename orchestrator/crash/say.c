@@ -332,7 +332,9 @@ void crash_say_end(struct crash *c)
                    crash_span((uint64_t)(inc->recovered_s - inc->opened_s), span));
         if (loss)
             crash_line(c, INDENT, "%s", event_text(loss, "text"));
-        crash_line(c, INDENT, "%s", _("Still to do: the summary within its time, and closing it:"));
+        crash_line(c, INDENT, "%s",
+                   _("Still to do: a new backup, the summary within its time, and closing it:"));
+        crash_line(c, INDENT + 2, "twofold backup %s", inc->policy);
         crash_line(c, INDENT + 2, "twofold report summary %s", inc->id);
         crash_line(c, INDENT + 2, "twofold crash close %s", inc->id);
     }
