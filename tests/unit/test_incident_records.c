@@ -223,6 +223,22 @@ static void another_machine_goes_on(void **state)
         newest += records_replacing(&rs, i, UINT32_MAX) == 0;
     assert_int_equal(newest, 2);
     records_done(&rs);
+    /* Though the second machine learns of the other's from the copies, it takes none of them away. */
+    char *history = text_print("%s/incidents/%s/records", s->state[1], inc->id);
+    assert_int_equal(unlink(history), 0);
+    free(history);
+    for (int i = 0; i < 5; i++) {
+        note(there, "further");
+        put(s, 1, there);
+    }
+    rs = look(s);
+    size_t kept = 0;
+    for (size_t i = 0; i < rs.n; i++)
+        kept += rs.v[i].o->number == inc->n && rs.v[i].copies == 3 &&
+                records_replacing(&rs, i, UINT32_MAX) == 0;
+    assert_int_equal(kept, 1);
+    records_done(&rs);
+
     /* The other's timeline is no beginning of ours: both cannot be one. */
     assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
     assert_int_equal(n, 1);
