@@ -225,6 +225,8 @@ int sl_ask_restored(const struct source_restore *r, json_t *facts, struct err *e
     if (rc == 0)
         rc = sql_checks_run(&checks, then ? then : none, ask_restored, &a, tell_restored, &a, e);
     json_decref(none);
+    if (rc == 0)
+        report_check(r->report, SL_ROOT, "sql", a.wrong == 0, "%s", "");
     if (rc == 0 && a.wrong > 0)
         rc = err_set(e, ERR_DAMAGED,
                      P_("%zu of the policy's checks is not right on what was restored",

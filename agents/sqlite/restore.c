@@ -58,9 +58,11 @@ static void say_rows(const struct source_restore *r, const struct sl_file *f, js
     long long sum = 0;
     size_t len = strlen(f->name);
     json_object_foreach(f->tables, key, value) sum += json_integer_value(value);
+    bool right = !f->tables || !rows || json_equal(rows, f->tables);
+    report_check(r->report, SL_ROOT, "tables", right, "%s", f->name);
     if (!f->tables)
         report_note(r->report, f->name, len, _("%s: ok"), sl_check_name(f->check));
-    else if (rows && !json_equal(rows, f->tables))
+    else if (!right)
         report_problem(r->report, f->name, len,
                        _("it has not the tables and rows that it had when it was backed up"));
     else
@@ -71,6 +73,8 @@ static void say_rows(const struct source_restore *r, const struct sl_file *f, js
 static void say_result(const struct source_restore *r, const struct sl_file *f, json_t *then)
 {
     size_t len = strlen(f->name);
+    if (f->result == SL_DAMAGED)
+        report_check(r->report, SL_ROOT, "tables", false, "%s: %s", f->name, f->verdict);
     bool was = strcmp(text(then, "result"), "damaged") == 0;
     if (f->result == SL_OK)
         say_rows(r, f, then);
