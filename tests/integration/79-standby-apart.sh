@@ -1,7 +1,6 @@
 #!/bin/bash
 # 79-standby-apart.sh - commits that do not wait for the standby, and hosts that cannot be reached: what was lost is stated, nothing is promoted
 # beside a server that may take writes, a way back that cannot be finished is given up.
-# timeout: 240
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

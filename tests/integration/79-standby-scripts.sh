@@ -1,7 +1,6 @@
 #!/bin/bash
 # 79-standby-scripts.sh - the scripts of policies/standby/ on two real servers: taken over after a crash under load, made anew, changed back under
 # load, and every commit that was acknowledged is there. Each is refused out of turn and may be run again.
-# timeout: 120
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"

@@ -1,7 +1,6 @@
 #!/bin/bash
 # 79-standby.sh - a primary crashes under load, its standby takes over, the host is made anew from it, the service changes back under load; whoever
 # does it is killed at each line of the timeline. No commit that was acknowledged is lost, and never do two servers take writes.
-# timeout: 240
 # long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
