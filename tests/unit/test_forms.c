@@ -461,7 +461,8 @@ static void test_story(void **state)
     struct document *d = filled(f, "incident", PAPER_ZH);
     assert_string_equal(d->number, "（第 3 次）");
     has(d, "unit", "某市财政局");
-    assert_string_equal(line_of(d, "started")->text, "2026年11月18日 08:36"); /* the crash, not the opening */
+    assert_string_equal(line_of(d, "started")->text,
+                        "2026年11月18日 08:36"); /* the crash, not the opening */
     has(d, "cause", "硬盘控制器故障");
     has(d, "money", "<b>0</b> 元");
     has(d, "degree", "Ⅱ级（重大）");
