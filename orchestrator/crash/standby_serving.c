@@ -83,7 +83,7 @@ static int look_at(void *ctx, const char *id, const struct incident *inc, const 
 int standby_serving(const struct config_paths *p, const struct policy *policy,
                     struct standby_serving *ret, struct err *e)
 {
-    struct standby_serving ignored;
+    struct standby_serving ignored = { .since_s = 0 };
     struct search s = { .policy = policy, .ret = ret ? ret : &ignored };
     if (!policy->crash.standby_on)
         return 0;
