@@ -622,7 +622,7 @@ static json_t *line(enum failback_step step, unsigned attempt, const char *state
 static int outcome(const struct standby *s, enum failback_step step, unsigned attempt, int rc,
                    const char *text, json_t *facts, struct err *e)
 {
-    struct err *how = rc < 0 ? &(struct err){ .code = ERR_NONE } : e;
+    struct err ignored = ERR_INIT, *how = rc < 0 ? &ignored : e;
     char why[2 * ERR_TEXT_BYTES + 4];
     snprintf(why, sizeof why, "%s%s%s", e->what, e->what[0] ? ": " : "", e->why);
     json_t *o = line(step, attempt, rc < 0 ? "failed" : "done", rc < 0 ? why : text);
