@@ -289,6 +289,10 @@ static int clear_attempts(struct running *r, struct err *e)
     h.backup = backup;
     if (rc == 0)
         rc = host_clear(r->app, &h, !r->q->clear, &r->job.snap->ref.id, &bytes, e);
+    if (rc == -ERR_PROTOCOL && !r->q->clear) { /* an older agent, which leaves none of that kind */
+        err_clear(e);
+        rc = 0;
+    }
     if (rc == 0 && bytes > 0)
         ui_line(&r->app->ui, _("of earlier attempts %s were taken away"), ui_bytes(bytes, size));
     json_decref(backup);

@@ -24,8 +24,8 @@ struct running {
     pid_t pid;
     int fd; /* what it says */
     char *said;
-    size_t n; /* in all; the last MAX_COMMAND_OUTPUT are kept, in a ring */
-    uint64_t looked_ms;
+    size_t n;                     /* in all; the last MAX_COMMAND_OUTPUT are kept, in a ring */
+    uint64_t looked_ms, heard_ms; /* that the other side still speaks */
 };
 
 /* --- starting it ------------------------------------------------------------------------------------ */
@@ -152,6 +152,11 @@ static int look_at_wire(struct running *r, struct err *e)
         r->c->report->n.bytes_read++; /* it gets on: the orchestrator need not doubt it */
     if (r->c->tick)
         return r->c->tick(r->c->ctx, e);
+    struct pollfd p_in = { .fd = r->c->wire ? wire_fd(r->c->wire) : -1, .events = POLLIN };
+    if (poll(&p_in, 1, 0) > 0 || r->heard_ms == 0)
+        r->heard_ms = r->looked_ms;
+    if (r->c->wire && r->looked_ms - r->heard_ms > WIRE_DEADLINE_MS)
+        return err_set(e, ERR_TIMEOUT, _("the orchestrator is not heard any more"));
     int rc = r->c->wire ? wire_recv(r->c->wire, &type, &p, 1, &why) : -ERR_TIMEOUT;
     if (rc == -ERR_TIMEOUT)
         return 0;
