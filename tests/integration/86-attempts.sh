@@ -70,4 +70,10 @@ expect 0 host scene db two
 expect 4 host attempt db "${worse:0:16}"
 [ "$(out 'o["end"]')" = check-failed ] && [ "$(out 'check("sums")')" = "[False]" ] || fail "a page that is wrong is a restore: $(out 'o["end"]')"
 expect 0 host attempt db "${good:0:16}"
+
+# The data folder is gone, with the tablespace's.
+clean "$one/data" "$one/space"
+expect 0 host scene db three && said '"moved": false' && said 'was not there: it is made'
+expect 0 host attempt db "${good:0:16}"
+pg_start "$one" && [ "$(pg_sql "$one" "SELECT (SELECT max(id) FROM ledger), (SELECT count(*) FROM elsewhere)")" = "0|1000" ] || fail "what was gone is not back"
 finish

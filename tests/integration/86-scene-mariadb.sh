@@ -69,4 +69,11 @@ expect 0 "$t" --json restore db --in-place --verify --salvage "mariadb=$scene"
 [ "$(fact gap)" = "" ] && [ "$(fact last_commit_at)" -gt 0 ] || fail "what was recovered is not told: $(json facts restore)"
 [ -f "$scene/ibdata1" ] || fail "the restore has moved the scene"
 maria_start "$one" "${log_options[@]}" && [ "$(last_id "$one")" = "$all" ] || fail "not all that was committed is back: $(last_id "$one") of $all"
+
+# The data folder is gone.
+maria_stop "$one" KILL
+clean "$one/data"
+expect 0 host scene db two && said 'was not there: it is made'
+expect 0 "$t" restore db --in-place --verify
+maria_start "$one" "${log_options[@]}" && [ "$(last_id "$one")" = "$kept" ] || fail "what was gone is not back"
 finish
