@@ -1,10 +1,15 @@
 /* values.c - see values.h. */
 #include "restore/report/values.h"
+#include "lib/base/bytes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MAX_TOLD 1000 /* events in one field */
+#define FIRST_TOLD 200
+#define MAX_NAMED 100 /* persons */
 
 static bool zh(const struct report *r)
 {
@@ -231,13 +236,17 @@ char *v_nature(const struct report *r)
 /* Everybody who left a line, each once. */
 char *v_people(const struct report *r)
 {
+    const char *names[MAX_NAMED];
+    size_t n = 0;
     char *text = NULL;
-    for (size_t i = 0; r->inc && i < r->inc->n; i++) {
+    for (size_t i = 0; r->inc && i < r->inc->n && n < MAX_NAMED; i++) {
         bool seen = !*r->inc->events[i].by;
-        for (size_t k = 0; k < i && !seen; k++)
-            seen = strcmp(r->inc->events[k].by, r->inc->events[i].by) == 0;
-        if (!seen)
-            text = words_join(text, zh(r) ? "、" : ", ", copy(r->inc->events[i].by));
+        for (size_t k = 0; k < n && !seen; k++)
+            seen = strcmp(names[k], r->inc->events[i].by) == 0;
+        if (seen)
+            continue;
+        names[n++] = r->inc->events[i].by;
+        text = words_join(text, zh(r) ? "、" : ", ", copy(r->inc->events[i].by));
     }
     return text;
 }
@@ -275,16 +284,37 @@ char *v_result(const struct report *r)
 /* --- of an incident: what happened ---------------------------------------------------------------------------------------------- */
 typedef bool event_filter(const struct event *ev);
 
+/* The events that are wanted, one a line. Of very many the middle is left out, and that is said: the timeline has them all. */
 static char *told(const struct report *r, event_filter *wanted)
 {
-    char *text = NULL;
-    for (size_t i = 0; r->inc && i < r->inc->n; i++) {
+    struct wbuf out = WBUF_INIT;
+    size_t n = 0, at = 0;
+    for (size_t i = 0; r->inc && i < r->inc->n; i++)
+        n += wanted(&r->inc->events[i]);
+    for (size_t i = 0; r->inc && i < r->inc->n && !out.failed; i++) {
         const struct event *ev = &r->inc->events[i];
-        char *one = wanted(ev) ? event_words(r, ev) : NULL;
-        if (one)
-            text = words_join(text, "\n", words_join(stamp_words(r, ev->at_s), "  ", one));
+        if (!wanted(ev))
+            continue;
+        bool shown = n <= MAX_TOLD || at < FIRST_TOLD || at >= n - (MAX_TOLD - FIRST_TOLD);
+        bool gap = !shown && at == FIRST_TOLD;
+        char *one = shown ? event_words(r, ev) : NULL;
+        char *line = one   ? words_join(stamp_words(r, ev->at_s), "  ", one)
+                     : gap ? words_print(zh(r) ? "……（略去 %zu 条，见时间线）"
+                                               : "… (%zu more are on the timeline)",
+                                         n - MAX_TOLD)
+                           : NULL;
+        if (line) {
+            wb_bytes(&out, "\n", out.len > 0);
+            wb_bytes(&out, line, strlen(line));
+        }
+        free(line);
+        at++;
     }
-    return text;
+    if (out.len > 0)
+        wb_u8(&out, 0);
+    if (out.failed)
+        wbuf_free(&out);
+    return (char *)out.p;
 }
 
 static bool step_is(const struct event *ev, const char *step)

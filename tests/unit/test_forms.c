@@ -581,6 +581,20 @@ static void test_drill(void **state)
     document_free(d);
 }
 
+/* Of very many events the ends are told, and how many lie between. */
+static void test_many(void **state)
+{
+    struct fixture *f = *state;
+    open_one(f, false);
+    for (unsigned i = 0; i < 1100; i++)
+        add(f, EVENT_NOTE, json_pack("{s:s}", "text", i < 1099 ? "note" : "note-last"));
+    struct document *d = filled(f, "handling", PAPER_ZH);
+    has(d, "course", "启动应急处置");
+    has(d, "course", "（略去 101 条，见时间线）");
+    has(d, "course", "note-last");
+    document_free(d);
+}
+
 /* No step or gate stands on paper by its program's name. */
 static void test_words(void **state)
 {
@@ -616,6 +630,7 @@ int main(int argc, char **argv)
         TEST(test_tables),
         TEST(test_drill),
         TEST(test_words),
+        TEST(test_many),
     };
     if (argc > 1 && strcmp(argv[1], "--docs") == 0) { /* what docs/forms.md must hold */
         each_line(print_it, NULL);
