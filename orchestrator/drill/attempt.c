@@ -63,8 +63,8 @@ int drill_compare(struct drill *d, const struct snap_ref *snap, const char *fold
     return rc;
 }
 
-static const struct snap_ref *find_snap(const struct vault *v, const char *policy,
-                                        const struct id *id)
+const struct snap_ref *drill_find_snap(const struct vault *v, const char *policy,
+                                       const struct id *id)
 {
     char source[MAX_FORMAT_NAME + 1];
     source_name(policy, source);
@@ -160,7 +160,7 @@ static int compare(struct drill *d, const struct restore_outcome *o, const char 
                    enum restore_end *end, struct err *e)
 {
     struct drill_measured *m = &d->out->m;
-    const struct snap_ref *snap = find_snap(d->v, d->pol->name, &o->snapshot);
+    const struct snap_ref *snap = drill_find_snap(d->v, d->pol->name, &o->snapshot);
     uint64_t failed = m->missing;
     int rc = snap ? drill_compare(d, snap, target, e) : 0;
     if (rc ==

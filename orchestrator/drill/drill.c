@@ -329,10 +329,25 @@ static bool is_failed_drill(int rc)
     return rc == -ERR_UNREACHABLE || rc == -ERR_DAMAGED || rc == -ERR_ABSENT || rc == -ERR_TIMEOUT;
 }
 
+static int check_room(struct drill *d, const char *to, struct err *e)
+{
+    struct snapshot *s = NULL;
+    const struct snap_ref *newest = d->n_snapshots
+                                        ? drill_find_snap(d->v, d->pol->name, &d->snapshots[0].id)
+                                        : NULL;
+    if (!d->here || !newest || vault_snapshot(d->v, &newest->ref, &s, NULL) < 0)
+        return 0; /* what is wrong with it the restore will say */
+    uint64_t bytes = s->bytes;
+    snapshot_free(s);
+    return drill_check_room(to, bytes, e);
+}
+
 static int run(struct drill *d, const char *to, struct err *e)
 {
     struct err why = ERR_INIT;
     int opened = open_vault(d, &why);
+    if (opened == 0)
+        opened = check_room(d, to, &why);
     if (opened < 0 && !is_failed_drill(opened)) {
         *e = why;
         return opened;

@@ -26,6 +26,9 @@ struct drill {
     char attempt[16]; /* the folder of the attempt, below out->folder */
 };
 
+/* The backup of that id among those of the policy, or NULL. */
+const struct snap_ref *drill_find_snap(const struct vault *v, const char *policy,
+                                       const struct id *id);
 /* Adds a step; takes facts (may be NULL). text may be NULL. */
 int drill_note(struct drill *d, const char *step, const char *state, unsigned attempt,
                const char *text, json_t *facts, struct err *e);

@@ -7,10 +7,12 @@
 #include "orchestrator/text.h"
 
 #include <limits.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* --- where it may lie ------------------------------------------------------------------------------------------ */
@@ -118,6 +120,31 @@ int drill_check_folder(const struct policy *pol, const struct vault_conf *vault,
             return refuse(e, to, _("it lies in the copy %s"), other);
     }
     return here ? check_around(real, e) : 0;
+}
+
+/* --- is there room? ----------------------------------------------------------------------------------------------- */
+#define SPARE_PERCENT 5 /* of the file system, that stay free */
+
+int drill_check_room(const char *to, uint64_t bytes, struct err *e)
+{
+    struct statvfs st;
+    char need[32], there[32], *path = text_print("%s", to), *slash;
+    int rc;
+    while ((rc = statvfs(path, &st)) < 0 && errno == ENOENT && (slash = strrchr(path, '/')) > path)
+        *slash = '\0';
+    if (rc < 0)
+        rc = statvfs("/", &st);
+    free(path);
+    if (rc < 0)
+        return err_sys(e, "%s", to);
+    uint64_t unit = st.f_frsize, avail = st.f_bavail * unit;
+    uint64_t spare = st.f_blocks * unit / 100 * SPARE_PERCENT;
+    if (avail > spare && avail - spare >= bytes)
+        return 0;
+    err_set(e, ERR_NOSPACE, _("%s are free there, %s are needed, and a twentieth is to stay free"),
+            ui_bytes(avail, there), ui_bytes(bytes, need));
+    err_wrap(e, _("scratch folder \"%s\""), to);
+    return err_next(e, _("name another one: drill: { to: FOLDER } in the policy, or --to FOLDER"));
 }
 
 /* --- how it goes ------------------------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define NAME_COLUMNS 24
+#define FEW 6           /* policies that have two lines each */
 #define MAX_BACKUPS 500 /* newest first; older ones are chosen by date */
 #define NS_PER_S 1000000000
 
@@ -62,9 +63,17 @@ static char *policy_state(const struct menu *m, const struct policy_fact *p)
 const char *choose_policy(struct menu *m, const char *title)
 {
     struct screen_rows rows = { 0 };
-    for (size_t i = 0; i < m->facts.n_policies; i++)
-        rows_add(&rows, policy_title(m, &m->facts.policies[i]),
-                 policy_state(m, &m->facts.policies[i]));
+    for (size_t i = 0; i < m->facts.n_policies; i++) {
+        char *name = policy_title(m, &m->facts.policies[i]);
+        char *state = policy_state(m, &m->facts.policies[i]);
+        if (m->facts.n_policies <= FEW) {
+            rows_add(&rows, name, state);
+            continue;
+        }
+        rows_add(&rows, text_print("%s  %s", name, state), NULL);
+        free(name);
+        free(state);
+    }
     size_t n = screen_choose(&m->screen, title,
                              rows.n ? _("Which one?") : _("There is no policy on this machine."),
                              &rows);

@@ -15,7 +15,7 @@
 #define USUAL_COLUMNS 80
 #define USUAL_LINES 24
 #define NUMBER_COLUMNS 5 /* "  12  " less one */
-#define FOOT_LINES 5     /* blank, more, back, notice, prompt */
+#define FOOT_LINES 6     /* more, back, blank, notice, prompt, what is typed */
 #define HANG 8
 
 void rows_add(struct screen_rows *r, char *text, char *more)

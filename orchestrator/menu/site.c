@@ -44,10 +44,10 @@ static void put_duty(FILE *f, const struct menu *m, const struct incident_fact *
     ui_age(first->due_s > m->facts.now_s ? first->due_s - m->facts.now_s
                                          : m->facts.now_s - first->due_s,
            when);
-    char *line = overdue ? text_print(P_("!   OVERDUE for %s: %s",
-                                         "!   OVERDUE for %s: %s (%zu in all)", overdue),
-                                      when, first->text, overdue)
-                         : text_print(_("!   due in %s: %s"), when, first->text);
+    char *line = overdue > 1 ? text_print(_("!   OVERDUE (%zu), the first for %s: %s"), overdue,
+                                          when, first->text)
+                 : overdue   ? text_print(_("!   OVERDUE for %s: %s"), when, first->text)
+                             : text_print(_("!   due in %s: %s"), when, first->text);
     char *fit = text_fit(line, m->screen.columns ? m->screen.columns - 1 : HEAD_COLUMNS, false);
     fprintf(f, "%s\n", fit);
     free(fit);
@@ -111,6 +111,14 @@ static void put_site(FILE *f, const struct menu *m)
     }
 }
 
+static bool any_open(const struct menu *m)
+{
+    for (size_t i = 0; i < m->facts.n_incidents; i++)
+        if (site_is_open(&m->facts.incidents[i]))
+            return true;
+    return false;
+}
+
 static char *make_head(const struct menu *m)
 {
     char *out = NULL, when[32];
@@ -123,7 +131,8 @@ static char *make_head(const struct menu *m)
     when[16] = '\0';
     fprintf(f, "TWOFOLD   %s\n", when);
     put_incidents(f, m);
-    put_site(f, m);
+    if (!any_open(m)) /* else there is something to do before */
+        put_site(f, m);
     putc('\n', f);
     if (fclose(f) != 0)
         abort();

@@ -77,6 +77,12 @@ for language in menu zh_menu; do
     grep -q 'the disk was found gone' "$TWOFOLD_STATE"/incidents/ledger-*/timeline || fail "the note is not on the timeline"
 done
 
+# --- what is overdue stands at the top; lists that do not fit come page by page -----------------------------------------------------------------------
+expect 3,6 "$t" --yes crash web-site-of-the-finance-bureau-and-its-many-pages --answer host-repaired=no
+TWOFOLD_NOW=$(($(date +%s) + 7200)) menu 0 '! .*web-.*OVERDUE.*leave=>0'
+for n in $(seq 10 24); do cp "$TWOFOLD_CONFIG/policies/ledger.yaml" "$TWOFOLD_CONFIG/policies/p$n.yaml"; done
+run_both 0 'twofold restore POLICY=>3' 'ledger.*p1[0-9]=>' '~p2[0-9]=>16' '1  .*2  =>0' 'ledger=>99' '"99"=>0' 'twofold restore POLICY=>0'
+
 # --- Ctrl-C and the end of the terminal ---------------------------------------------------------------------------------------------------
 menu 130 'twofold restore POLICY=>^C'
 menu 0 "twofold restore POLICY=>$restore_item" '1  ledger=>^D'

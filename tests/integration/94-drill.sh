@@ -120,6 +120,11 @@ mv "$a.away" "$a" && mv "$b.away" "$b"
 for folder in "$src/x" "$a/x" "$one/data" "$one/data/base/x"; do
     expect 5 "$t" drill files --to "$folder" && said 'scratch folder'
 done
+if [ -n "${SCENARIO_NAMESPACE:-}" ]; then
+    mkdir "$work/small" && mount -t tmpfs -o size=8m small "$work/small"
+    expect 1 "$t" drill db --to "$work/small/x" && said 'are needed' && [ -z "$(ls -A "$work/small")" ] || fail "a drill began where there is no room"
+    umount "$work/small"
+fi
 expect 2 "$t" drill files --from a --lose b && said 'exclude each other'
 expect 2 "$t" drill files --lose c && said 'no copy "c"'
 
