@@ -317,7 +317,7 @@ static int make_kind(struct view *view, const struct db_kind *k, const struct db
 {
     bool spaces = strcmp(k->kind, KIND) == 0 && (o->in_place || o->n_spaces > 0);
     const char *verify = o->verify && !o->verify[0] ? k->programs : o->verify;
-    struct source_spec *spec;
+    struct source_spec *spec = NULL;
     json_t *facts = NULL;
     p->facts = k->facts;
     int rc = read_facts(view, k->facts, &facts, e);

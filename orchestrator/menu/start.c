@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -25,13 +24,10 @@ void words_add(struct words *w, const char *word)
     w->v[w->n++] = copy;
 }
 
-void words_put(struct words *w, ...)
+void words_put_all(struct words *w, const char *const words[])
 {
-    va_list ap;
-    va_start(ap, w);
-    for (const char *word = va_arg(ap, const char *); word; word = va_arg(ap, const char *))
-        words_add(w, word);
-    va_end(ap);
+    for (size_t i = 0; words[i]; i++)
+        words_add(w, words[i]);
 }
 
 void words_done(struct words *w)

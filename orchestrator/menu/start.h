@@ -20,8 +20,9 @@ struct words {
 };
 /* A copy of word; aborts without memory or when there are too many. */
 void words_add(struct words *w, const char *word);
-/* All of them, up to a NULL. */
-void words_put(struct words *w, ...) __attribute__((sentinel));
+/* All of them. */
+#define words_put(w, ...) words_put_all((w), (const char *const[]){ __VA_ARGS__, NULL })
+void words_put_all(struct words *w, const char *const words[]); /* up to a NULL */
 void words_done(struct words *w);
 /* As a shell would take it, with "twofold" in front. Owned. */
 char *words_shown(const struct words *w);

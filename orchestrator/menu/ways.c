@@ -10,7 +10,7 @@ void words_begin(const struct menu *m, struct words *w)
 {
     *w = (struct words){ 0 };
     if (m->config)
-        words_put(w, "--config", m->config, NULL);
+        words_put(w, "--config", m->config);
 }
 
 /* Shows the command whole, and runs it when that is wanted. Takes w. */
@@ -54,7 +54,7 @@ static void note(struct menu *m, const char *id)
     if (!text)
         return;
     words_begin(m, &w);
-    words_put(&w, "crash", "note", id, text, NULL);
+    words_put(&w, "crash", "note", id, text);
     start_here(&m->screen, &w);
     words_done(&w);
     free(text);
@@ -64,7 +64,7 @@ static void with_incident(struct menu *m, const char *verb, const char *id, bool
 {
     struct words w;
     words_begin(m, &w);
-    words_put(&w, "crash", verb, id, NULL);
+    words_put(&w, "crash", verb, id);
     if (told)
         start_told(&m->screen, &w);
     else
@@ -111,7 +111,7 @@ static char *choose_copy(struct menu *m)
         if (!url)
             return NULL;
         words_begin(m, &w);
-        words_put(&w, "snapshots", "--copy", url, NULL);
+        words_put(&w, "snapshots", "--copy", url);
         int status = start_told(&m->screen, &w);
         words_done(&w);
         if (status == 0 || status == 4) /* 4: some are damaged */
@@ -165,8 +165,8 @@ static void crash_words(const struct menu *m, const struct crashed *c, bool plan
     words_begin(m, ret);
     words_add(ret, "crash");
     if (c->url)
-        words_put(ret, "--copy", c->url, "--policy", NULL);
-    words_put(ret, c->policy, "--cause", crash_cause_name(c->cause), NULL);
+        words_put(ret, "--copy", c->url, "--policy");
+    words_put(ret, c->policy, "--cause", crash_cause_name(c->cause));
     if (plan)
         words_add(ret, "--plan");
 }
@@ -239,9 +239,9 @@ struct restoring {
 static void backup_options(const struct restoring *r, struct words *w)
 {
     if (r->backup.snapshot)
-        words_put(w, "--snapshot", r->backup.snapshot, NULL);
+        words_put(w, "--snapshot", r->backup.snapshot);
     if (r->backup.at)
-        words_put(w, "--at", r->backup.at, NULL);
+        words_put(w, "--at", r->backup.at);
 }
 
 static void look_for(struct menu *m, const struct restoring *r)
@@ -253,9 +253,9 @@ static void look_for(struct menu *m, const struct restoring *r)
     if (!name)
         return;
     words_begin(m, &w);
-    words_put(&w, "find", name, "--policy", r->policy, NULL);
+    words_put(&w, "find", name, "--policy", r->policy);
     if (r->backup.snapshot)
-        words_put(&w, "--snapshot", r->backup.snapshot, NULL);
+        words_put(&w, "--snapshot", r->backup.snapshot);
     start_told(&m->screen, &w);
     words_done(&w);
     free(name);
@@ -306,7 +306,7 @@ static void run_restore(struct menu *m, const struct restoring *r)
 {
     struct words w;
     words_begin(m, &w);
-    words_put(&w, "restore", r->policy, "--to", r->target, NULL);
+    words_put(&w, "restore", r->policy, "--to", r->target);
     backup_options(r, &w);
     if (r->path)
         words_add(&w, r->path);
@@ -369,9 +369,9 @@ static bool drill_one(struct menu *m, const char *policy)
         return false;
     }
     words_begin(m, &w);
-    words_put(&w, "drill", policy, NULL);
+    words_put(&w, "drill", policy);
     if (place)
-        words_put(&w, n == 2 ? "--lose" : "--from", place, NULL);
+        words_put(&w, n == 2 ? "--lose" : "--from", place);
     free(place);
     confirm(m, _("Drill"), _("The live data are not touched."), &w);
     return true;
@@ -390,7 +390,7 @@ static void run_rescue(struct menu *m, const char *url, const char *policy, cons
 {
     struct words w;
     words_begin(m, &w);
-    words_put(&w, "restore", "--copy", url, "--policy", policy, "--to", target, NULL);
+    words_put(&w, "restore", "--copy", url, "--policy", policy, "--to", target);
     confirm(m, _("From one copy alone"), _("Its newest whole backup is restored."), &w);
 }
 

@@ -109,20 +109,32 @@ static char *mark_of(const struct config_paths *p, const char *id)
     return text_print("%s/incidents/%s/" MARK, p->state_dir, id);
 }
 
+static bool take_number(const char **text, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoll(*text, &end, 10);
+    bool right = end != *text && errno == 0;
+    *text = end;
+    return right;
+}
+
 /* "POLICY LAST PASSED FAILED RTO_MS RPO", then why it was failed. */
 static bool take_drilled(const char *text, struct incident_fact *n)
 {
     struct drill_past d = { 0 };
-    char policy[MAX_NAME + 1];
-    int failed, used = 0;
-    if (sscanf(text, "%64s %" SCNd64 " %" SCNd64 " %d %" SCNd64 " %" SCNd64 "\n%n", policy,
-               &d.last_s, &d.passed_s, &failed, &d.rto_ms, &d.rpo_s, &used) != 6 ||
-        used == 0)
+    int64_t failed;
+    size_t name = strcspn(text, " ");
+    const char *p = text + name;
+    if (name == 0 || name > MAX_NAME || !take_number(&p, &d.last_s) ||
+        !take_number(&p, &d.passed_s) || !take_number(&p, &failed) || !take_number(&p, &d.rto_ms) ||
+        !take_number(&p, &d.rpo_s) || *p != '\n')
         return false;
+    p++;
     d.failed = failed != 0;
-    snprintf(d.why, sizeof d.why, "%.*s", (int)strcspn(text + used, "\n"), text + used);
+    snprintf(d.why, sizeof d.why, "%.*s", (int)strcspn(p, "\n"), p);
     n->drill = true;
-    snprintf(n->policy, sizeof n->policy, "%s", policy);
+    snprintf(n->policy, sizeof n->policy, "%.*s", (int)name, text);
     n->drilled = d;
     return true;
 }
