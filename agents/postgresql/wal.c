@@ -35,7 +35,7 @@ static uint64_t get(const uint8_t *p, unsigned n)
     return v;
 }
 
-uint32_t wal_sum(uint32_t sum, const uint8_t *p, size_t n)
+static uint32_t sum_by_table(uint32_t sum, const uint8_t *p, size_t n)
 {
     static const uint32_t half[16] = { /* what four bits make of 0x82F63B78 */
                                        0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1,
@@ -50,6 +50,31 @@ uint32_t wal_sum(uint32_t sum, const uint8_t *p, size_t n)
     }
     return sum;
 }
+
+#ifdef __x86_64__
+__attribute__((target("sse4.2"))) static uint32_t sum_by_processor(uint32_t sum, const uint8_t *p,
+                                                                   size_t n)
+{
+    uint64_t wide = sum, part;
+    for (; n >= sizeof part; p += sizeof part, n -= sizeof part) {
+        memcpy(&part, p, sizeof part);
+        wide = __builtin_ia32_crc32di(wide, part);
+    }
+    for (sum = (uint32_t)wide; n > 0; p++, n--)
+        sum = __builtin_ia32_crc32qi(sum, *p);
+    return sum;
+}
+
+uint32_t wal_sum(uint32_t sum, const uint8_t *p, size_t n)
+{
+    return __builtin_cpu_supports("sse4.2") ? sum_by_processor(sum, p, n) : sum_by_table(sum, p, n);
+}
+#else
+uint32_t wal_sum(uint32_t sum, const uint8_t *p, size_t n)
+{
+    return sum_by_table(sum, p, n);
+}
+#endif
 
 void wal_reader_begin(struct wal_reader *r, uint64_t at)
 {
