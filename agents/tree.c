@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_TREE_DEPTH 16
+#define MAX_TREE_DEPTH 250 /* each takes a descriptor */
 
 struct walk {
     bool after;

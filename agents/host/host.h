@@ -69,6 +69,8 @@ int host_drop_all(const struct msg_host *m, struct err *e);
 #define STAGING_FOLDER ".twofold-restore-" /* of a restore in place */
 #define STAGING_TRIED \
     ".twofold-tried" /* in it: a server was started on what is in it, and has changed it */
+#define STAGING_LENT \
+    ".twofold-lent" /* in it: the server's own files were moved there, and may lie nowhere else: it is never taken away */
 
 struct scene {
     int fd;                  /* of the folder with what was set aside; -1 */

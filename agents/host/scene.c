@@ -13,6 +13,7 @@
 
 #define DONE_FILE ".twofold-scene"
 #define MAX_DONE_BYTES 65536
+#define LENT_FOLDER ".twofold-before-lent-" /* and what its staging was named, and a number */
 
 /* --- a scene ---------------------------------------------------------------------------------------- */
 static int read_done(struct scene *s, struct err *e)
@@ -202,6 +203,7 @@ int host_places(const struct msg_host *m, int (*fn)(void *ctx, const char *place
 struct clearing {
     const struct msg_host *m;
     struct report *report;
+    const char *place;
     uint64_t bytes, folders;
 };
 
@@ -213,11 +215,16 @@ static bool is_staging(const char *name)
            strspn(name + n, "0123456789abcdef") == strlen(name + n);
 }
 
+static bool is_in(int fd, const char *folder, const char *name)
+{
+    char path[2 * NAME_MAX];
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path &&
+           faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static bool goes(const struct clearing *c, int fd, const char *name)
 {
-    char tried[NAME_MAX + sizeof STAGING_TRIED + 2];
-    snprintf(tried, sizeof tried, "%s/" STAGING_TRIED, name);
-    if (faccessat(fd, tried, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (is_in(fd, name, STAGING_TRIED))
         return true;
     return strcmp(c->m->name, HOST_TRIED) != 0 && strcmp(c->m->name, name) != 0;
 }
@@ -235,11 +242,35 @@ static int add_bytes(void *ctx, int dir_fd, const char *name, unsigned depth, co
     return 0;
 }
 
+/* What a restore has made of the server's own files, which may lie nowhere else: out of the way, with a name that is never taken away. */
+static int keep_lent(const struct clearing *c, int fd, const char *name, struct err *e)
+{
+    char to[NAME_MAX + 1];
+    int rc = -ERR_EXISTS;
+    for (unsigned i = 1; i < 100 && rc == -ERR_EXISTS; i++) {
+        err_clear(e);
+        if (snprintf(to, sizeof to, LENT_FOLDER "%s-%u", name + strlen(STAGING_FOLDER), i) >=
+            (int)sizeof to)
+            return err_set(e, ERR_LIMIT, _("the path is too long"));
+        rc = sys_renameat(fd, name, fd, to, false, e);
+    }
+    if (rc == 0)
+        rc = sys_fsync_dir(fd, ".", e);
+    if (rc == 0)
+        report_note(c->report, NULL, 0,
+                    _("%s/%s has the server's own files, as a restore that broke off has left "
+                      "them: keep it until what they have is not needed any more"),
+                    c->place, to);
+    return rc;
+}
+
 static int clear_one(struct clearing *c, int fd, const char *name, struct err *e)
 {
     struct stat st;
     if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
         return 0;
+    if (is_in(fd, name, STAGING_LENT))
+        return keep_lent(c, fd, name, e);
     int rc = tree_each(fd, name, false, add_bytes, c, e);
     if (rc == 0)
         rc = tree_remove(fd, name, e);
@@ -250,6 +281,7 @@ static int clear_one(struct clearing *c, int fd, const char *name, struct err *e
 static int clear_place(void *ctx, const char *place, struct err *e)
 {
     struct clearing *c = ctx;
+    c->place = place;
     int fd = sys_open_folder(place, c->m->resolved, e), rc = 0;
     if (fd == -ERR_ABSENT) {
         err_clear(e);

@@ -1,5 +1,6 @@
 /* in_place.c - a restored data folder takes the place of the one that is there: by one exchange of two names, so that whatever a kill leaves, one
  * of the two whole folders is where the server looks. */
+#include "agents/host/host.h"
 #include "agents/mariadb/restored.h"
 #include "agents/report.h"
 #include "lib/base/i18n.h"
@@ -193,10 +194,9 @@ int my_lend(const struct source_restore *r, const char *data, int to_fd, bool sp
 {
     int rc = my_check_stopped(data, e);
     int fd = rc < 0 ? rc : sys_open_folder(data, r->resolved, e);
-    if (fd >= 0)
+    rc = fd < 0 ? fd : sys_write_file(to_fd, "../../" STAGING_LENT, "", 0, 0600, e);
+    if (rc == 0)
         rc = lend_all(fd, to_fd, spares, e);
-    else
-        rc = fd;
     sys_close_quiet(fd);
     return rc < 0 ? err_wrap(e, "%s", data) : 0;
 }

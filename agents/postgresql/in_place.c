@@ -1,6 +1,7 @@
 /* in_place.c - a restored data folder takes the place of the one that is there. All moves are renames within one file system: what is
  * there goes into a folder of its own first, pg_control before all else, and comes last of what is new; so whatever a kill
  * leaves, a server either has a whole cluster or refuses to start. */
+#include "agents/host/host.h"
 #include "agents/postgresql/cluster.h"
 #include "agents/postgresql/place.h"
 #include "agents/report.h"
@@ -294,6 +295,8 @@ int pg_lend(const struct source_restore *r, bool continuing, struct err *e)
         rc = hide_control(to_fd, e);
     else if (rc == 0)
         rc = to_fd;
+    if (rc == 0)
+        rc = sys_write_file(to_fd, "../../" STAGING_LENT, "", 0, 0600, e);
     if (rc == 0)
         rc = hide_control(s.fd, e);
     if (rc == 0)

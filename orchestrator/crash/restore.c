@@ -40,11 +40,11 @@ static bool log_is_kept(const struct crash *c)
 static void say_how_far(const struct crash *c, struct request *r, bool newest)
 {
     bool logs = !c->facts.files_only && log_is_kept(c);
-    bool attack = c->inc->cause == CAUSE_ATTACK && c->inc->first_sign_s > 0;
-    if (!newest || attack || !logs)
+    int64_t sign = incident_sign_s(c->inc);
+    if (!newest || sign > 0 || !logs)
         r->q.snapshot = r->hex;
-    if (logs && attack) {
-        snprintf(r->at, sizeof r->at, "@%lld", (long long)c->inc->first_sign_s - 1);
+    if (logs && sign > 0) {
+        snprintf(r->at, sizeof r->at, "@%lld", (long long)sign - 1);
         r->q.at = r->at;
     } else if (logs && !newest) {
         r->q.with_logs = true;

@@ -117,6 +117,13 @@ const struct event *incident_last(const struct incident *inc, enum event_kind ki
     return NULL;
 }
 
+int64_t incident_sign_s(const struct incident *inc)
+{
+    if (inc->cause != CAUSE_ATTACK)
+        return 0;
+    return inc->first_sign_s ? inc->first_sign_s : inc->crashed_s;
+}
+
 const char *incident_field(const struct incident *inc, const char *field)
 {
     const struct event *ev = incident_last(inc, EVENT_NOTE, "field", field);

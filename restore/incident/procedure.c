@@ -285,9 +285,8 @@ static bool was_tried(const struct view *v, const struct crash_attempt *all, siz
 /* After an attack nothing from the first sign on. */
 static bool is_early_enough(const struct view *v, const struct crash_snapshot *s)
 {
-    const struct incident *inc = v->inc;
-    int64_t sign = inc->first_sign_s ? inc->first_sign_s : inc->crashed_s;
-    return inc->cause != CAUSE_ATTACK || sign == 0 || s->received_s < sign;
+    int64_t sign = incident_sign_s(v->inc);
+    return sign == 0 || s->received_s < sign;
 }
 
 enum { RANK_WHOLE, RANK_PARTIAL, RANK_LOST, RANKS };

@@ -1,0 +1,81 @@
+#!/bin/bash
+# 87-crash-kept.sh - what a crash procedure must not do: bring back what an attacker wrote where only the time of the crash is known; take away the
+# server's own files that a restore with --delta was changing when it was cut off; give up because folders are nested deep.
+# shellcheck disable=SC2154
+. "$TWOFOLD_SRC/tests/integration/lib.sh"
+. "$TWOFOLD_SRC/tests/integration/pg.sh"
+. "$TWOFOLD_SRC/tests/integration/wal.sh"
+
+one=$work/one
+pg_new one --wal-segsize=1
+pg_start "$one" || finish
+make_ledger "$one"
+add_rows "$one" 100
+new_vault "$work/v"
+cat >"$work/service" <<S
+#!/bin/sh
+PATH=$pgbin:\$PATH
+export HOME=/tmp
+pg() { setpriv --reuid=postgres --regid=postgres --clear-groups pg_ctl -D $one/data -l $one/log -w -t 60 "\$@"; }
+case \$1 in
+start) pg status >/dev/null 2>&1 || pg -o "-k $one" start ;;
+stop) ! pg status >/dev/null 2>&1 || pg -m fast stop ;;
+esac </dev/null >/dev/null 2>&1
+S
+chmod 755 "$work/service"
+db_policy db "$one" "crash:" "  stop: [$work/service, stop]" "  start: [$work/service, start]"
+
+# --- an attack of which only the time of the crash is known ------------------------------------------------------------------
+expect 0 "$t" --json backup db
+first=$(json snapshot)
+follow db
+add_rows "$one" 100
+sleep 2.2 # it comes back to the second before
+crashed=$(date -u '+%Y-%m-%d %H:%M:%S')
+sleep 1.1
+pg_sql "$one" "UPDATE ledger SET amount = -666 WHERE id = 5"
+pg_sql "$one" "SELECT pg_switch_wal()" >/dev/null
+caught_up "$one" db
+unfollow
+expect 3 "$t" --yes crash db --cause attack --crashed-at "$crashed" --answer isolated=yes
+expect 0 "$t" --yes crash resume --answer source-found=yes
+[ "$(pg_sql "$one" "SELECT max(id), min(amount) FROM ledger WHERE id > 0")" = "200|5" ] || fail "what an attacker wrote is back, or more is gone: $(pg_sql "$one" "SELECT max(id), min(amount) FROM ledger WHERE id > 0")"
+expect 0 "$t" crash close
+
+# --- a deep tree that a program looks at before it is put back ---------------------------------------------------------------
+deep=$work/web/$(seq -s / 1 40)
+mkdir -p "$deep" && echo page >"$deep/page"
+printf '#!/bin/sh\ngrep -rqs page "$1"\n' >/usr/local/sbin/twofold-scan-$$ && chmod 755 /usr/local/sbin/twofold-scan-$$
+trap 'rm -f /usr/local/sbin/twofold-scan-$$; stop_keeper' EXIT
+policy_add web --files "$work/web" --schedule none
+printf 'crash:\n  scan: [/usr/local/sbin/twofold-scan-%s]\n' $$ >>"$TWOFOLD_CONFIG/policies/web.yaml"
+expect 0 "$t" backup web
+rm -r "$work/web/1"
+expect 0 "$t" --yes crash web && [ -f "$deep/page" ] || fail "a deep tree does not come back"
+[ "$(ls -A "$work/web")" = 1 ] || fail "what was looked at is left: $(ls -A "$work/web")"
+expect 0 "$t" crash close web
+
+# --- a restore with --delta that was cut off ---------------------------------------------------------------------------------
+sed -i '/logs:/d' "$TWOFOLD_CONFIG/policies/db.yaml"
+pg_sql "$one" "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots" >/dev/null
+expect 0 "$t" backup db
+pg_stop "$one"
+TWOFOLD_FAULT=count:$work/steps TWOFOLD_FAULT_PROGRAM=twofold-agent expect 0 "$t" restore db --snapshot "$first" --no-logs --in-place --delta
+steps=$(cat "$work/steps" 2>/dev/null)
+if [ "${steps:-0}" -lt 100 ]; then
+    skip_part "what a kill leaves (a build without fault points)"
+    finish
+fi
+pg_start "$one"
+pg_sql "$one" "CREATE TABLE only_here AS SELECT generate_series(1, 5000) AS n"
+pg_sql "$one" CHECKPOINT
+file=$(pg_sql "$one" "SELECT pg_relation_filepath('only_here')")
+pg_stop "$one"
+sum=$(sha256sum <"$one/data/$file")
+{ TWOFOLD_FAULT=kill@$((steps / 2)) TWOFOLD_FAULT_PROGRAM=twofold-agent expect 1 "$t" restore db --snapshot "$first" --no-logs --in-place --delta; } 2>/dev/null
+[ ! -e "$one/data/$file" ] || fail "it was not killed in the middle"
+expect 0 "$t" --yes crash db && said "before-lent-.* has the server's own files"
+kept=""
+for found in $(find "$one/data" -name "${file##*/}"); do [ "$(sha256sum <"$found")" != "$sum" ] || kept=$found; done
+[ -n "$kept" ] || fail "the server's own files are gone"
+finish
