@@ -89,7 +89,7 @@ static int ask(struct app *app, const struct host_job *j, struct msg_host *m, st
     const char *agent = j->agent ? j->agent : j->policy->agent;
     struct wbuf w = WBUF_INIT;
     *t = (struct talk){ .app = app, .facts = json_object() };
-    m->policy = j->policy->name;
+    m->policy = j->policy ? j->policy->name : (char *)"";
     msg_host_write(&w, m);
     int rc = w.failed || !t->facts ? err_set(e, ERR_NOMEM, _("no memory"))
                                    : session_start(app, agent, &t->session, e);

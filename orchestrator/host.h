@@ -13,9 +13,9 @@
 #include "orchestrator/app.h"
 #include "orchestrator/look.h"
 
-struct host_job { /* borrowed */
-    const struct policy *policy;
-    const char *agent;    /* NULL: the policy's */
+struct host_job {                /* borrowed */
+    const struct policy *policy; /* NULL: only host_clear_folder, with an agent */
+    const char *agent;           /* NULL: the policy's */
     const char *incident; /* its name, which a command is told (TWOFOLD_INCIDENT); may be NULL */
     const json_t *backup; /* what host_backup_facts says; NULL: places are what the policy names */
 };

@@ -284,7 +284,7 @@ static int scan_first(struct app *app, const struct restore_job *like, const str
         rc = err_set(e, ERR_DAMAGED,
                      _("not all of it could be looked at; each file is named above"));
     if (rc == 0)
-        rc = conf ? host_clear_folder(app, &h, o->folder, e) : 0;
+        rc = host_clear_folder(app, &h, o->folder, e);
     free(beside);
     return rc;
 }
