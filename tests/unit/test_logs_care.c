@@ -69,9 +69,16 @@ static void disk_stays(void *d)
 
 static void open_copies(struct scene *s, const char *faults)
 {
-    static const struct store_ops ops = { disk_put,   disk_replace, disk_restore, disk_get,
-                                          disk_stat,  disk_list,    disk_delete,  disk_space,
-                                          disk_sweep, disk_stays };
+    static const struct store_ops ops = { .put = disk_put,
+                                          .replace = disk_replace,
+                                          .restore_aside = disk_restore,
+                                          .get = disk_get,
+                                          .stat = disk_stat,
+                                          .list = disk_list,
+                                          .del = disk_delete,
+                                          .space = disk_space,
+                                          .sweep_tmp = disk_sweep,
+                                          .close = disk_stays };
     static const char *const places[] = { "a", "b" };
     for (size_t i = 0; i < COPIES; i++) {
         struct copy *c = &s->v.copies[i];

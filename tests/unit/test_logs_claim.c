@@ -172,9 +172,16 @@ static void race_close(void *d)
 
 static void both_at_once(void **state)
 {
-    static const struct store_ops ops = { race_put,   race_replace, race_restore, race_get,
-                                          race_stat,  race_list,    race_delete,  race_space,
-                                          race_sweep, race_close };
+    static const struct store_ops ops = { .put = race_put,
+                                          .replace = race_replace,
+                                          .restore_aside = race_restore,
+                                          .get = race_get,
+                                          .stat = race_stat,
+                                          .list = race_list,
+                                          .del = race_delete,
+                                          .space = race_space,
+                                          .sweep_tmp = race_sweep,
+                                          .close = race_close };
     struct scene s;
     struct logs_claim a;
     begin(&s);
