@@ -209,16 +209,19 @@ static int check_none_open(struct app *app, const char *policy, struct err *e)
 }
 
 /* The policy's host is no primary then: what is done on it would be done to the wrong one. */
-static int check_no_standby_serves(struct app *app, const struct policy *p, struct err *e)
+static int check_no_standby_serves(struct app *app, const struct policy *p, bool lost,
+                                   struct err *e)
 {
     struct standby_serving s;
     int rc = standby_serving(&app->paths, p, &s, e);
-    if (rc == -ERR_DAMAGED && !p->crash.standby_on) {
+    if (rc == -ERR_DAMAGED && (lost || !p->crash.standby_on)) {
         err_clear(e); /* an old timeline that cannot be read keeps nobody from a restore */
         return 0;
     }
     if (rc <= 0)
         return rc;
+    if (lost)
+        return standby_lost(app, p, s.incident, e);
     err_set(e, ERR_REFUSED, _("its standby \"%s\" serves, by the incident %s"), s.agent,
             s.incident);
     return err_next(
@@ -292,8 +295,8 @@ static int begin(struct app *app, struct words *w, const char *name)
         rc = app_open_vault(app, &w->o.choice, false, true, &w->o.vault, &e);
     if (rc == 0 && !w->plan && !w->another)
         rc = check_none_open(app, name, &e);
-    if (rc == 0 && !w->plan && !(w->another && w->no_standby))
-        rc = check_no_standby_serves(app, p, &e);
+    if (rc == 0 && !w->plan)
+        rc = check_no_standby_serves(app, p, w->another && w->no_standby, &e);
     if (rc == 0)
         rc = opening_of(app, w, p, vault, &o, &e);
     if (rc == 0 && w->plan)

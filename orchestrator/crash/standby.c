@@ -719,6 +719,22 @@ int standby_give_up(struct standby *s, struct err *e)
     return f.may_write[PAIR_STANDBY] ? standby_micro(s, FB_GIVE_UP, e) : 0;
 }
 
+int standby_lost(struct app *app, const struct policy *policy, const char *incident, struct err *e)
+{
+    struct standby s = { .app = app, .policy = policy };
+    int rc = incident_open(&app->paths, incident, &s.inc, e);
+    if (rc < 0)
+        return rc;
+    rc = prove(&s, PAIR_STANDBY, e);
+    incident_free(s.inc);
+    if (rc == -ERR_REFUSED)
+        return err_wrap(e, _("the standby serves, by the incident %s"), incident);
+    if (rc == 0 || rc == -ERR_INTERRUPTED)
+        return rc;
+    err_clear(e); /* it cannot be asked: what was said counts */
+    return 0;
+}
+
 int standby_undo(struct standby *s, struct err *e)
 {
     struct failback f;

@@ -50,6 +50,9 @@ struct standby_serving {
 };
 int standby_serving(const struct config_paths *p, const struct policy *policy,
                     struct standby_serving *ret, struct err *e);
+/* Somebody says that the standby which serves by that incident is lost for good. It is asked: one that takes writes is -ERR_REFUSED. 0: it takes
+ * none, or cannot be asked. */
+int standby_lost(struct app *app, const struct policy *policy, const char *incident, struct err *e);
 /* The policy's `agent` is the one that serves, from now on; that is said. Where nobody knows it, that is said, too, and the policy's own stays:
  * a host that is fenced or dead fails, and one that follows has the same data. true: it was replaced. */
 bool standby_follow(struct app *app, struct policy *policy);

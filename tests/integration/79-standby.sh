@@ -28,6 +28,7 @@ grep -q '"kind":"loss".*nothing is lost' <(timeline) || fail "no loss statement:
 expect 0 on backup db && said 'its standby "db2" serves'
 expect 0,3 on status && said 'the standby runs, and the primary follows it'
 expect 5 on --yes crash db --new && said 'its standby "db2" serves'
+expect 5 on --yes crash db --new --no-standby && said 'the standby serves, by the incident' # it is asked, and takes writes
 lab_on db2 test ! -e $pair_data/standby.signal || fail "db2 is no primary"
 
 # --- and back --------------------------------------------------------------------------------------------------------------------
