@@ -3,6 +3,7 @@
 #include "agents/host/host.h"
 #include "agents/mariadb/restored.h"
 #include "agents/report.h"
+#include "agents/works_in.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -20,6 +21,12 @@
 #endif
 
 /* --- does a server work on it? ------------------------------------------------------------------- */
+static int works(long pid, const char *data, struct err *e)
+{
+    err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), pid, data);
+    return err_next(e, _("stop it first: systemctl stop mariadb"));
+}
+
 /* InnoDB and Aria hold locks on these as long as a server runs, wherever it does: in a container, too. */
 static int check_lock(int data_fd, const char *name, const char *data, struct err *e)
 {
@@ -35,8 +42,7 @@ static int check_lock(int data_fd, const char *name, const char *data, struct er
     if (got < 0) {
         rc = err_sys(e, "%s/%s", data, name);
     } else if (l.l_type != F_UNLCK) {
-        rc = err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), (long)l.l_pid, data);
-        err_next(e, _("stop it first: systemctl stop mariadb"));
+        rc = works((long)l.l_pid, data, e);
     }
     sys_close_quiet(fd);
     return rc;
@@ -44,14 +50,17 @@ static int check_lock(int data_fd, const char *name, const char *data, struct er
 
 int my_check_stopped(const char *data, struct err *e)
 {
-    int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_sys(e, "%s", data);
-    int rc = check_lock(fd, "ibdata1", data, e);
-    if (rc == 0)
+    static const char *const programs[] = { "mariadbd", "mysqld", NULL };
+    int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    if (fd < 0 && errno != ENOENT)
+        return err_sys(e, "%s", data);
+    if (fd >= 0)
+        rc = check_lock(fd, "ibdata1", data, e);
+    if (rc == 0 && fd >= 0)
         rc = check_lock(fd, "aria_log_control", data, e);
+    long pid = rc == 0 ? works_in(fd, data, programs) : 0; /* its files may be gone */
     sys_close_quiet(fd);
-    return rc;
+    return pid ? works(pid, data, e) : rc;
 }
 
 /* --- the place ----------------------------------------------------------------------------------- */

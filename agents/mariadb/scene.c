@@ -157,7 +157,7 @@ int my_host_scene(const struct source_host *h, struct err *e)
     if (!r.data)
         return 0;
     int rc = look(&r, e);
-    if (rc == 0 && r.there)
+    if (rc == 0)
         rc = my_check_stopped(r.data, e);
     if (rc == 0 && !r.there && !is_in(r.parent_fd, r.name))
         rc = scene_absent(h, r.data, e);

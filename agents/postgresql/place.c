@@ -1,6 +1,7 @@
 /* place.c - see place.h. */
 #include "agents/postgresql/place.h"
 #include "agents/postgresql/cluster.h"
+#include "agents/works_in.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -62,6 +63,16 @@ static bool is_server(pid_t pid, int data_fd)
     return strncmp(name ? name + 1 : exe, "postgres", strlen("postgres")) == 0;
 }
 
+int pg_place_forgotten(int data_fd, const char *data, struct err *e)
+{
+    static const char *const programs[] = { "postgres", NULL };
+    long pid = works_in(data_fd, data, programs);
+    if (pid == 0)
+        return 0;
+    err_set(e, ERR_BUSY, _("a server (process %ld) works on %s"), pid, data);
+    return err_next(e, _("its files were taken away under it: end it first, kill -QUIT %ld"), pid);
+}
+
 int pg_place_stopped(int data_fd, const char *data, struct err *e)
 {
     uint8_t *text = NULL;
@@ -69,7 +80,7 @@ int pg_place_stopped(int data_fd, const char *data, struct err *e)
     int rc = sys_read_plain(data_fd, "postmaster.pid", 4096, &text, &n, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
-        return 0;
+        return pg_place_forgotten(data_fd, data, e);
     }
     if (rc < 0)
         return err_wrap(e, "%s/postmaster.pid", data);

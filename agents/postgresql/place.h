@@ -13,6 +13,8 @@
 
 /* -ERR_BUSY: a server works there. A server that runs would go on writing into the files that are moved under it. */
 int pg_place_stopped(int data_fd, const char *data, struct err *e);
+/* The same of one that has no postmaster.pid, or is not there any more (data_fd -1). */
+int pg_place_forgotten(int data_fd, const char *data, struct err *e);
 /* -ERR_REFUSED: it is neither empty nor has something in it that is `known`, nor what an earlier restore left. */
 int pg_place_kind(int fd, const char *place, bool (*known)(const char *), struct err *e);
 /* -ERR_REFUSED: a file system is mounted in it. spaces: only what is a tablespace's counts. */

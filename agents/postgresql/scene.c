@@ -58,7 +58,9 @@ static int room_open(struct room *r, const struct source_host *h, const char *pl
     int rc = r->fd = sys_open_folder(place, h->resolved, e);
     if (rc == -ERR_ABSENT) {
         err_clear(e);
-        rc = scene_absent(h, place, e);
+        rc = space ? 0 : pg_place_forgotten(-1, place, e);
+        if (rc == 0)
+            rc = scene_absent(h, place, e);
         return rc < 0 ? rc : 1;
     }
     if (rc >= 0)
@@ -165,7 +167,9 @@ static void tell_server(const struct source_host *h, const char *data)
 {
     struct err why = ERR_INIT;
     int fd = sys_open_folder(data, h->resolved, &why);
-    int rc = fd < 0 ? fd : pg_place_stopped(fd, data, &why);
+    int rc = fd == -ERR_ABSENT ? pg_place_forgotten(-1, data, &why)
+             : fd < 0          ? fd
+                               : pg_place_stopped(fd, data, &why);
     json_t *more = json_pack("{s:s, s:b}", "kind", PG_ROOT, "running", rc == -ERR_BUSY);
     if (rc == -ERR_BUSY)
         fact_tell(h->report, "server", data, FACT_DOUBTFUL, more, "%s", why.why);

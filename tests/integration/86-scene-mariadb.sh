@@ -76,4 +76,13 @@ clean "$one/data"
 expect 0 host scene db two && said 'was not there: it is made'
 expect 0 "$t" restore db --in-place --verify
 maria_start "$one" "${log_options[@]}" && [ "$(last_id "$one")" = "$kept" ] || fail "what was gone is not back"
+
+# Its files, then the folder, are deleted under a server, which goes on answering: nothing else may be put in its place.
+find "$one/data" -mindepth 1 -delete
+expect 1,5 host scene db three && said 'works on'
+rmdir "$one/data"
+expect 1,5 host scene db three && said 'works on'
+[ ! -e "$one/data" ] || fail "a folder was made where a server works"
+maria_stop "$one" KILL
+expect 0 host scene db three && said 'was not there: it is made'
 finish
