@@ -11,6 +11,14 @@
 
 #define MAX_TREE_DEPTH 250 /* each takes a descriptor */
 
+bool tree_is_mount(int dir_fd, const char *name)
+{
+    struct statx x;
+    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+    return statx(dir_fd, name, flags, STATX_TYPE, &x) == 0 &&
+           (x.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 struct walk {
     bool after;
     tree_fn fn;
@@ -32,7 +40,7 @@ static int walk_entry(const struct walk *w, int dir_fd, const char *name, unsign
         rc = w->fn(w->ctx, dir_fd, name, depth, &st, e);
     if (rc == 1)
         return 0;
-    if (rc == 0 && S_ISDIR(st.st_mode) && st.st_dev == w->dev)
+    if (rc == 0 && S_ISDIR(st.st_mode) && st.st_dev == w->dev && !tree_is_mount(dir_fd, name))
         rc = walk_folder(w, dir_fd, name, depth + 1, e);
     if (rc == 0 && w->after)
         rc = w->fn(w->ctx, dir_fd, name, depth, &st, e);

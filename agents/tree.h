@@ -3,9 +3,12 @@
 #define TWOFOLD_AGENTS_TREE_H
 
 #include "lib/base/err.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
+/* Also one of the same file system (mount --bind), which has the same number. Kernels before 5.8 do not tell. */
+bool tree_is_mount(int dir_fd, const char *name);
 /* Called for each entry: dir_fd and name are its place, depth 0 in the folder itself. 1: a folder that is not to
  * be entered. Negative ends the walk. */
 typedef int (*tree_fn)(void *ctx, int dir_fd, const char *name, unsigned depth,

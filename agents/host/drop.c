@@ -1,5 +1,6 @@
 /* drop.c - the folder that a drill was restored to goes, with all that is in it; see host.h. */
 #include "agents/host/host.h"
+#include "agents/tree.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 
@@ -44,7 +45,7 @@ static int remove_entry(int dir_fd, const char *name, dev_t dev, unsigned depth,
         return errno == ENOENT ? 0 : err_sys(e, "%s", name);
     if (!S_ISDIR(st.st_mode))
         return unlink_hard(dir_fd, name, 0, e);
-    if (st.st_dev != dev)
+    if (st.st_dev != dev || tree_is_mount(dir_fd, name))
         return err_set(e, ERR_BUSY, _("something is mounted on %s"), name);
     if ((st.st_mode & 0700) != 0700 && fchmodat(dir_fd, name, 0700, 0) < 0)
         return err_sys(e, "%s", name); /* a folder as it was may not let us in */

@@ -60,6 +60,13 @@ expect 0 "$t" drill files --to "$scratch" --keep && said 'kept:' && said 'passed
 same_tree "$src" "$(echo "$scratch"/drill-files-*)/attempt-1$src"
 [ "$(find "$a/records" -type f | wc -l)" -ge 5 ] && [ "$(find "$b/records" -type f | wc -l)" -ge 5 ] || fail "the copies have no records of the drills"
 expect 0 "$t" report drill "$(basename "$(echo "$scratch"/drill-files-*)")" --lang zh --format text && said '应急预案演练记录表'
+if [ -n "${SCENARIO_NAMESPACE:-}" ]; then # whatever somebody has mounted there is not the drill's
+    mkdir "$work/lives" "$(echo "$scratch"/drill-files-*)/mounted" && echo precious >"$work/lives/file"
+    mount --bind "$work/lives" "$(echo "$scratch"/drill-files-*)/mounted"
+    expect 5 "$t" drill --clean && said 'something is mounted on'
+    [ -e "$work/lives/file" ] || fail "--clean has emptied what was mounted there"
+    umount "$(echo "$scratch"/drill-files-*)/mounted"
+fi
 expect 0 "$t" drill --clean && said '1 drill cleared up'
 [ ! -e "$scratch" ] || fail "--clean left something"
 [ "$live" = "$(fingerprint "$one/data/global" "$src")" ] || fail "a drill touched what lives"
