@@ -112,7 +112,8 @@ static void intent(struct failback *f, enum failback_step s)
     case FB_PROMOTE:
         f->may_write[PAIR_STANDBY] = true;
         break;
-    case FB_STOP: /* what was compared before, or given up, belongs to an older try */
+    case FB_STOP: /* where it ended, what was compared, or given up, belongs to an older try */
+        f->stopped_at[0] = '\0';
         forget(f, FB_COMPARE, FB_COMPARE);
         forget(f, FB_UNDO_FENCE, FB_UNDO_SWITCH);
         break;

@@ -136,6 +136,24 @@ static void test_undo(void **state)
                                    FB_BACK_SWITCH, FB_BACK_RESEED, FB_BACK_SYNC, FB_STEPS });
 }
 
+/* The standby served again and went on writing: where it stopped before is not where it ended. */
+static void test_stopped_anew(void **state)
+{
+    struct failback f;
+    (void)state;
+    take_over(&f);
+    repair(&f);
+    whole(&f, FB_READY);
+    step(&f, FB_STOP, "intent", false, "");
+    step(&f, FB_STOP, "done", true, "0/100@2");
+    assert_string_equal(f.stopped_at, "0/100@2");
+    whole(&f, FB_UNDO);
+    gate(&f, GATE_STANDBY_OFF);
+    step(&f, FB_STOP, "intent", false, "");
+    step(&f, FB_STOP, "done", false, "");
+    assert_string_equal(f.stopped_at, "");
+}
+
 static void test_unproven(void **state)
 {
     struct failback f = FAILBACK_INIT;
@@ -388,10 +406,15 @@ static void test_loss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_undo),      cmocka_unit_test(test_unproven),
-        cmocka_unit_test(test_by_hand),   cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_positions), cmocka_unit_test(test_position_of_output),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_undo),
+        cmocka_unit_test(test_stopped_anew),
+        cmocka_unit_test(test_unproven),
+        cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_position_of_output),
         cmocka_unit_test(test_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
