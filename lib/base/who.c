@@ -37,13 +37,15 @@ const char *audit_who(char out[AUDIT_WHO_BYTES])
     char user[64], as[64];
     const char *sudo = getenv("SUDO_USER");
     uid_t uid = geteuid(), login;
+    bool known = login_uid(&login) && name_of_uid(login, user, sizeof user);
     if (strcmp(program_invocation_short_name, "twofoldd") == 0)
         return strcpy(out, "twofoldd");
     if (!name_of_uid(uid, as, sizeof as))
         snprintf(as, sizeof as, "uid %u", (unsigned)uid);
-    if (login_uid(&login) && name_of_uid(login, user, sizeof user) && strcmp(user, as) != 0)
+    if (known && strcmp(user, as) != 0)
         snprintf(out, AUDIT_WHO_BYTES, "%s (as %s)", user, as);
-    else if (uid == 0 && sudo && *sudo)
+    else if (!known && uid == 0 && sudo &&
+             *sudo) /* anybody can write that; the kernel's word is better */
         snprintf(out, AUDIT_WHO_BYTES, "%.63s (as %s)", sudo, as);
     else
         snprintf(out, AUDIT_WHO_BYTES, "%s", as);
