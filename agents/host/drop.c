@@ -47,7 +47,7 @@ static int remove_entry(int dir_fd, const char *name, dev_t dev, unsigned depth,
         return unlink_hard(dir_fd, name, 0, e);
     if (st.st_dev != dev || tree_is_mount(dir_fd, name))
         return err_set(e, ERR_BUSY, _("something is mounted on %s"), name);
-    if ((st.st_mode & 0700) != 0700 && fchmodat(dir_fd, name, 0700, 0) < 0)
+    if ((st.st_mode & 0700) != 0700 && fchmodat(dir_fd, name, 0700, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(e, "%s", name); /* a folder as it was may not let us in */
     int fd = sys_openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
     if (fd < 0)
