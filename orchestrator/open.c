@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define MAX_RECOVERY_FILE 65536
+#define MAX_TYPED 3
 #define LOST_COPY "/dev/null/lost-for-a-drill" /* nothing can ever be there */
 
 static int no_memory(struct err *e)
@@ -214,10 +215,28 @@ static int recover_from_copies(struct vault *v, const struct secret *passphrase,
     return 0;
 }
 
+/* Who types may mistype: it is asked again. */
+static int recover_by_passphrase(struct app *app, const struct vault_choice *c, struct vault *v,
+                                 struct wbuf *file, struct err *e)
+{
+    for (int left = ui_passphrase_is_typed(c->passphrase_file) ? MAX_TYPED : 1;; left--) {
+        struct secret *passphrase = NULL;
+        int rc = ui_passphrase(&app->ui, c->passphrase_file, false, &passphrase, e);
+        if (rc < 0)
+            return rc;
+        rc = c->recovery_file ? try_recovery(v, file, passphrase, e)
+                              : recover_from_copies(v, passphrase, e);
+        secret_free(passphrase);
+        if (rc != -ERR_KEY || left <= 1)
+            return rc;
+        ui_warn(&app->ui, "%s", e->why);
+        err_clear(e);
+    }
+}
+
 static int load_recovery_key(struct app *app, const struct vault_choice *c, struct vault *v,
                              struct err *e)
 {
-    struct secret *passphrase = NULL;
     struct wbuf file = WBUF_INIT;
     char *path = NULL;
     if (asprintf(&path, "%s/keys/%s.recovery", app->paths.config_dir, v->name) < 0)
@@ -231,12 +250,7 @@ static int load_recovery_key(struct app *app, const struct vault_choice *c, stru
     /* The file first: nobody is asked for a passphrase in vain. */
     rc = c->recovery_file ? read_recovery_file(c->recovery_file, &file, e) : 0;
     if (rc == 0)
-        rc = ui_passphrase(&app->ui, c->passphrase_file, false, &passphrase, e);
-    if (rc == 0 && c->recovery_file)
-        rc = try_recovery(v, &file, passphrase, e);
-    else if (rc == 0)
-        rc = recover_from_copies(v, passphrase, e);
-    secret_free(passphrase);
+        rc = recover_by_passphrase(app, c, v, &file, e);
     wbuf_free(&file);
     return rc < 0 ? err_wrap(e, _("recovery key of vault \"%s\""), v->name) : 0;
 }

@@ -70,5 +70,7 @@ bool ui_ask(struct ui *ui, const char *question, bool def);
  * ($CREDENTIALS_DIRECTORY), else asked for on /dev/tty without echo (twice when `again`). One final newline is cut off.
  * -ERR_KEY, with what to do, when there is none of these. A file that others can read: a warning. */
 int ui_passphrase(struct ui *ui, const char *file, bool again, struct secret **ret, struct err *e);
+/* Nothing of these but a terminal: who types may mistype. */
+bool ui_passphrase_is_typed(const char *file);
 
 #endif

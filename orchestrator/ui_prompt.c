@@ -61,8 +61,7 @@ static int read_secret(int fd, struct secret **ret, struct err *e)
     if (len > 0 && secret_bytes(room)[len - 1] == '\n')
         len--;
     if (rc == 0 && len > MAX_PASSPHRASE_BYTES)
-        rc = err_set(e, ERR_LIMIT, _("the passphrase is longer than %d bytes"),
-                     MAX_PASSPHRASE_BYTES);
+        rc = err_set(e, ERR_KEY, _("the passphrase is longer than %d bytes"), MAX_PASSPHRASE_BYTES);
     else if (rc == 0 && len == 0)
         rc = err_set(e, ERR_KEY, _("there is no passphrase in it"));
     if (rc == 0 && !(*ret = secret_of(secret_bytes(room), len)))
@@ -74,8 +73,10 @@ static int read_secret(int fd, struct secret **ret, struct err *e)
 static int passphrase_from_file(struct ui *ui, const char *file, struct secret **ret, struct err *e)
 {
     struct stat st;
-    int rc = 0, fd = sys_openat(AT_FDCWD, file, O_RDONLY | O_NOCTTY, 0, e);
+    struct err why = ERR_INIT;
+    int rc = 0, fd = sys_openat(AT_FDCWD, file, O_RDONLY | O_NOCTTY, 0, &why);
     if (fd < 0) {
+        err_set(e, ERR_KEY, "%s", why.why); /* whatever it is, what lacks is the key */
         err_next(e, _("name a file that holds the passphrase in one line and that you may read"));
         return err_wrap(e, _("passphrase file \"%s\""), file);
     }
@@ -169,21 +170,36 @@ static int passphrase_from_terminal(struct ui *ui, bool again, struct secret **r
     return rc < 0 ? err_wrap(e, _("passphrase")) : 0;
 }
 
-int ui_passphrase(struct ui *ui, const char *file, bool again, struct secret **ret, struct err *e)
+/* The file that it is in: owned, NULL when it is to be typed. */
+static char *passphrase_path(const char *file)
 {
     struct stat st;
     char *path = NULL;
     if (!file)
         file = getenv("TWOFOLD_PASSPHRASE_FILE");
     if (file && *file)
-        return passphrase_from_file(ui, file, ret, e);
+        return strdup(file);
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-    if (credentials && asprintf(&path, "%s/twofold-passphrase", credentials) >= 0) {
-        bool there = stat(path, &st) == 0;
-        int rc = there ? passphrase_from_file(ui, path, ret, e) : 0;
-        free(path);
-        if (there)
-            return rc;
-    }
-    return passphrase_from_terminal(ui, again, ret, e);
+    if (!credentials || asprintf(&path, "%s/twofold-passphrase", credentials) < 0)
+        return NULL;
+    if (stat(path, &st) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+bool ui_passphrase_is_typed(const char *file)
+{
+    char *path = passphrase_path(file);
+    free(path);
+    return !path;
+}
+
+int ui_passphrase(struct ui *ui, const char *file, bool again, struct secret **ret, struct err *e)
+{
+    char *path = passphrase_path(file);
+    int rc = path ? passphrase_from_file(ui, path, ret, e)
+                  : passphrase_from_terminal(ui, again, ret, e);
+    free(path);
+    return rc;
 }

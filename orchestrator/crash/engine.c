@@ -154,6 +154,13 @@ static bool is_whole(const struct crash *c)
     return !end || strcmp(end, "in-part") != 0;
 }
 
+/* No service is stopped, and nothing is looked for to be set aside, for a restore whose key is not there. An attack is stopped first. */
+static int may_take(struct crash *c, const struct crash_next *n, struct err *e)
+{
+    bool stops = n->step == STEP_STOP && c->inc->cause != CAUSE_ATTACK;
+    return stops || n->step == STEP_SCENE ? crash_know_places(c, e) : 0;
+}
+
 /* 1: goes on; else an exit status below, or a negative code. */
 #define GOES_ON 1
 #define STOPS 2
@@ -168,7 +175,8 @@ static int one_turn(struct crash *c, int *ret_status, struct err *e)
         return rc;
     switch (n.kind) {
     case NEXT_STEP:
-        rc = take_step(c, &n, e);
+        rc = may_take(c, &n, e);
+        rc = rc == 0 ? take_step(c, &n, e) : rc;
         break;
     case NEXT_GATE:
         rc = crash_ask(c, &n, &a, e);

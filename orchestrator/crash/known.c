@@ -304,13 +304,18 @@ static int take_kinds(struct crash *c, struct err *e)
 }
 
 /* A server that is gone cannot be asked where its data were; its newest backup can. */
-static void know_places(struct crash *c)
+int crash_know_places(struct crash *c, struct err *e)
 {
     struct err why = ERR_INIT;
-    if (c->backup || c->asked_places)
-        return;
-    c->asked_places = true;
+    if (c->backup || c->asked_places || c->facts.files_only)
+        return 0;
     int rc = crash_know_snapshots(c, &why);
+    if (rc == -ERR_KEY || rc == -ERR_INTERRUPTED) {
+        if (e)
+            *e = why;
+        return rc; /* a person can do something about it */
+    }
+    c->asked_places = true;
     const struct snap_ref *snap = NULL;
     for (size_t i = 0; rc == 0 && i < c->vault->n_lists && c->facts.n_snapshots > 0; i++)
         for (size_t k = 0; k < c->vault->lists[i]->n; k++)
@@ -323,12 +328,12 @@ static void know_places(struct crash *c)
     if (rc < 0)
         ui_warn(&c->app->ui, _("where the database's files lie is not known from a backup: %s"),
                 why.why);
+    return 0;
 }
 
 struct host_job crash_host_job(struct crash *c)
 {
-    if (!c->facts.files_only)
-        know_places(c);
+    (void)crash_know_places(c, NULL);
     return (struct host_job){ .policy = c->policy, .incident = c->inc->id, .backup = c->backup };
 }
 

@@ -124,7 +124,10 @@ static void take_scene(struct crash *c, struct step_result *ret)
         snprintf(ret->text + at, sizeof ret->text - at, "%s%s", n++ ? ", " : _("it lies in "), to);
     }
     if (n == 0)
-        snprintf(ret->text, sizeof ret->text, "%s", _("nothing lies there"));
+        snprintf(ret->text, sizeof ret->text, "%s",
+                 c->backup
+                     ? _("nothing lies there")
+                     : _("where it lies is not known: the restore sets aside what it replaces"));
     ret->facts = scene;
 }
 

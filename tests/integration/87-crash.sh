@@ -99,6 +99,25 @@ expect 0 "$t" crash note "$(newest)" "the disk was changed"
 close
 expect 0 "$t" crash status "$(newest)" && said 'the disk was changed' && said 'is closed'
 
+# --- without the key: no service is stopped for a restore that cannot be; who types may mistype -----------------------------------
+lose
+pg_stop "$one" immediate
+key=$TWOFOLD_CONFIG/keys/main.recovery
+mv "$key" "$work/key"
+expect 5 "$t" --yes crash db && said 'passphrase is needed'
+echo "Another-Horse-Battery-9" >"$work/wrong"
+for file in "$work/wrong" "$work/not-there"; do
+    expect 5 env TWOFOLD_PASSPHRASE_FILE="$file" "$t" --yes crash resume
+done
+tells notify
+typed=$(cat "$pass")
+python3 "$here/menu.py" "$t"$'\x1f'crash$'\x1f'resume -o "$work/typed" 'Passphrase=>wrong one' 'does not open=>'"$typed" 'Is the host repaired=>1' >"$work/.out" 2>&1 ||
+    { fail "a passphrase that was mistyped once"; show_output; }
+mv "$work/key" "$key"
+tells "$whole"
+is_back "typed again"
+close
+
 # --- gates: what no command does a person says, and nothing goes on before ------------------------------------------------------
 policy "$stop"
 lose
@@ -142,6 +161,13 @@ expect 0 "$t" crash approve --by-telephone --approved-by "Zhao"
 expect 3 "$t" --yes crash resume && said 'A SECOND PERSON must agree to: Restore'
 if id nobody >/dev/null 2>&1; then # another login, with its own right to write there
     sudo_as() { SUDO_USER=nobody "$@"; }
+    # What anybody can write is not believed where the kernel knows who logged in.
+    logged_in='echo 0 >/proc/self/loginuid && exec "$@"'
+    if sh -c "$logged_in" sh true 2>/dev/null; then
+        expect 5 sudo_as sh -c "$logged_in" sh "$t" crash approve && said 'second person must agree'
+    else
+        skip_part "who logged in, by the kernel's audit session"
+    fi
     expect 0 sudo_as "$t" crash approve
 else
     expect 0 "$t" crash approve --by-telephone --approved-by "Zhao"
