@@ -292,6 +292,11 @@ static int clear_place(void *ctx, const char *place, struct err *e)
         sys_close_quiet(fd);
         return fd < 0 ? err_wrap(e, "%s", place) : err_sys(e, "%s", place);
     }
+    rc = sys_lock_open(dirfd(d), e); /* as a restore into this place does, as long as it works */
+    if (rc == -ERR_BUSY) {
+        err_set(e, ERR_BUSY, _("another restore works on %s"), place);
+        err_next(e, _("wait until it is done, or end it (twofold, or twofold-agent on that host)"));
+    }
     for (struct dirent *de; rc == 0 && (de = readdir(d)) != NULL;)
         if (is_staging(de->d_name) && goes(c, dirfd(d), de->d_name))
             rc = clear_one(c, dirfd(d), de->d_name, e);

@@ -78,4 +78,20 @@ expect 0 "$t" --yes crash db && said "before-lent-.* has the server's own files"
 kept=""
 for found in $(find "$one/data" -name "${file##*/}"); do [ "$(sha256sum <"$found")" != "$sum" ] || kept=$found; done
 [ -n "$kept" ] || fail "the server's own files are gone"
+expect 0 "$t" crash close
+
+# --- a restore that still works: what it has brought is not taken away under it ------------------------------------------------
+pg_stop "$one"
+TWOFOLD_FAULT=stop@$((steps / 2)) TWOFOLD_FAULT_PROGRAM=twofold-agent "$t" restore db --snapshot "$first" --no-logs --in-place >"$work/slow" 2>&1 &
+slow=$!
+stopped=""
+for _ in $(seq 200); do
+    stopped=$(ps -o pid=,stat= --ppid "$slow" | awk '$2 ~ /^T/ { print $1 }')
+    [ -z "$stopped" ] || break
+    sleep 0.05
+done
+[ -n "$stopped" ] || fail "the agent was not stopped"
+expect 3 "$t" --yes crash db && said 'another restore works on' && not_said 'were taken away'
+kill -CONT "$stopped"
+wait "$slow" || fail "it was disturbed: $(tail -n 3 "$work/slow")"
 finish
