@@ -20,11 +20,12 @@ static bool is_admins(gid_t gid)
 
 static int check_one(const char *path, struct err *e)
 {
-    struct stat st;
-    if (stat(path, &st) < 0)
+    struct stat st, link; /* a link in a folder for everybody is led elsewhere by its owner */
+    if (stat(path, &st) < 0 || lstat(path, &link) < 0)
         return err_sys(e, "%s", path);
     bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
-    if ((st.st_uid == 0 || st.st_uid == geteuid()) && (sticky || !(st.st_mode & S_IWOTH)) &&
+    if ((st.st_uid == 0 || st.st_uid == geteuid()) &&
+        (link.st_uid == 0 || link.st_uid == geteuid()) && (sticky || !(st.st_mode & S_IWOTH)) &&
         (sticky || !(st.st_mode & S_IWGRP) || (S_ISDIR(st.st_mode) && is_admins(st.st_gid))))
         return 0;
     err_set(e, ERR_REFUSED, _("others than root and the agent's user can write it"));

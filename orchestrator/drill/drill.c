@@ -146,6 +146,8 @@ static int prepare(struct drill *d, const char *to, struct err *e)
     mode_t mask = umask(022); /* a database's user has to get through */
     if (rc == 0 && d->here)
         rc = sys_mkdir_p(to, 0755, e);
+    if (rc == 0 && d->here && geteuid() == 0)
+        rc = drill_check_owner(to, e);
     if (rc == 0 && d->here)
         rc = sys_mkdirat(AT_FDCWD, d->out->folder, 0711, e);
     (void)umask(mask);

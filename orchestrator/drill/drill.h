@@ -55,6 +55,8 @@ int drill_clean(struct app *app, const char *policy, size_t *ret_n, struct err *
  * to: absolute; on: whose host it is on, NULL: this one. vault: its copies; may be NULL. */
 int drill_check_folder(const struct policy *pol, const struct vault_conf *vault, const char *to,
                        const char *on, struct err *e);
+/* -ERR_REFUSED when others than root and this user could put another folder in its place: all that is backed up is going to lie there. */
+int drill_check_owner(const char *to, struct err *e);
 /* -ERR_NOSPACE when so much does not fit there and leave something for others: a drill that fills a disk is a crash. Of this host. */
 int drill_check_room(const char *to, uint64_t bytes, struct err *e);
 struct drill_place {         /* borrowed */

@@ -1,6 +1,7 @@
 /* scratch.c - the folder that a drill restores to: where it may lie, and how it goes; see drill.h. */
 #include "orchestrator/drill/drill.h"
 #include "agents/host/host.h"
+#include "agents/trusted.h"
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/host.h"
@@ -120,6 +121,15 @@ int drill_check_folder(const struct policy *pol, const struct vault_conf *vault,
             return refuse(e, to, _("it lies in the copy %s"), other);
     }
     return here ? check_around(real, e) : 0;
+}
+
+int drill_check_owner(const char *to, struct err *e)
+{
+    int rc = trusted_check(to, e);
+    return rc == -ERR_REFUSED
+               ? err_next(
+                     e, _("name another one: drill: { to: FOLDER } in the policy, or --to FOLDER"))
+               : rc;
 }
 
 /* --- is there room? ----------------------------------------------------------------------------------------------- */

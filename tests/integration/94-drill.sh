@@ -127,6 +127,17 @@ mv "$a.away" "$a" && mv "$b.away" "$b"
 for folder in "$src/x" "$a/x" "$one/data" "$one/data/base/x"; do
     expect 5 "$t" drill files --to "$folder" && said 'scratch folder'
 done
+# Nor in a folder that somebody else has made where everybody may, or behind such a link: it could be exchanged under the drill.
+if [ "$(id -u)" -eq 0 ] && id nobody >/dev/null 2>&1; then
+    mkdir -m 1777 "$work/everybody" && mkdir -m 755 "$work/own"
+    mkdir "$work/everybody/theirs" && chown nobody "$work/everybody/theirs"
+    ln -s "$work/own" "$work/everybody/link" && chown -h nobody "$work/everybody/link"
+    for folder in theirs link; do
+        expect 5 "$t" drill files --to "$work/everybody/$folder" && said 'can write it' && said 'name another one'
+        [ -z "$(ls -A "$work/own" "$work/everybody/theirs" | grep drill)" ] || fail "a drill began in a folder of somebody else's"
+    done
+    drill 0 '[]' files --to "$work/everybody/new"
+fi
 if [ -n "${SCENARIO_NAMESPACE:-}" ]; then
     mkdir "$work/small" && mount -t tmpfs -o size=8m small "$work/small"
     expect 1 "$t" drill db --to "$work/small/x" && said 'are needed' && [ -z "$(ls -A "$work/small")" ] || fail "a drill began where there is no room"
