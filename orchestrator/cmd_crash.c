@@ -573,8 +573,10 @@ static int note(struct app *app, const struct words *w)
     int64_t s = 0;
     bool is_time = w->field &&
                    (strcmp(w->field, "crashed-at") == 0 || strcmp(w->field, "first-sign") == 0);
-    if (!*text)
+    if (!*text || (from == 1 && strcmp(text, inc->id) == 0)) {
         rc = err_set(&e, ERR_USAGE, _("there is no text"));
+        err_next(&e, "twofold crash note %s \"TEXT\"", inc->id);
+    }
     if (rc == 0 && w->field && !is_time && !form_field_known(w->field))
         ui_warn(&app->ui, _("no form has a field \"%s\"; their names stand in docs/forms.md"),
                 w->field);

@@ -95,6 +95,7 @@ tells "$whole"
 is_back unattended
 [ -f "$one/data/.twofold-scene-$(newest)/spoilt" ] || fail "the scene was not kept: $(ls -a "$one/data")"
 expect 0 "$t" crash status "$(newest)" && said 'recovered after'
+expect 2 "$t" crash note "$(newest)" && said 'there is no text' && said "crash note $(newest)"
 expect 0 "$t" crash note "$(newest)" "the disk was changed"
 close
 expect 0 "$t" crash status "$(newest)" && said 'the disk was changed' && said 'is closed'
