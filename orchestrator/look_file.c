@@ -13,6 +13,7 @@ struct reading {
     struct err *e;
     int rc;
     bool found;
+    struct err away; /* of a part of the list that a copy may have which cannot be reached */
 };
 
 static int read_extent(struct reading *r, const struct extent *x, struct wbuf *chunk)
@@ -57,6 +58,13 @@ static int read_entry(void *ctx, const struct entry *en)
     return 1;
 }
 
+static void note_gap(void *ctx, const struct err *why)
+{
+    struct reading *r = ctx;
+    if (why->code == ERR_UNREACHABLE)
+        r->away = *why;
+}
+
 int look_read_file(struct view *view, const char *path, size_t max, char **ret, size_t *ret_len,
                    struct err *e)
 {
@@ -64,13 +72,18 @@ int look_read_file(struct view *view, const char *path, size_t max, char **ret, 
     struct select sel = { .paths = &only, .n_paths = 1 };
     struct reading r = { .view = view, .max = max, .e = e };
     uint64_t gaps = 0;
-    int rc = reader_each(&view->src, view->body, &sel, read_entry, NULL, &r, &gaps, e);
+    int rc = reader_each(&view->src, view->body, &sel, read_entry, note_gap, &r, &gaps, e);
     if (rc >= 0)
         rc = r.rc;
-    if (rc == 0 && !r.found)
+    if (rc == 0 && !r.found && r.away.code != ERR_NONE) {
+        if (e)
+            *e = r.away;
+        rc = -ERR_UNREACHABLE;
+    } else if (rc == 0 && !r.found) {
         rc = gaps ? err_set(e, ERR_DAMAGED,
                             _("the part of the backup's list that it stands in cannot be read"))
                   : err_set(e, ERR_ABSENT, _("it is not in the backup"));
+    }
     if (rc < 0) {
         wbuf_free(&r.content);
         return rc;

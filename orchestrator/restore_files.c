@@ -38,10 +38,21 @@ static bool is_asked_for(const struct restore_request *q, const char *root)
     return q->n_paths == 0;
 }
 
+struct first {
+    bool folder;
+    struct err away; /* of a part of the list that a copy may have which cannot be reached */
+};
+
 static int first_entry(void *ctx, const struct entry *en)
 {
-    *(bool *)ctx = en->type == ENTRY_DIR;
+    ((struct first *)ctx)->folder = en->type == ENTRY_DIR;
     return 1;
+}
+
+static void first_gap(void *ctx, const struct err *why)
+{
+    if (why->code == ERR_UNREACHABLE)
+        ((struct first *)ctx)->away = *why;
 }
 
 static int check_root(const struct policy *conf, const char *root, struct err *e)
@@ -74,13 +85,19 @@ static int add_root(struct view *view, const struct policy *conf, const char *na
         return no_memory(e);
     p->n_roots++;
     struct select sel = { .paths = &r->path, .n_paths = 1 };
+    struct first first = { .folder = false };
     uint64_t gaps = 0;
     int rc = check_root(conf, r->path, e);
     if (rc == 0)
-        rc = reader_each(&view->src, view->body, &sel, first_entry, NULL, &r->folder, &gaps, e);
-    return rc == 1   ? 0
-           : rc == 0 ? err_set(e, ERR_DAMAGED, _("the list of its files is damaged at %s"), r->path)
-                     : rc;
+        rc = reader_each(&view->src, view->body, &sel, first_entry, first_gap, &first, &gaps, e);
+    r->folder = first.folder;
+    if (rc != 0)
+        return rc == 1 ? 0 : rc;
+    if (first.away.code == ERR_NONE)
+        return err_set(e, ERR_DAMAGED, _("the list of its files is damaged at %s"), r->path);
+    if (e)
+        *e = first.away;
+    return -ERR_UNREACHABLE;
 }
 
 static int add_virtual(struct place_parts *p, const char *name, struct err *e)
