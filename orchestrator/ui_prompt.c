@@ -96,12 +96,12 @@ static int ask_once(int tty, const char *prompt, struct secret **ret, struct err
     silent = old;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     silent.c_lflag |= ECHONL | ICANON;
+    /* Silent before it asks: what is typed at once is neither shown nor lost. */
+    if (tcsetattr(tty, TCSAFLUSH, &silent) < 0)
+        return err_sys(e, "/dev/tty");
     int rc = sys_write(tty, prompt, strlen(prompt), e);
-    if (rc == 0 && tcsetattr(tty, TCSAFLUSH, &silent) < 0)
-        rc = err_sys(e, "/dev/tty");
-    if (rc < 0)
-        return rc;
-    rc = sys_wait_fd(tty, POLLIN, -1, e);
+    if (rc == 0)
+        rc = sys_wait_fd(tty, POLLIN, -1, e);
     if (rc == 0) {
         struct secret *room = secret_new(MAX_PASSPHRASE_BYTES + 2);
         ssize_t n = room ? read(tty, secret_data(room), MAX_PASSPHRASE_BYTES + 2) : -1;
