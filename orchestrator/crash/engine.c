@@ -8,12 +8,15 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define OVERDUE_REAP_MS 2000
+#define OPEN_TRIES 3 /* of copies none of which can be read, when nobody is there to be asked */
+#define OPEN_PAUSE_MS 2000
 
 int crash_next(struct crash *c, struct crash_next *ret, struct err *e)
 {
@@ -161,6 +164,29 @@ static int may_take(struct crash *c, const struct crash_next *n, struct err *e)
     return stops || n->step == STEP_SCENE ? crash_know_places(c, e) : 0;
 }
 
+static bool is_no_copy(int rc)
+{
+    return rc < 0 && rc != -ERR_KEY && rc != -ERR_INTERRUPTED && rc != -ERR_NOMEM &&
+           rc != -ERR_CONFIG && rc != -ERR_USAGE;
+}
+
+/* No copy can be read: a person sees why, mends that and goes on. Without one the vendor and the superior unit are told (PY-DB-6). */
+static int what_next(struct crash *c, struct crash_next *n, struct err *e)
+{
+    int rc = crash_next(c, n, e);
+    for (int i = 1; is_no_copy(rc) && c->app->ui.yes && i < OPEN_TRIES; i++) {
+        poll(NULL, 0, OPEN_PAUSE_MS);
+        err_clear(e);
+        rc = crash_next(c, n, e);
+    }
+    if (!is_no_copy(rc) || !c->app->ui.yes)
+        return rc;
+    ui_warn(&c->app->ui, "%s: %s", e->what, e->why);
+    err_clear(e);
+    *n = (struct crash_next){ .kind = NEXT_ESCALATE, .why = ESCALATE_NO_BACKUP };
+    return 0;
+}
+
 /* 1: goes on; else an exit status below, or a negative code. */
 #define GOES_ON 1
 #define STOPS 2
@@ -170,7 +196,7 @@ static int one_turn(struct crash *c, int *ret_status, struct err *e)
     enum crash_answer a;
     int rc = incident_refresh(c->inc, e);
     if (rc == 0)
-        rc = crash_next(c, &n, e);
+        rc = what_next(c, &n, e);
     if (rc < 0)
         return rc;
     switch (n.kind) {

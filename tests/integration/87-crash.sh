@@ -119,6 +119,19 @@ tells "$whole"
 is_back "typed again"
 close
 
+# --- both copies gone: the vendor is told; when one is back, it is gone on with --------------------------------------------------
+lose
+mv "$a" "$a.away"
+mv "$b" "$b.away"
+expect 1 "$t" crash db --answer host-repaired=yes && said 'no copy can be read'
+expect 6 "$t" --yes crash resume && said 'ESCALATED' && said 'no copy can be read'
+mv "$b.away" "$b"
+expect 0 "$t" --yes crash resume
+mv "$a.away" "$a"
+tells "notify stop scene facts [host-repaired=yes] escalated resumed facts [host-repaired=yes] restore start check resume recovered"
+is_back "both copies gone"
+close
+
 # --- gates: what no command does a person says, and nothing goes on before ------------------------------------------------------
 policy "$stop"
 lose
