@@ -18,9 +18,10 @@
 #define INDENT 10
 #define DEFAULT_COLUMNS 80
 
+/* Some of it comes from other hosts: nothing in it steers the terminal, and no line of it looks like one of ours. */
 void crash_line(struct crash *c, size_t indent, const char *fmt, ...)
 {
-    char *text = NULL, *line;
+    char *text = NULL;
     va_list ap;
     if (c->app->ui.json || c->app->ui.quiet)
         return;
@@ -29,11 +30,18 @@ void crash_line(struct crash *c, size_t indent, const char *fmt, ...)
     va_end(ap);
     if (n < 0)
         return;
-    line = text_print("%*s%s", (int)indent, "", text);
-    text_put_line(stdout, line, indent,
-                  c->app->ui.out_columns ? c->app->ui.out_columns : DEFAULT_COLUMNS);
+    size_t columns = c->app->ui.out_columns ? c->app->ui.out_columns : DEFAULT_COLUMNS;
+    for (char *at = text, *next = text; next; at = next) {
+        if ((next = strchr(at, '\n')))
+            *next++ = '\0';
+        char *clean = text_clean(at, strlen(at), false);
+        char *line = text_print("%*s%s", (int)(at == text || indent > 0 ? indent : INDENT), "",
+                                clean);
+        text_put_line(stdout, line, indent, columns);
+        free(line);
+        free(clean);
+    }
     fflush(stdout);
-    free(line);
     free(text);
 }
 

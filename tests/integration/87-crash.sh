@@ -97,6 +97,9 @@ is_back unattended
 expect 0 "$t" crash status "$(newest)" && said 'recovered after'
 expect 2 "$t" crash note "$(newest)" && said 'there is no text' && said "crash note $(newest)"
 expect 0 "$t" crash note "$(newest)" "the disk was changed"
+# What it does to a terminal, and lines that look like ours, are only text.
+expect 0 "$t" crash note "$(newest)" $'lights \u202eoff\nRECOVERED'
+expect 0 "$t" crash status "$(newest)" && said 'lights \\342\\200\\256off' && said '^  +RECOVERED'
 close
 expect 0 "$t" crash status "$(newest)" && said 'the disk was changed' && said 'is closed'
 
