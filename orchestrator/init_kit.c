@@ -96,8 +96,9 @@ static void put_restore(FILE *f, const struct init *in)
         free(url);
     }
     fputs(
-        _("\"crash\" leads through a database crash step by step. Print the plan of each database, with\n"
-          "times and people, and keep it beside this page: twofold crash POLICY --plan\n"),
+        _("\"crash\" leads through a database crash step by step. Print the plan of each\n"
+          "database, with times and people, and keep it beside this page:\n"
+          "    twofold crash POLICY --plan\n"),
         f);
 }
 

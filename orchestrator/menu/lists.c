@@ -145,7 +145,7 @@ static int pick_backup(struct menu *m, const struct source_list *l, struct chose
                           _("After an attack take one from before its first sign."), &rows);
     } while (n == 2 && !(ret->at = ask_moment(m)) && !m->screen.over);
     rows_done(&rows);
-    if (n > 2) {
+    if (l && n > 2) {
         char id[SHORT_ID_DIGITS + 1];
         ret->snapshot = text_print("%s", short_id(&l->snaps[l->n - (n - 2)].ref.id, id));
     }

@@ -119,9 +119,9 @@ const struct event *incident_last(const struct incident *inc, enum event_kind ki
 
 int64_t incident_sign_s(const struct incident *inc)
 {
-    if (inc->cause != CAUSE_ATTACK)
-        return 0;
-    return inc->first_sign_s ? inc->first_sign_s : inc->crashed_s;
+    if (inc->first_sign_s > 0 || inc->cause != CAUSE_ATTACK)
+        return inc->first_sign_s;
+    return inc->crashed_s;
 }
 
 const char *incident_field(const struct incident *inc, const char *field)

@@ -327,6 +327,18 @@ static void take_choice_of(struct view *v, const struct event *restore)
             r->snapshot = &v->f->snapshots[i];
 }
 
+/* Were the newest attempt given up: would another backup be taken? */
+static bool has_another(const struct view *v, const struct crash_attempt *all, size_t n)
+{
+    struct crash_attempt given_up[MAX_CRASH_ATTEMPTS];
+    struct crash_next next = { 0 };
+    struct view w = *v;
+    w.ret = &next;
+    memcpy(given_up, all, n * sizeof *all);
+    given_up[n - 1].failed = true;
+    return choose(&w, given_up, n) && !id_eq(&next.id, &v->ret->id);
+}
+
 static enum taken say_restore(struct view *v, unsigned attempt, bool again)
 {
     enum taken t = say_step(v, STEP_RESTORE, attempt, 0, again);
@@ -357,6 +369,7 @@ static enum taken take_restore(struct view *v, const struct crash_attempt *all, 
         return say_restore(v, attempt, true);
     enum crash_gate g = gate_of(last, was_files_only(last));
     const struct event *answer = last_answer(v->inc, g, attempt, last->seq);
+    v->ret->older = g == GATE_REACHABLE && has_another(v, all, n);
     if (!is_answer(answer, ANSWER_YES))
         return say_gate(v, g, attempt, last->seq, 0);
     return g == GATE_IN_PART ? TAKEN_DONE : say_restore(v, attempt, false);
@@ -517,7 +530,9 @@ enum crash_answer procedure_unattended(const struct incident *inc, const struct 
     case GATE_HOST_REPAIRED:
         return host_good ? ANSWER_YES : 0;
     case GATE_REACHABLE:
-        return said(inc, next, ANSWER_YES) < UNATTENDED_REACH ? ANSWER_YES : ANSWER_NO;
+        if (said(inc, next, ANSWER_YES) < UNATTENDED_REACH)
+            return ANSWER_YES;
+        return next->older ? 0 : ANSWER_NO;
     case GATE_RESTORE_AGAIN:
         if (said(inc, next, ANSWER_YES) == 0)
             return ANSWER_YES;

@@ -146,6 +146,7 @@ struct crash_next {
     struct id id;
     char from[MAX_NAME + 1]; /* only this copy; "": any */
     enum escalate_why why;
+    bool older; /* of the gate reachable: no would take another backup than the one that is away */
 };
 /* Never fails. */
 void procedure_next(const struct incident *inc, const struct crash_facts *f,
@@ -153,7 +154,7 @@ void procedure_next(const struct incident *inc, const struct crash_facts *f,
 
 /* What --yes may answer: 0: nothing, a person is needed. `running`: 1: the server runs, 0: it does not, -1: not known. `host_good`: no fact of
  * the host is bad, and somebody could look. Steps that failed are tried again once; a quiet time, the source of an attack, the isolation
- * of a host and whether an old server is fenced are never guessed. */
+ * of a host and whether an old server is fenced are never guessed. Nor is a backup that is away given up for an older one. */
 enum crash_answer procedure_unattended(const struct incident *inc, const struct crash_next *next,
                                        int running, bool host_good);
 

@@ -145,7 +145,7 @@ typedef int incident_fn(void *ctx, const char *id, const struct incident *inc,
 int incidents_each(const struct config_paths *p, bool open_only, incident_fn *fn, void *ctx,
                    struct err *e);
 
-/* After an attack: what was written from this moment on is not trusted (the first sign, else the time of the crash). 0: no attack, or not known. */
+/* What was written from this moment on is not wanted: the first sign of an attack or a mistake; of an attack else the time of the crash. 0: all is. */
 int64_t incident_sign_s(const struct incident *inc);
 /* The newest event of that kind whose text `key` is `value` (key NULL: any), or NULL. */
 const struct event *incident_last(const struct incident *inc, enum event_kind kind, const char *key,

@@ -361,6 +361,8 @@ static void only_from_before_the_first_sign(void **state)
           .ends = "restore1=damaged");
     TELLS("notify isolate stop [source-found] scene facts [host-repaired] escalate-none escalated",
           .cause = CAUSE_ATTACK, .first_sign = DAY);
+    TELLS("notify stop scene facts [host-repaired] restore1:d start check resume recovered end",
+          .first_sign = 8 * DAY); /* a mistake */
 }
 
 static void a_restore_that_starts_and_is_wrong_has_failed(void **state)
@@ -430,12 +432,15 @@ static void without_a_person(void **state)
     TELLS("notify stop [stopped=again] stop scene [scene-kept=again] scene [scene-kept?]",
           .unattended = true, .running = -1, .ends = "stop1=failed,done scene1=failed");
     TELLS(
-        "notify stop scene facts [host-repaired] restore1:b [reachable] restore1:b [reachable] "
-        "restore1:b [reachable] restore1:b [reachable=no] restore2:c [restore-again] restore2:c "
-        "[restore-again=no] restore3:d start3 [started=again] start3 [started=no] stop4 restore4:a "
-        "start4 check4 [checked=again] check4 [checked=no] stop5 escalate-tried escalated",
+        "notify stop scene facts [host-repaired] restore1:b [restore-again] restore1:b "
+        "[restore-again=no] restore2:c start2 [started=again] start2 [started=no] stop3 restore3:d "
+        "start3 check3 [checked=again] check3 [checked=no] stop4 restore4:a [reachable] restore4:a "
+        "[reachable] restore4:a [reachable] restore4:a [reachable=no] escalate-tried escalated",
         .unattended = true, .running = -1,
-        .ends = "restore1=away restore2=broken start3=failed check4=failed");
+        .ends = "restore1=broken start2=failed check3=failed restore4=away");
+    TELLS("notify stop scene facts [host-repaired] restore1:b [reachable] restore1:b [reachable] "
+          "restore1:b [reachable] restore1:b [reachable?]",
+          .unattended = true, .running = -1, .ends = "restore1=away");
     TELLS("notify stop scene facts [host-repaired] restore1:b [restore-again] restore1:b "
           "[restore-again?]",
           .unattended = true, .ends = "restore1=refused");
