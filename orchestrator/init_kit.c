@@ -95,11 +95,10 @@ static void put_restore(FILE *f, const struct init *in)
         fprintf(f, "    twofold crash --copy %s%s \\\n            --policy NAME\n", url, option);
         free(url);
     }
-    fputs(
-        _("\"crash\" leads through a database crash step by step. Print the plan of each\n"
-          "database, with times and people, and keep it beside this page:\n"
-          "    twofold crash POLICY --plan\n"),
-        f);
+    fputs(_("\"crash\" leads through a database crash step by step. Print the plan of each\n"
+            "database, with times and people, and keep it beside this page:\n"
+            "    twofold crash POLICY --plan\n"),
+          f);
 }
 
 static void put_keys(FILE *f, const struct init *in)
