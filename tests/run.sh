@@ -12,14 +12,14 @@
 # C programs start in the root of the tree, scenarios in their TMPDIR. A report of a sanitizer, from
 # whatever process, fails the test; so does a file that a C program leaves in TMPDIR.
 #
-# JOBS (default 4: much of the time they wait) run at once; TEST_TIMEOUT in seconds (default 600,
+# JOBS (default 3: much of the time they wait) run at once; TEST_TIMEOUT in seconds (default 600,
 # scenarios may say "# timeout: 900" in their first ten lines). Those that say "# long" there are begun
 # first, so that none of them is left running alone at the end. The last line is "N passed, N failed, N
 # skipped".
 set -eu
 cd "$(dirname "$0")/.."
 TWOFOLD_SRC=$PWD
-JOBS=${JOBS:-4}
+JOBS=${JOBS:-3}
 FUZZ_ITERATIONS=${FUZZ_ITERATIONS:-20000}
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tft.XXXXXX") # short: sockets in there have 108 bytes for their path
