@@ -76,7 +76,7 @@ sum=$(sha256sum <"$one/data/$file")
 [ ! -e "$one/data/$file" ] || fail "it was not killed in the middle"
 expect 0 "$t" --yes crash db && said "before-lent-.* has the server's own files"
 kept=""
-for found in $(find "$one/data" -name "${file##*/}"); do [ "$(sha256sum <"$found")" != "$sum" ] || kept=$found; done
+while read -r found; do [ "$(sha256sum <"$found")" != "$sum" ] || kept=$found; done < <(find "$one/data" -name "${file##*/}")
 [ -n "$kept" ] || fail "the server's own files are gone"
 expect 0 "$t" crash close
 

@@ -134,7 +134,7 @@ if [ "$(id -u)" -eq 0 ] && id nobody >/dev/null 2>&1; then
     ln -s "$work/own" "$work/everybody/link" && chown -h nobody "$work/everybody/link"
     for folder in theirs link; do
         expect 5 "$t" drill files --to "$work/everybody/$folder" && said 'can write it' && said 'name another one'
-        [ -z "$(ls -A "$work/own" "$work/everybody/theirs" | grep drill)" ] || fail "a drill began in a folder of somebody else's"
+        [ -z "$(find "$work/own" "$work/everybody/theirs" -name '*drill*')" ] || fail "a drill began in a folder of somebody else's"
     done
     drill 0 '[]' files --to "$work/everybody/new"
 fi

@@ -105,7 +105,7 @@ crash:
 CONF
     expect 0 on policy lint
 }
-on() { lab_on app env TWOFOLD_LINK_DEADLINE_S=4 "$t" "$@"; }
+on() { lab_on app env TWOFOLD_LINK_DEADLINE_S=12 "$t" "$@"; }
 timeline() { cat "$vault"/s/incidents/db-*/timeline; }
 timeline_lines() { timeline 2>/dev/null | wc -l; }
 
