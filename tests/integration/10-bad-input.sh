@@ -121,9 +121,9 @@ init 1 'nowhere' "${two[@]}" --kit nowhere/kit
 refuse 2 '16' "$t" init --vault main "${two[@]}" --passphrase-file short
 refuse 2 'JZ-pw' "$t" init --vault main "${two[@]}" --passphrase-file onekind
 refuse 5 'no passphrase in it' "$t" init --vault main "${two[@]}" --passphrase-file empty
-refuse 1 'nothere' "$t" init --vault main "${two[@]}" --passphrase-file nothere
+refuse 5 'nothere' "$t" init --vault main "${two[@]}" --passphrase-file nothere
 refuse 5 '--passphrase-file' "$t" init --vault main "${two[@]}"
-refuse 1 'nothere' env TWOFOLD_PASSPHRASE_FILE=nothere "$t" init --vault main "${two[@]}"
+refuse 5 'nothere' env TWOFOLD_PASSPHRASE_FILE=nothere "$t" init --vault main "${two[@]}"
 nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 if [ "$(id -u)" -eq 0 ] && chmod 644 pass && "${nobody[@]}" test -x "$t" -a -r pass 2>/dev/null; then
     chmod 600 pass
