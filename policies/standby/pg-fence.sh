@@ -11,9 +11,8 @@ set -eu
 none() { ! running; }
 
 ask() {
-    if [ -f "$data/PG_VERSION" ] && [ ! -f "$data/standby.signal" ]; then
-        die "$data has no standby.signal: whoever starts the server makes it take writes"
-    fi
+    seen
+    [ -f "$data/standby.signal" ] || die "$data has no standby.signal: whoever starts the server makes it take writes"
     if ! running; then
         echo "it does not run, and would only read"
     elif [ "$(in_recovery || echo unknown)" = t ]; then
@@ -32,7 +31,7 @@ end_processes() { # SIGNAL SECONDS
 case ${1:-do} in
 do)
     alone
-    mark
+    mark || echo "it could not be marked as one that only reads" >&2
     drop_address || echo "the address could not be taken away" >&2
     if running; then
         stop 9>&- || :

@@ -11,6 +11,8 @@ die() {
     echo "$*" >&2
     exit 1
 }
+# Nobody else sees its processes and its files, and would find that there are none.
+[ "$(id -u)" -eq 0 ] || [ "$(id -un)" = "$user" ] || die "it must be run by root or $user, not $(id -un)"
 
 as_server() {
     if [ "$(id -u)" -eq 0 ]; then
@@ -44,14 +46,33 @@ real=$(readlink -m "$data")
 
 running() { [ -n "$(processes)" ]; }
 
-# t: it follows another one and takes no writes; f: it takes writes. Fails when it cannot be asked.
-in_recovery() { sql "SELECT pg_is_in_recovery()"; }
+# t: it follows another one and takes no writes; f: it takes writes. Fails when it cannot be asked, also when it is another server that answers.
+in_recovery() {
+    answer=$(sql "SELECT pg_is_in_recovery(), current_setting('data_directory')") || return 1
+    [ "$(readlink -m "${answer#*|}")" = "$real" ] || {
+        echo "the server that answers ($here) is that of ${answer#*|}, not of $data" >&2
+        return 1
+    }
+    echo "${answer%%|*}"
+}
 
-# Anything that starts this server from now on starts it as one that only reads, until it is promoted.
+# The file system of `data` is there: else that nothing is found in it says nothing.
+seen() {
+    if [ -z "${data_on-}" ]; then
+        [ -f "$data/PG_VERSION" ] || die "there is no server's data in $data, and nobody knows whether its file system is mounted: mount it; where it is, and the data \
+are gone, write its mount point (data_on=) into $folder/pg-standby.conf; or turn this host off"
+        return 0
+    fi
+    case $real/ in "${data_on%/}"/*) ;; *) die "$data is not below data_on=$data_on: mend $folder/pg-standby.conf" ;; esac
+    mountpoint -q "$data_on" || die "no file system is mounted on $data_on, so nobody sees what is in $data: mount it, or turn this host off"
+}
+
+# Anything that starts this server from now on starts it as one that only reads, until it is promoted; also one whose folder was taken away, and comes back.
 mark() {
-    [ -f "$data/PG_VERSION" ] || return 0
-    [ -f "$data/standby.signal" ] || as_server touch "$data/standby.signal"
-    as_server sync "$data/standby.signal" "$data"
+    (seen) || return 1
+    [ -d "$data" ] || as_server mkdir -m 700 "$data" || return 1
+    [ -f "$data/standby.signal" ] || as_server touch "$data/standby.signal" || return 1
+    as_server sync "$data/standby.signal" "$data" "$(dirname "$data")"
 }
 
 # Starts it, but never as one that takes writes.

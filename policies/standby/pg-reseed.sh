@@ -9,6 +9,9 @@ set -eu
 alone
 follows() { [ "$(sql "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'" 2>/dev/null)" = 1 ]; }
 
+# Made on the disk below, it would disappear as soon as the old one is mounted again.
+[ -z "${data_on-}" ] || seen
+
 if running; then
     [ "$(in_recovery || echo unknown)" = t ] || die "the server here is not known to only read: fence it first"
     if follows; then

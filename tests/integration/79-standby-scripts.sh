@@ -59,8 +59,28 @@ clients_end
 ledger_exact db1
 [ "$(pair_sql db1 "SELECT sync_state FROM pg_stat_replication")" = sync ] || fail "commits do not wait"
 
-# One that hangs, and whose folder is gone, is found all the same.
+# Whoever is not root or the server's user sees no processes; what another server says is not this one's word.
+expect 1 lab_on db1 setpriv --reuid=nobody --clear-groups /usr/local/sbin/pg-fence.sh ask && said 'run by root or postgres'
+on_pair db1 sh -c "initdb -D /srv/pg/other -N -A trust -U postgres && touch /srv/pg/other/standby.signal $pair_data/standby.signal &&
+    pg_ctl -D /srv/pg/other -l /srv/pg/other.log -w -o \"-k /srv/pg/other -c listen_addresses= -c shared_buffers=1MB\" start" >"$work/.other" 2>&1 || fail "no other server: $(cat "$work/.other")"
+lab_on db1 sh -c "cd /usr/local/sbin && cp pg-standby.conf held && printf '%s\n' 'here=\"host=/srv/pg/other user=postgres\"' address= >>pg-standby.conf"
+expect 1 pair_do db1 fence ask && said 'is that of /srv/pg/other'
+lab_on db1 sh -c "mv /usr/local/sbin/held /usr/local/sbin/pg-standby.conf; rm $pair_data/standby.signal"
+on_pair db1 pg_ctl -D /srv/pg/other -m immediate stop >/dev/null
+
+# One that hangs, and whose folder was taken away, is found all the same; it comes back as one that only reads.
 lab_on db1 sh -c "kill -STOP \$(head -n 1 $pair_data/postmaster.pid) && mv $pair_data /srv/pg/moved"
+expect 1 pair_do db1 fence ask
 expect 0 pair_do db1 fence && said 'does not run'
 [ -z "$(lab_on db1 pgrep -x postgres)" ] || fail "it still runs"
+lab_on db1 mv -T /srv/pg/moved $pair_data 2>/dev/null && fail "it came back, and would take writes"
+# Where nothing is seen nothing is proven: a file system that is not mounted may have all of it.
+lab_on db1 rm -rf $pair_data
+lab_on db1 sh -c "cd /usr/local/sbin && cp pg-standby.conf held && echo data_on=/srv/pg >>pg-standby.conf"
+expect 1 pair_do db1 fence && said 'no file system is mounted on /srv/pg'
+expect 1 pair_do db1 reseed && said 'no file system is mounted on /srv/pg'
+lab_on db1 sh -c "cd /usr/local/sbin && cp held pg-standby.conf && echo data_on= >>pg-standby.conf"
+expect 1 pair_do db1 fence && said 'write its mount point'
+expect 1 pair_do db1 fence ask && said 'write its mount point'
+[ -z "$(lab_on db1 sh -c "ls -A $pair_data" 2>/dev/null)" ] || fail "something was written where nothing is mounted"
 finish

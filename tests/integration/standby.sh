@@ -10,6 +10,7 @@ pair_host() {
     lab_on "$1" install -d -o postgres -g postgres -m 755 /srv/pg
     lab_on "$1" sh -c "cp '$TWOFOLD_SRC'/policies/standby/* /usr/local/sbin/ && cat >>/usr/local/sbin/pg-standby.conf" <<CONF
 data=$pair_data
+data_on=/
 bin=$pgbin
 here="host=/srv/pg user=postgres"
 other="host=$(lab_address "$other") user=postgres application_name=$1"
