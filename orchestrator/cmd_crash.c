@@ -687,17 +687,17 @@ static int codes(struct app *app, const struct words *w)
     return crash_make_codes(app, n, &e) < 0 ? ui_error(&app->ui, &e) : 0;
 }
 
-static int rates(struct app *app, const struct words *w)
+static int print_known(struct app *app, const struct words *w)
 {
-    return crash_print_rates(app, w->n > 1 ? w->v[1] : "");
+    return crash_print_known(app, w->n > 1 ? w->v[1] : "");
 }
 
 static const struct {
     const char *word;
     int (*run)(struct app *app, const struct words *w);
-} known[] = { { "status", status_of }, { "resume", resume }, { "failback", failback },
-              { "approve", approve },  { "note", note },     { "close", close_it },
-              { "codes", codes },      { "rates", rates },   { "report-to", report_to },
+} known[] = { { "status", status_of }, { "resume", resume },     { "failback", failback },
+              { "approve", approve },  { "note", note },         { "close", close_it },
+              { "codes", codes },      { "known", print_known }, { "report-to", report_to },
               { "overdue", overdue } };
 
 int cmd_crash(struct app *app, int argc, char **argv)

@@ -219,7 +219,7 @@ static bool has_word(int argc, char **argv, const char *word)
 static bool is_own_process(const char *word)
 {
     static const char *const words[] = {
-        "rates", "overdue", "report-to", "tell", "record", "duties"
+        "known", "overdue", "report-to", "tell", "record", "duties"
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(word, words[i]) == 0)

@@ -54,9 +54,9 @@ check_includes() {
 }
 
 check_headers() {
-    # shellcheck disable=SC2046 # flags, several words
+    # shellcheck disable=SC2046,SC2086 # flags, several words, as CC may be
     find lib policies agents restore orchestrator tests -name '*.h' -print0 2>/dev/null |
-        xargs -0 -r -P "$(nproc)" -I{} "${CC:-gcc}" -std=c17 -D_GNU_SOURCE -I. -Wall \
+        xargs -0 -r -P "$(nproc)" -I{} ${CC:-gcc} -std=c17 -D_GNU_SOURCE -I. -Wall \
             $(pkg-config --cflags libcyaml libarchive jansson libpq libmariadb 2>/dev/null) -fsyntax-only -x c {}
 }
 

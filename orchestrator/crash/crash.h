@@ -49,6 +49,9 @@ struct crash {
     struct policy *policy;            /* owned; as it is now, or as much as is known of it */
     struct vault *vault, *own_v;      /* own: opened here */
     struct crash_snapshot *snapshots; /* owned */
+    struct crash_snapshot *noted;     /* owned; the catalog's, as of asked_catalog */
+    size_t n_noted;
+    uint64_t catalog_bytes_s;
     const char *places[MAX_COPIES];
     struct crash_facts facts;
     struct contacts *contacts; /* NULL: none could be read */
@@ -59,7 +62,7 @@ struct crash {
     json_t *host; /* owned; the newest facts of the host; NULL: nobody could look */
     int running;  /* the server: 1, 0; -1: not known */
     bool bare;    /* the policy's file is not here */
-    bool asked_places;
+    bool asked_places, asked_catalog;
 };
 
 int crash_begin(struct app *app, struct incident *inc, const struct crash_options *o,
@@ -78,9 +81,8 @@ int crash_know_snapshots(struct crash *c, struct err *e);
 void crash_know_usable(struct crash *c);
 /* How fast restores and steps were: from the catalog, if it answers at once, and from earlier incidents. */
 void crash_know_rates(struct crash *c);
-int crash_print_rates(
-    struct app *app,
-    const char *policy); /* `twofold crash rates POLICY`: bytes a second, 0: not known */
+/* `twofold crash known POLICY`: what the catalog knows: bytes a second (0: not known), and a line for each backup. */
+int crash_print_known(struct app *app, const char *policy);
 /* The settings that an opening notes: crash_conf_json with incident, to, copy. */
 json_t *crash_settings(struct app *app, const struct policy *p, const struct crash_options *o);
 /* The newest facts of the host that are on the timeline, understood. */

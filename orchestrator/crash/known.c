@@ -163,6 +163,7 @@ void crash_end(struct crash *c)
         return;
     vault_close(c->own_v);
     free(c->snapshots);
+    free(c->noted);
     json_decref(c->host);
     json_decref(c->backup);
     contacts_free(c->contacts);
@@ -170,6 +171,46 @@ void crash_end(struct crash *c)
     policy_free(c->policy);
     incident_free(c->inc);
     free(c);
+}
+
+/* --- the catalog -------------------------------------------------------------------------------------------------- */
+/* "ID received bytes whole", a line for each backup, after that of the rate. */
+static void take_noted(struct crash *c, const char *line)
+{
+    struct crash_snapshot s = { .away = true };
+    char hex[ID_HEX_BYTES];
+    int whole = 0;
+    _Static_assert(ID_HEX_BYTES == 65, "the width below");
+    if (sscanf(line, "%64s %" SCNd64 " %" SCNu64 " %d", hex, &s.received_s, &s.bytes, &whole) !=
+            4 ||
+        !id_parse(hex, &s.id) || c->n_noted == MAX_CRASH_SNAPSHOTS)
+        return;
+    s.whole = whole == 1;
+    c->noted[c->n_noted++] = s;
+}
+
+/* By a process of its own, because a catalog that is locked or broken must keep nobody. Once. */
+static void ask_catalog(struct crash *c)
+{
+    char path[PATH_MAX];
+    struct wbuf out = WBUF_INIT;
+    int status = 0;
+    if (c->asked_catalog || c->o.choice.copy)
+        return;
+    c->asked_catalog = true;
+    if (!(c->noted = calloc(MAX_CRASH_SNAPSHOTS, sizeof *c->noted)) ||
+        program_find("twofold", "TWOFOLD_PROGRAM", path, NULL) < 0)
+        return;
+    const char *argv[] = { path,           "--config", c->app->paths.config_dir, "crash", "known",
+                           c->inc->policy, NULL };
+    if (program_run(argv, CATALOG_WAIT_MS, &out, &status, NULL) == 0 && status == 0 && out.p) {
+        char *rest = NULL;
+        const char *line = strtok_r((char *)out.p, "\n", &rest);
+        c->catalog_bytes_s = line ? strtoull(line, NULL, 10) : 0;
+        while ((line = strtok_r(NULL, "\n", &rest)))
+            take_noted(c, line);
+    }
+    wbuf_free(&out);
 }
 
 /* --- backups ------------------------------------------------------------------------------------------------------ */
@@ -181,16 +222,46 @@ static int newer_first(const void *a, const void *b)
     return id_cmp(&y->id, &x->id);
 }
 
+static const struct snap_ref *find_snap(const struct vault *v, const struct id *id)
+{
+    for (size_t i = 0; i < v->n_lists; i++)
+        for (size_t k = 0; k < v->lists[i]->n; k++)
+            if (id_eq(&v->lists[i]->snaps[k].ref.id, id))
+                return &v->lists[i]->snaps[k];
+    return NULL;
+}
+
+/* A later state than what can be read was seen here, and it may lie in a copy that is away. */
+static bool shows_less(const struct vault *v)
+{
+    uint64_t shown = v->state ? v->state->generation : 0;
+    bool away = false;
+    for (size_t i = 0; i < v->n_copies; i++)
+        away = away || v->copies[i].state == COPY_AWAY;
+    return away && v->seen_generation > shown;
+}
+
+/* What the catalog knows of, and no copy that can be read shows. */
+static void add_away(struct crash *c, size_t *n)
+{
+    for (size_t i = 0; i < c->n_noted; i++)
+        if (!find_snap(c->vault, &c->noted[i].id))
+            c->snapshots[(*n)++] = c->noted[i];
+}
+
 static int list_snapshots(struct crash *c, struct err *e)
 {
     char name[MAX_FORMAT_NAME + 1];
     const struct vault *v = c->vault;
+    bool less = shows_less(v);
     size_t n = 0;
     free(c->snapshots);
     c->snapshots = NULL;
+    if (less)
+        ask_catalog(c);
     for (size_t i = 0; i < v->n_lists; i++)
         n += v->lists[i]->n;
-    if (!(c->snapshots = calloc(n + 1, sizeof *c->snapshots)))
+    if (!(c->snapshots = calloc(n + c->n_noted + 1, sizeof *c->snapshots)))
         return err_set(e, ERR_NOMEM, _("out of memory"));
     n = 0;
     for (size_t i = 0; i < v->n_lists; i++) {
@@ -205,6 +276,8 @@ static int list_snapshots(struct crash *c, struct err *e)
                                                          .whole = r->state == SNAPSHOT_WHOLE };
         }
     }
+    if (less)
+        add_away(c, &n);
     if (n > 1)
         qsort(c->snapshots, n, sizeof *c->snapshots, newer_first);
     c->facts.n_snapshots = n < MAX_CRASH_SNAPSHOTS ? n : MAX_CRASH_SNAPSHOTS;
@@ -216,27 +289,14 @@ static void know_size(struct crash *c)
 {
     for (size_t i = 0; i < c->facts.n_snapshots; i++) {
         struct snapshot *s = NULL;
-        struct object_ref ref = { .id = c->snapshots[i].id };
-        if (!c->snapshots[i].whole)
+        const struct snap_ref *snap = find_snap(c->vault, &c->snapshots[i].id);
+        if (!c->snapshots[i].whole || !snap)
             continue;
-        for (size_t k = 0; k < c->vault->n_lists; k++)
-            for (size_t m = 0; m < c->vault->lists[k]->n; m++)
-                if (id_eq(&c->vault->lists[k]->snaps[m].ref.id, &ref.id))
-                    ref = c->vault->lists[k]->snaps[m].ref;
-        if (vault_snapshot(c->vault, &ref, &s, NULL) == 0)
+        if (vault_snapshot(c->vault, &snap->ref, &s, NULL) == 0)
             c->snapshots[i].bytes = s->bytes;
         snapshot_free(s);
         return;
     }
-}
-
-static const struct snap_ref *find_snap(const struct vault *v, const struct id *id)
-{
-    for (size_t i = 0; i < v->n_lists; i++)
-        for (size_t k = 0; k < v->lists[i]->n; k++)
-            if (id_eq(&v->lists[i]->snaps[k].ref.id, id))
-                return &v->lists[i]->snaps[k];
-    return NULL;
 }
 
 void crash_know_usable(struct crash *c)
@@ -247,6 +307,8 @@ void crash_know_usable(struct crash *c)
         return;
     for (size_t i = 0; i < c->facts.n_snapshots && a.state != USABLE_WHOLE; i++) {
         const struct snap_ref *s = find_snap(c->vault, &c->snapshots[i].id);
+        if (c->snapshots[i].away)
+            continue;
         if (!s || usable_ask(u, s, &a, NULL) < 0)
             break;
         c->snapshots[i].lost = a.state == USABLE_LOST;
@@ -317,10 +379,8 @@ int crash_know_places(struct crash *c, struct err *e)
     }
     c->asked_places = true;
     const struct snap_ref *snap = NULL;
-    for (size_t i = 0; rc == 0 && i < c->vault->n_lists && c->facts.n_snapshots > 0; i++)
-        for (size_t k = 0; k < c->vault->lists[i]->n; k++)
-            if (id_eq(&c->vault->lists[i]->snaps[k].ref.id, &c->snapshots[0].id))
-                snap = &c->vault->lists[i]->snaps[k];
+    for (size_t i = 0; rc == 0 && !snap && i < c->facts.n_snapshots; i++)
+        snap = find_snap(c->vault, &c->snapshots[i].id);
     if (rc == 0 && snap)
         rc = host_backup_facts(c->vault, snap, -1, &c->backup, &why);
     if (rc == 0)
@@ -388,37 +448,36 @@ static int take_incident(void *ctx, const char *id, const struct incident *inc,
     return ++past->n >= MAX_LOOKED_AT_INCIDENTS ? 1 : 0;
 }
 
-/* By a process of its own, because a catalog that is locked or broken must keep nobody. */
-static void ask_catalog(struct crash *c)
-{
-    char path[PATH_MAX];
-    struct wbuf out = WBUF_INIT;
-    int status = 0;
-    if (program_find("twofold", "TWOFOLD_PROGRAM", path, NULL) < 0)
-        return;
-    const char *argv[] = { path,           "--config", c->app->paths.config_dir, "crash", "rates",
-                           c->inc->policy, NULL };
-    if (program_run(argv, CATALOG_WAIT_MS, &out, &status, NULL) == 0 && status == 0 && out.p)
-        c->facts.restore_bytes_s = strtoull((const char *)out.p, NULL, 10);
-    wbuf_free(&out);
-}
-
 void crash_know_rates(struct crash *c)
 {
     struct past past = { .c = c };
     incidents_each(&c->app->paths, false, take_incident, &past, NULL);
-    if (c->facts.restore_bytes_s == 0 && !c->o.choice.copy)
-        ask_catalog(c);
+    if (c->facts.restore_bytes_s > 0)
+        return;
+    ask_catalog(c);
+    c->facts.restore_bytes_s = c->catalog_bytes_s;
 }
 
-int crash_print_rates(struct app *app, const char *policy)
+static int print_noted(void *ctx, const struct snapshot_row *s)
+{
+    char hex[ID_HEX_BYTES];
+    (void)ctx;
+    if (!(s->flags & SNAPSHOT_QUARANTINE))
+        printf("%s %" PRId64 " %" PRIu64 " %d\n", id_hex(&s->id, hex), s->received_s, s->bytes,
+               s->state == SNAPSHOT_WHOLE);
+    return 0;
+}
+
+int crash_print_known(struct app *app, const char *policy)
 {
     struct rate rate = { 0 };
     struct catalog *cat = NULL;
     if (catalog_open(&app->paths, CATALOG_READ, &cat, NULL) == 0)
         catalog_runs(cat, policy, MAX_LOOKED_AT_RUNS, take_run, &rate, NULL);
-    catalog_close(cat);
     printf("%" PRIu64 "\n", rate.restore ? rate.restore : rate.backup);
+    if (cat)
+        catalog_snapshots(cat, NULL, policy, MAX_CRASH_SNAPSHOTS, print_noted, NULL, NULL);
+    catalog_close(cat);
     return 0;
 }
 

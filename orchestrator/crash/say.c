@@ -223,6 +223,18 @@ static void say_answers(struct crash *c, const struct crash_next *n)
                    _("--first-sign TIME says when it began: only backups from before are taken"));
 }
 
+/* Which backup it is about, and where it can only be. */
+static void say_away(struct crash *c, const struct crash_snapshot *s)
+{
+    char when[32];
+    crash_line(c, INDENT, _("the backup of %s is in none of the copies that can be read now"),
+               time_text(s->received_s, when));
+    for (size_t i = 0; c->vault && i < c->vault->n_copies; i++)
+        if (c->vault->copies[i].state == COPY_AWAY)
+            crash_line(c, INDENT, _("copy \"%s\" cannot be reached: %s"), c->vault->copies[i].place,
+                       c->vault->copies[i].problem.why);
+}
+
 void crash_say_gate(struct crash *c, const struct crash_next *n, bool waits)
 {
     char at[16], limit[64];
@@ -231,6 +243,8 @@ void crash_say_gate(struct crash *c, const struct crash_next *n, bool waits)
     crash_line(c, INDENT, "%s", crash_gate_question(n->gate));
     if (n->gate == GATE_HOST_REPAIRED)
         crash_say_host(c);
+    if (n->gate == GATE_REACHABLE && n->snapshot && n->snapshot->away)
+        say_away(c, n->snapshot);
     if (waits)
         say_answers(c, n);
     ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:o, s:i, s:I, s:O?}", "type", "gate",

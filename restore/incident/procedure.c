@@ -12,7 +12,8 @@ struct view {
     const struct incident *inc;
     const struct crash_facts *f;
     struct crash_next *ret;
-    uint64_t round; /* the newest escalation: what is asked and tried anew since */
+    uint64_t round;    /* the newest escalation: what is asked and tried anew since */
+    bool without_away; /* of the backups: only what can be read now */
 };
 enum taken { TAKEN_NEXT, TAKEN_DONE, TAKEN_NO };
 
@@ -305,7 +306,7 @@ static bool choose(struct view *v, const struct crash_attempt *all, size_t n)
             for (size_t k = 0; k < ways; k++) {
                 const struct crash_snapshot *s = &f->snapshots[i];
                 const char *from = strict ? f->places[k] : "";
-                if (rank_of(s) != rank || !is_early_enough(v, s) ||
+                if (rank_of(s) != rank || !is_early_enough(v, s) || (s->away && v->without_away) ||
                     was_tried(v, all, n, &s->id, from))
                     continue;
                 v->ret->snapshot = s;
@@ -350,6 +351,25 @@ static enum taken say_restore(struct view *v, unsigned attempt, bool again)
     return t;
 }
 
+/* One that lies only where nothing can be read now is asked about; no: what can be read is taken. */
+static enum taken begin_restore(struct view *v, const struct crash_attempt *all, size_t n,
+                                unsigned attempt)
+{
+    struct crash_next other = { 0 };
+    struct view w = *v;
+    w.ret = &other;
+    w.without_away = true;
+    v->without_away = is_answer(last_answer(v->inc, GATE_REACHABLE, attempt, v->round), ANSWER_NO);
+    if (!choose(v, all, n)) {
+        v->ret->why = n > 0 ? ESCALATE_TRIED_ALL : ESCALATE_NO_BACKUP;
+        return say(v, NEXT_ESCALATE);
+    }
+    if (!v->ret->snapshot->away)
+        return say_restore(v, attempt, false);
+    v->ret->older = choose(&w, all, n);
+    return say_gate(v, GATE_REACHABLE, attempt, v->round, 0);
+}
+
 static enum taken take_restore(struct view *v, const struct crash_attempt *all, size_t n,
                                unsigned attempt)
 {
@@ -358,12 +378,8 @@ static enum taken take_restore(struct view *v, const struct crash_attempt *all, 
         return TAKEN_DONE;
     if (!v->f->snapshots_known)
         return say(v, NEXT_SNAPSHOTS);
-    if (!last) {
-        if (choose(v, all, n))
-            return say_restore(v, attempt, false);
-        v->ret->why = n > 0 ? ESCALATE_TRIED_ALL : ESCALATE_NO_BACKUP;
-        return say(v, NEXT_ESCALATE);
-    }
+    if (!last)
+        return begin_restore(v, all, n, attempt);
     take_choice_of(v, last);
     if (!is_state(last, "failed"))
         return say_restore(v, attempt, true);

@@ -18,7 +18,8 @@
  *
  * A restore that fails, a server that does not start on it, or a check that is wrong makes a failed attempt, and the next backup or copy is
  * taken: the newest whole backup, from whichever copy has each piece; strict: from the first copy alone, the second alone …; then older ones,
- * newest first, then those that are not whole, at last those that no copy seems to have all of. After an attack only those from before the first sign. Events of restore, start and check, of
+ * newest first, then those that are not whole, at last those that no copy seems to have all of. After an attack only those from before the first sign.
+ * One that is next and lies only where nothing can be read now is asked about (reachable), before an older one is taken for it. Events of restore, start and check, of
  * stop after the first, and of their gates, carry the number of the attempt.
  * A drill has restore alone, to a folder: it ends recovered or escalated.
  */
@@ -57,7 +58,7 @@ enum crash_gate {
     GATE_SWITCHED,
     GATE_SCENE_KEPT,
     GATE_HOST_REPAIRED,
-    GATE_REACHABLE,     /* a restore whose copies or host were away */
+    GATE_REACHABLE, /* copies or host are away: of a restore that failed, or of the backup that is next */
     GATE_RESTORE_AGAIN, /* one that failed for another reason than damage */
     GATE_IN_PART,       /* files that no copy has whole are missing */
     GATE_STARTED,
@@ -93,6 +94,8 @@ struct crash_snapshot {
     uint64_t bytes; /* of the data, before they were stored */
     bool whole;
     bool lost; /* no copy has all that it takes, as far as is known: it is tried after all others */
+    bool
+        away; /* it is known of, and no copy that can be read shows it: asked about, before an older one is taken */
 };
 struct crash_facts { /* borrowed */
     const struct crash_conf *conf;

@@ -66,8 +66,8 @@ static const struct {
                                 "vendor is called)"),
                              YES | AGAIN | NO },
     [GATE_REACHABLE] = { "reachable", "PY-DB-4",
-                         N_("Can what could not be reached be reached now? (no: it counts as a "
-                            "failed attempt)"),
+                         N_("Can what could not be reached be reached now? (no: it is gone on "
+                            "without)"),
                          YES | NO },
     [GATE_RESTORE_AGAIN] = { "restore-again", "PY-DB-4",
                              N_("Try the same restore again? (no: it counts as a failed attempt)"),

@@ -1,6 +1,6 @@
 #!/bin/bash
 # 87-crash-away.sh - what one copy has damaged may be whole in another one that cannot be reached: that is asked about, of the list of files, too, and
-# no older backup is taken for it.
+# no older backup is taken for it. Nor for one that lies whole, but only in a copy that cannot be reached.
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 
@@ -10,7 +10,7 @@ new_vault "$work/v"
 policy_add web --files "$src" --schedule none
 expect 0 "$t" backup web
 find "$a" -path '*pack*' -type f | while read -r pack; do
-    dd if=/dev/urandom of="$pack" bs=1 seek=100 count=$(($(stat -c %s "$pack") - 100)) conv=notrunc status=none
+    head -c $(($(stat -c %s "$pack") - 100)) /dev/urandom | dd of="$pack" bs=100 seek=1 conv=notrunc status=none
 done
 cp -a "$src" "$work/was"
 mv "$b" "$b.away"
@@ -20,4 +20,34 @@ expect 3 "$t" crash web --answer host-repaired=yes && said 'reachable=yes' && no
 mv "$b.away" "$b"
 expect 0,4 "$t" --yes crash resume --answer reachable=yes && said 'RECOVERED'
 same_tree "$work/was" "$src"
+
+# The newest backup came into one copy alone, and that one is away when it is needed.
+src=$work/shop
+small_tree "$src" 8
+policy_add shop --files "$src" --schedule none
+expect 0,3 "$t" backup shop # the damage is healed or told; what matters is the next one
+cp -a "$src" "$work/older"
+mv "$b" "$b.away"
+echo order >"$src/order-2"
+expect 3 "$t" backup shop
+cp -a "$src" "$work/newest"
+mv "$b.away" "$b"
+mv "$a" "$a.away"
+clean "$src"
+mkdir "$src"
+expect 3 "$t" crash shop --answer host-repaired=yes && said 'in none of the copies' && said 'copy "a" cannot be reached' &&
+    not_said 'RECOVERED'
+id=$(basename "$TWOFOLD_STATE"/incidents/shop-*)
+expect 3 "$t" --yes crash resume "$id" && said 'in none of the copies' && not_said 'ESCALATED'
+test -z "$(ls -A "$src")" || fail "an older backup was taken for the one that is away"
+mv "$a.away" "$a"
+expect 0 "$t" --yes crash resume "$id" && said 'RECOVERED'
+same_tree "$work/newest" "$src"
+
+# A person may give it up.
+mv "$a" "$a.away"
+clean "$src"
+mkdir "$src"
+expect 0 "$t" --yes crash shop --new --answer host-repaired=yes --answer reachable=no && said 'RECOVERED'
+same_tree "$work/older" "$src"
 finish

@@ -27,6 +27,8 @@ struct story {
     const char *ends;
     /* "stopped=again,yes": what is answered, in turn, the last one for ever; others "yes", or "again" */
     const char *answers;
+    unsigned away;   /* bits of the backups that no copy which can be read shows, */
+    bool come_back;  /* until they are said to be reachable */
     bool unattended; /* the answers are procedure_unattended's */
     int running;     /* for it */
     bool host_bad;
@@ -80,6 +82,7 @@ static void begin(struct play *p, const struct story *s)
         p->snaps[i].received_s = (int64_t)(10 - i) * DAY;
         p->snaps[i].bytes = 1000;
         p->snaps[i].whole = i > 0;
+        p->snaps[i].away = s->away >> i & 1;
     }
     p->f = (struct crash_facts){ .conf = &p->conf,
                                  .server = !s->files_only,
@@ -204,6 +207,8 @@ static bool answer_gate(struct play *p, const struct crash_next *n)
     snprintf(word, sizeof word, "[%s%s%s]", gate, a == 0 || a == ANSWER_YES ? "" : "=",
              a == ANSWER_YES ? "" : how);
     note(p, word);
+    for (unsigned i = 0; i < SNAPSHOTS && p->s->come_back && n->gate == GATE_REACHABLE; i++)
+        p->snaps[i].away = p->snaps[i].away && a != ANSWER_YES;
     return a != 0 && put(p, EVENT_GATE,
                          json_pack("{s:s, s:s, s:i}", "gate", gate, "answer", crash_answer_name(a),
                                    "attempt", n->attempt));
@@ -533,6 +538,40 @@ static void what_seems_lost_is_tried_last(void **state)
     finish(&p);
 }
 
+#define B 2U /* the newest whole one */
+#define C 4U
+static void a_backup_that_is_away_is_asked_about(void **state)
+{
+    (void)state;
+    TELLS("notify stop scene facts [host-repaired] [reachable] restore1:b start check resume "
+          "recovered end",
+          .away = B, .come_back = true);
+    TELLS("notify stop scene facts [host-repaired] [reachable] [reachable=no] restore1:c start "
+          "check resume recovered end",
+          .away = B, .answers = "reachable=yes,no");
+    TELLS("notify stop scene facts [host-repaired] restore1:b [reachable=no] restore2:d start2 "
+          "check2 resume recovered end",
+          .away = C, .ends = "restore1=damaged", .answers = "reachable=no");
+    TELLS("notify stop scene facts [host-repaired] [reachable=no] restore1:c [reachable=no] "
+          "restore2:d [reachable=no] restore3:a [reachable=no] escalate-tried escalated",
+          .away = B, .ends = "restore1=damaged restore2=damaged restore3=damaged",
+          .answers = "reachable=no");
+    TELLS("notify stop scene facts [host-repaired] [reachable=no] escalate-none escalated",
+          .away = 0xf, .answers = "reachable=no");
+    TELLS("notify stop scene facts [host-repaired] [reachable] [reachable] [reachable] "
+          "[reachable?]",
+          .unattended = true, .away = B);
+    TELLS("notify stop scene facts [host-repaired] [reachable] [reachable] [reachable] "
+          "[reachable=no] escalate-none escalated",
+          .unattended = true, .away = 0xf);
+    TELLS("notify isolate stop [source-found] scene facts [host-repaired] restore1:c start check "
+          "resume recovered end",
+          .cause = CAUSE_ATTACK, .first_sign = 9 * DAY, .away = B);
+    TELLS("notify stop scene facts [host-repaired] [reachable=no] restore1:c@room "
+          "[reachable=no] restore2:c@building-2 start2 check2 resume recovered end",
+          .strict = true, .away = B, .ends = "restore1=damaged", .answers = "reachable=no");
+}
+
 static void what_is_said_of_a_step(void **state)
 {
     (void)state;
@@ -629,6 +668,7 @@ int main(void)
         cmocka_unit_test(who_approves_is_another_one),
         cmocka_unit_test(after_an_escalation_all_is_tried_anew),
         cmocka_unit_test(what_seems_lost_is_tried_last),
+        cmocka_unit_test(a_backup_that_is_away_is_asked_about),
         cmocka_unit_test(what_is_said_of_a_step),
         cmocka_unit_test(the_plan_is_what_happens),
         cmocka_unit_test(names),
