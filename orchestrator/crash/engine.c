@@ -136,8 +136,13 @@ static int escalate(struct crash *c, const struct crash_next *n, struct err *e)
     const char *why = n->why == ESCALATE_HOST        ? _("the host cannot be repaired")
                       : n->why == ESCALATE_TRIED_ALL ? _("no backup of any copy could be restored")
                                                      : _("there is no backup that could be taken");
+    const char *reason = n->why == ESCALATE_HOST        ? "host"
+                         : n->why == ESCALATE_TRIED_ALL ? "tried-all"
+                                                        : "no-backup";
     int rc = incident_add(c->inc, EVENT_ESCALATED,
-                          json_pack("{s:o, s:s}", "why", event_json(why, 0), "duty", "PY-DB-6"), e);
+                          json_pack("{s:o, s:s, s:s}", "why", event_json(why, 0), "reason", reason,
+                                    "duty", "PY-DB-6"),
+                          e);
     /* The vendor and the superior unit are told, as far as they can be reached. */
     return rc < 0 ? rc : crash_report_to(c, e);
 }

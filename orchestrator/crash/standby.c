@@ -5,6 +5,7 @@
 #include "orchestrator/crash/standby_inner.h"
 #include "orchestrator/host.h"
 #include "orchestrator/probe.h"
+#include "orchestrator/text.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -478,6 +479,7 @@ static int compare(const struct standby *s, const struct failback *f, char text[
         (void)poll(NULL, 0, COMPARE_EVERY_MS);
     }
     set_position(facts, has, 0);
+    set_fact(facts, "stopped_at", json_string(f->stopped_at));
     snprintf(text, ERR_TEXT_BYTES, _("\"%s\" has all of it, to %s"), standby_agent(s, PAIR_PRIMARY),
              has);
     if (v == POSITION_HAS_ALL)
@@ -487,8 +489,10 @@ static int compare(const struct standby *s, const struct failback *f, char text[
     snprintf(text, ERR_TEXT_BYTES,
              _("the standby ended at %s and \"%s\" has it to %s: what is missing was given up"),
              f->stopped_at[0] ? f->stopped_at : "?", standby_agent(s, PAIR_PRIMARY), has);
+    set_fact(facts, "given_up", json_true());
     return incident_add(s->inc, EVENT_LOSS,
-                        json_pack("{s:o, s:s}", "text", event_json(text, 0), "through", "failback"),
+                        json_pack("{s:o, s:s, s:s, s:s}", "text", event_json(text, 0), "through",
+                                  "failback", "stopped_at", f->stopped_at, "has", has),
                         e);
 }
 
@@ -502,12 +506,12 @@ static int check_primary(const struct standby *s, const struct failback *f,
                          char text[ERR_TEXT_BYTES], json_t **facts, struct err *e)
 {
     (void)f;
-    (void)facts;
     int rc = check(s, PAIR_PRIMARY, text, e);
     if (rc == 0 || rc == -ERR_INTERRUPTED ||
         !standby_stated(s->inc, failback_step_name(FB_BACK_CHECK), FB_BACK_PROMOTE))
         return rc;
     snprintf(text, ERR_TEXT_BYTES, _("gone on with in spite of: %.400s"), e->why);
+    set_fact(facts, "in_spite_of", event_json(e->why, 0));
     err_clear(e);
     return 0;
 }
@@ -535,9 +539,9 @@ static int sync_again(const struct standby *s, const struct failback *f, char te
                       json_t **facts, struct err *e)
 {
     (void)f;
-    (void)facts;
     if (conf_of(s)->standby[STANDBY_SYNC].n > 0)
         return lead_clients(s, PAIR_PRIMARY, STANDBY_SYNC, text, e);
+    set_fact(facts, "no_command", json_true());
     snprintf(text, ERR_TEXT_BYTES,
              _("the policy has no command \"sync\": commits wait for nobody"));
     return 0;
@@ -629,8 +633,10 @@ static int outcome(const struct standby *s, enum failback_step step, unsigned at
     if (o && facts)
         json_object_set(o, "facts", facts);
     int added = incident_add(s->inc, EVENT_STEP, o, how);
+    char *clean = text_clean(text, strlen(text), false); /* some of it comes from the host */
     if (rc == 0)
-        ui_line(&s->app->ui, "          %s: %s", failback_step_title(step), text);
+        ui_line(&s->app->ui, "          %s: %s", failback_step_title(step), clean);
+    free(clean);
     return rc < 0 ? rc : added;
 }
 

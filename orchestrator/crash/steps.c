@@ -164,6 +164,7 @@ static void take_check(struct crash *c, struct step_result *ret)
         snprintf(ret->text, sizeof ret->text, "%s",
                  c->bare ? _("the policy's questions are not known here: look yourself")
                          : _("the policy has no database to ask"));
+        ret->facts = json_pack("{s:b}", "asked", 0);
         return;
     }
     int rc = vault_conf_load(&c->app->paths, c->policy->vault[0] ? c->policy->vault : NULL, &conf,

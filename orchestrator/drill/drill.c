@@ -156,9 +156,14 @@ static int prepare(struct drill *d, const char *to, struct err *e)
 }
 
 /* --- the attempts --------------------------------------------------------------------------------------------------------------- */
-static int escalate(struct drill *d, const char *why, struct err *e)
+/* gate: which it would have had to ask about; else NULL. */
+static int escalate(struct drill *d, const char *why, const char *reason, const char *gate,
+                    struct err *e)
 {
-    return incident_add(d->inc, EVENT_ESCALATED, json_pack("{s:o}", "why", event_json(why, 0)), e);
+    return incident_add(
+        d->inc, EVENT_ESCALATED,
+        json_pack("{s:o, s:s, s:s?}", "why", event_json(why, 0), "reason", reason, "gate", gate),
+        e);
 }
 
 static int say_loss(struct drill *d, struct err *e)
@@ -193,18 +198,18 @@ static int next_step(struct drill *d, const struct crash_facts *f, struct err *e
     switch (n.kind) {
     case NEXT_STEP:
         if (n.attempt > MAX_DRILL_ATTEMPTS)
-            return escalate(d, _("more attempts than a drill makes"), e);
+            return escalate(d, _("more attempts than a drill makes"), "attempts", NULL, e);
         rc = n.step == STEP_RESTORE ? drill_attempt(d, &n, e) : -ERR_FAILED;
         return rc < 0 ? rc : d->out->m.end == RESTORE_STOPPED ? 0 : 1;
     case NEXT_RECOVERED:
         return recovered(d, e);
     case NEXT_GATE: /* a drill asks nobody */
-        return escalate(d, crash_gate_question(n.gate), e);
+        return escalate(d, crash_gate_question(n.gate), "gate", crash_gate_name(n.gate), e);
     case NEXT_ESCALATE:
         return escalate(d,
                         n.why == ESCALATE_NO_BACKUP ? _("there is no backup to restore from")
                                                     : _("none of the backups could be restored"),
-                        e);
+                        n.why == ESCALATE_NO_BACKUP ? "no-backup" : "tried-all", NULL, e);
     default:
         return 0;
     }
@@ -300,7 +305,8 @@ static int close_it(struct drill *d, struct err *e)
     char *text = o->reasons ? reasons_text(o->reasons) : text_print("%s", _("passed"));
     int rc = drill_note(d, "drill", o->reasons ? "failed" : "done", 1, text, result_json(d), e);
     if (rc == 0 && !o->kept) /* else `drill --clean` closes it */
-        rc = incident_add(d->inc, EVENT_CLOSED, json_pack("{s:s}", "text", text), e);
+        rc = incident_add(d->inc, EVENT_CLOSED,
+                          json_pack("{s:s, s:s}", "text", text, "through", "drill"), e);
     free(text);
     return rc;
 }
@@ -359,8 +365,10 @@ static int run(struct drill *d, const char *to, struct err *e)
         rc = prepare(d, to, e);
     if (rc == 0 && opened < 0) {
         d->out->last = why;
-        d->out->m.end = restore_end_of(opened, &(struct restore_outcome){ 0 });
-        rc = escalate(d, why.why, e);
+        bool none = opened == -ERR_ABSENT && d->v; /* it was looked for, and nothing is damaged */
+        d->out->m.end = none ? RESTORE_BROKEN
+                             : restore_end_of(opened, &(struct restore_outcome){ 0 });
+        rc = escalate(d, why.why, none ? "no-backup" : "error", NULL, e);
     } else if (rc == 0) {
         rc = go_through(d, e);
     }
@@ -476,7 +484,8 @@ static int clean_one(struct app *app, const char *id, struct err *e)
                                     drill_reason_name(DRILL_STOPPED)),
                           e);
     if (rc == 0)
-        rc = incident_add(inc, EVENT_CLOSED, json_pack("{s:s}", "text", _("cleared up")), e);
+        rc = incident_add(inc, EVENT_CLOSED,
+                          json_pack("{s:s, s:s}", "text", _("cleared up"), "through", "drill"), e);
     incident_free(inc);
     return rc < 0 ? err_wrap(e, "%s", id) : 0;
 }

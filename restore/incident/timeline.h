@@ -34,8 +34,8 @@
  * | action    | action (number), text, owner, due, done (seconds; 0: not yet): a corrective action (PY-7.3)              |
  * | loss      | crashed, recovered_to, gap_s, text, and what the driver said: the loss statement                         |
  * | recovered | text: the service is back                                                                                |
- * | escalated | why (PY-DB-6): ends the procedure with exit status 6 until somebody resumes it                           |
- * | closed    | text                                                                                                     |
+ * | escalated | why, reason (PY-DB-6): ends the procedure with exit status 6 until somebody resumes it                   |
+ * | closed    | text; undone: ids of the duties that were due and not done; through: drill, when the drill closed it     |
  */
 #ifndef TWOFOLD_RESTORE_INCIDENT_TIMELINE_H
 #define TWOFOLD_RESTORE_INCIDENT_TIMELINE_H
@@ -82,7 +82,7 @@ struct event { /* borrowed from the incident until incident_refresh, _add or _fr
 /* A text or a number of it; "" or 0 where it has none. */
 const char *event_text(const struct event *ev, const char *key);
 int64_t event_int(const struct event *ev, const char *key);
-/* A JSON string of any text, for a body: what is not printable UTF-8 is shown as \ooo, and of more than max bytes (0: 4000) the rest is
+/* A JSON string of any text, for a body: what is not printable UTF-8, or steers a terminal, is shown as \ooo, and of more than max bytes (0: 4000) the rest is
  * "…". NULL as text is "". */
 json_t *event_json(const char *text, size_t max);
 

@@ -58,29 +58,6 @@ const struct form form_training = {
 };
 
 /* --- 应急通讯手册 --------------------------------------------------------------------------------------------------------------------- */
-struct role_name {
-    const char *role;
-    struct bilingual w;
-};
-static const struct role_name role_names[] = {
-    { "leading-group", { "应急处置领导小组", "Leading group" } },
-    { "office-head", { "办公室主任", "Head of the office" } },
-    { "security-officer", { "网络安全员", "Network security officer" } },
-    { "operator", { "系统管理员", "System administrator" } },
-    { "vendor", { "供应商", "Vendor" } },
-    { "superior-unit", { "上级主管部门", "Superior unit" } },
-    { "police", { "公安机关（公安网监）", "Police (network security)" } },
-    { "carrier", { "电信运营商", "Telecommunications carrier" } },
-};
-
-static const char *role_label(const struct report *r, const char *role)
-{
-    for (size_t i = 0; i < COUNT_OF(role_names); i++)
-        if (strcmp(role_names[i].role, role) == 0)
-            return say(r, role_names[i].w);
-    return role;
-}
-
 static char *reach_words(const char *phone, const char *mail)
 {
     char *text = phone ? words_print("%s", phone) : NULL;
@@ -94,7 +71,7 @@ static void person_row(const struct report *r, struct document *d, const struct 
         return;
     doc_row(d, false);
     cell_take(d, words_print(r->lang == PAPER_ZH ? "%s（%s）" : "%s (%s)",
-                             role_label(r, role->name), letter));
+                             role_words(r, role->name), letter));
     cell_text(d, p->name);
     cell_text(d, p->unit);
     cell_take(d, reach_words(p->phone, p->mail));
@@ -170,7 +147,7 @@ static void everybody(const struct report *r, struct document *d)
             cell_number(d, ++number);
             cell_text(d, both[k]->name);
             cell_text(d, both[k]->unit);
-            cell_text(d, role_label(r, role->name));
+            cell_text(d, role_words(r, role->name));
             cell_take(d, reach_words(both[k]->phone, both[k]->mail));
         }
     }

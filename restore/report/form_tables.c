@@ -1,5 +1,6 @@
 /* form_tables.c - cells, and the tables that several forms have: attempts to restore, what each copy gave, checks, corrective actions. */
 #include "restore/report/form_tables.h"
+#include "restore/report/said.h"
 #include "restore/report/values.h"
 
 #include <inttypes.h>
@@ -63,7 +64,7 @@ static void restores(const struct report *r, struct document *d)
         cell_text(d, strcmp(state, "done") == 0 ? r->lang == PAPER_ZH ? "成功" : "restored"
                      : r->lang == PAPER_ZH      ? "失败"
                                                 : "failed");
-        cell_text(d, event_text(ev, "text"));
+        cell_take(d, said_of_step(r, ev));
     }
 }
 static const struct column restore_columns[] = {
@@ -123,9 +124,9 @@ static void checks(const struct report *r, struct document *d)
         bool ok = json_is_true(json_object_get(one, "ok"));
         doc_row(d, false);
         cell_number(d, i + 1);
-        cell_text(d, fact_text(one, "name"));
+        cell_take(d, said_check_name(r, one));
         cell_text(d, r->lang == PAPER_ZH ? ok ? "合格" : "不合格" : ok ? "right" : "wrong");
-        cell_text(d, fact_text(one, "text"));
+        cell_take(d, said_of_check(r, one));
     }
 }
 static const struct column check_columns[] = {

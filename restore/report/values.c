@@ -1,5 +1,6 @@
 /* values.c - see values.h. */
 #include "restore/report/values.h"
+#include "restore/report/said.h"
 #include "lib/base/bytes.h"
 
 #include <inttypes.h>
@@ -72,7 +73,7 @@ static char *person_words(const struct report *r, const struct person *p)
     return p->phone ? words_join(text, zh(r) ? "，电话 " : ", tel. ", copy(p->phone)) : text;
 }
 
-static char *role_words(const struct report *r, const char *name)
+static char *persons_words(const struct report *r, const char *name)
 {
     const struct role *role = r->contacts ? contacts_role(r->contacts, name) : NULL;
     if (!role)
@@ -83,7 +84,7 @@ static char *role_words(const struct report *r, const char *name)
 
 char *v_vendor(const struct report *r)
 {
-    return role_words(r, "vendor");
+    return persons_words(r, "vendor");
 }
 
 /* --- of an incident: plain facts ---------------------------------------------------------------------------------------------- */
@@ -196,23 +197,7 @@ char *v_degree(const struct report *r)
 char *v_loss(const struct report *r)
 {
     const struct event *ev = r->inc ? incident_last(r->inc, EVENT_LOSS, NULL, NULL) : NULL;
-    int64_t to = ev ? event_int(ev, "recovered_to") : 0, gap = ev ? event_int(ev, "gap_s") : 0;
-    if (!ev)
-        return NULL;
-    if (to == 0 || gap < 0) /* not in numbers */
-        return copy(event_text(ev, "text"));
-    bool guessed = json_is_false(json_object_get(ev->body, "crash_is_known"));
-    char *at = time_words(r, to), *span = span_words(r, gap);
-    char *text = words_print(
-        zh(r) ? "恢复到 %s；其后%s内写入的数据不在其中%s"
-              : "recovered up to %s; what was written in the %s after it is not in it%s",
-        at ? at : "", span ? span : "",
-        !guessed ? ""
-        : zh(r)  ? "（故障时刻不明，按发现时间计）"
-                 : " (when it crashed is not known: counted to when it was found)");
-    free(at);
-    free(span);
-    return text;
+    return ev ? said_of_loss(r, ev) : NULL;
 }
 
 char *v_consequence(const struct report *r)
@@ -251,17 +236,22 @@ char *v_people(const struct report *r)
     return text;
 }
 
-char *v_help(const struct report *r)
+/* Why the vendor and the superior unit are asked for help (PY-DB-6); NULL: they are not. */
+static char *why_escalated(const struct report *r)
 {
     const struct event *ev = r->inc && r->inc->escalated_s
                                  ? incident_last(r->inc, EVENT_ESCALATED, NULL, NULL)
                                  : NULL;
-    if (!ev)
+    return ev ? said_of_escalation(r, ev) : NULL;
+}
+
+char *v_help(const struct report *r)
+{
+    char *why = why_escalated(r);
+    if (!why)
         return NULL;
-    char *text = words_print(zh(r) ? "各备份均未能恢复，请紧急支援：%s"
-                                   : "No copy could restore it; urgent help is asked for: %s",
-                             event_text(ev, "why"));
-    return words_join(text, "\n", v_vendor(r));
+    why = words_join(why, "", copy(zh(r) ? "，请紧急支援" : "; urgent help is asked for"));
+    return words_join(why, "\n", v_vendor(r));
 }
 
 char *v_result(const struct report *r)
@@ -275,9 +265,10 @@ char *v_result(const struct report *r)
         return words_join(text, "\n", v_loss(r));
     }
     if (r->inc->escalated_s)
-        return copy(zh(r)
-                        ? "各备份均未能恢复，已请供应商和上级支援"
-                        : "No copy could restore it; vendor and superior unit were asked for help");
+        return words_join(why_escalated(r), zh(r) ? "，" : "; ",
+                          copy(r->inc->drill ? zh(r) ? "未能恢复" : "not restored"
+                               : zh(r)       ? "已请供应商和上级支援"
+                                             : "vendor and superior unit were asked for help"));
     return r->inc->closed_s ? NULL : copy(zh(r) ? "处置中" : "being handled");
 }
 
@@ -442,9 +433,13 @@ static char *verdict_words(const struct report *r)
     const char *state = ev ? event_text(ev, "state") : "";
     if (strcmp(state, "done") == 0)
         return copy(zh(r) ? "结论：合格" : "Conclusion: passed");
-    if (strcmp(state, "failed") == 0)
-        return words_print(zh(r) ? "结论：不合格（%s）" : "Conclusion: not passed (%s)",
-                           event_text(ev, "text"));
+    if (strcmp(state, "failed") == 0) {
+        char *why = said_of_drill(r, ev);
+        char *text = words_print(zh(r) ? "结论：不合格（%s）" : "Conclusion: not passed (%s)",
+                                 why ? why : "");
+        free(why);
+        return text;
+    }
     if (r->inc->recovered_s)
         return copy(zh(r) ? "结论：已恢复" : "Conclusion: restored");
     return r->inc->closed_s || r->inc->escalated_s

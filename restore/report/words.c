@@ -1,5 +1,5 @@
 /* words.c - see words.h. */
-#include "restore/report/words.h"
+#include "restore/report/said.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -171,6 +171,7 @@ const char *step_words(const struct report *r, const char *step)
         { "prepare", { "准备演练目标", "Prepare the target of the drill" } },
         { "clean", { "清理演练目标", "Clear up after the drill" } },
         { "drill", { "演练评定", "Judge the drill" } },
+        { "all", { "全部步骤", "All steps" } },
         { "isolated", { "主机是否已隔离", "Is the host off the network?" } },
         { "stopped", { "系统是否已停止", "Does the service stand still?" } },
         { "source-found", { "是否已查明来源", "Was the source found?" } },
@@ -194,12 +195,28 @@ const char *step_words(const struct report *r, const char *step)
     return name_of(r, names, COUNT(names), step);
 }
 
+const char *role_words(const struct report *r, const char *role)
+{
+    static const struct name names[] = {
+        { "leading-group", { "应急处置领导小组", "Leading group" } },
+        { "office-head", { "办公室主任", "Head of the office" } },
+        { "security-officer", { "网络安全员", "Network security officer" } },
+        { "operator", { "系统管理员", "System administrator" } },
+        { "vendor", { "供应商", "Vendor" } },
+        { "superior-unit", { "上级主管部门", "Superior unit" } },
+        { "police", { "公安机关（公安网监）", "Police (network security)" } },
+        { "carrier", { "电信运营商", "Telecommunications carrier" } },
+    };
+    return name_of(r, names, COUNT(names), role);
+}
+
 static const char *state_words(const struct report *r, const char *state)
 {
     static const struct name names[] = {
         { "intent", { "开始", "begun" } },
         { "done", { "完成", "done" } },
         { "failed", { "失败", "failed" } },
+        { "cut", { "被中断", "cut off" } },
         { "skipped", { "跳过", "skipped" } },
         { "waiting", { "等待", "waiting" } },
         { "yes", { "是", "yes" } },
@@ -221,31 +238,17 @@ static char *with(const struct report *r, char *text, const char *more)
     return words_join(text, r->lang == PAPER_ZH ? "：" : ": ", words_print("%s", more));
 }
 
-/* What the program said of a step, in the language of whoever ran it; where facts say the same, in the paper's. */
-static char *step_text(const struct report *r, const struct event *ev)
+/* ": text", or nothing; takes both. */
+static char *with_said(const struct report *r, char *text, char *said)
 {
-    const char *step = event_text(ev, "step");
-    const json_t *facts = json_object_get(ev->body, "facts");
-    json_int_t files = json_integer_value(json_object_get(facts, "files"));
-    json_int_t bytes = json_integer_value(json_object_get(facts, "bytes"));
-    if (strcmp(event_text(ev, "state"), "done") != 0)
-        return words_print("%s", event_text(ev, "text"));
-    if (strcmp(step, "restore") == 0 && files > 0 && bytes >= 0) {
-        char *size = size_words((uint64_t)bytes);
-        char *text = words_print(r->lang == PAPER_ZH ? "%lld 个文件，%s" : "%lld files, %s",
-                                 (long long)files, size ? size : "");
-        free(size);
-        return text;
-    }
-    bool told = strcmp(step, "notify") == 0 || strcmp(step, "resume") == 0; /* the notices say it */
-    return words_print("%s", told ? "" : event_text(ev, "text"));
+    return words_join(text, r->lang == PAPER_ZH ? "：" : ": ", said);
 }
 
 static char *step_sentence(const struct report *r, const struct event *ev)
 {
     const char *step = event_text(ev, "step");
     int64_t attempt = event_int(ev, "attempt");
-    char *said = step_text(r, ev);
+    char *said = said_of_step(r, ev);
     char *text = attempt > 1
                      ? words_print(r->lang == PAPER_ZH ? "%s（第%" PRId64 "次），%s"
                                                        : "%s (attempt %" PRId64 "): %s",
@@ -253,9 +256,21 @@ static char *step_sentence(const struct report *r, const struct event *ev)
                                    state_words(r, event_text(ev, "state")))
                      : words_print(r->lang == PAPER_ZH ? "%s，%s" : "%s: %s", step_words(r, step),
                                    state_words(r, event_text(ev, "state")));
-    text = with(r, text, said);
-    free(said);
-    return text;
+    return with_said(r, text, said);
+}
+
+/* How somebody was reached, or agreed. */
+static const char *channel_words(const struct report *r, const char *channel)
+{
+    static const struct name names[] = {
+        { "mail", { "邮件", "mail" } },
+        { "command", { "通知程序", "the site's own program" } },
+        { "webhook", { "网络接口", "webhook" } },
+        { "terminal", { "终端", "terminal" } },
+        { "code", { "一次性口令", "one-time code" } },
+        { "telephone", { "电话", "telephone" } },
+    };
+    return name_of(r, names, COUNT(names), channel);
 }
 
 static char *notice_sentence(const struct report *r, const struct event *ev)
@@ -267,14 +282,14 @@ static char *notice_sentence(const struct report *r, const struct event *ev)
         { "acknowledged", { "收到确认", "Acknowledged" } },
     };
     bool ok = json_is_true(json_object_get(ev->body, "ok"));
-    const char *channel = event_text(ev, "channel");
+    const char *channel = channel_words(r, event_text(ev, "channel"));
     bool acknowledged = strcmp(event_text(ev, "notice"), "acknowledged") == 0;
     channel = acknowledged ? event_text(ev, "through") : channel;
     char *text = words_print("%s", name_of(r, names, COUNT(names), event_text(ev, "notice")));
     if (acknowledged && *event_text(ev, "of"))
         text = words_join(text, r->lang == PAPER_ZH ? "，" : ", ",
                           words_print("%s", name_of(r, names, COUNT(names), event_text(ev, "of"))));
-    text = with(r, text, event_text(ev, "to"));
+    text = with(r, text, role_words(r, event_text(ev, "to")));
     bool by_call = strcmp(channel, "none") == 0; /* there is no channel to that person */
     if (by_call)
         return words_join(
@@ -321,7 +336,7 @@ static char *gate_sentence(const struct report *r, const struct event *ev)
     char *text = words_print(r->lang == PAPER_ZH ? "%s：%s" : "%s %s",
                              step_words(r, event_text(ev, "gate")),
                              state_words(r, event_text(ev, "answer")));
-    text = with(r, text, event_text(ev, "why"));
+    text = with_said(r, text, said_of_gate(r, ev));
     if (*approver)
         text = words_join(text, r->lang == PAPER_ZH ? "，批准人 " : ", approved by ",
                           words_print("%s", approver));
@@ -332,7 +347,8 @@ static char *approval_sentence(const struct report *r, const struct event *ev)
 {
     const char *leader = event_text(ev, "leader"), *who = *leader ? leader : event_text(ev, "who");
     return words_print(r->lang == PAPER_ZH ? "“%s”经%s批准（%s）" : "\"%s\" approved by %s (%s)",
-                       step_words(r, event_text(ev, "what")), who, event_text(ev, "through"));
+                       step_words(r, event_text(ev, "what")), who,
+                       channel_words(r, event_text(ev, "through")));
 }
 
 static char *handover_sentence(const struct report *r, const struct event *ev)
@@ -340,6 +356,22 @@ static char *handover_sentence(const struct report *r, const struct event *ev)
     return words_print(r->lang == PAPER_ZH ? "由%s交接给%s，批准人 %s"
                                            : "Handed over from %s to %s, approved by %s",
                        event_text(ev, "from"), event_text(ev, "to"), event_text(ev, "approver"));
+}
+
+static char *escalated_sentence(const struct report *r)
+{
+    if (r->inc && r->inc->drill) /* nobody is called */
+        return words_print("%s", r->lang == PAPER_ZH ? "演练未能继续" : "The drill came to no end");
+    return words_print("%s", r->lang == PAPER_ZH
+                                 ? "升级：请供应商和上级紧急支援"
+                                 : "Escalated: vendor and superior unit asked for urgent help");
+}
+
+static char *closed_sentence(const struct report *r)
+{
+    if (r->inc && r->inc->drill)
+        return words_print("%s", r->lang == PAPER_ZH ? "演练结束" : "The drill is closed");
+    return words_print("%s", r->lang == PAPER_ZH ? "处置结束" : "Closed");
 }
 
 char *event_words(const struct report *r, const struct event *ev)
@@ -370,18 +402,14 @@ char *event_words(const struct report *r, const struct event *ev)
     case EVENT_REPORT:
         return report_sentence(r, ev);
     case EVENT_LOSS:
-        return with(r, words_print("%s", zh ? "数据损失说明" : "Loss statement"),
-                    event_text(ev, "text"));
+        return with_said(r, words_print("%s", zh ? "数据损失说明" : "Loss statement"),
+                         said_of_loss(r, ev));
     case EVENT_RECOVERED:
         return words_print("%s", zh ? "恢复服务" : "The service is back");
     case EVENT_ESCALATED:
-        return with(
-            r,
-            words_print("%s", zh ? "升级：请供应商和上级紧急支援"
-                                 : "Escalated: vendor and superior unit asked for urgent help"),
-            event_text(ev, "why"));
+        return with_said(r, escalated_sentence(r), said_of_escalation(r, ev));
     case EVENT_CLOSED:
-        return with(r, words_print("%s", zh ? "处置结束" : "Closed"), event_text(ev, "text"));
+        return with_said(r, closed_sentence(r), said_of_end(r, ev));
     case EVENT_DUTY:   /* they stand in the list of duties */
     case EVENT_ACTION: /* and in the table of actions */
     case EVENT_KINDS:

@@ -16,6 +16,7 @@ char *size_words(uint64_t bytes);                                /* 1.2 GiB */
 const char *level_words(const struct report *r, unsigned level); /* "" where it is not judged */
 const char *nature_words(const struct report *r, enum crash_cause c);
 const char *step_words(const struct report *r, const char *step);
+const char *role_words(const struct report *r, const char *role); /* of contacts.yaml */
 /* One event as a sentence, without its time; NULL: it is of no interest on paper. */
 char *event_words(const struct report *r, const struct event *ev);
 

@@ -470,7 +470,7 @@ static void test_story(void **state)
     has(d, "system", "“billing”，主机 db1");
     has(d, "consequence", "其后1分0秒内写入的数据不在其中");
     has(d, "measures", "恢复备份，失败：copy 1 <damaged> & more");
-    has(d, "measures", "恢复备份（第2次），完成：all of it");
+    has(d, "measures", "恢复备份（第2次），完成：原文“all of it”");
     has(d, "measures", "主机是否已修复：是，批准人 赵立");
     assert_true(line_of(d, "place")->blank);
     document_free(d);
@@ -485,7 +485,7 @@ static void test_story(void **state)
     add(f, EVENT_NOTE, json_pack("{s:s, s:s}", "field", "place", "text", "旧楼机房"));
     d = filled(f, "summary", PAPER_ZH);
     has(d, "place", "旧楼机房");
-    has(d, "reporting", "通知暂停上传：县财政局，方式 mail");
+    has(d, "reporting", "通知暂停上传：县财政局，方式 邮件");
     has(d, "reporting", "编写《网络与信息安全事件情况报告书》（第2次）");
     document_free(d);
     f->r.answers = &(struct paper_answer){ "place", "新楼" };
@@ -529,9 +529,9 @@ static void test_tables(void **state)
     f->r.n_incidents = 1;
     struct document *d = filled(f, "handling", PAPER_ZH);
     row_is(d, 1, 1, "|aaaabbbbcccc|machine-room|失败|copy 1 <damaged> & more|");
-    row_is(d, 1, 2, "|111122223333|building-2|成功|all of it|");
+    row_is(d, 1, 2, "|111122223333|building-2|成功|原文“all of it”|");
     row_is(d, 2, 1, "二号楼|812|3|117.7 MiB|");
-    row_is(d, 3, 1, "1|sql|合格|账目一致|");
+    row_is(d, 3, 1, "1|策略规定的查询|合格|账目一致|");
     document_free(d);
     d = filled(f, "summary", PAPER_EN);
     row_is(d, 2, 1, "1|更换控制器|王伟|2026-11-18");
@@ -563,15 +563,16 @@ static void test_drill(void **state)
     open_one(f, true);
     add(f, EVENT_RECOVERED, json_pack("{s:s}", "text", "ok"));
     add(f, EVENT_STEP,
-        json_pack("{s:s, s:s, s:i, s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}}", "step",
-                  "drill", "state", "failed", "attempt", 1, "text", "it took too long (RTO)",
-                  "facts", "rto_ms", (json_int_t)125000, "max_rto_s", (json_int_t)60, "rpo_s",
-                  (json_int_t)30, "max_rpo_s", (json_int_t)3600, "checks", (json_int_t)4, "wrong",
-                  (json_int_t)0, "damaged", (json_int_t)2, "lose", "机房", "from", ""));
+        json_pack("{s:s, s:s, s:i, s:s, s:{s:[s], s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}}",
+                  "step", "drill", "state", "failed", "attempt", 1, "text",
+                  "it took too long (RTO)", "facts", "reasons", "over-rto", "rto_ms",
+                  (json_int_t)125000, "max_rto_s", (json_int_t)60, "rpo_s", (json_int_t)30,
+                  "max_rpo_s", (json_int_t)3600, "checks", (json_int_t)4, "wrong", (json_int_t)0,
+                  "damaged", (json_int_t)2, "lose", "机房", "from", ""));
     struct document *d = filled(f, "drill", PAPER_ZH);
     assert_string_equal(d->mark, "演练");
     has(d, "drill-result", "实测恢复时间（RTO）：2分5秒");
-    has(d, "drill-result", "结论：不合格（it took too long (RTO)）");
+    has(d, "drill-result", "结论：不合格（恢复时间超过要求（RTO））");
     has(d, "drill-content", "假定副本丢失：机房");
     row_is(d, 1, 1, "恢复时间（RTO）|2分5秒|1分0秒|不合格|");
     row_is(d, 1, 2, "数据损失（RPO）|30秒|1小时0分|合格|");
@@ -592,6 +593,166 @@ static void test_many(void **state)
     has(d, "course", "启动应急处置");
     has(d, "course", "（略去 101 条，见时间线）");
     has(d, "course", "note-last");
+    document_free(d);
+}
+
+/* --- what the program wrote in the language of whoever ran it ------------------------------------------------------------------- */
+/* The story of a run under LANG=C, each kind of event with the texts and the facts that the procedure writes. */
+static const char *const told_in_english[] = {
+    "level {\"level\": 3, \"why\": \"\"}",
+    "step {\"step\": \"notify\", \"state\": \"done\", \"text\": \"there are no subordinate units to tell\","
+    " \"facts\": {\"units\": 0}}",
+    "notice {\"notice\": \"told\", \"to\": \"security-officer\", \"channel\": \"none\", \"ok\": false,"
+    " \"detail\": \"nobody can be reached by a program: call them\"}",
+    "step {\"step\": \"stop\", \"state\": \"failed\", \"text\": \"it ended with status 3: no such unit here\","
+    " \"facts\": {\"host\": \"db1\", \"status\": 3, \"timed_out\": false, \"output\": \"stopping\\nno such unit here\\n\"}}",
+    "step {\"step\": \"stop\", \"state\": \"overdue\", \"text\": \"it takes longer than its limit, and goes on\"}",
+    "step {\"step\": \"start\", \"state\": \"failed\", \"text\": \"it took longer than its limit, and was ended\","
+    " \"facts\": {\"status\": 0, \"timed_out\": true, \"output\": \"\"}}",
+    "gate {\"gate\": \"stopped\", \"answer\": \"yes\", \"through\": \"--yes\","
+    " \"why\": \"the host says that the server does not run\"}",
+    "gate {\"gate\": \"checked\", \"answer\": \"no\", \"through\": \"--yes\","
+    " \"why\": \"it did not come right: the next way is taken\"}",
+    "gate {\"gate\": \"reachable\", \"answer\": \"yes\", \"through\": \"--yes\", \"why\": \"tried once more\"}",
+    "approval {\"what\": \"all\", \"who\": \"wang\", \"through\": \"telephone\"}",
+    "step {\"step\": \"scene\", \"state\": \"done\", \"text\": \"it lies in /srv/a.scene, /srv/b.scene\","
+    " \"facts\": {\"places\": [{\"scene\": \"/srv/a.scene\"}, {\"scene\": \"/srv/b.scene\"}]}}",
+    "step {\"step\": \"facts\", \"state\": \"done\", \"text\": \"facts: 2; bad: 1, doubtful: 0\","
+    " \"facts\": {\"facts\": [{\"fact\": \"disk\", \"verdict\": \"bad\"}, {\"fact\": \"server\"}]}}",
+    "step {\"step\": \"restore\", \"attempt\": 1, \"state\": \"failed\", \"text\": \"restore: a pack of copy 1 is damaged\","
+    " \"facts\": {\"end\": \"damaged\", \"snapshot\": \"aaaabbbbccccdddd\", \"from\": \"\"}}",
+    "step {\"step\": \"restore\", \"attempt\": 2, \"state\": \"done\", \"text\": \"3 files, 1.2 KiB\", \"facts\":"
+    " {\"end\": \"whole\", \"files\": 3, \"bytes\": 1229, \"surviving_log_left_out\": true, \"snapshot\": \"1111222233334444\","
+    " \"copies\": [{\"place\": \"machine-room\", \"chunks\": 0, \"bad\": 4}, {\"place\": \"二号楼\", \"chunks\": 9, \"bad\": 0}],"
+    " \"checks\": [{\"name\": \"tables\", \"ok\": true, \"text\": \"7 tables are right\"}]}}",
+    "loss {\"recovered_to\": 1794990940, \"gap_s\": 60, \"crash_is_known\": false, \"text\": \"recovered up to then\"}",
+    "step {\"step\": \"check\", \"state\": \"failed\", \"text\": \"2 things are not as the policy expects\","
+    " \"facts\": {\"wrong\": 2}}",
+    "step {\"step\": \"check\", \"state\": \"done\", \"text\": \"all is as the policy expects\", \"facts\": {\"wrong\": 0}}",
+    "step {\"step\": \"check\", \"state\": \"done\", \"text\": \"the policy has no database to ask\","
+    " \"facts\": {\"asked\": false}}",
+    "step {\"step\": \"restore\", \"attempt\": 3, \"state\": \"cut\", \"text\": \"interrupted by a signal\"}",
+    "step {\"step\": \"fence\", \"state\": \"done\", \"text\": \"\\\"db1\\\" takes no writes any more (asked)\","
+    " \"facts\": {\"host\": \"db1\", \"proven\": true, \"position\": \"0/3000148@1\"}}",
+    "step {\"step\": \"promote\", \"state\": \"done\", \"text\": \"db2: server is promoted now\","
+    " \"facts\": {\"host\": \"db2\", \"position\": \"0/3000100@1\"}}",
+    "loss {\"through\": \"standby\", \"recovered_to\": 0, \"fenced_at\": \"0/3000148@1\", \"promoted_at\": \"0/3000100@1\","
+    " \"text\": \"the old primary's log ended somewhere\"}",
+    "step {\"step\": \"standby-check\", \"state\": \"done\", \"text\": \"\\\"db2\\\" is as the policy expects\","
+    " \"facts\": {\"host\": \"db2\"}}",
+    "step {\"step\": \"failback-stop\", \"state\": \"done\", \"text\": \"\\\"db2\\\" is off, as was stated\","
+    " \"facts\": {\"host\": \"db2\"}}",
+    "step {\"step\": \"failback-compare\", \"state\": \"done\", \"text\": \"\\\"db1\\\" has all of it, to X\","
+    " \"facts\": {\"host\": \"db1\", \"position\": \"0/4000000@2\"}}",
+    "step {\"step\": \"failback-check\", \"state\": \"done\", \"text\": \"gone on with in spite of: two rows differ\","
+    " \"facts\": {\"host\": \"db1\", \"in_spite_of\": \"two rows differ\"}}",
+    "step {\"step\": \"failback-sync\", \"state\": \"done\", \"text\": \"the policy has no command sync\","
+    " \"facts\": {\"host\": \"db1\", \"no_command\": true}}",
+    "step {\"step\": \"switch-back\", \"state\": \"done\","
+    " \"text\": \"the primary runs again, and the standby follows it\"}",
+    "escalated {\"why\": \"the host cannot be repaired\", \"reason\": \"host\"}",
+    "step {\"step\": \"resumed\", \"state\": \"done\", \"text\": \"\"}",
+    "recovered {\"text\": \"the service is back\"}",
+    "closed {\"text\": \"\", \"undone\": [\"first-report\", \"report-3\"]}",
+};
+
+static void add_told(struct fixture *f, const char *told)
+{
+    size_t n = strcspn(told, " ");
+    json_error_t bad;
+    json_t *body = json_loads(told + n, 0, &bad);
+    if (!body)
+        fail_msg("%s: %s", told, bad.text);
+    for (unsigned k = 0; k < EVENT_KINDS; k++)
+        if (strlen(event_kind_name((enum event_kind)k)) == n &&
+            strncmp(event_kind_name((enum event_kind)k), told, n) == 0) {
+            add(f, (enum event_kind)k, body);
+            return;
+        }
+    fail_msg("no such kind: %s", told);
+}
+
+/* Two words of ours with a blank between, outside of what is marked as an original. */
+static const char *latin_sentence(const char *text)
+{
+    static const char command[] = "twofold crash action add";
+    for (const char *p = text; *p; p++) {
+        if (strncmp(p, command, sizeof command - 1) == 0)
+            p += sizeof command - 2;
+        else if (strncmp(p, "原文“", strlen("原文“")) == 0 && strstr(p, "”"))
+            p = strstr(p, "”");
+        else if (*p == ' ' && p > text && strchr("abcdefghijklmnopqrstuvwxyz", p[-1]) && p[-1] &&
+                 strchr("abcdefghijklmnopqrstuvwxyz", p[1]) && p[1])
+            return p;
+    }
+    return NULL;
+}
+
+static void each_text(const struct document *d, const char *(*wrong)(const char *text))
+{
+    for (size_t b = 0; b < d->n_blocks; b++)
+        for (size_t i = 0; i < d->blocks[b].n_rows; i++)
+            for (size_t c = 0; c < d->blocks[b].rows[i].n_cells; c++)
+                for (size_t l = 0; l < d->blocks[b].rows[i].cells[c].n_lines; l++) {
+                    const char *text = d->blocks[b].rows[i].cells[c].lines[l].text;
+                    if (text && wrong(text))
+                        fail_msg("%s: …%s", d->form, wrong(text));
+                }
+}
+
+static void test_language(void **state)
+{
+    static const char *const papers[] = { "incident", "daily", "bulletin",  "summary",
+                                          "handling", "fault", "acceptance" };
+    struct fixture *f = *state;
+    open_one(f, false);
+    for (size_t i = 0; i < sizeof told_in_english / sizeof *told_in_english; i++)
+        add_told(f, told_in_english[i]);
+    for (size_t i = 0; i < sizeof papers / sizeof *papers; i++) {
+        struct document *d = filled(f, papers[i], PAPER_ZH);
+        each_text(d, latin_sentence);
+        document_free(d);
+    }
+    struct document *d = filled(f, "handling", PAPER_ZH);
+    has(d, "course", "停止系统，失败：退出状态 3，原文“no such unit here”");
+    has(d, "course", "启动系统，失败：超过时限，已被终止");
+    has(d, "course", "系统是否已停止：是：主机报告数据库未运行");
+    has(d, "course", "保留现场，完成：保留在 /srv/a.scene、/srv/b.scene");
+    has(d, "course", "检查主机状况，完成：查看 2 项，不良 1 项，可疑 0 项");
+    has(d, "course",
+        "恢复备份，失败：备份损坏或不完整，原文“restore: a pack of copy 1 is damaged”");
+    has(d, "course",
+        "恢复备份（第2次），完成：3 个文件，1.2 KiB，取自“二号楼”；“machine-room”有 4 "
+        "块损坏或缺失；未用主机上残存的日志");
+    has(d, "course", "备用系统接管，完成：db2：原文“server is promoted now”");
+    has(d, "course", "其间 72 字节内提交的数据不在备用系统");
+    has(d, "consequence", "其间 72 字节内");
+    has(d, "course", "升级：请供应商和上级紧急支援：主机无法修复");
+    has(d, "course", "处置结束：到期未办：首次报告、情况报告");
+    row_is(d, 3, 1, "1|表的完整性|合格|原文“7 tables are right”|");
+    document_free(d);
+    d = filled(f, "handling", PAPER_EN);
+    has(d, "course", "it ended with status 3: no such unit here");
+    has(d, "course", "from \"二号楼\"; of \"machine-room\" 4 chunks were damaged or missing");
+    document_free(d);
+}
+
+/* A Chinese operator's story on an English paper: what has no facts is marked. */
+static void test_language_back(void **state)
+{
+    struct fixture *f = *state;
+    open_one(f, false);
+    add_told(f, "step {\"step\": \"scene\", \"state\": \"done\", \"text\": \"数据在 /srv/a.scene\","
+                " \"facts\": {\"places\": [{\"scene\": \"/srv/a.scene\"}]}}");
+    add_told(
+        f, "step {\"step\": \"restore\", \"state\": \"failed\", \"text\": \"副本损坏\", \"facts\":"
+           " {\"end\": \"away\"}}");
+    add_told(f, "gate {\"gate\": \"host-repaired\", \"answer\": \"yes\", \"why\": \"换了硬盘\"}");
+    struct document *d = filled(f, "handling", PAPER_EN);
+    has(d, "course", "Set the scene aside: done: it lies in /srv/a.scene");
+    has(d, "course",
+        "Restore: failed: copies or the host could not be reached: in its own words: \"副本损坏\"");
+    has(d, "course", "Is the host repaired? yes: 换了硬盘"); /* a person's words */
     document_free(d);
 }
 
@@ -630,6 +791,8 @@ int main(int argc, char **argv)
         TEST(test_tables),
         TEST(test_drill),
         TEST(test_words),
+        TEST(test_language),
+        TEST(test_language_back),
         TEST(test_many),
     };
     if (argc > 1 && strcmp(argv[1], "--docs") == 0) { /* what docs/forms.md must hold */
