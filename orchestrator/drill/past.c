@@ -38,12 +38,12 @@ void drill_past_add(const struct incident *inc, struct drill_past *ret)
 
 void drill_past_join(const struct drill_past *one, struct drill_past *ret)
 {
-    if (one->last_s && one->last_s >= ret->last_s) {
+    if (one->last_s && one->last_s > ret->last_s) {
         ret->last_s = one->last_s;
         ret->failed = one->failed;
         memcpy(ret->why, one->why, sizeof ret->why);
     }
-    if (one->passed_s && one->passed_s >= ret->passed_s) {
+    if (one->passed_s && one->passed_s > ret->passed_s) {
         ret->passed_s = one->passed_s;
         ret->rto_ms = one->rto_ms;
         ret->rpo_s = one->rpo_s;

@@ -13,7 +13,7 @@ struct drill_past { /* times in seconds; 0: none. One that was interrupted count
 };
 /* Is it a drill, and has it ended? Then it is taken into ret. */
 void drill_past_add(const struct incident *inc, struct drill_past *ret);
-/* What two know, of the same policy, together in ret. */
+/* What two know, of the same policy, together in ret. Of two in one second that which was there first: they come newest first. */
 void drill_past_join(const struct drill_past *one, struct drill_past *ret);
 
 #endif

@@ -167,6 +167,8 @@ int64_t facts_duty_change_s(const struct facts *f); /* when one of them changes 
 void incident_facts_done(struct facts *f);
 /* What the drills of a policy came to, as far as facts_incidents knows. */
 struct drill_past policy_drills(const struct facts *f, const char *policy);
+/* Over the time within which one has to be passed: no, too, where the policy says none. */
+bool policy_drill_late(const struct facts *f, const struct policy_fact *p);
 /* Opens the vaults that hold selected policies and judges their copies; those on other hosts only with `remote`. A vault that cannot
  * be opened is a problem. only: this vault alone, or NULL. */
 void facts_look(struct facts *f, const struct config_paths *p, const char *only, bool remote);

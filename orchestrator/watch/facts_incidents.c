@@ -211,6 +211,8 @@ static int newest_first(const void *a, const void *b)
     const struct incident_fact *x = a, *y = b;
     if (x->opened_s != y->opened_s)
         return x->opened_s > y->opened_s ? -1 : 1;
+    if (x->changed_ns != y->changed_ns) /* two drills in one second */
+        return x->changed_ns > y->changed_ns ? -1 : 1;
     return strcmp(x->id, y->id);
 }
 
@@ -249,6 +251,13 @@ struct drill_past policy_drills(const struct facts *f, const char *policy)
         if (f->incidents[i].drill && strcmp(f->incidents[i].policy, policy) == 0)
             drill_past_join(&f->incidents[i].drilled, &all);
     return all;
+}
+
+bool policy_drill_late(const struct facts *f, const struct policy_fact *p)
+{
+    struct drill_past past = policy_drills(f, p->name);
+    int64_t since = past.passed_s ? past.passed_s : p->drill_since_s;
+    return p->drill_every_s && since && f->now_s - since > (int64_t)p->drill_every_s;
 }
 
 void facts_remind(struct facts *f, const struct config_paths *p)

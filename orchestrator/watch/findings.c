@@ -288,8 +288,7 @@ static void find_drill(const struct facts *f, const struct policy_fact *p, struc
     char age_text[64], every_text[64];
     struct drill_past past = policy_drills(f, p->name);
     int64_t since = past.passed_s ? past.passed_s : p->drill_since_s;
-    bool late = p->drill_every_s && since && f->now_s - since > (int64_t)p->drill_every_s;
-    if (!past.failed && !late)
+    if (!past.failed && !policy_drill_late(f, p))
         return;
     struct finding *g = add(fs, past.failed ? ALARM_CRITICAL : ALARM_WARNING, "PY-8.3", "drill/%s",
                             p->name);

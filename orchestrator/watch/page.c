@@ -195,6 +195,18 @@ static const char *policy_word(const struct policy_fact *p, const struct policy_
                             : _("good");
 }
 
+/* Owned. */
+static char *drill_words(const struct facts *f, const struct policy_fact *p)
+{
+    char age[64];
+    struct drill_past past = policy_drills(f, p->name);
+    ui_age(f->now_s - past.last_s, age);
+    const char *late = policy_drill_late(f, p) ? _("; overdue") : "";
+    if (!past.last_s)
+        return text_print("%s%s", _("never"), late);
+    return text_print(past.failed ? _("FAILED %s ago%s") : _("%s ago%s"), age, late);
+}
+
 static void policy_row(struct wbuf *o, const struct facts *f, const struct findings *fs,
                        const struct policy_fact *p)
 {
@@ -223,6 +235,9 @@ static void policy_row(struct wbuf *o, const struct facts *f, const struct findi
          : p->held || p->no_timer || p->bad_schedule ? _("NONE")
          : p->schedule                               ? p->schedule
                                                      : _("by hand"));
+    char *drill = drill_words(f, p);
+    cell(o, false, _("Last drill"), drill);
+    free(drill);
     out(o, "</tr>\n");
 }
 
@@ -242,6 +257,7 @@ static void policies(struct wbuf *o, const struct facts *f, const struct finding
     heading(o, true, _("Places"));
     heading(o, true, _("Size"));
     heading(o, false, _("Next run"));
+    heading(o, false, _("Last drill"));
     out(o, "</tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < n; i++) {
         const struct policy_fact *p = &f->policies[order[i]];

@@ -56,6 +56,7 @@ drill 0 '[]' db
 drill 0 '[]' db --from b
 drill 0 '[]' db --lose a
 drill 0 '[]' files --to "$scratch"
+drill 1 '[not-restored]' files --to "$scratch" --at 2020-01-01
 expect 0 "$t" drill files --to "$scratch" --keep && said 'kept:' && said 'passed'
 same_tree "$src" "$(echo "$scratch"/drill-files-*)/attempt-1$src"
 [ "$(find "$a/records" -type f | wc -l)" -ge 5 ] && [ "$(find "$b/records" -type f | wc -l)" -ge 5 ] || fail "the copies have no records of the drills"
@@ -117,6 +118,7 @@ drill 1 '[over-rpo]' db
 
 expect 0,3 "$t" alarms check
 expect 3 "$t" status && said 'last drill: +FAILED' && said 'too much would be lost' && said 'next: twofold drill db'
+expect 0 "$t" page --out - && said 'Last drill">FAILED'
 
 # Nothing to restore from: no copy is there.
 mv "$a" "$a.away" && mv "$b" "$b.away"

@@ -170,6 +170,9 @@ static void test_past(void **state)
     assert_string_equal(p.why, "");
     add_past(&p, 500, "stopped", "it was interrupted");
     assert_int_equal(p.last_s, 400);
+    add_past(&p, 600, "failed", "the newest");
+    add_past(&p, 600, "failed", "of the same second");
+    assert_string_equal(p.why, "the newest");
 }
 
 int main(void)
