@@ -6,10 +6,12 @@
 #include "orchestrator/crash/crash.h"
 #include "orchestrator/crash/records.h"
 #include "orchestrator/crash/standby.h"
+#include "orchestrator/gather.h"
 #include "orchestrator/text.h"
 #include "restore/report/forms.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -383,14 +385,25 @@ static int note_times(struct crash *c, const struct words *w, struct err *e)
     return rc;
 }
 
+static int not_closed(const struct incident *inc, struct err *e)
+{
+    if (!inc->closed_s)
+        return 0;
+    err_set(e, ERR_REFUSED, _("the incident %s is closed"), inc->id);
+    return err_next(e,
+                    _("how it went: twofold crash status %s; if the database is gone again: "
+                      "twofold crash %s"),
+                    inc->id, inc->policy);
+}
+
 static int resume(struct app *app, const struct words *w)
 {
     struct err e = ERR_INIT;
     struct crash *c = NULL;
     int status = 1;
     int rc = open_crash(app, w, w->n > 1 ? w->v[1] : NULL, &c, &e);
-    if (rc == 0 && c->inc->closed_s)
-        rc = err_set(&e, ERR_REFUSED, _("the incident %s is closed"), c->inc->id);
+    if (rc == 0)
+        rc = not_closed(c->inc, &e);
     if (rc == 0)
         rc = incident_run_lock(c->inc, &e);
     if (rc == 0)
@@ -612,13 +625,44 @@ static void say_serving(struct app *app, const struct incident *inc)
                 inc->policy, inc->policy);
 }
 
+/* Once it is closed nobody is reminded of them any more: which are due is said, asked about (where somebody can be, and has not said why
+ * already), and written down. */
+static int due_duties(struct app *app, const struct incident *inc, const struct words *w,
+                      json_t **ret, struct err *e)
+{
+    struct duty_list l = { 0 };
+    char word[MAX_DUTY_ID + 12];
+    json_t *open = json_array();
+    int rc = crash_duties(&app->paths, inc, watch_now_s(), &l, e);
+    for (size_t i = 0; rc == 0 && i < l.n; i++) {
+        const struct duty *d = &l.all[i];
+        if ((d->state != DUTY_DUE && d->state != DUTY_OVERDUE) || strcmp(d->id, "action") == 0)
+            continue;
+        ui_warn(&app->ui, _("%s: %s [%s]; it is done by: %s"), duty_state_word(d->state), d->text,
+                d->row, d->next);
+        json_array_append_new(open, json_string(duty_word(d, word)));
+    }
+    duties_done(&l);
+    bool unasked = app->ui.yes || w->o.why || !isatty(STDIN_FILENO);
+    if (rc == 0 && json_array_size(open) > 0 && !unasked &&
+        !ui_ask(&app->ui, _("Close it all the same?"), false)) {
+        rc = err_set(e, ERR_REFUSED, _("%s stays open"), inc->id);
+        err_next(e, _("do what is due; then: twofold crash close %s"), inc->id);
+    }
+    if (rc == 0 && json_array_size(open) > 0)
+        *ret = json_incref(open);
+    json_decref(open);
+    return rc;
+}
+
 static int close_it(struct app *app, const struct words *w)
 {
     struct err e = ERR_INIT;
+    json_t *undone = NULL;
     struct incident *inc = NULL;
     int rc = incident_open(&app->paths, w->n > 1 ? w->v[1] : NULL, &inc, &e);
-    if (rc == 0 && inc->closed_s)
-        rc = err_set(&e, ERR_REFUSED, _("the incident %s is closed"), inc->id);
+    if (rc == 0)
+        rc = not_closed(inc, &e);
     if (rc == 0)
         rc = incident_run_lock(inc, &e);
     if (rc == 0 && !inc->recovered_s && !w->o.why) {
@@ -627,8 +671,12 @@ static int close_it(struct app *app, const struct words *w)
                  inc->id);
     }
     if (rc == 0)
+        rc = due_duties(app, inc, w, &undone, &e);
+    if (rc == 0)
         rc = incident_add(inc, EVENT_CLOSED,
-                          json_pack("{s:o}", "text", event_json(w->o.why ? w->o.why : "", 0)), &e);
+                          json_pack("{s:o, s:o*}", "text", event_json(w->o.why ? w->o.why : "", 0),
+                                    "undone", undone),
+                          &e);
     if (rc == 0) {
         records_later(app, inc);
         ui_line(&app->ui, _("%s is closed"), inc->id);
@@ -683,8 +731,11 @@ static int overdue(struct app *app, const struct words *w)
 static int codes(struct app *app, const struct words *w)
 {
     struct err e = ERR_INIT;
-    unsigned n = w->count ? (unsigned)strtoul(w->count, NULL, 10) : DEFAULT_CODES;
-    return crash_make_codes(app, n, &e) < 0 ? ui_error(&app->ui, &e) : 0;
+    char *end = NULL;
+    unsigned long n = w->count ? strtoul(w->count, &end, 10) : DEFAULT_CODES;
+    if ((end && *end) || n > UINT_MAX)
+        n = 0;
+    return crash_make_codes(app, (unsigned)n, &e) < 0 ? ui_error(&app->ui, &e) : 0;
 }
 
 static int print_known(struct app *app, const struct words *w)

@@ -135,6 +135,8 @@ static int write_file(struct app *app, struct paper *p, const struct form *f,
         return err_wrap(e, "%s", a->output);
     }
     int rc = sys_write_file(AT_FDCWD, a->output, out->p, out->len, 0600, e);
+    if (rc == -ERR_ABSENT)
+        err_next(e, _("make its folder first, or give another: --output FILE"));
     if (rc < 0)
         return rc;
     sha256_of(out->p, out->len, &hash);
@@ -183,6 +185,7 @@ static int make(struct app *app, const struct form *f, struct report_args *a, st
     struct wbuf out = WBUF_INIT;
     guess_format(app, a);
     a->wish.draft = f->of == FORM_OF_INCIDENT && !a->output;
+    a->wish.noted = a->output != NULL;
     int rc = paper_gather(app, f, &a->wish, &p, e);
     if (rc == 0)
         rc = form_fill(f, &p.r, &d, e);
@@ -245,6 +248,10 @@ static int verify(struct app *app, const char *file, struct err *e)
     struct id hash;
     char hex[2 * sizeof(struct id) + 1];
     int rc = sys_read_file(AT_FDCWD, file, MAX_VERIFIED, &p, &n, e);
+    if (rc == -ERR_ABSENT)
+        err_next(e,
+                 _("check the name: it is for a paper that was written with: twofold report FORM "
+                   "INCIDENT --output FILE"));
     if (rc < 0)
         return rc;
     sha256_of(p, n, &hash);

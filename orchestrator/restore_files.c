@@ -163,9 +163,30 @@ int place_parts_find(struct vault *v, const struct snap_ref *snap, int from,
 /* --- what differs ----------------------------------------------------------------------------------------- */
 struct changes {
     struct app *app;
+    char *const *roots; /* which are compared; none: the target is */
+    size_t n_roots;
     json_t *facts;
     uint64_t n;
 };
+
+/* What an earlier restore has set aside lies in folders of its own at the top of what is restored. */
+static bool was_set_aside(const struct changes *c, const char *path)
+{
+    static const char *const ours[] = { ".twofold-aside-", ".twofold-extra-" };
+    char top[] = "/", *const target[] = { top };
+    char *const *roots = c->n_roots ? c->roots : target;
+    for (size_t i = 0; i < (c->n_roots ? c->n_roots : 1); i++) {
+        size_t n = strlen(roots[i]);
+        if (strncmp(path, roots[i], n) != 0)
+            continue;
+        const char *name = path + n + strspn(path + n, "/");
+        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+            if ((name > path + n || (n > 0 && path[n - 1] == '/')) &&
+                strncmp(name, ours[k], strlen(ours[k])) == 0)
+                return true;
+    }
+    return false;
+}
 
 static void on_change(void *ctx, const struct msg_diff *d)
 {
@@ -173,6 +194,10 @@ static void on_change(void *ctx, const struct msg_diff *d)
     char change[2] = { d->change, '\0' };
     char *path = look_path(d->path, d->path_len);
     json_t *list = json_object_get(c->facts, "changed");
+    if (d->change == 'A' && path && was_set_aside(c, path)) {
+        free(path);
+        return;
+    }
     c->n++;
     diff_print(c->app, d->change, d->what, d->path, d->path_len);
     if (!list && c->facts) {
@@ -189,7 +214,7 @@ int files_changed(struct app *app, const struct restore_job *like, const struct 
                   const char *target, char *const *paths, size_t n_paths, uint64_t *ret,
                   struct err *e)
 {
-    struct changes c = { .app = app, .facts = like->facts };
+    struct changes c = { .app = app, .facts = like->facts, .roots = paths, .n_roots = n_paths };
     struct restore_job j = { .v = like->v,
                              .snap = like->snap,
                              .agent = like->agent,

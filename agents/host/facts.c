@@ -65,7 +65,7 @@ static void tell_memory(struct report *r)
     fact_tell(r, "memory", NULL, available < LOW_MEMORY_BYTES ? FACT_DOUBTFUL : FACT_GOOD,
               json_pack("{s:I, s:I}", "total_bytes", (json_int_t)total, "available_bytes",
                         (json_int_t)available),
-              _("memory: %.0f MiB of %.0f MiB are free"), mib(available), mib(total));
+              _("%.0f MiB of %.0f MiB are free"), mib(available), mib(total));
 }
 
 /* --- room ------------------------------------------------------------------------------------------------- */

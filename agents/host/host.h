@@ -66,7 +66,8 @@ int host_drop_all(const struct msg_host *m, struct err *e);
 #define SCENE_FOLDER ".twofold-scene-" /* and the incident: in the folder that is emptied */
 #define SCENE_BESIDE \
     ".twofold-scene-" /* behind the name of a folder that is set aside as a whole */
-#define STAGING_FOLDER ".twofold-restore-" /* of a restore in place */
+#define STAGING_FOLDER ".twofold-restore-" /* of a restore in place; then these of the snapshot */
+#define STAGING_DIGITS 8
 #define STAGING_TRIED \
     ".twofold-tried" /* in it: a server was started on what is in it, and has changed it */
 #define STAGING_LENT \

@@ -211,8 +211,8 @@ struct clearing {
 static bool is_staging(const char *name)
 {
     size_t n = strlen(STAGING_FOLDER);
-    return strncmp(name, STAGING_FOLDER, n) == 0 && name[n] &&
-           strspn(name + n, "0123456789abcdef") == strlen(name + n);
+    return strncmp(name, STAGING_FOLDER, n) == 0 && strlen(name + n) == STAGING_DIGITS &&
+           strspn(name + n, "0123456789abcdef") == STAGING_DIGITS;
 }
 
 static bool is_in(int fd, const char *folder, const char *name)

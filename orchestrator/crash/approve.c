@@ -70,8 +70,10 @@ int crash_make_codes(struct app *app, unsigned n, struct err *e)
     uint8_t *old = NULL;
     size_t n_old = 0;
     struct wbuf w = WBUF_INIT, shown = WBUF_INIT;
-    if (n == 0 || n > MAX_CODES)
-        return err_set(e, ERR_USAGE, _("1 to %d codes can be made"), MAX_CODES);
+    if (n == 0 || n > MAX_CODES) {
+        err_set(e, ERR_USAGE, _("1 to %d codes can be made"), MAX_CODES);
+        return err_next(e, "twofold crash codes --count 4");
+    }
     int fd = lock_codes(&app->paths, &path, e);
     if (fd < 0)
         return fd;

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_COLUMNS 80
+
 /* --- the site --------------------------------------------------------------------------------------- */
 struct site {
     struct settings *settings;
@@ -101,6 +103,9 @@ static void print_json(struct app *app, const struct incident *inc, const struct
 
 static void print_duty(struct app *app, const struct duty *d, int64_t now_s)
 {
+    unsigned columns = app->ui.out_columns;
+    app->ui.out_columns = columns ? columns
+                                  : DEFAULT_COLUMNS; /* read on paper, too, as all of this */
     char when[32], age[64];
     char *text = text_clean(d->text, strlen(d->text), false);
     char *state = text_pad(duty_state_word(d->state), 9, false);
@@ -111,6 +116,7 @@ static void print_duty(struct app *app, const struct duty *d, int64_t now_s)
                 d->next);
     else if (d->state == DUTY_DUE)
         ui_line(&app->ui, _("             within %s: %s"), ui_age(d->due_s - now_s, age), d->next);
+    app->ui.out_columns = columns;
     free(text);
     free(state);
 }

@@ -55,6 +55,7 @@ struct crash {
     const char *places[MAX_COPIES];
     struct crash_facts facts;
     struct contacts *contacts; /* NULL: none could be read */
+    bool contacts_broken;      /* there is such a file */
     struct settings *settings;
     char me[AUDIT_WHO_BYTES];
     json_t

@@ -139,8 +139,8 @@ int crash_begin(struct app *app, struct incident *inc, const struct crash_option
     }
     /* Without them nobody is told, which is said; the procedure goes on. */
     struct err why = ERR_INIT;
-    if (contacts_load(&app->paths, &c->contacts, &why) < 0 ||
-        settings_load(&app->paths, &c->settings, &why) < 0)
+    c->contacts_broken = contacts_load(&app->paths, &c->contacts, &why) < 0;
+    if (c->contacts_broken || settings_load(&app->paths, &c->settings, &why) < 0)
         ui_warn(&app->ui, "%s: %s", why.what, why.why);
     /* Whoever edits the policy meanwhile takes no second person away. */
     const char *approve = setting(inc, "approve");

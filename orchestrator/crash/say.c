@@ -292,7 +292,11 @@ static void say_roles(struct crash *c, const char *const roles[], size_t n)
         say_person(c, r->name, "A", &r->a);
         say_person(c, "", "B", &r->b);
     }
-    if (!c->contacts || c->contacts->n_roles == 0)
+    if (c->contacts_broken)
+        crash_line(c, INDENT, "%s",
+                   _("contacts.yaml cannot be read: take the printed handbook now, and mend the "
+                     "file; what is wrong: twofold policy lint"));
+    else if (!c->contacts || c->contacts->n_roles == 0)
         crash_line(c, INDENT, "%s", _("no contacts are known here: take the printed handbook"));
 }
 
@@ -509,10 +513,10 @@ static void say_event(struct crash *c, const struct event *ev)
     else if (ev->kind == EVENT_NOTE)
         crash_line(c, 2, "%s  \"%s\" (%s)", at, text, ev->by);
     else if (ev->kind == EVENT_NOTICE)
-        crash_line(c, 2, "%s  %s → %s: %s %s", at, state_word(event_text(ev, "notice")),
+        crash_line(c, 2, "%s  %s → %s: %s%s%s", at, state_word(event_text(ev, "notice")),
                    event_text(ev, "to"),
                    json_is_true(json_object_get(ev->body, "ok")) ? _("told") : _("not told"),
-                   event_text(ev, "detail"));
+                   *event_text(ev, "detail") ? ": " : "", event_text(ev, "detail"));
     else if (ev->kind != EVENT_DUTY)
         crash_line(c, 2, "%s  %s%s%s", at, kind, *text ? ": " : "", text);
 }

@@ -261,12 +261,26 @@ static void look_for(struct menu *m, const struct restoring *r)
     free(name);
 }
 
-static char *type_path(struct menu *m)
+/* In the backup of a database files lie below the name of its kind. */
+static bool has_own_paths(struct menu *m, const char *policy, bool *ret_sqlite)
 {
+    struct policy *pol = NULL;
+    bool known = policy_load(&m->app->paths, policy, &pol, NULL) == 0;
+    bool own = known && pol->n_sources > 0;
+    *ret_sqlite = known && strcmp(policy_kind(pol), "sqlite") == 0;
+    policy_free(pol);
+    return own;
+}
+
+static char *type_path(struct menu *m, const char *policy)
+{
+    bool sqlite, own = has_own_paths(m, policy, &sqlite);
     for (;;) {
         char *path = screen_ask(&m->screen, _("Which file or folder?"),
-                                _("Its path in the backup, as it was on its host."),
-                                _("Path, like /etc/hosts:"));
+                                own ? _("Its path in the backup; \"look for a file\" shows it.")
+                                    : _("Its path in the backup, as it was on its host."),
+                                sqlite ? _("Path, like /sqlite/files/srv/app.db:")
+                                       : _("Path, like /etc/hosts:"));
         if (!path || path[0] == '/')
             return path;
         screen_notice(&m->screen, text_print("%s", _("Type the whole path, from the first / on.")));
@@ -289,7 +303,7 @@ static int choose_what(struct menu *m, struct restoring *r)
         if (n == 3)
             look_for(m, r);
         if (n == 2)
-            r->path = type_path(m);
+            r->path = type_path(m, r->policy);
     } while ((n == 3 || (n == 2 && !r->path)) && !m->screen.over);
     rows_done(&rows);
     return n && !m->screen.over ? NEXT : BACK;

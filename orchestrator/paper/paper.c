@@ -8,11 +8,14 @@
 #include "orchestrator/watch/message.h"
 #include "orchestrator/watch/watch.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#define LOCK_WAIT_MS 60000
+#define LOCK_PAUSE_MS 20
 #define FIRST_YEAR 2000
 #define LAST_YEAR 9999
 
@@ -284,12 +287,33 @@ static int take_settings(struct app *app, struct paper *p, struct err *e)
     return 0;
 }
 
+/* Until the paper stands on the timeline its number is nobody else's. */
+static int lock_numbers(struct paper *p, struct err *e)
+{
+    char *folder = NULL;
+    int rc = incident_folder(p->inc, &folder, e);
+    if (rc < 0)
+        return rc;
+    char *path = text_print("%s/papers.lock", folder);
+    uint64_t until = sys_monotonic_ms() + LOCK_WAIT_MS;
+    while ((p->lock_fd = sys_lock_file(path, e)) == -ERR_BUSY && sys_monotonic_ms() < until &&
+           !sys_interrupted())
+        poll(NULL, 0, LOCK_PAUSE_MS);
+    free(path);
+    free(folder);
+    if (p->lock_fd == -ERR_BUSY)
+        err_next(e, _("another paper of this incident is being written; try again"));
+    return p->lock_fd < 0 ? p->lock_fd : incident_refresh(p->inc, e);
+}
+
 static int take_incident(struct app *app, const struct form *f, const struct paper_wish *w,
                          struct paper *p, struct err *e)
 {
     if (f->of != FORM_OF_INCIDENT && !(f->of == FORM_OF_ANY && w->what))
         return 0;
     int rc = incident_open(&app->paths, w->what, &p->inc, e);
+    if (rc == 0 && w->noted)
+        rc = lock_numbers(p, e);
     if (rc < 0)
         return rc;
     p->r.inc = p->inc;
@@ -303,7 +327,8 @@ int paper_gather(struct app *app, const struct form *f, const struct paper_wish 
     *ret = (struct paper){ .r = { .now_s = watch_now_s(),
                                   .draft = w->draft,
                                   .answers = w->answers,
-                                  .n_answers = w->n_answers } };
+                                  .n_answers = w->n_answers },
+                           .lock_fd = -1 };
     int rc = take_settings(app, ret, e);
     choose_language(ret, f, w->lang);
     if (rc == 0)
@@ -332,6 +357,7 @@ void paper_done(struct paper *p)
         incident_free(p->all[i]);
     free(p->all);
     incident_free(p->inc);
+    sys_close_quiet(p->lock_fd);
     contacts_free(p->contacts);
     settings_free(p->settings);
 }

@@ -21,6 +21,8 @@ struct paper_wish {
     const char *lang; /* "zh", "en"; NULL: the site's, else the locale's */
     unsigned number;  /* 0: the next */
     bool draft;
+    bool
+        noted; /* it will be noted on the timeline: until paper_done nobody else takes its number */
     struct paper_answer answers[MAX_PAPER_ANSWERS];
     size_t n_answers;
 };
@@ -42,6 +44,7 @@ struct paper {
     struct paper_finding *lint; /* owned texts */
     size_t n_lint;
     char who[160], host[256];
+    int lock_fd; /* of the numbers; -1: not taken */
 };
 /* Of a paper about the site the process takes the language: what the program says of it stands there. */
 int paper_gather(struct app *app, const struct form *f, const struct paper_wish *w,

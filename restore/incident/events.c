@@ -66,6 +66,20 @@ int64_t event_int(const struct event *ev, const char *key)
     return json_integer_value(json_object_get(ev->body, key));
 }
 
+/* Controls beyond ASCII, and what turns the direction of text or hides in it: it steers a terminal, or makes a text look like another. */
+static bool is_hidden(const unsigned char *p, size_t n)
+{
+    if (n == 2)
+        return p[0] == 0xc2 && p[1] < 0xa0; /* U+0080 to U+009F */
+    if (n != 3 || (p[0] != 0xe2 && p[0] != 0xef))
+        return false;
+    if (p[0] == 0xef) /* U+FEFF */
+        return p[1] == 0xbb && p[2] == 0xbf;
+    if (p[1] == 0x80) /* U+200B to U+200F, U+2028 to U+202E */
+        return (p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae);
+    return p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf; /* U+2060 to U+206F */
+}
+
 /* How many bytes at p make one character that can be shown; 0: none. */
 static size_t whole_character(const char *p, size_t n)
 {
@@ -78,6 +92,8 @@ static size_t whole_character(const char *p, size_t n)
     for (size_t i = 1; i < want; i++)
         if (((unsigned char)p[i] & 0xc0) != 0x80)
             return 0;
+    if (is_hidden((const unsigned char *)p, want))
+        return 0;
     /* jansson knows the rest: overlong forms, surrogates, what lies beyond Unicode */
     json_t *one = want > 2 ? json_stringn(p, want) : NULL;
     json_decref(one);

@@ -58,7 +58,7 @@ python3 -c 'import sys, zipfile; sys.exit("网络与信息安全事件情况报�
 [ "$(stat -c %a "$out/third.pdf")" = 600 ] || fail "others may read the paper"
 expect 1 "$t" report incident "$id" --output "$out/third.pdf"
 said "There is such a file|there is such a file"
-expect 1 "$t" report incident "$id" --output "$out/no/such/folder.pdf"
+expect 1 "$t" report incident "$id" --output "$out/no/such/folder.pdf" && said 'make its folder first'
 [ "$(lines)" = $((before + 6)) ] || fail "a paper that was not written was noted"
 
 # --- which one is it? -----------------------------------------------------------------------------------------------------------------
@@ -72,6 +72,8 @@ said "no timeline of this machine notes this file"
 expect 0 "$t" --json report incident "$id"
 python3 -c 'import json, sys; o = json.loads(open(sys.argv[1]).read()); assert o["paper"]["form"] == "incident" and o["paper"]["number"]' \
     "$work/.out" || fail "--json is not one object"
+
+expect 1 "$t" report verify "$out/nofile" && said 'check the name: it is for a paper'
 
 # --- without a font, without the program that draws ----------------------------------------------------------------------------------
 echo '<fontconfig><dir>/nonexistent</dir></fontconfig>' >"$work/no-fonts.conf"
@@ -115,4 +117,11 @@ assert numbers == sorted(numbers), numbers
 print(len(reports), "noted, all as they were written")
 PYTHON
 expect 0 python3 "$work/noted.py" "$work/state/incidents/$id/timeline"
+
+# --- two at once ---------------------------------------------------------------------------------------------------------------------
+for k in 1 2 3 4; do # at once, each has a number of its own
+    "$t" report daily "$id" --lang en --output "$out/daily$k.html" >/dev/null 2>"$work/daily$k" &
+done
+wait
+[ "$(sed -n 's|.*/daily/\([0-9]*\) .*|\1|p' "$out"/daily?.html | sort | tr -d '\n')" = 1234 ] || fail "numbers of papers written at once: $(grep -ho '/daily/[0-9]*' "$out"/daily?.html; cat "$work"/daily?)"
 finish

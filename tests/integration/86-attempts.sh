@@ -40,7 +40,9 @@ expect 4 host attempt db "${bad:0:16}"
 [ "$(out 'check("started") + check("sql")')" = "[True, False]" ] || fail "which check it was"
 [ -z "$(find "$one/data" "$one/space" -mindepth 1 -maxdepth 1 ! -name '.twofold-*')" ] || fail "something was put into service"
 [ -d "$one/data/.twofold-restore-${bad:0:8}" ] || fail "what was brought is not where it should be"
+mkdir "$one/data/.twofold-restore-1a2b3c4" "$one/data/.twofold-restore-1a2b3c4d5" # no names of ours
 expect 4 host attempt db "${bad:0:16}" && said 'of earlier attempts .* were taken away'
+rmdir "$one/data/.twofold-restore-1a2b3c4" "$one/data/.twofold-restore-1a2b3c4d5" || fail "what is not ours was taken away"
 [ "$(find "$one" -name '.twofold-aside*' -o -name '.twofold-before*' | wc -l)" -eq 0 ] || fail "a second attempt keeps the first one's files"
 
 # A program that looks at it.

@@ -52,6 +52,7 @@ the_scene
 expect 0 "$t" restore web --in-place --changed-only --set-aside && said '^A .*shell.php'
 [ ! -e "$site/shell.php" ] && grep -rqs system "$site"/.twofold-extra-* || fail "what the backup does not have is not set aside"
 [ "$(stat -c %a "$work/srv")" = 755 ] && [ "$(cat "$work/srv/neighbour")" = beside ] || fail "what lies around it was changed"
+expect 0 "$t" restore web --in-place --changed-only && not_said 'twofold-(aside|extra)' # nor are they a change
 clean "$site"/.twofold-* "$work/srv"/.twofold-*
 expect 0 "$t" restore web --in-place --changed-only && said 'nothing differs there'
 whole

@@ -63,6 +63,7 @@ newest() {
 close() { # [OPTION…]
     newest >"$work/last2" && mv "$work/last2" "$work/last"
     expect 0 "$t" crash close "$@"
+    expect 5 "$t" crash resume "$(cat "$work/last")" && said 'next: *how it went: twofold crash status'
     (cd "$TWOFOLD_STATE/incidents" && printf '%s\n' * | sort) >"$work/known"
 }
 # story: the steps that were done, the gates that were answered, in order, of the timeline.
@@ -86,6 +87,9 @@ whole="notify stop scene facts [host-repaired=yes] restore start check resume re
 
 # --- the plan does nothing -----------------------------------------------------------------------------------------
 expect 0 "$t" crash db --plan && said 'CRASH PLAN' && said 'service stop' && said 'PY-DB-4'
+echo "roles: [" >"$TWOFOLD_CONFIG/contacts.yaml"
+expect 0 "$t" crash db --plan && said 'contacts.yaml cannot be read' && not_said 'no contacts are known'
+rm "$TWOFOLD_CONFIG/contacts.yaml"
 [ ! -e "$TWOFOLD_STATE/incidents" ] || fail "a plan has opened an incident"
 
 # --- unattended ------------------------------------------------------------------------------------------------------
@@ -166,6 +170,8 @@ lose
 expect 3 "$t" --yes crash db && said 'A SECOND PERSON'
 expect 5 "$t" crash approve && said 'second person must agree'
 expect 2 "$t" crash approve --by-telephone
+expect 2 "$t" crash codes --count 99 && said 'crash codes --count 4'
+expect 2 "$t" crash codes --count 2x
 expect 0 "$t" crash codes --count 2
 code=$(grep -oE '([A-Z0-9]{4}-){3}[A-Z0-9]{4}' "$work/.out" | head -n 1)
 [ "$(grep -c . "$TWOFOLD_CONFIG/keys/approval-codes")" = 2 ] || fail "the codes' hashes are not kept"
@@ -241,7 +247,10 @@ lose
 expect 0 "$t" --yes crash db && said 'recovered up to'
 tells "notify stop scene facts [host-repaired=yes] restore-failed restore start check resume recovered"
 is_back "an older backup"
-close
+id=$(newest)
+TWOFOLD_FAULT=clock+90000 expect 0 "$t" crash close && said 'it is done by: twofold report summary'
+grep -q '"kind":"closed".*"undone":\[.*"summary"' "$TWOFOLD_STATE/incidents/$id/timeline" || fail "what was left undone is not written down"
+(cd "$TWOFOLD_STATE/incidents" && printf '%s\n' * | sort) >"$work/known"
 
 # --- no copy restores it -------------------------------------------------------------------------------------------------------
 cat >"$TWOFOLD_CONFIG/contacts.yaml" <<'C'
@@ -255,4 +264,27 @@ echo none >"$work/none"
 cut "$work/none"
 expect 6 "$t" --yes crash db && said 'ESCALATED' && said 'Support desk' && said '400-5550199'
 tells "notify stop scene facts [host-repaired=yes] restore-failed restore-failed escalated"
+
+# --- papers are in one language, whatever the timeline was written in: what the program says is said anew, the rest is quoted ------------
+cat >"$work/words.py" <<'PYTHON'
+import json, re, sys
+def texts(o):
+    if isinstance(o, str):
+        yield o
+    elif isinstance(o, (dict, list)):
+        for one in o.values() if isinstance(o, dict) else o:
+            yield from texts(one)
+for text in texts(json.load(open(sys.argv[1]))):
+    text = re.sub("原文“.*?”|twofold crash [a-z ]*|\\(as [a-z]+\\)", "", text, flags=re.S)
+    for line in text.split("\n"):
+        of_a_person = re.search("记录：|强制通过：|处置结束：", line)
+        if re.search("(^|[^A-Za-z])[a-z]+ [a-z]+", line) and not of_a_person:
+            sys.exit(line)
+PYTHON
+for id in "$TWOFOLD_STATE"/incidents/*; do
+    expect 0 "$t" report handling "${id##*/}" --lang zh --format json
+    cp "$work/.out" "$work/paper"
+    expect 0 python3 "$work/words.py" "$work/paper"
+done
+grep -q '各备份均未能恢复' "$work/paper" || grep -q '恢复备份，完成：[0-9]* 个文件' "$work/paper" || fail "a paper does not say what came of it"
 finish

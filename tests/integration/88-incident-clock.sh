@@ -131,6 +131,8 @@ at 43000 "$t" alarms check >/dev/null 2>&1
 at 46800 "$t" alarms check >/dev/null 2>&1
 [ "$(lines '"duty":"summary","state":"overdue"')" = 1 ] || fail "the summary is not overdue"
 [ "$(lines '"duty":"report","state":"(reminded|overdue)","number":3')" = 0 ] || fail "a report is asked for after the recovery"
+TWOFOLD_FAULT=clock+46800 expect 5 script -qec "\"$t\" crash close $id" /dev/null < <(echo n) # on a terminal it is asked
+said 'Close it all the same' && said 'stays open'
 expect 0 "$t" report summary "$id" --output "$work/summary.txt"
 expect 0 "$t" crash action add "a second power supply" --owner Chen --due 2030-01-31
 expect 2 "$t" crash action add "nothing" && said 'owner and a date'
@@ -138,6 +140,7 @@ expect 0 "$t" crash "done" resume-uploads
 expect 0 "$t" crash "done" investigation
 expect 0 "$t" crash close "$id"
 expect 0 "$t" crash duties --incident "$id" && said 'corrective action 1'
+awk 'length($0) > 80' "$work/.out" | grep . && fail "lines of duties are wider than 80"
 at 46900 "$t" alarms check >/dev/null 2>&1
 [ "$("$t" alarms list --json 2>/dev/null | grep -c '"duty/')" = 0 ] || fail "alarms of done duties are open: $("$t" alarms list)"
 

@@ -110,6 +110,13 @@ static void any_text_can_be_said(void **state)
     assert_int_equal(note(inc, "数据库 \xff\xc0\x80 \x01\xed\xa0\x80 \xe4\xb8", NULL), 0);
     assert_string_equal(event_text(&inc->events[1], "text"),
                         "数据库 \\377\\300\\200 \\001\\355\\240\\200 \\344\\270");
+    /* what steers a terminal, or hides in a text */
+    json_t *said = event_json("\xc2\x9b"
+                              "2J é \xe2\x80\xae” \xe2\x81\xa6 \xef\xbb\xbf",
+                              0);
+    assert_string_equal(json_string_value(said),
+                        "\\302\\2332J é \\342\\200\\256” \\342\\201\\246 \\357\\273\\277");
+    json_decref(said);
     assert_int_equal(note(inc, long_text, NULL), 0);
     assert_int_equal(strlen(event_text(&inc->events[2], "text")), 4000 + strlen("…"));
     struct err e = ERR_INIT;
