@@ -191,6 +191,7 @@ static const char *policy_word(const struct policy_fact *p, const struct policy_
            : s->places == 0 ? _("not known where")
            : s->places == 1 ? _("in one place only")
            : s->log         ? _("look at its log")
+           : s->own         ? _("see above")
            : s->attention   ? _("look at its copies")
                             : _("good");
 }
