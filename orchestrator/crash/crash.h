@@ -82,7 +82,7 @@ int crash_know_snapshots(struct crash *c, struct err *e);
 void crash_know_usable(struct crash *c);
 /* How fast restores and steps were: from the catalog, if it answers at once, and from earlier incidents. */
 void crash_know_rates(struct crash *c);
-/* `twofold crash known POLICY`: what the catalog knows: bytes a second (0: not known), and a line for each backup. */
+/* `twofold crash known POLICY`: what the catalog knows, as JSON: bytes a second (0: not known), and the backups. */
 int crash_print_known(struct app *app, const char *policy);
 /* The settings that an opening notes: crash_conf_json with incident, to, copy. */
 json_t *crash_settings(struct app *app, const struct policy *p, const struct crash_options *o);

@@ -174,19 +174,26 @@ void crash_end(struct crash *c)
 }
 
 /* --- the catalog -------------------------------------------------------------------------------------------------- */
-/* "ID received bytes whole", a line for each backup, after that of the rate. */
-static void take_noted(struct crash *c, const char *line)
+/* What print_known below has printed. */
+static void take_noted(struct crash *c, const struct wbuf *out)
 {
-    struct crash_snapshot s = { .away = true };
-    char hex[ID_HEX_BYTES];
-    int whole = 0;
-    _Static_assert(ID_HEX_BYTES == 65, "the width below");
-    if (sscanf(line, "%64s %" SCNd64 " %" SCNu64 " %d", hex, &s.received_s, &s.bytes, &whole) !=
-            4 ||
-        !id_parse(hex, &s.id) || c->n_noted == MAX_CRASH_SNAPSHOTS)
-        return;
-    s.whole = whole == 1;
-    c->noted[c->n_noted++] = s;
+    json_t *all = out->p ? json_loadb((const char *)out->p, out->len, 0, NULL) : NULL, *one;
+    json_t *backups = json_object_get(all, "backups");
+    size_t i;
+    c->catalog_bytes_s = (uint64_t)json_integer_value(json_object_get(all, "restore_bytes_s"));
+    c->noted = calloc(json_array_size(backups) + 1, sizeof *c->noted);
+    json_array_foreach(backups, i, one)
+    {
+        struct crash_snapshot s = { .away = true };
+        const char *id = json_string_value(json_object_get(one, "id"));
+        if (!c->noted || !id || !id_parse(id, &s.id))
+            continue;
+        s.received_s = json_integer_value(json_object_get(one, "received"));
+        s.bytes = (uint64_t)json_integer_value(json_object_get(one, "bytes"));
+        s.whole = json_is_true(json_object_get(one, "whole"));
+        c->noted[c->n_noted++] = s;
+    }
+    json_decref(all);
 }
 
 /* By a process of its own, because a catalog that is locked or broken must keep nobody. Once. */
@@ -198,18 +205,12 @@ static void ask_catalog(struct crash *c)
     if (c->asked_catalog || c->o.choice.copy)
         return;
     c->asked_catalog = true;
-    if (!(c->noted = calloc(MAX_CRASH_SNAPSHOTS, sizeof *c->noted)) ||
-        program_find("twofold", "TWOFOLD_PROGRAM", path, NULL) < 0)
+    if (program_find("twofold", "TWOFOLD_PROGRAM", path, NULL) < 0)
         return;
     const char *argv[] = { path,           "--config", c->app->paths.config_dir, "crash", "known",
                            c->inc->policy, NULL };
-    if (program_run(argv, CATALOG_WAIT_MS, &out, &status, NULL) == 0 && status == 0 && out.p) {
-        char *rest = NULL;
-        const char *line = strtok_r((char *)out.p, "\n", &rest);
-        c->catalog_bytes_s = line ? strtoull(line, NULL, 10) : 0;
-        while ((line = strtok_r(NULL, "\n", &rest)))
-            take_noted(c, line);
-    }
+    if (program_run(argv, CATALOG_WAIT_MS, &out, &status, NULL) == 0 && status == 0)
+        take_noted(c, &out);
     wbuf_free(&out);
 }
 
@@ -458,13 +459,14 @@ void crash_know_rates(struct crash *c)
     c->facts.restore_bytes_s = c->catalog_bytes_s;
 }
 
-static int print_noted(void *ctx, const struct snapshot_row *s)
+static int list_noted(void *ctx, const struct snapshot_row *s)
 {
     char hex[ID_HEX_BYTES];
-    (void)ctx;
     if (!(s->flags & SNAPSHOT_QUARANTINE))
-        printf("%s %" PRId64 " %" PRIu64 " %d\n", id_hex(&s->id, hex), s->received_s, s->bytes,
-               s->state == SNAPSHOT_WHOLE);
+        json_array_append_new(ctx,
+                              json_pack("{s:s, s:I, s:I, s:b}", "id", id_hex(&s->id, hex),
+                                        "received", (json_int_t)s->received_s, "bytes",
+                                        (json_int_t)s->bytes, "whole", s->state == SNAPSHOT_WHOLE));
     return 0;
 }
 
@@ -472,13 +474,18 @@ int crash_print_known(struct app *app, const char *policy)
 {
     struct rate rate = { 0 };
     struct catalog *cat = NULL;
-    if (catalog_open(&app->paths, CATALOG_READ, &cat, NULL) == 0)
+    json_t *backups = json_array();
+    if (catalog_open(&app->paths, CATALOG_READ, &cat, NULL) == 0) {
         catalog_runs(cat, policy, MAX_LOOKED_AT_RUNS, take_run, &rate, NULL);
-    printf("%" PRIu64 "\n", rate.restore ? rate.restore : rate.backup);
-    if (cat)
-        catalog_snapshots(cat, NULL, policy, MAX_CRASH_SNAPSHOTS, print_noted, NULL, NULL);
+        catalog_snapshots(cat, NULL, policy, MAX_CRASH_SNAPSHOTS, list_noted, backups, NULL);
+    }
     catalog_close(cat);
-    return 0;
+    json_t *all = json_pack("{s:I, s:o}", "restore_bytes_s",
+                            (json_int_t)(rate.restore ? rate.restore : rate.backup), "backups",
+                            backups);
+    int rc = json_dumpf(all, stdout, JSON_COMPACT);
+    json_decref(all);
+    return rc < 0 ? 1 : 0;
 }
 
 /* --- the host -------------------------------------------------------------------------------------------------------- */
