@@ -272,7 +272,8 @@ static char *span_of(const struct report *r, const struct incident *inc)
 static char *loss_of(const struct report *r, const struct incident *inc)
 {
     const struct event *ev = incident_last(inc, EVENT_LOSS, NULL, NULL);
-    return ev && event_int(ev, "recovered_to") && event_int(ev, "gap_s") >= 0
+    const json_t *gap = ev ? json_object_get(ev->body, "gap_s") : NULL;
+    return gap && event_int(ev, "recovered_to") && json_integer_value(gap) >= 0
                ? span_words(r, event_int(ev, "gap_s"))
                : NULL;
 }

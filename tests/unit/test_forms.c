@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NOW 1795000000 /* 2026-11-18 */
@@ -730,6 +731,19 @@ static void test_language(void **state)
     has(d, "course", "升级：请供应商和上级紧急支援：主机无法修复");
     has(d, "course", "处置结束：到期未办：首次报告、情况报告");
     row_is(d, 3, 1, "1|表的完整性|合格|原文“7 tables are right”|");
+    document_free(d);
+    /* How much a take-over lost is not known: that is not nothing. */
+    add_told(f, "loss {\"through\": \"standby\", \"recovered_to\": 1794990940, \"fenced_at\": \"\","
+                " \"promoted_at\": \"0/3000100@1\", \"text\": \"how far it was is not known\"}");
+    f->r.n_incidents = 1;
+    time_t opened = f->inc->opened_s;
+    f->r.year = localtime(&opened)->tm_year + 1900;
+    d = filled(f, "summary", PAPER_ZH);
+    has(d, "consequence", "原主机的日志位置不明（?）；备用系统接管时位于 0/3000100@1");
+    document_free(d);
+    d = filled(f, "annual", PAPER_ZH);
+    row_is(d, 3, 1, f->inc->id);
+    row_is(d, 3, 1, "||已恢复|");
     document_free(d);
     d = filled(f, "handling", PAPER_EN);
     has(d, "course", "it ended with status 3: no such unit here");
