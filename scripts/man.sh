@@ -46,10 +46,11 @@ for name in "${commands[@]}"; do one_command "$name"; done
 block DESCRIPTION <<<"$overview" | page twofold 1 "two backups in two places, and the proof that each restores" >"$out/man1/twofold.1"
 printf '.BR twofold\\-%s (1),\n' "${commands[@]}" | sed '$s/,$//' >>"$out/man1/twofold.1"
 
-for program in twofold-agent:8 twofoldd:8 twofold-ssh:8; do
+for program in twofold-agent:8 twofoldd:8 twofold-ssh:8 twofold-paper:8; do
     name=${program%:*} section=${program#*:}
     [ -x "$build/$name" ] || continue
-    "$build/$name" --help | block DESCRIPTION |
+    help=$("$build/$name" --help)
+    block DESCRIPTION <<<"${help//$build\//}" |
         page "$name" "$section" "a part of Twofold that other parts start" >"$out/man$section/$name.$section"
     echo '.BR twofold (1)' >>"$out/man$section/$name.$section"
 done

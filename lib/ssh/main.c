@@ -68,6 +68,10 @@ int main(int argc, char **argv)
     int type = 0, status = SSH_STATUS_LOST;
     socklen_t len = sizeof type;
     i18n_init();
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf(_("%s is started by twofold, not by hand\n"), argv[0]);
+        return 0;
+    }
     /* Packets come and go by the thousand: their memory is not to be given back to the system, and asked for again, each time. */
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     mallopt(M_TOP_PAD, TOP_PAD_BYTES);

@@ -1,20 +1,30 @@
 /*
  * main.c - twofold-paper: reads a paper as JSON from its standard input and writes it as PDF to its standard output, or, where that
- * cannot be, {"code", "why", "next"}. It is started by twofold (render.c), reads nothing but fonts, and ends.
+ * cannot be, {"code", "why", "next"}. It is started by twofold (render.c), reads nothing but fonts, and ends. What it lays out may come from
+ * hosts that were broken into, so it first gives up what drawing does not need: as root the user, the groups and the network; a bound on
+ * memory (not in builds with AddressSanitizer) and time; no core and no file written. (docs/security.md)
  */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "restore/report/render.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define WAIT_MS 120000
-#define MAX_PAPER_JSON ((size_t)512 << 20)
+#define MAX_PAPER_JSON ((size_t)64 << 20)
+#define MAX_MEMORY_BYTES ((rlim_t)4 << 30)
+#define MAX_CPU_S 300
+#define NOBODY 65534
 #define PIECE ((size_t)64 << 10)
 
 #ifdef TWOFOLD_FAULTS
@@ -25,6 +35,38 @@ const char *__lsan_default_suppressions(void)
     return "leak:libcairo.so\nleak:libfontconfig.so\nleak:libpango\nleak:libglib-2.0.so\n";
 }
 #endif
+
+/* As far as this machine lets it: a container may forbid one or the other, and nothing here is needed for a right paper. */
+static void give_up_power(void)
+{
+    static const struct {
+        int what;
+        rlim_t max;
+    } limits[] = {
+        { RLIMIT_CORE, 0 },
+        { RLIMIT_FSIZE, 0 }, /* of regular files: not what goes to twofold */
+        { RLIMIT_CPU, MAX_CPU_S },
+#ifndef __SANITIZE_ADDRESS__
+        { RLIMIT_DATA, MAX_MEMORY_BYTES },
+#endif
+    };
+    signal(SIGXFSZ, SIG_IGN); /* of fontconfig's cache */
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct rlimit l = { limits[i].max, limits[i].max };
+        (void)setrlimit((__rlimit_resource_t)limits[i].what, &l);
+    }
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (geteuid() != 0)
+        return;
+    (void)unshare(CLONE_NEWNET);
+    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+        setresuid(NOBODY, NOBODY, NOBODY) < 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten with the user */
+#ifdef TWOFOLD_FAULTS
+    prctl(PR_SET_DUMPABLE, 1); /* the look for leaks traces itself */
+#endif
+}
 
 static int read_input(struct wbuf *ret, struct err *e)
 {
@@ -84,9 +126,12 @@ int main(int argc, char **argv)
     struct err e = ERR_INIT;
     i18n_init();
     if (argc > 1) {
-        fprintf(stderr, _("%s is started by twofold, not by hand\n"), argv[0]);
-        return 2;
+        bool help = strcmp(argv[1], "--help") == 0;
+        fprintf(help ? stdout : stderr, _("%s is started by twofold, not by hand\n"), argv[0]);
+        return help ? 0 : 2;
     }
+    signal(SIGPIPE, SIG_IGN);
+    give_up_power();
     int rc = make(&out, &e);
     if (rc < 0) {
         json_t *o = json_pack("{s:i, s:s, s:s}", "code", (int)e.code, "why", e.why, "next", e.next);

@@ -18,6 +18,9 @@
 #define PEN_LINE 16.0                     /* room that a line by hand takes */
 #define KEEP_WHOLE ((BOTTOM - TOP) * 0.3) /* a row up to so high is not broken */
 #define EDGE 0.7
+#define PIECE_BYTES \
+    8192 /* of a paragraph that is laid out at once: pango's time grows with its square */
+#define FOOT_BYTES 400 /* more than one line takes */
 #define FAMILIES_ZH \
     "Times New Roman, Liberation Serif, DejaVu Serif, SimSun, NSimSun, Noto Serif CJK SC, Source Han Serif SC, Noto Sans CJK SC, WenQuanYi Zen Hei, WenQuanYi Micro Hei, serif"
 #define FAMILIES_EN \
@@ -36,19 +39,53 @@ struct canvas {
 };
 
 /* --- texts ------------------------------------------------------------------------------------------------------------------ */
-static PangoLayout *lay(struct canvas *c, const char *text, double width, double size, bool bold,
-                        PangoAlignment align)
+/* How texts are set. */
+struct face {
+    double size;
+    bool bold;
+    PangoAlignment align;
+};
+
+/* The first bytes of it, whole characters: at most `most`. */
+static size_t first_bytes(const char *text, size_t most)
+{
+    size_t n = strnlen(text, most + 1);
+    if (n <= most)
+        return n;
+    for (n = most; n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80;)
+        n--;
+    return n;
+}
+
+/* How much of a text is laid out at once: all of it, or of a long one the first lines, words or, of a word that is so long, characters.
+ * *ret_next: where the rest begins. */
+static size_t next_piece(const char *text, size_t *ret_next)
+{
+    size_t n = first_bytes(text, PIECE_BYTES);
+    *ret_next = n;
+    if (!text[n])
+        return n;
+    for (const char *mark = "\n "; *mark; mark++)
+        for (size_t at = n; at > n / 2; at--)
+            if (text[at] == *mark) {
+                *ret_next = at + 1;
+                return at;
+            }
+    return n;
+}
+
+static PangoLayout *lay(struct canvas *c, const char *text, size_t n, double width, struct face f)
 {
     PangoLayout *layout = pango_layout_new(c->pango);
     PangoFontDescription *font = pango_font_description_from_string(
         c->d->lang == PAPER_ZH ? FAMILIES_ZH : FAMILIES_EN);
-    char *shown = glyphs_show(c->glyphs, text);
-    pango_font_description_set_absolute_size(font, size * PANGO_SCALE);
-    pango_font_description_set_weight(font, bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);
+    char *shown = glyphs_show(c->glyphs, text, n);
+    pango_font_description_set_absolute_size(font, f.size * PANGO_SCALE);
+    pango_font_description_set_weight(font, f.bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);
     pango_layout_set_font_description(layout, font);
     pango_layout_set_width(layout, (int)(width * PANGO_SCALE));
     pango_layout_set_wrap(layout, PANGO_WRAP_WORD_CHAR);
-    pango_layout_set_alignment(layout, align);
+    pango_layout_set_alignment(layout, f.align);
     pango_layout_set_line_spacing(layout, 1.15F);
     pango_layout_set_auto_dir(layout, FALSE);
     pango_layout_set_text(layout, shown ? shown : "", -1);
@@ -72,7 +109,7 @@ struct strips {
     enum cell_kind kind;
 };
 
-static void add_strips(struct canvas *c, struct strips *to, PangoLayout *layout)
+static void add_layout(struct canvas *c, struct strips *to, PangoLayout *layout)
 {
     PangoLayoutIter *it = pango_layout_get_iter(layout);
     do {
@@ -99,6 +136,19 @@ static void add_strips(struct canvas *c, struct strips *to, PangoLayout *layout)
     pango_layout_iter_free(it);
 }
 
+static void add_strips(struct canvas *c, struct strips *to, const char *text, double width,
+                       struct face f)
+{
+    size_t next = 0;
+    do {
+        size_t n = next_piece(text, &next);
+        PangoLayout *layout = lay(c, text, n, width, f);
+        add_layout(c, to, layout);
+        g_object_unref(layout);
+        text += next;
+    } while (*text && !c->failed);
+}
+
 static void strips_done(struct strips *s)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -120,8 +170,9 @@ static void draw_strip(struct canvas *c, const struct strip *s, double left, dou
 static void foot_line(struct canvas *c, const char *text, double y)
 {
     struct strips s = { 0 };
-    PangoLayout *layout = lay(c, text, TEXT_WIDTH, 8, false, PANGO_ALIGN_CENTER);
-    add_strips(c, &s, layout);
+    PangoLayout *layout = lay(c, text, first_bytes(text, FOOT_BYTES), TEXT_WIDTH,
+                              (struct face){ 8, false, PANGO_ALIGN_CENTER });
+    add_layout(c, &s, layout);
     if (s.n)
         draw_strip(c, &s.s[0], MARGIN, y);
     strips_done(&s);
@@ -155,8 +206,7 @@ static void draw_text(struct canvas *c, const char *text, double size, bool bold
                       PangoAlignment align, double before, double after)
 {
     struct strips s = { 0 };
-    PangoLayout *layout = lay(c, text ? text : "", TEXT_WIDTH, size, bold, align);
-    add_strips(c, &s, layout);
+    add_strips(c, &s, text ? text : "", TEXT_WIDTH, (struct face){ size, bold, align });
     c->y += before;
     for (size_t i = 0; i < s.n; i++) {
         if (c->y + s.s[i].height > BOTTOM)
@@ -166,7 +216,6 @@ static void draw_text(struct canvas *c, const char *text, double size, bool bold
     }
     c->y += after;
     strips_done(&s);
-    g_object_unref(layout);
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------------------------ */
@@ -178,10 +227,9 @@ static void lay_cell(struct canvas *c, const struct doc_cell *cell, struct strip
                                                        : PANGO_ALIGN_LEFT;
     for (size_t i = 0; i < cell->n_lines; i++) {
         char *text = doc_line_text(c->d, &cell->lines[i]);
-        PangoLayout *layout = lay(c, text ? text : "", to->width - 2 * PAD, 10.5, bold, align);
         c->failed = c->failed || !text;
-        add_strips(c, to, layout);
-        g_object_unref(layout);
+        add_strips(c, to, text ? text : "", to->width - 2 * PAD,
+                   (struct face){ 10.5, bold, align });
         free(text);
     }
 }
@@ -320,13 +368,16 @@ static void draw_table(struct canvas *c, const struct doc_block *b)
 /* --- the whole ---------------------------------------------------------------------------------------------------------------------- */
 static void draw_signs(struct canvas *c, const struct doc_block *b)
 {
-    char line[1024];
     if (c->y + 30.0 * (double)b->n_labels > BOTTOM)
         new_page(c);
     for (size_t i = 0; i < b->n_labels; i++) {
-        snprintf(line, sizeof line, "%s%s____________________", b->labels[i],
-                 c->d->lang == PAPER_ZH ? "：" : ": ");
+        char *line = NULL;
+        if (asprintf(&line, "%s%s____________________", b->labels[i],
+                     c->d->lang == PAPER_ZH ? "：" : ": ") < 0)
+            line = NULL;
+        c->failed = c->failed || !line;
         draw_text(c, line, 10.5, false, PANGO_ALIGN_RIGHT, 15, 0);
+        free(line);
     }
 }
 

@@ -13,7 +13,7 @@ struct glyphs;
 /* -ERR_ABSENT, with the package to install: no font for what the paper needs. */
 int glyphs_new(const struct document *d, struct glyphs **ret, struct err *e);
 void glyphs_free(struct glyphs *g); /* NULL-safe */
-/* The text as it can be drawn; owned, NULL without memory. */
-char *glyphs_show(const struct glyphs *g, const char *text);
+/* The first n bytes of a text, whole characters, as they can be drawn; owned, NULL without memory. */
+char *glyphs_show(const struct glyphs *g, const char *text, size_t n);
 
 #endif

@@ -99,11 +99,12 @@ void glyphs_free(struct glyphs *g)
     free(g);
 }
 
-char *glyphs_show(const struct glyphs *g, const char *text)
+char *glyphs_show(const struct glyphs *g, const char *text, size_t n)
 {
-    char *out = malloc(strlen(text) * SHOWN_BYTES + 1), *at = out;
+    char *out = malloc(n * SHOWN_BYTES + 1), *at = out;
+    const char *end = text + n;
     unsigned ch = 0;
-    while (out && *text) {
+    while (out && text < end) {
         size_t len = paper_char(text, &ch);
         if (ch == '\n' || ch == ' ' || paper_columns(ch) == 0 || FcCharSetHasChar(g->have, ch)) {
             memcpy(at, text, len);

@@ -18,6 +18,9 @@ while read -r name; do
     done >"$work/lacking"
     [ ! -s "$work/lacking" ] || fail "not on the man page: $(cat "$work/lacking")"
 done <"$work/commands"
+for name in twofold-agent twofoldd twofold-ssh twofold-paper; do
+    grep -A 1 '^\.nf' "$work/man/man8/$name.8" | grep -q '[a-z]' || fail "the page of $name says nothing"
+done
 if command -v groff >/dev/null; then
     for page in "$work"/man/man[18]/*.[18] "$work"/man-zh/man[18]/*.[18]; do
         groff -K utf8 -T utf8 -man -ww "$page" 2>"$work/warnings" >"$work/formatted" || fail "groff fails on $page"
