@@ -20,7 +20,7 @@
 
 #define RECORDS_KEPT 3
 #define RECORD_EVERY_S 10
-#define MAX_RECORDS 100000 /* that are looked at */
+#define MAX_RECORDS 100000 /* of a copy; one that lists more is left out */
 
 struct record_put {
     uint64_t number, bytes;
@@ -45,6 +45,7 @@ struct record_seen {
     uint32_t copies,
         bad; /* bits: which list it, and where its bytes are not right or cannot be read */
     struct record_object *o; /* NULL: no copy has it whole */
+    bool covered;            /* its lines begin the timeline of a newer one that was opened */
 };
 struct records {
     struct record_seen *v; /* by incident, the newest first */
@@ -61,7 +62,8 @@ void records_done(struct records *rs);
 size_t records_replacing(const struct records *rs, size_t i, uint32_t copies);
 
 /* Adopts the newest record of each incident (name NULL: of all; else of the one whose id begins so); *ret: how many. Needs the recovery key. One
- * that cannot be adopted is said, and the others are. */
+ * that cannot be adopted is said, and the others are; when none could be, that is the error. So are copies that could not be listed, and records that
+ * no copy has whole: they may have been newer. */
 int records_adopt(struct app *app, struct vault *v, const char *name, size_t *ret, struct err *e);
 /* Lists them: with the recovery key each incident with its state, without it how many there are. */
 int records_print(struct app *app, struct vault *v, struct err *e);

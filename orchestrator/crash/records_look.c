@@ -24,50 +24,77 @@ void records_done(struct records *rs)
 /* --- listing ------------------------------------------------------------------------------------------ */
 struct listing {
     struct records *rs;
-    size_t copy;
-    bool no_memory, too_many;
+    size_t copy, n, cap; /* n: of this copy */
+    bool no_memory;
 };
 
+/* What a copy lists may be anything: it is put in order once, below. */
 static int on_name(void *ctx, const char *name, uint64_t len)
 {
     struct listing *l = ctx;
     struct records *rs = l->rs;
     struct id id;
-    size_t i = 0;
     if (!object_name_parse(OBJECT_RECORD, name, NULL, &id))
         return 0;
-    while (i < rs->n && !id_eq(&rs->v[i].object, &id))
-        i++;
-    if (i == rs->n) {
-        struct record_seen *grown = realloc(rs->v, (rs->n + 1) * sizeof *grown);
+    if (rs->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 64;
+        struct record_seen *grown = realloc(rs->v, cap * sizeof *grown);
         l->no_memory = !grown;
-        l->too_many = rs->n >= MAX_RECORDS;
-        if (grown)
-            rs->v = grown;
-        if (!grown || l->too_many)
+        if (!grown)
             return 1;
-        rs->v[rs->n++] = (struct record_seen){ .object = id, .len = len };
+        rs->v = grown;
+        l->cap = cap;
     }
-    rs->v[i].copies |= 1u << l->copy;
-    return 0;
+    rs->v[rs->n++] = (struct record_seen){ .object = id, .len = len, .copies = 1u << l->copy };
+    return ++l->n > MAX_RECORDS;
 }
 
+static int by_object(const void *a, const void *b)
+{
+    const struct record_seen *x = a, *y = b;
+    return id_cmp(&x->object, &y->object);
+}
+
+/* The same of several copies becomes one. */
+static void merge(struct records *rs)
+{
+    size_t n = 0;
+    if (rs->n)
+        qsort(rs->v, rs->n, sizeof *rs->v, by_object);
+    for (size_t i = 0; i < rs->n; i++) {
+        if (n && id_eq(&rs->v[n - 1].object, &rs->v[i].object))
+            rs->v[n - 1].copies |= rs->v[i].copies;
+        else
+            rs->v[n++] = rs->v[i];
+    }
+    rs->n = n;
+}
+
+/* One that lists more than there can be was filled by somebody: it is left out, so that it does not hide what the others have. */
 static int list_all(struct vault *v, int only, struct records *rs, struct err *e)
 {
+    struct listing l = { .rs = rs };
     for (size_t i = 0; i < v->n_copies; i++) {
-        struct listing l = { .rs = rs, .copy = i };
         struct err why = ERR_INIT;
+        size_t before = rs->n;
         if (!usable(&v->copies[i]) || (only >= 0 && (size_t)only != i))
             continue;
-        if (store_list(v->copies[i].store, RECORD_FOLDER, on_name, &l, &why) >= 0)
-            rs->listed |= 1u << i;
-        else if (v->copies[i].problem.code == ERR_NONE)
-            v->copies[i].problem = why;
+        l.copy = i;
+        l.n = 0;
+        int rc = store_list(v->copies[i].store, RECORD_FOLDER, on_name, &l, &why);
         if (l.no_memory)
             return err_set(e, ERR_NOMEM, _("no memory"));
-        if (l.too_many)
-            return err_set(e, ERR_LIMIT, _("there are more than %d records"), MAX_RECORDS);
+        if (l.n > MAX_RECORDS)
+            rc = err_set(&why, ERR_LIMIT, _("there are more than %d records"), MAX_RECORDS);
+        if (rc >= 0) {
+            rs->listed |= 1u << i;
+            continue;
+        }
+        rs->n = before;
+        if (v->copies[i].problem.code == ERR_NONE)
+            v->copies[i].problem = why;
     }
+    merge(rs);
     return 0;
 }
 
@@ -189,17 +216,65 @@ static void say_adopted(struct app *app, const struct incident *inc, const struc
 /* The newest of each incident, and of those that went on apart each. */
 static bool is_newest(const struct records *rs, size_t i)
 {
-    return rs->v[i].o && records_replacing(rs, i, UINT32_MAX) == 0;
+    return rs->v[i].o && !rs->v[i].covered && records_replacing(rs, i, UINT32_MAX) == 0;
 }
 
-static int show_one(struct app *app, struct vault *v, struct record_seen *s, struct err *e)
+/* A record names at most MAX_RECORD_BEFORE earlier ones, and a copy may bring back an older one still: with the newest of an incident open, what
+ * is a beginning of its timeline counts as replaced. */
+static void cover_older(struct records *rs, size_t i)
 {
+    const struct record_object *o = rs->v[i].o;
+    struct id hash;
+    for (size_t k = i + 1; k < rs->n && rs->v[k].o; k++) {
+        const struct record_object *old = rs->v[k].o;
+        if (strcmp(old->incident, o->incident) != 0)
+            break;
+        if (!rs->v[k].covered &&
+            record_line_hash(o->timeline, o->timeline_len, old->number, &hash) &&
+            id_eq(&hash, &old->last))
+            rs->v[k].covered = true;
+    }
+}
+
+/* What could not be read is not "nothing": it may have been newer. */
+static void say_unread(struct app *app, const struct vault *v, const struct records *rs)
+{
+    char name[MAX_OBJECT_NAME];
+    for (size_t i = 0; i < v->n_copies; i++)
+        if (!(rs->listed & (1u << i)))
+            ui_warn(&app->ui, _("copy \"%s\": %s"), v->copies[i].place,
+                    v->copies[i].problem.code != ERR_NONE ? v->copies[i].problem.why
+                                                          : _("it is away"));
+    for (size_t i = 0; i < rs->n; i++)
+        if (!rs->v[i].o && rs->v[i].bad)
+            ui_warn(&app->ui, "%s: %s", object_name(OBJECT_RECORD, &rs->v[i].object, name),
+                    _("no copy has it whole"));
+}
+
+static int look_and_say(struct app *app, struct vault *v, struct records *ret, struct err *e)
+{
+    int rc = records_look(v, -1, NULL, NULL, ret, e);
+    if (rc < 0)
+        return rc;
+    say_unread(app, v, ret);
+    if (ret->listed || v->n_copies == 0)
+        return 0;
+    records_done(ret);
+    err_set(e, ERR_UNREACHABLE, _("no copy can be read"));
+    return -ERR_UNREACHABLE;
+}
+
+static int show_one(struct app *app, struct vault *v, struct records *rs, size_t i, struct err *e)
+{
+    const struct record_seen *s = &rs->v[i];
     struct incident *inc = NULL;
     int rc = record_object_open(&v->keys, s->o, e);
     if (rc == 0)
         rc = incident_parse(s->o->incident, s->o->timeline, s->o->timeline_len, &inc, e);
-    if (rc == 0)
+    if (rc == 0) {
+        cover_older(rs, i);
         say_adopted(app, inc, s->o);
+    }
     incident_free(inc);
     return rc;
 }
@@ -233,7 +308,7 @@ static void say_sealed(struct app *app, const struct records *rs)
 int records_print(struct app *app, struct vault *v, struct err *e)
 {
     struct records rs;
-    int rc = records_look(v, -1, NULL, NULL, &rs, e);
+    int rc = look_and_say(app, v, &rs, e);
     if (rc < 0)
         return rc;
     if (rs.n == 0)
@@ -242,27 +317,24 @@ int records_print(struct app *app, struct vault *v, struct err *e)
         say_sealed(app, &rs);
     for (size_t i = 0; v->keys.recovery_sk && i < rs.n; i++) {
         struct err why = ERR_INIT;
-        if (is_newest(&rs, i) && show_one(app, v, &rs.v[i], &why) < 0)
+        if (is_newest(&rs, i) && show_one(app, v, &rs, i, &why) < 0)
             ui_error(&app->ui, &why);
-        if (!rs.v[i].o) {
-            char name[MAX_OBJECT_NAME];
-            err_set(&why, ERR_DAMAGED, _("no copy has it whole"));
-            err_wrap(&why, "%s", object_name(OBJECT_RECORD, &rs.v[i].object, name));
-            ui_error(&app->ui, &why);
-        }
     }
     records_done(&rs);
     return 0;
 }
 
-/* 1: adopted. One that cannot be is said. */
-static int adopt_one(struct app *app, struct vault *v, struct record_object *o)
+/* 1: adopted. One that cannot be is said, and is *ret_why. */
+static int adopt_one(struct app *app, struct vault *v, struct records *rs, size_t i,
+                     struct err *ret_why)
 {
+    struct record_object *o = rs->v[i].o;
     struct err why = ERR_INIT;
     int rc = record_object_open(&v->keys, o, &why);
     if (rc == 0)
         rc = record_adopt(&app->paths, o, &why);
     if (rc == 0) {
+        cover_older(rs, i);
         ui_line(&app->ui, _("incident %s: here, with %llu lines of its timeline"), o->incident,
                 (unsigned long long)o->number);
         ui_json(&app->ui, json_pack("{s:s, s:s, s:I}", "type", "adopted", "incident", o->incident,
@@ -271,12 +343,14 @@ static int adopt_one(struct app *app, struct vault *v, struct record_object *o)
     }
     err_wrap(&why, _("incident %s"), o->incident);
     ui_error(&app->ui, &why);
+    *ret_why = why;
     return 0;
 }
 
 int records_adopt(struct app *app, struct vault *v, const char *name, size_t *ret, struct err *e)
 {
-    struct records rs;
+    struct records rs = { 0 };
+    struct err why = ERR_INIT;
     *ret = 0;
     if (!v->keys.recovery_sk) {
         err_set(e, ERR_KEY, _("records are sealed to the recovery key, which is not at hand"));
@@ -284,10 +358,15 @@ int records_adopt(struct app *app, struct vault *v, const char *name, size_t *re
             e,
             _("it is asked for by: twofold crash records --adopt; or name its file: --recovery-file FILE"));
     }
-    int rc = records_look(v, -1, NULL, NULL, &rs, e);
+    int rc = look_and_say(app, v, &rs, e);
     for (size_t i = 0; rc == 0 && i < rs.n; i++)
         if (is_newest(&rs, i) && (!name || strncmp(rs.v[i].o->incident, name, strlen(name)) == 0))
-            *ret += (size_t)adopt_one(app, v, rs.v[i].o);
+            *ret += (size_t)adopt_one(app, v, &rs, i, &why);
+    if (rc == 0 && *ret == 0 && !name && why.code != ERR_NONE) {
+        if (e)
+            *e = why;
+        rc = -(int)why.code;
+    }
     if (rc == 0 && *ret == 0 && name) {
         rc = err_set(e, ERR_NAME, _("no record of an incident \"%s\" could be adopted"), name);
         err_next(e, "twofold crash records");
@@ -306,7 +385,7 @@ void records_after_rebuild(struct app *app, struct vault *v)
             ui_warn(&app->ui, _("records of incidents: %s"), why.why);
         return;
     }
-    if (records_look(v, -1, NULL, NULL, &rs, &why) < 0) {
+    if (look_and_say(app, v, &rs, &why) < 0) {
         ui_warn(&app->ui, _("records of incidents: %s"), why.why);
         return;
     }

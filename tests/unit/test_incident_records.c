@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -404,6 +405,149 @@ static void prune_takes_what_is_replaced(void **state)
     incident_free(inc);
 }
 
+/* --- a copy in strange hands --------------------------------------------------------------------------- */
+static void plant(struct copies *s, int copy, unsigned char first, const void *p, size_t n)
+{
+    struct store_data d = { .p = p, .fd = -1, .len = n };
+    struct id id = { { first } };
+    char name[MAX_OBJECT_NAME];
+    assert_int_equal(
+        store_put(s->v.copies[copy].store, object_name(OBJECT_RECORD, &id, name), &d, NULL), 0);
+}
+
+/* What is not signed by this vault's key, or lies under a name that it has not, is said and not believed; the true record is taken. */
+static void strange_records_are_not_believed(void **state)
+{
+    struct copies *s = *state;
+    struct vault_keys foreign = { 0 };
+    struct incident *inc = create(s, 0, false);
+    struct err e = ERR_INIT;
+    struct record_object *o = NULL;
+    struct wbuf sealed = WBUF_INIT;
+    uint8_t *true_one = NULL;
+    struct records rs;
+    struct id hash;
+    char path[300], name[MAX_OBJECT_NAME];
+    size_t n = 0, len = 0;
+    put(s, 0, inc);
+    rs = look(s);
+    assert_int_equal(store_get_all(s->v.copies[1].store,
+                                   object_name(OBJECT_RECORD, &rs.v[0].object, name),
+                                   MAX_OBJECT_BYTES, &true_one, &len, &e),
+                     0);
+    records_done(&rs);
+    plant(s, 0, 0x11, "no record", 9);
+    plant(s, 0, 0x22, true_one, len); /* a true one, replayed under another name */
+    plant(s, 0, 0x33, "long", 4);
+    snprintf(path, sizeof path, "%s/%s", s->url[0],
+             object_name(OBJECT_RECORD, &(struct id){ { 0x33 } }, name));
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(truncate(path, (off_t)1 << 30), 0);
+    free(true_one);
+
+    /* Of the same incident, longer, and signed by another vault's key; its bytes have the right name. */
+    note(inc, "forged");
+    assert_int_equal(vault_keys_generate(&foreign, &e), 0);
+    assert_int_equal(record_make(inc, NULL, 0, &o, &e), 0);
+    assert_int_equal(record_object_seal(&foreign, o, &sealed, &e), 0);
+    record_made_free(o);
+    sha256_of(sealed.p, sealed.len, &hash);
+    struct store_data d = { .p = sealed.p, .fd = -1, .len = sealed.len };
+    assert_int_equal(
+        store_put(s->v.copies[0].store, object_name(OBJECT_RECORD, &hash, name), &d, &e), 0);
+    rs = look(s);
+    size_t bad = 0;
+    for (size_t i = 0; i < rs.n; i++)
+        bad += rs.v[i].bad == 1 && !rs.v[i].o;
+    assert_int_equal(bad, 4);
+    records_done(&rs);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
+    assert_int_equal(n, 1);
+    struct incident *there = NULL;
+    assert_int_equal(incident_open(&s->app[1].paths, inc->id, &there, &e), 0);
+    assert_int_equal(there->n, 1);
+    wbuf_free(&sealed);
+    vault_keys_done(&foreign);
+    incident_free(there);
+    incident_free(inc);
+}
+
+/* One copy that lists without end does not hide what the other has; and a copy that cannot be listed is no copy without records. */
+static void a_copy_full_of_names(void **state)
+{
+    struct copies *s = *state;
+    struct incident *inc = create(s, 0, false);
+    struct err e = ERR_INIT;
+    char path[300], first[300], name[MAX_OBJECT_NAME];
+    size_t n = 0;
+    put(s, 0, inc);
+    snprintf(path, sizeof path, "%s/%s", s->url[0],
+             object_name(OBJECT_RECORD, &(struct id){ { 0x7a } }, name));
+    char *digits = strstr(path, "7a00");
+    assert_non_null(digits);
+    for (unsigned i = 0; i <= MAX_RECORDS; i++) {
+        snprintf(name, sizeof name, "%08x", i);
+        memcpy(digits + 8, name, 8);
+        if (i % 30000 != 0) { /* a file has not so many names as it takes */
+            assert_int_equal(link(first, path), 0);
+            continue;
+        }
+        memcpy(first, path, sizeof first);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    struct records rs = look(s);
+    assert_int_equal(rs.n, 1);
+    assert_int_equal(rs.listed, 2);
+    assert_non_null(rs.v[0].o);
+    assert_int_equal(s->v.copies[0].problem.code, ERR_LIMIT);
+    records_done(&rs);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
+    assert_int_equal(n, 1);
+    s->v.copies[1].state = COPY_AWAY;
+    assert_int_equal(records_print(&s->app[1], &s->v, &e), -ERR_UNREACHABLE);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), -ERR_UNREACHABLE);
+    incident_free(inc);
+}
+
+/* So old that the newest one does not name it any more: it is a beginning of its timeline all the same. */
+static void a_very_old_one_comes_back(void **state)
+{
+    struct copies *s = *state;
+    struct incident *inc = create(s, 0, false), *there = NULL;
+    struct err e = ERR_INIT;
+    struct store_data d = { .fd = -1 };
+    char name[MAX_OBJECT_NAME];
+    uint8_t *old = NULL;
+    size_t n = 0;
+    put(s, 0, inc);
+    struct records rs = look(s);
+    object_name(OBJECT_RECORD, &rs.v[0].object, name);
+    records_done(&rs);
+    assert_int_equal(store_get_all(s->v.copies[0].store, name, MAX_OBJECT_BYTES, &old, &d.len, &e),
+                     0);
+    for (int i = 0; i < MAX_RECORD_BEFORE + 4; i++) {
+        note(inc, "x");
+        put(s, 0, inc);
+    }
+    d.p = old;
+    assert_int_equal(store_put(s->v.copies[0].store, name, &d, &e), 0);
+    rs = look(s);
+    size_t newest = 0;
+    for (size_t i = 0; i < rs.n; i++)
+        newest += records_replacing(&rs, i, UINT32_MAX) == 0;
+    assert_int_equal(newest, 2); /* as far as can be seen without the recovery key */
+    records_done(&rs);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(incident_open(&s->app[1].paths, inc->id, &there, &e), 0);
+    assert_int_equal(there->n, inc->n);
+    free(old);
+    incident_free(there);
+    incident_free(inc);
+}
+
 /* --- kills and full disks --------------------------------------------------------------------------- */
 #define MAX_STEPS 80
 
@@ -497,6 +641,9 @@ int main(int argc, char **argv)
         T(damage_is_found_and_mended),
         T(prune_takes_what_is_replaced),
         T(strange_files),
+        T(strange_records_are_not_believed),
+        T(a_copy_full_of_names),
+        T(a_very_old_one_comes_back),
         T(faults_while_it_is_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
