@@ -50,6 +50,7 @@ struct words {
     struct crash_options o;
     const char *policy, *cause, *crashed, *first_sign, *field, *count, *state;
     bool strict, plan, no_standby, another, undo;
+    bool in_doubt; /* a standby serves by an earlier incident, and cannot be asked */
     struct approval approval;
     char **v;
     int n;
@@ -211,19 +212,24 @@ static int check_none_open(struct app *app, const char *policy, struct err *e)
 }
 
 /* The policy's host is no primary then: what is done on it would be done to the wrong one. */
-static int check_no_standby_serves(struct app *app, const struct policy *p, bool lost,
+static int check_no_standby_serves(struct app *app, const struct policy *p, struct words *w,
                                    struct err *e)
 {
+    bool lost = w->another && w->no_standby;
     struct standby_serving s;
     int rc = standby_serving(&app->paths, p, &s, e);
     if (rc == -ERR_DAMAGED && (lost || !p->crash.standby_on)) {
         err_clear(e); /* an old timeline that cannot be read keeps nobody from a restore */
+        w->in_doubt = p->crash.standby_on != NULL;
         return 0;
     }
     if (rc <= 0)
         return rc;
-    if (lost)
-        return standby_lost(app, p, s.incident, e);
+    if (lost) {
+        rc = standby_lost(app, p, s.incident, e);
+        w->in_doubt = rc > 0;
+        return rc < 0 ? rc : 0;
+    }
     err_set(e, ERR_REFUSED, _("its standby \"%s\" serves, by the incident %s"), s.agent,
             s.incident);
     return err_next(
@@ -279,6 +285,8 @@ static int opening_of(struct app *app, const struct words *w, const struct polic
         ret->settings = crash_settings(app, p, &w->o);
         if (w->no_standby)
             json_object_set_new(ret->settings, "no_standby", json_true());
+        if (w->in_doubt)
+            json_object_set_new(ret->settings, "standby_lost", json_true());
     }
     return rc;
 }
@@ -298,7 +306,7 @@ static int begin(struct app *app, struct words *w, const char *name)
     if (rc == 0 && !w->plan && !w->another)
         rc = check_none_open(app, name, &e);
     if (rc == 0 && !w->plan)
-        rc = check_no_standby_serves(app, p, w->another && w->no_standby, &e);
+        rc = check_no_standby_serves(app, p, w, &e);
     if (rc == 0)
         rc = opening_of(app, w, p, vault, &o, &e);
     if (rc == 0 && w->plan)

@@ -70,6 +70,8 @@ int crash_answer_gate(struct crash *c, const struct crash_next *n, enum crash_an
     int rc = write_gate(c, n, crash_answer_name(a), why ? why : "", through, e);
     if (rc == 0 && (n->gate == GATE_REACHABLE || n->gate == GATE_RESTORE_AGAIN))
         crash_forget_vault(c);
+    if (n->gate == GATE_COPIES) /* they are looked for again, whatever was answered */
+        c->facts.no_copy = false;
     if (rc == 0) {
         crash_line(c, 10, _("answered: %s (%s)%s%s"), crash_answer_word(a), through,
                    why && *why ? ": " : "", why ? why : "");
@@ -83,7 +85,8 @@ int crash_answer_gate(struct crash *c, const struct crash_next *n, enum crash_an
 /* That it was asked, once: from then on its time runs. */
 static int write_waiting(struct crash *c, const struct crash_next *n, struct err *e)
 {
-    return n->since_s ? 0 : write_gate(c, n, "waiting", "", "", e);
+    const char *why = n->gate == GATE_COPIES ? c->no_copy : "";
+    return n->since_s ? 0 : write_gate(c, n, "waiting", why, "", e);
 }
 
 /* --- on the command line ------------------------------------------------------------------------------------------ */

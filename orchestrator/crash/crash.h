@@ -64,6 +64,7 @@ struct crash {
     int running;  /* the server: 1, 0; -1: not known */
     bool bare;    /* the policy's file is not here */
     bool asked_places, asked_catalog;
+    char no_copy[2 * ERR_TEXT_BYTES + 4]; /* why none can be read */
 };
 
 int crash_begin(struct app *app, struct incident *inc, const struct crash_options *o,

@@ -18,14 +18,28 @@
 #define OPEN_TRIES 3 /* of copies none of which can be read, when nobody is there to be asked */
 #define OPEN_PAUSE_MS 2000
 
+/* Copies that are there again tell where lay what could not be set aside. */
+static void know_scene(struct crash *c)
+{
+    if (!c->facts.snapshots_known)
+        return;
+    const struct event *ev = incident_last(c->inc, EVENT_STEP, "step", "scene");
+    if (ev && json_is_true(json_object_get(json_object_get(ev->body, "facts"), "unknown")))
+        (void)crash_know_places(c, NULL);
+    c->facts.places_known = c->backup != NULL;
+}
+
 int crash_next(struct crash *c, struct crash_next *ret, struct err *e)
 {
+    know_scene(c);
     procedure_next(c->inc, &c->facts, ret);
     if (ret->kind != NEXT_SNAPSHOTS)
         return 0;
     int rc = crash_know_snapshots(c, e);
-    if (rc == 0)
+    if (rc == 0) {
+        know_scene(c);
         procedure_next(c->inc, &c->facts, ret);
+    }
     return rc;
 }
 
@@ -175,7 +189,17 @@ static bool is_no_copy(int rc)
            rc != -ERR_CONFIG && rc != -ERR_USAGE;
 }
 
-/* No copy can be read: a person sees why, mends that and goes on. Without one the vendor and the superior unit are told (PY-DB-6). */
+/* A person sees why, and says whether they are tried again or the vendor is called. */
+static void no_copy(struct crash *c, struct crash_next *n, struct err *e)
+{
+    ui_warn(&c->app->ui, "%s: %s", e->what, e->why);
+    snprintf(c->no_copy, sizeof c->no_copy, "%s%s%s", e->what, e->what[0] ? ": " : "", e->why);
+    err_clear(e);
+    c->facts.no_copy = true;
+    procedure_next(c->inc, &c->facts, n);
+}
+
+/* No copy can be read. Without a person the vendor and the superior unit are told after a while (PY-DB-6). */
 static int what_next(struct crash *c, struct crash_next *n, struct err *e)
 {
     int rc = crash_next(c, n, e);
@@ -184,8 +208,12 @@ static int what_next(struct crash *c, struct crash_next *n, struct err *e)
         err_clear(e);
         rc = crash_next(c, n, e);
     }
-    if (!is_no_copy(rc) || !c->app->ui.yes)
+    if (!is_no_copy(rc))
         return rc;
+    if (!c->app->ui.yes) {
+        no_copy(c, n, e);
+        return 0;
+    }
     ui_warn(&c->app->ui, "%s: %s", e->what, e->why);
     err_clear(e);
     *n = (struct crash_next){ .kind = NEXT_ESCALATE, .why = ESCALATE_NO_BACKUP };

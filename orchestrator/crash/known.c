@@ -329,6 +329,7 @@ int crash_know_snapshots(struct crash *c, struct err *e)
         if (rc < 0)
             return rc;
         c->vault = c->own_v;
+        c->asked_places = false; /* what could not be read then may be there now */
     }
     int rc = list_snapshots(c, e);
     if (rc < 0)

@@ -17,6 +17,8 @@
 #define ELSEWHERE_MS \
     10000 /* how long a standby may take to see that the other one has a new timeline */
 
+#define ASKED_JUST_NOW_S 60
+
 /* --- the two hosts ------------------------------------------------------------------------------------------ */
 static const struct crash_conf *conf_of(const struct standby *s)
 {
@@ -576,16 +578,31 @@ static int promote_again(const struct standby *s, const struct failback *f,
     return promote(s, f, PAIR_STANDBY, text, facts, e);
 }
 
+/* One that was promoted by this incident is fenced, unless it is so. One that served by an earlier one may have what nobody else has: it is only asked.
+ * Asked once more, what was proven or stated before counts where it cannot be asked. */
 static int fence_given_up(const struct standby *s, const struct failback *f,
                           char text[ERR_TEXT_BYTES], json_t **facts, struct err *e)
 {
-    int rc = fence(s, PAIR_STANDBY, e);
-    if (rc == -ERR_UNREACHABLE && f->stated[PAIR_STANDBY]) {
+    bool own = f->attempts[FB_PROMOTE] > 0, may_write = f->may_write[PAIR_STANDBY];
+    int rc = !own        ? prove(s, PAIR_STANDBY, e)
+             : may_write ? fence(s, PAIR_STANDBY, e)
+                         : prove_or_fence(s, PAIR_STANDBY, e);
+    if (rc == -ERR_INTERRUPTED)
+        return rc;
+    if (rc < 0 && rc != -ERR_REFUSED && !may_write) {
         err_clear(e);
+        snprintf(text, ERR_TEXT_BYTES,
+                 f->stated[PAIR_STANDBY] ? _("\"%s\" is off, as was stated")
+                                         : _("\"%s\" cannot be asked now; it was asked before"),
+                 standby_agent(s, PAIR_STANDBY));
         return 0;
     }
+    if (rc == -ERR_REFUSED)
+        set_fact(facts, "refused", json_true());
+    if (rc == -ERR_REFUSED && !own)
+        err_wrap(e, _("the standby serves, by an earlier incident"));
     if (rc < 0)
-        return rc;
+        return rc == -ERR_REFUSED || own ? rc : cannot_ask(s, PAIR_STANDBY, e);
     set_fact(facts, "proven", json_true());
     snprintf(text, ERR_TEXT_BYTES, _("\"%s\" takes no writes (asked)"),
              standby_agent(s, PAIR_STANDBY));
@@ -718,11 +735,21 @@ int standby_take(struct standby *s, enum crash_step step, char ret_text[ERR_TEXT
     return takes[own](s, &f, ret_text, ret_facts, e);
 }
 
-int standby_give_up(struct standby *s, struct err *e)
+int standby_still_given_up(struct standby *s, struct err *e)
 {
     struct failback f;
+    const struct event *asked = incident_last(s->inc, EVENT_STEP, "step",
+                                              failback_step_name(FB_GIVE_UP));
+    int64_t ago_s = asked ? sys_realtime_s() - asked->at_s : 0;
     failback_of(s->inc, &f);
-    return f.may_write[PAIR_STANDBY] ? standby_micro(s, FB_GIVE_UP, e) : 0;
+    bool well = asked && strcmp(event_text(asked, "state"), "done") == 0;
+    if (!failback_in_doubt(&f) || (well && ago_s >= 0 && ago_s < ASKED_JUST_NOW_S))
+        return 0;
+    int rc = prove(s, PAIR_STANDBY, e);
+    if (rc == -ERR_REFUSED || rc == -ERR_INTERRUPTED)
+        return rc;
+    err_clear(e);
+    return 0;
 }
 
 int standby_lost(struct app *app, const struct policy *policy, const char *incident, struct err *e)
@@ -737,8 +764,8 @@ int standby_lost(struct app *app, const struct policy *policy, const char *incid
         return err_wrap(e, _("the standby serves, by the incident %s"), incident);
     if (rc == 0 || rc == -ERR_INTERRUPTED)
         return rc;
-    err_clear(e); /* it cannot be asked: what was said counts */
-    return 0;
+    err_clear(e);
+    return 1;
 }
 
 int standby_undo(struct standby *s, struct err *e)

@@ -22,15 +22,15 @@ struct standby { /* borrowed */
         policy; /* its crash.standby holds; its agent is the primary where the incident names none */
 };
 
-/* fence, promote, standby-check, switch, reseed, switch-back */
+/* fence, promote, standby-check, switch, standby-give-up, reseed, switch-back */
 bool standby_has(enum crash_step s);
 /* 0: it is done, ret_text says how. Negative: it failed; -ERR_UNREACHABLE of a fence: that host cannot be asked, so a person must turn it
- * off and say so (gate fenced; of the standby on the way back gate standby-off). *ret_facts (owned) is set in both cases, and may be NULL. */
+ * off and say so (gate fenced; of the standby gate standby-off). *ret_facts (owned) is set in both cases, and may be NULL. */
 int standby_take(struct standby *s, enum crash_step step, char ret_text[ERR_TEXT_BYTES],
                  json_t **ret_facts, struct err *e);
-/* Before anything is restored on the primary, or started there: a standby that was promoted and then given up (gate promoted or standby-right
- * answered with no) takes no writes any more. 0: so it is, or there never was one. */
-int standby_give_up(struct standby *s, struct err *e);
+/* Just before the primary's own server is started: a standby that was given up, and was asked more than a minute ago, is asked again.
+ * -ERR_REFUSED: it takes writes, or is not certain. 0: it takes none, cannot be asked (what was proven or stated counts), or there is none. */
+int standby_still_given_up(struct standby *s, struct err *e);
 /* The way back is given up while the primary was not promoted: the standby serves again. */
 int standby_undo(struct standby *s, struct err *e);
 /* A person's word on what a step of the way back cannot find out or does not want: "failback-stop" (the standby is off), "failback-compare"
@@ -51,7 +51,7 @@ struct standby_serving {
 int standby_serving(const struct config_paths *p, const struct policy *policy,
                     struct standby_serving *ret, struct err *e);
 /* Somebody says that the standby which serves by that incident is lost for good. It is asked: one that takes writes is -ERR_REFUSED. 0: it takes
- * none, or cannot be asked. */
+ * none; 1: it cannot be asked. */
 int standby_lost(struct app *app, const struct policy *policy, const char *incident, struct err *e);
 /* The policy's `agent` is the one that serves, from now on; that is said. Where nobody knows it, that is said, too, and the policy's own stays:
  * a host that is fenced or dead fails, and one that follows has the same data. true: it was replaced. */

@@ -104,6 +104,23 @@ static void run_command(struct crash *c, const struct crash_next *n, struct step
 }
 
 /* --- the scene ------------------------------------------------------------------------------------------------------- */
+/* Is there a server of which neither a backup nor the policy says where its data lie? Once a copy can be read the scene is taken again. */
+static bool is_unknown(const struct crash *c, const json_t *places)
+{
+    bool none = c->policy->n_sources == 0 && json_array_size(places) == 0;
+    for (size_t i = 0; i < c->policy->n_sources && !none; i++) {
+        const char *kind = c->policy->sources[i].kind;
+        const json_t *place;
+        bool found = strcmp(kind, "postgresql") != 0 && strcmp(kind, "mariadb") != 0;
+        for (size_t k = 0; !found && (place = json_array_get(places, k)) != NULL; k++) {
+            const char *its = json_string_value(json_object_get(place, "kind"));
+            found = its && strcmp(its, kind) == 0;
+        }
+        none = !found;
+    }
+    return !c->backup && c->facts.server && none;
+}
+
 static void take_scene(struct crash *c, struct step_result *ret)
 {
     struct host_job j = crash_host_job(c);
@@ -115,6 +132,7 @@ static void take_scene(struct crash *c, struct step_result *ret)
         step_failed(ret, &e);
         return;
     }
+    bool unknown = is_unknown(c, json_object_get(scene, "places"));
     json_array_foreach(json_object_get(scene, "places"), i, place)
     {
         const char *to = json_string_value(json_object_get(place, "scene"));
@@ -125,9 +143,10 @@ static void take_scene(struct crash *c, struct step_result *ret)
     }
     if (n == 0)
         snprintf(ret->text, sizeof ret->text, "%s",
-                 c->backup
-                     ? _("nothing lies there")
-                     : _("where it lies is not known: the restore sets aside what it replaces"));
+                 unknown ? _("where it lies is not known: the restore sets aside what it replaces")
+                         : _("nothing lies there"));
+    if (unknown)
+        json_object_set_new(scene, "unknown", json_true());
     ret->facts = scene;
 }
 
@@ -193,14 +212,12 @@ static void take_standby(struct crash *c, enum crash_step step, struct step_resu
         step_failed(ret, &e);
 }
 
-/* One that was promoted and then given up must not take writes beside what is restored. */
+/* One that was promoted and then given up must not take writes beside what is restored; it was asked, and whoever was cut off since asks again. */
 static bool standby_is_in_the_way(struct crash *c, enum crash_step step, struct step_result *ret)
 {
     struct standby s = { .app = c->app, .inc = c->inc, .policy = c->policy };
     struct err e = ERR_INIT;
-    bool touches = step == STEP_STOP || step == STEP_SCENE || step == STEP_RESTORE ||
-                   step == STEP_START;
-    if (!touches || !c->facts.conf->standby_on || standby_give_up(&s, &e) >= 0)
+    if (step != STEP_START || standby_still_given_up(&s, &e) >= 0)
         return false;
     step_failed(ret, &e);
     return true;

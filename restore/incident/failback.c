@@ -219,8 +219,17 @@ static void take_gate(struct failback *f, const struct event *ev)
     }
 }
 
+static void take_opening(struct failback *f, const struct event *ev)
+{
+    const json_t *settings = json_object_get(ev->body, "settings");
+    if (json_is_true(json_object_get(settings, "standby_lost")))
+        f->lost = f->may_write[PAIR_STANDBY] = true;
+}
+
 void failback_take(struct failback *f, const struct event *ev)
 {
+    if (ev->kind == EVENT_OPENED)
+        take_opening(f, ev);
     if (ev->kind == EVENT_GATE)
         take_gate(f, ev);
     if (ev->kind != EVENT_STEP)
@@ -263,6 +272,11 @@ enum pair_host failback_serves(const struct failback *f)
     if (f->may_write[PAIR_PRIMARY])
         return PAIR_PRIMARY;
     return f->begun[FB_STOP] && !f->begun[FB_BACK_PROMOTE] ? PAIR_STANDBY : PAIR_PRIMARY;
+}
+
+bool failback_in_doubt(const struct failback *f)
+{
+    return f->lost || f->attempts[FB_PROMOTE] > 0;
 }
 
 static enum failback_step first_open(const struct failback *f, enum failback_step from,

@@ -33,7 +33,7 @@
  * Gates of the procedure that a person answers instead of a command (promoted, standby-right, switched, reseeded, switched-back) count as done.
  *
  * **May write**: a host does from the moment at which the *intent* of its promotion is written down (a command that was cut off may still come to
- * its end) until a fence of it is done or stated. failback_may lets no host be promoted while the other one may write, and no host be made
+ * its end) until a fence of it is done or stated; a standby also from an opening whose settings say "standby_lost". failback_may lets no host be promoted while the other one may write, and no host be made
  * anew while it may: so no kill and no order of commands leads to two servers that take writes.
  */
 #ifndef TWOFOLD_RESTORE_INCIDENT_FAILBACK_H
@@ -90,9 +90,11 @@ const char *failback_phase_text(enum failback_phase p); /* for people, translate
 struct failback {
     bool begun[FB_STEPS]; /* it has an intent that counts */
     bool done[FB_STEPS];
-    unsigned attempts[FB_STEPS];    /* intents, all of them */
-    bool may_write[PAIR_HOSTS];     /* see above */
-    bool stated[PAIR_HOSTS];        /* that it does not is a person's word, and was not asked */
+    unsigned attempts[FB_STEPS]; /* intents, all of them */
+    bool may_write[PAIR_HOSTS];  /* see above */
+    bool stated[PAIR_HOSTS];     /* that it does not is a person's word, and was not asked */
+    bool
+        lost; /* a standby that could not be asked served by an earlier incident when this one was opened */
     char fenced_at[MAX_POSITION];   /* how far the old primary was; "": not known */
     char promoted_at[MAX_POSITION]; /* how far the standby was when it was promoted */
     char stopped_at[MAX_POSITION];  /* where the standby stopped for the way back */
@@ -106,6 +108,8 @@ void failback_of(const struct incident *inc, struct failback *ret);
 enum failback_phase failback_phase_of(const struct failback *f);
 /* Whose data count: what is to be backed up. */
 enum pair_host failback_serves(const struct failback *f);
+/* Whether the standby was to take writes, by this incident or an earlier one: before the primary's own server runs again it is asked. */
+bool failback_in_doubt(const struct failback *f);
 /* Which step of the way back is next, or (undo) of giving it up. FB_STEPS: nothing is left, or failback_why_not. */
 enum failback_step failback_next(const struct failback *f, bool undo);
 /* NULL: the way back can be begun or gone on with (undo: given up); else why not, translated. */

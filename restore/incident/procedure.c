@@ -28,6 +28,11 @@ static bool is_answer(const struct event *ev, enum crash_answer a)
     return ev && strcmp(event_text(ev, "answer"), crash_answer_name(a)) == 0;
 }
 
+static bool is_step_of(const struct event *ev, enum crash_step s)
+{
+    return ev->kind == EVENT_STEP && strcmp(event_text(ev, "step"), crash_step_name(s)) == 0;
+}
+
 static bool of_attempt(const struct event *ev, unsigned attempt)
 {
     return attempt == 0 || event_int(ev, "attempt") == attempt;
@@ -39,8 +44,7 @@ static const struct event *last_step(const struct incident *inc, enum crash_step
 {
     for (size_t i = inc->n; i-- > 0 && inc->events[i].seq > after;) {
         const struct event *ev = &inc->events[i];
-        if (ev->kind == EVENT_STEP && of_attempt(ev, attempt) &&
-            strcmp(event_text(ev, "step"), crash_step_name(s)) == 0)
+        if (is_step_of(ev, s) && of_attempt(ev, attempt))
             return ev;
     }
     return NULL;
@@ -130,7 +134,14 @@ static enum taken say(struct view *v, enum next_kind kind)
 static bool by_itself(enum crash_step s)
 {
     return s == STEP_NOTIFY || s == STEP_SCENE || s == STEP_FACTS || s == STEP_RESTORE ||
-           s == STEP_CHECK || s == STEP_RESUME || s == STEP_STANDBY_CHECK;
+           s == STEP_CHECK || s == STEP_RESUME || s == STEP_STANDBY_CHECK || s == STEP_GIVE_UP;
+}
+
+/* A standby that was asked, and takes writes, or is not certain: nobody's word counts against that. */
+static bool says_it_writes(const struct event *step)
+{
+    return step && is_step_of(step, STEP_GIVE_UP) && is_state(step, "failed") &&
+           json_is_true(json_object_get(json_object_get(step->body, "facts"), "refused"));
 }
 
 /* A step that a person is asked about when it has failed, or when there is no command for it. */
@@ -141,7 +152,8 @@ static enum taken take(struct view *v, enum crash_step s, unsigned attempt, uint
     const struct event *answer = last_answer(v->inc, g, attempt, last ? last->seq : after);
     bool can = by_itself(s) ||
                (crash_step_command(v->f->conf, s) && !(s == STEP_START && v->f->elsewhere));
-    if (is_answer(answer, ANSWER_YES) || is_answer(answer, ANSWER_OVERRIDE))
+    unsigned without = says_it_writes(last) ? ANSWER_YES : 0;
+    if (!without && (is_answer(answer, ANSWER_YES) || is_answer(answer, ANSWER_OVERRIDE)))
         return TAKEN_DONE;
     if (is_answer(answer, ANSWER_NO))
         return TAKEN_NO;
@@ -150,7 +162,7 @@ static enum taken take(struct view *v, enum crash_step s, unsigned attempt, uint
     if (!last || is_state(last, "failed")) {
         if (can && (!last || is_answer(answer, ANSWER_AGAIN)))
             return say_step(v, s, attempt, after, false);
-        return say_gate(v, g, attempt, last ? last->seq : after, can ? 0 : ANSWER_AGAIN);
+        return say_gate(v, g, attempt, last ? last->seq : after, can ? without : ANSWER_AGAIN);
     }
     return can ? say_step(v, s, attempt, after, true)
                : say_gate(v, g, attempt, last->seq, ANSWER_AGAIN);
@@ -370,6 +382,15 @@ static enum taken begin_restore(struct view *v, const struct crash_attempt *all,
     return say_gate(v, GATE_REACHABLE, attempt, v->round, 0);
 }
 
+static enum taken ask_copies(struct view *v)
+{
+    const struct event *answer = last_answer(v->inc, GATE_COPIES, 0, v->round);
+    if (!is_answer(answer, ANSWER_NO))
+        return say_gate(v, GATE_COPIES, 0, answer ? answer->seq : v->round, 0);
+    v->ret->why = ESCALATE_NO_BACKUP;
+    return say(v, NEXT_ESCALATE);
+}
+
 static enum taken take_restore(struct view *v, const struct crash_attempt *all, size_t n,
                                unsigned attempt)
 {
@@ -377,7 +398,7 @@ static enum taken take_restore(struct view *v, const struct crash_attempt *all, 
     if (is_state(last, "done"))
         return TAKEN_DONE;
     if (!v->f->snapshots_known)
-        return say(v, NEXT_SNAPSHOTS);
+        return v->f->no_copy ? ask_copies(v) : say(v, NEXT_SNAPSHOTS);
     if (!last)
         return begin_restore(v, all, n, attempt);
     take_choice_of(v, last);
@@ -437,6 +458,34 @@ static enum taken by_standby(struct view *v)
     return t == TAKEN_DONE ? way_back(v) : t;
 }
 
+/* One that was to take writes, or did by an earlier incident, and the host's own server are not to run at the same time. */
+static enum taken give_up_standby(struct view *v, unsigned attempt, uint64_t after)
+{
+    struct failback f;
+    failback_of(v->inc, &f);
+    return failback_in_doubt(&f) ? take(v, STEP_GIVE_UP, attempt, after, GATE_STANDBY_AWAY)
+                                 : TAKEN_DONE;
+}
+
+/* What was not known where it lies when the scene was set aside: nothing was replaced since. */
+static enum taken scene_again(struct view *v)
+{
+    const struct event *scene = last_step(v->inc, STEP_SCENE, 1, 0);
+    bool unknown = is_state(scene, "done") &&
+                   json_is_true(json_object_get(json_object_get(scene->body, "facts"), "unknown"));
+    for (size_t i = 0; unknown && i < v->inc->n; i++)
+        if (is_step_of(&v->inc->events[i], STEP_RESTORE) && is_state(&v->inc->events[i], "done"))
+            return TAKEN_DONE;
+    return unknown && v->f->places_known ? say_step(v, STEP_SCENE, 1, 0, false) : TAKEN_DONE;
+}
+
+static enum taken start(struct view *v, unsigned k)
+{
+    const struct event *restored = last_step(v->inc, STEP_RESTORE, k, 0);
+    enum taken t = give_up_standby(v, k, restored ? restored->seq : 0);
+    return t == TAKEN_DONE ? take(v, STEP_START, k, 0, GATE_STARTED) : t;
+}
+
 static enum taken by_restore(struct view *v)
 {
     const struct crash_facts *f = v->f;
@@ -449,16 +498,20 @@ static enum taken by_restore(struct view *v)
         v->ret->why = ESCALATE_TRIED_ALL;
         return say(v, NEXT_ESCALATE);
     }
-    if (stops && (k == 1 || last_step(v->inc, STEP_START, k - 1, 0)))
+    if (!f->elsewhere)
+        t = give_up_standby(v, 1, 0);
+    if (t == TAKEN_DONE && stops && (k == 1 || last_step(v->inc, STEP_START, k - 1, 0)))
         t = take(v, STEP_STOP, k, 0, GATE_STOPPED);
     if (t == TAKEN_DONE && !f->files_only && !f->elsewhere)
         t = take(v, STEP_SCENE, 1, 0, GATE_SCENE_KEPT);
     if (t == TAKEN_DONE)
         t = ask_host(v);
+    if (t == TAKEN_DONE && !f->files_only && !f->elsewhere)
+        t = scene_again(v);
     if (t == TAKEN_DONE)
         t = take_restore(v, all, n, k);
     if (t == TAKEN_DONE && (f->server || crash_step_command(f->conf, STEP_START)))
-        t = take(v, STEP_START, k, 0, GATE_STARTED);
+        t = start(v, k);
     if (t == TAKEN_DONE && !f->elsewhere)
         t = take(v, STEP_CHECK, k, 0, GATE_CHECKED);
     if (t == TAKEN_DONE)
@@ -561,7 +614,10 @@ enum crash_answer procedure_unattended(const struct incident *inc, const struct 
         return may_again ? ANSWER_AGAIN : ANSWER_NO;
     case GATE_CHECKED:
         return may_again ? ANSWER_AGAIN : ANSWER_NO;
+    case GATE_COPIES:
+        return may_again ? ANSWER_AGAIN : ANSWER_NO;
     case GATE_ISOLATED:
+    case GATE_STANDBY_AWAY:
     case GATE_FENCED:
         return may_again ? ANSWER_AGAIN : 0;
     default: /* GATE_SOURCE_FOUND, GATE_QUIET */

@@ -12,6 +12,7 @@
  *     notify PY-DB-2 → [a] isolate SMX-9.1 → [a] stop → [a] gate source-found PY-SW-2
  *     → [s] fence → promote → standby-check → switch SMX-12.2 → resume → recovered
  *           → facts → gate host-repaired → reseed → gate quiet → switch-back SMX-12.3 → check → end
+ *           → standby-give-up, when the standby is no way out: it may take writes
  *     → stop → [d] scene SMX-8 → facts → gate host-repaired PY-DB-3
  *     → restore PY-DB-4, PY-DB-5 → start → check PY-UPS → resume PY-DB-2 → recovered
  *     → escalate PY-DB-6, when nothing is left to restore from, or the host cannot be repaired
@@ -21,6 +22,8 @@
  * newest first, then those that are not whole, at last those that no copy seems to have all of. After an attack only those from before the first sign.
  * One that is next and lies only where nothing can be read now is asked about (reachable), before an older one is taken for it. Events of restore, start and check, of
  * stop after the first, and of their gates, carry the number of the attempt.
+ * A scene of a place that was not known (facts: unknown) is set aside once it is, before the first restore. Before a server is started beside a
+ * standby that was to take writes that one is asked again; where it was asked and did not say that it takes none (facts: refused), nobody's yes counts.
  * A drill has restore alone, to a folder: it ends recovered or escalated.
  */
 #ifndef TWOFOLD_RESTORE_INCIDENT_PROCEDURE_H
@@ -38,6 +41,7 @@ enum crash_step {
     STEP_PROMOTE,
     STEP_STANDBY_CHECK,
     STEP_SWITCH,
+    STEP_GIVE_UP, /* a standby that may take writes does not: before anything is stopped for a restore, and before the server is started */
     STEP_SCENE,
     STEP_FACTS,
     STEP_RESTORE,
@@ -56,8 +60,10 @@ enum crash_gate {
     GATE_PROMOTED,
     GATE_STANDBY_RIGHT,
     GATE_SWITCHED,
+    GATE_STANDBY_AWAY, /* "standby-off": one that was to take writes cannot be asked */
     GATE_SCENE_KEPT,
     GATE_HOST_REPAIRED,
+    GATE_COPIES, /* no copy can be read */
     GATE_REACHABLE, /* copies or host are away: of a restore that failed, or of the backup that is next */
     GATE_RESTORE_AGAIN, /* one that failed for another reason than damage */
     GATE_IN_PART,       /* files that no copy has whole are missing */
@@ -105,6 +111,8 @@ struct crash_facts { /* borrowed */
     bool no_standby;
     bool
         elsewhere; /* restored to a folder: nothing in service is stopped or replaced, and a person puts it into service */
+    bool no_copy;  /* none can be read: a person is asked */
+    bool places_known;    /* where the databases' files lie */
     bool snapshots_known; /* else NEXT_SNAPSHOTS is answered where they are needed */
     const struct crash_snapshot *snapshots; /* newest first; none of the quarantine */
     size_t n_snapshots;
@@ -157,7 +165,7 @@ void procedure_next(const struct incident *inc, const struct crash_facts *f,
 
 /* What --yes may answer: 0: nothing, a person is needed. `running`: 1: the server runs, 0: it does not, -1: not known. `host_good`: no fact of
  * the host is bad, and somebody could look. Steps that failed are tried again once; a quiet time, the source of an attack, the isolation
- * of a host and whether an old server is fenced are never guessed. Nor is a backup that is away given up for an older one. */
+ * of a host and whether an old server or a standby is fenced are never guessed. Nor is a backup that is away given up for an older one. */
 enum crash_answer procedure_unattended(const struct incident *inc, const struct crash_next *next,
                                        int running, bool host_good);
 

@@ -22,6 +22,8 @@ static const struct {
                              false },
     [STEP_SWITCH] = { "switch", "SMX-12.2", N_("Lead clients to the standby"), LIMIT_STANDBY,
                       false },
+    [STEP_GIVE_UP] = { "standby-give-up", "SMX-12.3", N_("Keep the standby from taking writes"),
+                       LIMIT_STANDBY, false },
     [STEP_SCENE] = { "scene", "SMX-8", N_("Set the scene aside"), LIMIT_SCENE, true },
     [STEP_FACTS] = { "facts", "PY-DB-3", N_("Look at the host"), LIMIT_FACTS, false },
     [STEP_RESTORE] = { "restore", "PY-DB-4", N_("Restore"), LIMIT_RESTORE, true },
@@ -57,6 +59,10 @@ static const struct {
                              YES | AGAIN | NO },
     [GATE_SWITCHED] = { "switched", "SMX-12.2", N_("Do clients come to the standby?"),
                         YES | AGAIN },
+    [GATE_STANDBY_AWAY] = { "standby-off", "SMX-12.3",
+                            N_("Is it certain that the standby takes no writes? (turn it off, or "
+                               "take it off the network)"),
+                            YES | AGAIN },
     [GATE_SCENE_KEPT] = { "scene-kept", "SMX-8",
                           N_("Is what lies on the host kept? (override: go on; what the restore "
                              "replaces is set aside by itself)"),
@@ -65,6 +71,10 @@ static const struct {
                              N_("Is the host repaired? (again: look once more; no: it cannot be, the "
                                 "vendor is called)"),
                              YES | AGAIN | NO },
+    [GATE_COPIES] = { "copies", "PY-DB-5",
+                      N_("No copy can be read. Try again? (no: nothing can be restored, and the "
+                         "vendor is called)"),
+                      AGAIN | NO },
     [GATE_REACHABLE] = { "reachable", "PY-DB-4",
                          N_("Can what could not be reached be reached now? (no: it is gone on "
                             "without)"),

@@ -181,6 +181,7 @@ const char *step_words(const struct report *r, const char *step)
         { "switched", { "用户是否已切换到备用系统", "Do clients come to the standby?" } },
         { "scene-kept", { "现场是否已保留", "Is the scene kept?" } },
         { "host-repaired", { "主机是否已修复", "Is the host repaired?" } },
+        { "copies", { "副本能否读取", "Can a copy be read?" } },
         { "reachable", { "副本和主机能否访问", "Can copies and host be reached?" } },
         { "restore-again", { "是否再次恢复", "Restore again?" } },
         { "in-part", { "缺少部分文件，是否接受", "Go on though files are missing?" } },

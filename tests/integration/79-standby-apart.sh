@@ -70,4 +70,28 @@ expect 0 on --yes crash failback db
 [ "$(pair_sql db1 "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger")" = "1 3 4 5" ] ||
     fail "db1 has $(pair_sql db1 "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger")"
 lab_until 'follows db2' || fail "db2 does not follow"
+expect 0 on crash close
+
+# --- a standby that is given up, and cannot be asked: a person's word counts until it can be, and it is asked before the host's own server is started ---
+expect 0 on backup db
+lab_on db1 pkill -KILL -x postgres
+lab_on db2 sh -c 'mv /usr/local/sbin/pg-promote.sh /usr/local/sbin/held; printf "#!/bin/sh\n/usr/local/sbin/held\nexit 1\n" >/usr/local/sbin/pg-promote.sh; chmod 755 /usr/local/sbin/pg-promote.sh'
+expect 3 on crash db && said 'promoted=no'
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = f ] || fail "db2 was not promoted"
+lab_on db2 sh -c 'kill $(cat /run/sshd.pid)'
+expect 3 on crash resume db --answer promoted=no && said 'certain that the standby takes no writes' && said 'standby-off=yes'
+expect 3 on --yes crash resume db && said 'standby-off=yes'
+expect 3 on crash resume db --answer standby-off=yes && said 'stopped=yes'
+lab_sshd db2 # the word was wrong
+lab_on db2 sh -c 'mv /usr/local/sbin/pg-fence.sh /usr/local/sbin/fence; printf "#!/bin/sh\nexit 1\n" >/usr/local/sbin/pg-fence.sh; chmod 755 /usr/local/sbin/pg-fence.sh'
+expect 3 on crash resume db --answer stopped=yes --answer host-repaired=yes && said 'standby-off=again' && not_said 'standby-off=yes'
+lab_on db2 mv /usr/local/sbin/fence /usr/local/sbin/pg-fence.sh
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = f ] || fail "db2 is fenced already"
+expect 3 on crash resume db --answer standby-off=again && said 'started=yes'
+lab_on db2 test -e $pair_data/standby.signal || fail "the host's own server was to be started beside a standby that takes writes"
+pair_sql db2 "SELECT 1" >/dev/null 2>&1 && [ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" != t ] && fail "db2 takes writes"
+pair_start db1
+expect 0 on crash resume db --answer started=yes && said 'RECOVERED'
+[ "$(pair_sql db1 "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger")" = "1 3 4 5" ] ||
+    fail "db1 has $(pair_sql db1 "SELECT string_agg(n::text, ' ' ORDER BY n) FROM ledger")"
 finish

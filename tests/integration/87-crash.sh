@@ -130,12 +130,17 @@ close
 lose
 mv "$a" "$a.away"
 mv "$b" "$b.away"
-expect 1 "$t" crash db --answer host-repaired=yes && said 'no copy can be read'
+expect 3 "$t" crash db --answer host-repaired=yes && said 'no copy can be read' && said 'copies=again'
+expect 3 "$t" crash status && said 'No copy can be read. Try again. waits' && said 'no copy can be'
+python3 "$here/menu.py" "$t"$'\x1f'crash$'\x1f'resume -o "$work/typed" 'No copy can be read=>1' 'No copy can be read=>2' >"$work/.out" 2>&1
+[ $? -eq 6 ] && grep -q ESCALATED "$work/typed" || { fail "a person has seen that no copy can be read"; show_output; }
 expect 6 "$t" --yes crash resume && said 'ESCALATED' && said 'no copy can be read'
 mv "$b.away" "$b"
 expect 0 "$t" --yes crash resume
 mv "$a.away" "$a"
-tells "notify stop scene facts [host-repaired=yes] escalated resumed facts [host-repaired=yes] restore start check resume recovered"
+# Where the data lie is known again: they are set aside as in any other crash.
+tells "notify stop scene facts [host-repaired=yes] [copies=again] [copies=no] escalated resumed facts [host-repaired=yes] escalated resumed facts [host-repaired=yes] scene restore start check resume recovered"
+[ -f "$one/data/.twofold-scene-$(newest)/spoilt" ] || fail "the scene was not kept: $(ls -a "$one/data")"
 is_back "both copies gone"
 close
 

@@ -83,7 +83,7 @@ ledger_exact() {
 pair_policy() {
     local host line commands source="host=/srv/pg user=postgres"
     for host in db1 db2; do
-        commands=()
+        commands=(--allow-command postgres --allow-restore /srv/pg) # for a restore where the standby is given up
         for line in "fence.sh" "fence.sh ask" promote.sh position.sh switch.sh reseed.sh sync.sh; do
             commands+=(--allow-command "/usr/local/sbin/pg-$line")
         done

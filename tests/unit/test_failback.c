@@ -394,6 +394,29 @@ static void loss(const char *old, const char *new, int64_t commit, int64_t want,
         fail_msg("%s", text);
 }
 
+/* Served by an earlier incident, and said to be lost: it may write until it was asked, or somebody says that it is off. */
+static void test_said_to_be_lost(void **state)
+{
+    struct failback f = FAILBACK_INIT;
+    (void)state;
+    assert_false(failback_in_doubt(&f));
+    take(&f, EVENT_OPENED, json_pack("{s:{s:b}}", "settings", "standby_lost", true));
+    assert_true(f.may_write[PAIR_STANDBY] && failback_in_doubt(&f));
+    assert_int_equal(failback_phase_of(&f), PAIR_AS_EVER); /* the earlier one counts */
+    step(&f, FB_GIVE_UP, "intent", false, "");
+    step(&f, FB_GIVE_UP, "failed", false, "");
+    assert_true(f.may_write[PAIR_STANDBY]);
+    gate(&f, GATE_STANDBY_OFF);
+    assert_true(!f.may_write[PAIR_STANDBY] && f.stated[PAIR_STANDBY] && failback_in_doubt(&f));
+    whole(&f, FB_GIVE_UP);
+    assert_true(!f.stated[PAIR_STANDBY] && failback_in_doubt(&f));
+    assert_int_equal(failback_phase_of(&f), PAIR_GIVEN_UP);
+    assert_int_equal(failback_serves(&f), PAIR_PRIMARY);
+    f = FAILBACK_INIT;
+    take_over(&f);
+    assert_true(failback_in_doubt(&f));
+}
+
 static void test_loss(void **state)
 {
     (void)state;
@@ -415,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_position_of_output),
+        cmocka_unit_test(test_said_to_be_lost),
         cmocka_unit_test(test_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@
 struct story {
     enum crash_cause cause;
     bool drill, strict, no_standby, files_only, two, elsewhere;
-    bool no_commands, standby;
+    bool no_commands, standby, standby_lost, no_copy;
     int64_t first_sign;
     /* "restore1=damaged start2=failed": how the steps end, by their numbers; others do well */
     const char *ends;
@@ -98,9 +98,10 @@ static void begin(struct play *p, const struct story *s)
     p->inc = incident_new("billing-20261126-0001");
     assert_non_null(p->inc);
     append(p->inc, EVENT_OPENED,
-           json_pack("{s:s, s:s, s:b, s:b, s:i}", "policy", "billing", "cause",
+           json_pack("{s:s, s:s, s:b, s:b, s:i, s:{s:b}}", "policy", "billing", "cause",
                      crash_cause_name(s->cause), "strict", s->strict, "drill", s->drill,
-                     "first_sign", (int)s->first_sign));
+                     "first_sign", (int)s->first_sign, "settings", "standby_lost",
+                     s->standby_lost));
 }
 
 static void finish(struct play *p)
@@ -183,11 +184,14 @@ static bool take_step(struct play *p, const struct crash_next *n)
             count_of(p, EVENT_STEP, "step", step, n->attempt, "done") +
                 count_of(p, EVENT_STEP, "step", step, n->attempt, "failed"),
             end);
-    bool well = strcmp(end, "done") == 0;
+    bool unknown = strcmp(end, "unknown") == 0; /* done, but where the scene lies is not known */
+    bool well = strcmp(end, "done") == 0 || unknown;
+    json_t *facts = restore_facts(p, n, well ? "whole" : end);
+    json_object_set_new(facts, "unknown", json_boolean(unknown));
+    json_object_set_new(facts, "refused", json_boolean(strcmp(end, "refused") == 0));
     return put(p, EVENT_STEP,
                json_pack("{s:s, s:i, s:s, s:s, s:o}", "step", step, "attempt", n->attempt, "state",
-                         well ? "done" : "failed", "text", end, "facts",
-                         restore_facts(p, n, well ? "whole" : end)));
+                         well ? "done" : "failed", "text", end, "facts", facts));
 }
 
 static bool answer_gate(struct play *p, const struct crash_next *n)
@@ -203,6 +207,7 @@ static bool answer_gate(struct play *p, const struct crash_next *n)
         assert_true(crash_answer_parse(said, &a));
     if (a != 0 && !(n->answers & a))
         fail_msg("%s cannot be answered %s", gate, crash_answer_name(a));
+    p->f.no_copy = false; /* they are looked for again */
     const char *how = a == 0 ? "?" : crash_answer_name(a);
     snprintf(word, sizeof word, "[%s%s%s]", gate, a == 0 || a == ANSWER_YES ? "" : "=",
              a == ANSWER_YES ? "" : how);
@@ -215,32 +220,35 @@ static bool answer_gate(struct play *p, const struct crash_next *n)
 }
 
 /* One turn; false: it has come to an end, or the taker was killed. */
-static bool turn(struct play *p)
+static bool turn_to(struct play *p, const struct crash_next *n)
 {
-    struct crash_next n;
     char word[64];
-    procedure_next(p->inc, &p->f, &n);
-    switch (n.kind) {
+    switch (n->kind) {
     case NEXT_STEP:
-        return take_step(p, &n);
+        return take_step(p, n);
     case NEXT_GATE:
-        return answer_gate(p, &n);
+        return answer_gate(p, n);
     case NEXT_SNAPSHOTS:
-        p->f.snapshots_known = true;
+        if (p->s->no_copy) { /* until it was asked about three times */
+            p->f.no_copy = count_of(p, EVENT_GATE, "gate", "copies", 0, NULL) < 3;
+            if (p->f.no_copy)
+                return true;
+        }
+        p->f.snapshots_known = p->f.places_known = true;
         return true;
     case NEXT_APPROVAL:
-        snprintf(word, sizeof word, "<%s>", crash_step_name(n.step));
+        snprintf(word, sizeof word, "<%s>", crash_step_name(n->step));
         note(p, word);
         return put(p, EVENT_APPROVAL,
-                   json_pack("{s:s, s:s, s:s}", "what", crash_step_name(n.step), "who",
+                   json_pack("{s:s, s:s, s:s}", "what", crash_step_name(n->step), "who",
                              "li (as root)", "through", "terminal"));
     case NEXT_RECOVERED:
         note(p, "recovered");
         return put(p, EVENT_RECOVERED, json_object());
     case NEXT_ESCALATE:
-        note(p, n.why == ESCALATE_HOST        ? "escalate-host"
-                : n.why == ESCALATE_TRIED_ALL ? "escalate-tried"
-                                              : "escalate-none");
+        note(p, n->why == ESCALATE_HOST        ? "escalate-host"
+                : n->why == ESCALATE_TRIED_ALL ? "escalate-tried"
+                                               : "escalate-none");
         return put(p, EVENT_ESCALATED, json_object());
     case NEXT_ESCALATED:
         note(p, "escalated");
@@ -253,6 +261,13 @@ static bool turn(struct play *p)
         return false;
     }
     return false;
+}
+
+static bool turn(struct play *p)
+{
+    struct crash_next n;
+    procedure_next(p->inc, &p->f, &n);
+    return turn_to(p, &n);
 }
 
 static void run(struct play *p)
@@ -272,7 +287,7 @@ static void start_again(struct play *p)
     incident_free(p->inc);
     assert_int_equal(incident_parse("billing-20261126-0001", bytes, n, &p->inc, NULL), 0);
     free(bytes);
-    p->f.snapshots_known = false;
+    p->f.snapshots_known = p->f.places_known = p->f.no_copy = false;
     p->killed = false;
     p->kill_at = 0;
 }
@@ -415,11 +430,65 @@ static void the_standby_takes_over(void **state)
     TELLS("notify isolate stop [source-found] fence promote standby-check switch resume recovered "
           "facts [host-repaired] reseed [quiet] switch-back check end",
           .cause = CAUSE_ATTACK, .standby = true);
-    TELLS("notify fence [fenced] promote [promoted=no] stop scene facts [host-repaired] restore1:b "
-          "start check resume recovered end",
+    TELLS("notify fence [fenced] promote [promoted=no] standby-give-up stop scene facts "
+          "[host-repaired] restore1:b standby-give-up start check resume recovered end",
           .standby = true, .ends = "fence1=failed promote1=failed", .answers = "promoted=no");
     TELLS("notify stop scene facts [host-repaired] restore1:b start check resume recovered end",
           .standby = true, .no_standby = true);
+}
+
+/* One that may take writes is asked before anything is stopped, and again before the host's own server is started. */
+static void the_standby_is_given_up(void **state)
+{
+    (void)state;
+    TELLS("notify fence promote standby-check [standby-right=no] standby-give-up "
+          "[standby-off=again] standby-give-up [standby-off] stop scene facts [host-repaired] "
+          "restore1:b restore2:c standby-give-up2 [standby-off=again] standby-give-up2 "
+          "[standby-off] start2 check2 resume recovered end",
+          .standby = true,
+          .ends = "standby-check1=failed standby-give-up1=failed,failed restore1=damaged "
+                  "standby-give-up2=failed",
+          .answers = "standby-right=no standby-off=again,yes");
+    /* it serves by an earlier incident, and is said to be lost */
+    TELLS("notify standby-give-up [standby-off] stop scene facts [host-repaired] restore1:b "
+          "standby-give-up start check resume recovered end",
+          .standby = true, .no_standby = true, .standby_lost = true,
+          .ends = "standby-give-up1=failed,done");
+    TELLS("notify facts [host-repaired] restore1:b standby-give-up [started] resume recovered end",
+          .standby = true, .no_standby = true, .standby_lost = true, .elsewhere = true);
+    /* one that says that it takes writes is not overridden: answer_gate sees that yes is none of the answers */
+    TELLS("notify fence promote [promoted=no] standby-give-up [standby-off=again] standby-give-up "
+          "[standby-off=again] standby-give-up [standby-off] stop scene facts [host-repaired] "
+          "restore1:b standby-give-up start check resume recovered end",
+          .standby = true, .ends = "promote1=failed standby-give-up1=refused,refused,failed,done",
+          .answers = "promoted=no standby-off=again,again,yes");
+    TELLS("notify standby-give-up [standby-off=again] standby-give-up [standby-off?]",
+          .standby = true, .no_standby = true, .standby_lost = true, .unattended = true,
+          .ends = "standby-give-up1=failed");
+}
+
+/* A place that no copy told is set aside as soon as one does, and once; not what was restored. */
+static void the_scene_is_set_aside_once_its_place_is_known(void **state)
+{
+    (void)state;
+    TELLS("notify stop scene facts [host-repaired] scene restore1:b start check resume recovered "
+          "end",
+          .ends = "scene1=unknown,done");
+    TELLS("notify stop scene facts [host-repaired] scene [scene-kept=override] restore1:b start "
+          "check resume recovered end",
+          .ends = "scene1=unknown,failed", .answers = "scene-kept=override");
+    TELLS("notify stop scene facts [host-repaired=no] escalate-host escalated",
+          .ends = "scene1=unknown", .answers = "host-repaired=no");
+}
+
+static void no_copy_can_be_read(void **state)
+{
+    (void)state;
+    TELLS("notify stop scene facts [host-repaired] [copies=again] [copies=again] [copies=again] "
+          "restore1:b start check resume recovered end",
+          .no_copy = true);
+    TELLS("notify stop scene facts [host-repaired] [copies=no] escalate-none escalated",
+          .no_copy = true, .answers = "copies=no");
 }
 
 static void without_a_person(void **state)
@@ -449,9 +518,10 @@ static void without_a_person(void **state)
     TELLS("notify stop scene facts [host-repaired] restore1:b [restore-again] restore1:b "
           "[restore-again?]",
           .unattended = true, .ends = "restore1=refused");
-    TELLS("notify fence promote [promoted=again] promote [promoted=no] stop scene facts "
-          "[host-repaired] restore1:b start check resume recovered end",
-          .unattended = true, .standby = true, .ends = "promote1=failed");
+    TELLS(
+        "notify fence promote [promoted=again] promote [promoted=no] standby-give-up stop scene facts "
+        "[host-repaired] restore1:b standby-give-up start check resume recovered end",
+        .unattended = true, .standby = true, .ends = "promote1=failed");
     TELLS("notify fence promote standby-check switch resume recovered facts [host-repaired] reseed "
           "[quiet?]",
           .unattended = true, .standby = true);
@@ -663,6 +733,9 @@ int main(void)
         cmocka_unit_test(a_restore_that_starts_and_is_wrong_has_failed),
         cmocka_unit_test(what_failed_is_asked_about),
         cmocka_unit_test(the_standby_takes_over),
+        cmocka_unit_test(the_standby_is_given_up),
+        cmocka_unit_test(the_scene_is_set_aside_once_its_place_is_known),
+        cmocka_unit_test(no_copy_can_be_read),
         cmocka_unit_test(without_a_person),
         cmocka_unit_test(two_persons),
         cmocka_unit_test(who_approves_is_another_one),
