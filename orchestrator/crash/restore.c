@@ -227,13 +227,19 @@ static int write_loss(struct crash *c, const struct crash_next *n, const struct 
     int64_t upto = crashed ? crashed : c->inc->opened_s;
     int64_t gap = upto > to ? upto - to : 0;
     char when[32], from[32], span[64];
-    char *text = text_print(
-        _("recovered up to %s; what was written from then to %s (%s) is not in it"),
-        time_text(to, when), time_text(upto, from), crash_span((uint64_t)gap, span));
-    json_t *body = json_pack("{s:I, s:I, s:I, s:b, s:o, s:O?}", "crashed", (json_int_t)crashed,
+    bool beyond = c->inc->crashed_s && to > c->inc->crashed_s;
+    char *text =
+        beyond ? text_print(_("recovered up to %s: that is after the time of the crash that was "
+                              "told, %s. What was written in between is kept; if it is a mistake, "
+                              "go back to before it: --first-sign"),
+                            time_text(to, when), time_text(upto, from))
+               : text_print(
+                     _("recovered up to %s; what was written from then to %s (%s) is not in it"),
+                     time_text(to, when), time_text(upto, from), crash_span((uint64_t)gap, span));
+    json_t *body = json_pack("{s:I, s:I, s:I, s:b, s:b, s:o, s:O?}", "crashed", (json_int_t)crashed,
                              "recovered_to", (json_int_t)to, "gap_s", (json_int_t)gap,
-                             "crash_is_known", crashed != 0, "text", event_json(text, 0), "driver",
-                             rec);
+                             "crash_is_known", crashed != 0, "after_crash", beyond, "text",
+                             event_json(text, 0), "driver", rec);
     crash_line(c, 10, "%s", text);
     free(text);
     return incident_add(c->inc, EVENT_LOSS, body, e);

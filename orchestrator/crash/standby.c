@@ -591,6 +591,7 @@ static int fence_given_up(const struct standby *s, const struct failback *f,
         return rc;
     if (rc < 0 && rc != -ERR_REFUSED && !may_write) {
         err_clear(e);
+        set_fact(facts, "stated", json_boolean(f->stated[PAIR_STANDBY]));
         snprintf(text, ERR_TEXT_BYTES,
                  f->stated[PAIR_STANDBY] ? _("\"%s\" is off, as was stated")
                                          : _("\"%s\" cannot be asked now; it was asked before"),

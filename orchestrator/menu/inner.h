@@ -36,6 +36,8 @@ struct chosen_backup {
 };
 void chosen_backup_done(struct chosen_backup *b);
 int choose_backup(struct menu *m, const char *policy, struct chosen_backup *ret);
+/* A time that parse_time takes; owned; NULL: back. */
+char *ask_moment(struct menu *m, const char *title, const char *explain);
 /* The place of a copy; owned; NULL: back. */
 char *choose_place(struct menu *m, const char *policy, const char *title);
 /* A new folder for what is restored; owned; NULL: back. bytes: what is needed; 0: not known. */

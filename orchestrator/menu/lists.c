@@ -113,21 +113,25 @@ static uint64_t newest_bytes(struct vault *v, const struct source_list *l)
     return 0;
 }
 
-static char *ask_moment(struct menu *m)
+char *ask_moment(struct menu *m, const char *title, const char *explain)
 {
     for (;;) {
         int64_t ns;
         struct err e = ERR_INIT;
-        char *at = screen_ask(&m->screen, _("Restore to which moment?"),
-                              _("For instance 2026-11-26 09:30, or -2h for two hours ago. A "
-                                "database whose log is kept comes back as it was then; anything "
-                                "else as in the newest backup before."),
-                              _("Moment:"));
+        char *at = screen_ask(&m->screen, title, explain, _("Moment:"));
         if (!at || parse_time(at, &ns, &e) == 0)
             return at;
         screen_notice(&m->screen, text_print("%s; %s", e.why, e.next));
         free(at);
     }
+}
+
+static char *ask_restore_moment(struct menu *m)
+{
+    return ask_moment(m, _("Restore to which moment?"),
+                      _("For instance 2026-11-26 09:30, or -2h for two hours ago. A "
+                        "database whose log is kept comes back as it was then; anything "
+                        "else as in the newest backup before."));
 }
 
 /* The rows, then which of them stands for what: 1 the newest, 2 a moment, then the backups. */
@@ -143,7 +147,7 @@ static int pick_backup(struct menu *m, const struct source_list *l, struct chose
     do {
         n = screen_choose(&m->screen, _("Restore from which backup?"),
                           _("After an attack take one from before its first sign."), &rows);
-    } while (n == 2 && !(ret->at = ask_moment(m)) && !m->screen.over);
+    } while (n == 2 && !(ret->at = ask_restore_moment(m)) && !m->screen.over);
     rows_done(&rows);
     if (l && n > 2) {
         char id[SHORT_ID_DIGITS + 1];

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void words_begin(const struct menu *m, struct words *w)
 {
@@ -135,30 +136,63 @@ static char *type_policy(struct menu *m)
 }
 
 /* --- a crash -------------------------------------------------------------------------------------------------------- */
-static bool choose_cause(struct menu *m, const char *policy, enum crash_cause *ret)
+struct crashed {
+    const char *policy;
+    const char *url; /* a copy, where nothing is configured; or NULL */
+    enum crash_cause cause;
+    char *before; /* owned; of a mistake: when it began; or NULL */
+};
+
+/* As a time of the day, so that what was two hours ago stays so while the plan is read. Owned; NULL: back. */
+static char *ask_before(struct menu *m)
 {
+    char *text = ask_moment(
+        m, _("Since when are the data wrong?"),
+        _("For instance 2026-11-26 09:30, or -2h for two hours ago; rather too early than too "
+          "late. The data come back as they were just before; what was written from then on is set "
+          "aside."));
+    int64_t ns = 0;
+    char at[32] = "";
+    struct tm tm;
+    if (!text || parse_time(text, &ns, NULL) < 0)
+        return text;
+    time_t s = (time_t)(ns / 1000000000);
+    if (localtime_r(&s, &tm))
+        strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S", &tm);
+    free(text);
+    return text_print("%s", at);
+}
+
+/* false: back. */
+static bool choose_cause(struct menu *m, struct crashed *c)
+{
+    static const enum crash_cause causes[] = { CAUSE_FAULT, CAUSE_FAULT, CAUSE_ATTACK,
+                                               CAUSE_DISASTER };
     struct screen_rows rows = { 0 };
     rows_add(&rows, text_print("%s", _("a fault")),
-             text_print("%s", _("a broken disk, a power cut, damaged or deleted data, a mistake")));
+             text_print("%s", _("a broken disk, a power cut, damaged or missing files")));
+    rows_add(&rows, text_print("%s", _("a mistake")),
+             text_print("%s", _("a person or a program deleted or changed data: back to before")));
     rows_add(&rows, text_print("%s", _("an attack")),
              text_print("%s", _("a break-in, ransomware, a virus, tampering; or it may be one")));
     rows_add(&rows, text_print("%s", _("a disaster")),
              text_print("%s", _("fire, water: the machine or the whole room is lost")));
     char *title = text_print(_("\"%s\" has crashed. What is the cause, as far as it is known?"),
-                             policy);
-    size_t n = screen_choose(&m->screen, title, NULL, &rows);
+                             c->policy);
+    size_t n;
+    free(c->before);
+    c->before = NULL;
+    do {
+        n = screen_choose(&m->screen, title, NULL, &rows);
+        if (n == 2)
+            c->before = ask_before(m);
+    } while (n == 2 && !c->before && !m->screen.over);
     if (n)
-        *ret = (enum crash_cause)(n - 1);
+        c->cause = causes[n - 1];
     free(title);
     rows_done(&rows);
-    return n > 0;
+    return n > 0 && !m->screen.over;
 }
-
-struct crashed {
-    const char *policy;
-    const char *url; /* a copy, where nothing is configured; or NULL */
-    enum crash_cause cause;
-};
 
 static void crash_words(const struct menu *m, const struct crashed *c, bool plan, struct words *ret)
 {
@@ -167,6 +201,8 @@ static void crash_words(const struct menu *m, const struct crashed *c, bool plan
     if (c->url)
         words_put(ret, "--copy", c->url, "--policy");
     words_put(ret, c->policy, "--cause", crash_cause_name(c->cause));
+    if (c->before)
+        words_put(ret, "--first-sign", c->before);
     if (plan)
         words_add(ret, "--plan");
 }
@@ -203,8 +239,9 @@ static void crash_from_copy(struct menu *m)
     bool begun = false;
     while (url && !begun && (policy = type_policy(m)) != NULL) {
         struct crashed c = { .policy = policy, .url = url };
-        while (!begun && choose_cause(m, policy, &c.cause))
+        while (!begun && choose_cause(m, &c))
             begun = begin_crash(m, &c);
+        free(c.before);
         free(policy);
     }
     free(url);
@@ -223,9 +260,13 @@ void way_crash(struct menu *m)
             way_incident(m, o);
             return;
         }
-        while (choose_cause(m, c.policy, &c.cause))
-            if (begin_crash(m, &c))
-                return;
+        bool begun = false;
+        while (!begun && choose_cause(m, &c))
+            begun = begin_crash(m, &c);
+        free(c.before);
+        c.before = NULL;
+        if (begun)
+            return;
     }
 }
 

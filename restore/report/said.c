@@ -277,7 +277,11 @@ static char *of_standby(const struct report *r, const struct event *ev)
         return words_print(zh(r) ? "%s 符合策略要求" : "\"%s\" is as the policy expects", host);
     if (step_is(ev, "failback-compare"))
         return of_compare(r, ev, host);
-    if (step_is(ev, "failback-stop") && !proven)
+    if (step_is(ev, "standby-give-up") && !proven && !json_is_true(json_object_get(f, "stated")))
+        return words_print(zh(r) ? "%s 现无法询问，此前已核实"
+                                 : "\"%s\" cannot be asked now; it was asked before",
+                           host);
+    if ((step_is(ev, "failback-stop") || step_is(ev, "standby-give-up")) && !proven)
         return words_print(zh(r) ? "%s 已关闭（由人员确认）" : "\"%s\" is off, as was stated",
                            host);
     if (proven && !step_is(ev, "failback-ready"))
@@ -478,14 +482,20 @@ static char *loss_of_standby(const struct report *r, const struct event *ev)
 static char *loss_of_restore(const struct report *r, const struct event *ev, int64_t to)
 {
     bool guessed = json_is_false(json_object_get(ev->body, "crash_is_known"));
+    bool kept = json_is_true(json_object_get(ev->body, "after_crash"));
     char *at = time_words(r, to), *span = span_words(r, event_int(ev, "gap_s"));
-    char *text = words_print(
-        zh(r) ? "恢复到 %s；其后%s内写入的数据不在其中%s"
-              : "recovered up to %s; what was written in the %s after it is not in it%s",
-        at ? at : "", span ? span : "",
-        !guessed ? ""
-        : zh(r)  ? "（故障时刻不明，按发现时间计）"
-                 : " (when it crashed is not known: counted to when it was found)");
+    char *text =
+        kept ? words_print(zh(r) ? "恢复到 %s，晚于所报的故障时刻；其间写入的数据均已保留"
+                                 : "recovered up to %s, later than the time of the crash "
+                                   "that was told; what was written in between is kept",
+                           at ? at : "")
+             : words_print(
+                   zh(r) ? "恢复到 %s；其后%s内写入的数据不在其中%s"
+                         : "recovered up to %s; what was written in the %s after it is not in it%s",
+                   at ? at : "", span ? span : "",
+                   !guessed ? ""
+                   : zh(r)  ? "（故障时刻不明，按发现时间计）"
+                            : " (when it crashed is not known: counted to when it was found)");
     free(at);
     free(span);
     return text;

@@ -16,6 +16,8 @@ pair_begin
 new_vault "$work/v"
 pair_policy
 expect 0 on backup db
+expect 0 on crash db --plan && said 'Have the standby take over'
+expect 0 on crash db --plan --first-sign -1h && said 'Restore' && not_said 'Have the standby take over' # it has the mistake, too
 clients_begin
 
 # --- the standby takes over ------------------------------------------------------------------------------------------------

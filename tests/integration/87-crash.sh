@@ -94,9 +94,9 @@ rm "$TWOFOLD_CONFIG/contacts.yaml"
 
 # --- unattended ------------------------------------------------------------------------------------------------------
 lose
-expect 0 "$t" --yes crash db && said 'RECOVERED'
+expect 0 "$t" --yes crash db --crashed-at -2h && said 'RECOVERED' && said 'after the time of the crash'
 tells "$whole"
-is_back unattended
+is_back "unattended, and the time of the crash was wrong"
 [ -f "$one/data/.twofold-scene-$(newest)/spoilt" ] || fail "the scene was not kept: $(ls -a "$one/data")"
 expect 0 "$t" crash status "$(newest)" && said 'recovered after'
 expect 2 "$t" crash note "$(newest)" && said 'there is no text' && said "crash note $(newest)"
@@ -133,7 +133,10 @@ mv "$b" "$b.away"
 expect 3 "$t" crash db --answer host-repaired=yes && said 'no copy can be read' && said 'copies=again'
 expect 3 "$t" crash status && said 'No copy can be read. Try again. waits' && said 'no copy can be'
 python3 "$here/menu.py" "$t"$'\x1f'crash$'\x1f'resume -o "$work/typed" 'No copy can be read=>1' 'No copy can be read=>2' >"$work/.out" 2>&1
-[ $? -eq 6 ] && grep -q ESCALATED "$work/typed" || { fail "a person has seen that no copy can be read"; show_output; }
+if [ $? -ne 6 ] || ! grep -q ESCALATED "$work/typed"; then
+    fail "a person has seen that no copy can be read"
+    show_output
+fi
 expect 6 "$t" --yes crash resume && said 'ESCALATED' && said 'no copy can be read'
 mv "$b.away" "$b"
 expect 0 "$t" --yes crash resume

@@ -65,12 +65,13 @@ done
 expect 0 "$t" backup web-site-of-the-finance-bureau-and-its-many-pages
 # On a machine that knows nothing it begins with a copy.
 export TWOFOLD_CONFIG=$work/none TWOFOLD_STATE=$work/none-s TWOFOLD_PASSPHRASE_FILE=$pass
-run_both 0 'twofold crash POLICY=>1' "sftp://=>$a" "ledger=>" "=>ledger" '3  =>2' "twofold crash\\s+--copy\\s+$a\\s+--policy\\s+ledger\\s+--cause\\s+attack=>0" '=>0' '=>0' '=>0'
+run_both 0 'twofold crash POLICY=>1' "sftp://=>$a" "ledger=>" "=>ledger" '4  =>3' "twofold crash\\s+--copy\\s+$a\\s+--policy\\s+ledger\\s+--cause\\s+attack=>0" \
+    '4  =>2' '-2h=>0' '4  =>2' '-2h=>yesterdays' '-2h=>-30min' "--cause\\s+fault\\s+--first-sign\\s+'$(date -d -30min '+%Y-%m-%d')\\s.*--first-sign.*--plan=>0" '=>0' '=>0' '=>0'
 unset TWOFOLD_PASSPHRASE_FILE
 export TWOFOLD_CONFIG=$work/v/c TWOFOLD_STATE=$work/v/s
 for language in menu zh_menu; do
     rm -rf "$src"
-    $language 0 'twofold crash POLICY=>1' '1  ledger=>1' '3  =>1' '--cause fault --plan=>2' '~  2  .*--cause fault --plan.*  0  =>1' \
+    $language 0 'twofold crash POLICY=>1' '1  ledger=>1' '4  =>1' '--cause fault --plan=>2' '~  2  .*--cause fault --plan.*  0  =>1' \
         'PY-DB-3.*1 .*2 .*0 .*=>9' '1 .*2 .*=>0' '=>' '! .*ledger-.*twofold crash resume ledger-[0-9a-f-]+=>1' 'crash note=>3' '=>the disk was found gone' '=>' \
         'twofold crash resume=>1' 'crash status=>2' '~crash note.*  0  =>1' 'PY-DB-3.*=>1' '~twofold crash resume.*  0  =>1' 'crash close=>4' '~twofold crash POLICY.*  0  =>0'
     [ -s "$src/books/ledger.txt" ] && same_tree "$work/out-menu$src" "$src"

@@ -19,18 +19,18 @@
 
 /* --- a story ------------------------------------------------------------------------------------------------ */
 struct story {
-    enum crash_cause cause;
-    bool drill, strict, no_standby, files_only, two, elsewhere;
-    bool no_commands, standby, standby_lost, no_copy;
     int64_t first_sign;
     /* "restore1=damaged start2=failed": how the steps end, by their numbers; others do well */
     const char *ends;
     /* "stopped=again,yes": what is answered, in turn, the last one for ever; others "yes", or "again" */
     const char *answers;
-    unsigned away;   /* bits of the backups that no copy which can be read shows, */
-    bool come_back;  /* until they are said to be reachable */
+    enum crash_cause cause;
+    int running;    /* for procedure_unattended */
+    unsigned away;  /* bits of the backups that no copy which can be read shows, */
+    bool come_back; /* until they are said to be reachable */
+    bool drill, strict, no_standby, files_only, two, elsewhere;
+    bool no_commands, standby, standby_lost, no_copy;
     bool unattended; /* the answers are procedure_unattended's */
-    int running;     /* for it */
     bool host_bad;
 };
 
