@@ -411,6 +411,8 @@ char *said_of_gate(const struct report *r, const struct event *ev)
 {
     const char *gate = event_text(ev, "gate"), *answer = event_text(ev, "answer");
     bool yes = strcmp(answer, "yes") == 0;
+    if (strcmp(answer, "waiting") == 0) /* for what: the program's words, where there are any */
+        return said_original(r, event_text(ev, "why"));
     if (strcmp(event_text(ev, "through"), "--yes") != 0)
         return copy(event_text(ev, "why"));
     if (strcmp(answer, "again") == 0 ||
