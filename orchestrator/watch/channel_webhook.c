@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define SUM_BYTES 32
+#define MAX_ROBOT_WHY 200
 
 struct answer {
     char text[MAX_ANSWER_BYTES + 1];
@@ -107,9 +108,15 @@ static int judge_robot(const struct answer *a, struct err *e)
     int rc = 0;
     if (!json_is_integer(code))
         rc = err_set(e, ERR_PROTOCOL, _("its answer has no errcode: is this the robot's address?"));
-    else if (json_integer_value(code) != 0)
+    else if (json_integer_value(code) != 0) {
+        /* Somebody else's words: they end up on terminals. */
+        char *clean = text_clean(why ? why : "", why ? strlen(why) : 0, false);
+        char *shown = cut_utf8(clean, MAX_ROBOT_WHY);
         rc = err_set(e, ERR_REFUSED, _("it refused: errcode %lld%s%.200s"),
-                     (long long)json_integer_value(code), why ? ": " : "", why ? why : "");
+                     (long long)json_integer_value(code), why ? ": " : "", shown);
+        free(shown);
+        free(clean);
+    }
     json_decref(o);
     return rc;
 }

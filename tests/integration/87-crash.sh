@@ -56,7 +56,8 @@ is_back() { [ "$(pg_sql "$one" "SELECT count(*), sum(twice) FROM ledger" 2>&1)" 
 touch "$work/known" "$work/last"
 newest() {
     local id
-    id=$(cd "$TWOFOLD_STATE/incidents" && printf '%s\n' * | sort | comm -13 "$work/known" - | tail -n 1)
+    # A folder without a timeline is none: its maker was killed.
+    id=$(cd "$TWOFOLD_STATE/incidents" && printf '%s\n' */timeline | sed 's,/timeline,,' | sort | comm -13 "$work/known" - | tail -n 1)
     [ -n "$id" ] || id=$(cat "$work/last")
     echo "$id"
 }

@@ -142,6 +142,18 @@ echo 500 >"$work/behave"
 expect 1 "$t" notify test --channel webhook && said 'HTTP status 500'
 echo hang >"$work/behave"
 TWOFOLD_CHANNEL_TIMEOUT_MS=500 expect 1 "$t" notify test --channel webhook && said 'no answer in time'
+# One that wants to do harm: no redirection is followed, nothing is read without end, and what it says does nothing to the terminal.
+for behave in redirect redirect-on endless headers drip; do
+    echo $behave >"$work/behave"
+    case $behave in redirect*) wait_ms=5000 ;; *) wait_ms=500 ;; esac
+    TWOFOLD_CHANNEL_TIMEOUT_MS=$wait_ms expect 1 "$t" notify test --channel webhook
+    case $behave in redirect*) said 'HTTP status 307' ;; esac
+    not_said 'TOKEN-9876543210|wecom-key|SECdingtalk|root:'
+done
+grep -q elsewhere "$work/hooks" && fail "a webhook was followed to where it sent us"
+echo escape >"$work/behave"
+expect 3 "$t" notify test --channel webhook && said 'it refused: errcode 7' && not_said $'\x1b|\u202e|^  why:  all well'
+iconv -f UTF-8 -t UTF-8 "$work/.out" >"$work/utf8" 2>&1 || fail "an answer was cut within a character"
 echo ok >"$work/behave"
 printf '#!/bin/sh\necho no credit\nexit 7\n' >"$work/bin/sms.bad"
 printf '#!/bin/sh\nsleep 60\n' >"$work/bin/sms.slow"

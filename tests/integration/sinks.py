@@ -1,6 +1,7 @@
 """sinks.py DIR - the servers that messages are sent to, on loopback: SMTP without and with STARTTLS and a login, one that takes a
 connection and says nothing, and HTTP for webhooks. Their ports are written to DIR/ports once all listen; what arrives goes to
-DIR/mail and DIR/hooks, one JSON object a line. The file DIR/behave says how HTTP answers: "ok", "500", "refuse" or "hang"."""
+DIR/mail and DIR/hooks, one JSON object a line. The file DIR/behave says how HTTP answers: "ok", "500", "refuse", "hang"; or, as who wants to
+do harm, "redirect" (to a file), "redirect-on" (to itself), "endless" (a body), "headers" (without end), "drip" (a byte now and then), "escape"."""
 import base64
 import email
 import email.header
@@ -49,6 +50,34 @@ def login(server, session, envelope, mechanism, data):
     return AuthResult(success=good)
 
 
+def harm(hook, behave):
+    """True: answered."""
+    port = hook.server.server_port
+    try:
+        if behave in ("redirect", "redirect-on"):
+            hook.send_response(307)
+            hook.send_header("Location", "file:///etc/passwd" if behave == "redirect" else f"http://127.0.0.1:{port}/elsewhere")
+            hook.end_headers()
+        elif behave == "escape":
+            hook.send_response(200)
+            hook.end_headers()
+            hook.wfile.write(json.dumps({"errcode": 7, "errmsg": "\x1b[2J\u202enot \n  why:  all well " + "中" * 300}).encode())
+        elif behave in ("endless", "headers", "drip"):
+            hook.send_response(200)
+            if behave == "endless":
+                hook.end_headers()
+            while True:
+                hook.wfile.write(b" " if behave == "drip" else b"X-%d: " % time.monotonic_ns() + b"x" * 8000 + b"\r\n")
+                hook.wfile.flush()
+                if behave == "drip":
+                    time.sleep(0.1)
+        else:
+            return False
+    except OSError:
+        pass
+    return True
+
+
 class Hook(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -67,6 +96,8 @@ class Hook(http.server.BaseHTTPRequestHandler):
         note("hooks", {"path": url.path, "query": query, "signed": signed, "behave": behave, "json": json.loads(body)})
         if behave == "hang":
             time.sleep(30)
+        if harm(self, behave):
+            return
         answer = {"errcode": 310000, "errmsg": "keywords not in content"} if behave == "refuse" else {"errcode": 0, "errmsg": "ok"}
         self.send_response(500 if behave == "500" else 200)
         self.end_headers()
