@@ -7,6 +7,7 @@
 #define SLOTS_AT HEADER_BYTES
 #define SLOT_BYTES (2 + 32 + 113)
 #define CHEAP_LOG2N 10
+#define DEAREST_LOG2N 16
 #define MAX_CHEAP_SLOTS 2
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,7 +17,7 @@ static bool is_cheap(const uint8_t *data, size_t size)
     if (size <= SLOTS_AT || data[SLOTS_AT] > MAX_CHEAP_SLOTS)
         return size <= SLOTS_AT || size != SLOTS_AT + 1 + (size_t)data[SLOTS_AT] * SLOT_BYTES;
     for (size_t at = SLOTS_AT + 2; at < size; at += SLOT_BYTES)
-        if (data[at] != CHEAP_LOG2N && data[at] >= CHEAP_LOG2N && data[at] <= RECOVERY_LOG2N)
+        if (data[at] != CHEAP_LOG2N && data[at] >= CHEAP_LOG2N && data[at] <= DEAREST_LOG2N)
             return false;
     return true;
 }

@@ -165,4 +165,9 @@ expect 0 "$t" backup tree
 expect 0 "$t" diff "$first" latest && said "^A .*/added" && said "^D .*part/p\.txt" && said "^M .*known\.txt"
 expect 0 "$t" restore tree --snapshot "${first:0:10}" --to "$work/old" && [ "$(cat "$work/old$src/known.txt")" = "marker one" ] ||
     fail "--snapshot: not the older one"
+
+# --- what trying a passphrase costs: the tests' own programs write vaults where it is cheap, those that are installed do not
+t=$TWOFOLD_FAST
+new_vault "$work/dear"
+[ "$(od -An -tu1 -j10 -N1 "$a/recovery" | tr -d ' ')" = 16 ] || fail "a passphrase is not derived at the cost of 2^16"
 finish
