@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,31 @@
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 /* --- the vault --------------------------------------------------------------------------------- */
+/* The bytes of chunks lie outside the heap and are not in the child: each child's leak check would read all of them, and each fork copy their
+ * page tables. */
+struct ak_kept {
+    struct ak_kept *next;
+    size_t size, used; /* with this head */
+};
+#define KEPT_BYTES ((size_t)8 << 20)
+
+static uint8_t *keep_bytes(struct ak_vault *v, const uint8_t *p, size_t n)
+{
+    struct ak_kept *k = v->kept;
+    if (!k || k->size - k->used < n) {
+        size_t size = n < KEPT_BYTES / 2 ? KEPT_BYTES : n + sizeof *k;
+        k = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(k, MAP_FAILED);
+        assert_int_equal(madvise(k, size, MADV_DONTFORK), 0);
+        *k = (struct ak_kept){ .next = v->kept, .size = size, .used = sizeof *k };
+        v->kept = k;
+    }
+    uint8_t *to = (uint8_t *)k + k->used;
+    memcpy(to, p, n);
+    k->used += n;
+    return to;
+}
+
 void ak_vault_init(struct ak_vault *v)
 {
     *v = (struct ak_vault){ 0 };
@@ -33,8 +59,10 @@ void ak_vault_init(struct ak_vault *v)
 
 void ak_vault_done(struct ak_vault *v)
 {
-    for (size_t i = 0; i < v->n_chunks; i++)
-        free(v->chunks[i].sealed), free(v->chunks[i].plain);
+    for (struct ak_kept *k = v->kept, *next; k; k = next) {
+        next = k->next;
+        munmap(k, k->size);
+    }
     free(v->chunks);
     free(v->slots);
 }
@@ -87,9 +115,11 @@ uint8_t *ak_open(const struct ak_vault *v, const struct id *id, size_t *ret_len)
     assert_non_null(k);
     struct chunk_box *box = chunk_box_new(&v->id, &k->id, k->key);
     struct chunk_ref ref = { .id = c->id, .key_id = c->key_id, .counter = c->counter };
-    struct wbuf out = WBUF_INIT;
-    assert_int_equal(chunk_open(box, &ref, c->sealed, c->len, &out, &e), 0);
+    struct wbuf out = WBUF_INIT, sealed = WBUF_INIT; /* in the heap, whose ends are watched */
+    wb_bytes(&sealed, c->sealed, c->len);
+    assert_int_equal(chunk_open(box, &ref, sealed.p, sealed.len, &out, &e), 0);
     chunk_box_free(box);
+    wbuf_free(&sealed);
     /* The name is of the content. */
     struct hmac *h = hmac_new(v->dedup_key);
     struct id real;
@@ -259,11 +289,8 @@ static void take_put(struct session *s, struct rbuf *r)
         s->over = true;
     if (ak_find(s->v, &c.id))
         return;
-    if (!s->v->drop) {
-        c.sealed = malloc(c.len);
-        assert_non_null(c.sealed);
-        memcpy(c.sealed, p, c.len);
-    }
+    if (!s->v->drop)
+        c.sealed = keep_bytes(s->v, p, c.len);
     add_chunk(s->v, &c);
 }
 
@@ -597,8 +624,11 @@ static void take_extent(struct ak_vault *v, const struct extent *x, uint8_t *dat
     }
     struct ak_chunk *c = (struct ak_chunk *)(uintptr_t)ak_find(v, &x->chunk);
     assert_non_null(c);
-    if (!c->plain)
-        c->plain = ak_open(v, &x->chunk, &c->plain_len);
+    if (!c->plain) {
+        uint8_t *plain = ak_open(v, &x->chunk, &c->plain_len);
+        c->plain = keep_bytes(v, plain, c->plain_len);
+        free(plain);
+    }
     assert_true(x->off <= c->plain_len && x->len <= c->plain_len - x->off);
     memcpy(data + s->at, c->plain + x->off, x->len);
     s->at += x->len;

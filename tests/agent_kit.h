@@ -16,6 +16,7 @@ struct ak_chunk {
     size_t len, plain_len;
 };
 
+struct ak_kept;
 struct ak_key {
     struct id id;
     uint8_t key[KEY_BYTES];
@@ -28,6 +29,7 @@ struct ak_vault {
     struct ak_chunk *chunks;
     size_t n_chunks, cap_chunks;
     size_t *slots, n_slots;
+    struct ak_kept *kept; /* the bytes of chunks */
     struct ak_key keys[MAX_AK_RUNS];
     size_t n_keys;
     struct id live[MAX_AK_RUNS]; /* newest first */
