@@ -19,6 +19,7 @@ follows() { [ "$(pair_sql "$1" "SELECT count(*) FROM pg_stat_wal_receiver WHERE 
 
 # --- the primary loses its standby, commits more, and dies -------------------------------------------------------------
 pair_sql db1 "INSERT INTO ledger VALUES (1, 1)"
+lab_until '[ "$(pair_sql db2 "SELECT count(*) FROM ledger")" = 1 ]' || fail "db2 does not follow"
 lab_on db2 nft -f - <<<'table inet apart { chain in { type filter hook input priority 0; tcp sport 5432 drop; }; }'
 pair_sql db1 "INSERT INTO ledger VALUES (1, 2)"
 lab_on db1 sh -c 'kill $(cat /run/sshd.pid)'

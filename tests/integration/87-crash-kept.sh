@@ -1,6 +1,7 @@
 #!/bin/bash
 # 87-crash-kept.sh - what a crash procedure must not do: bring back what an attacker wrote where only the time of the crash is known; take away the
-# server's own files that a restore with --delta was changing when it was cut off; give up because folders are nested deep.
+# server's own files that a restore with --delta was changing when it was cut off; give up because folders are nested deep;
+# leave out what survived on the host because the copies were away.
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
@@ -40,6 +41,23 @@ unfollow
 expect 3 "$t" --yes crash db --cause attack --crashed-at "$crashed" --answer isolated=yes
 expect 0 "$t" --yes crash resume --answer source-found=yes
 [ "$(pg_sql "$one" "SELECT max(id), min(amount) FROM ledger WHERE id > 0")" = "200|5" ] || fail "what an attacker wrote is back, or more is gone: $(pg_sql "$one" "SELECT max(id), min(amount) FROM ledger WHERE id > 0")"
+expect 0 "$t" crash close
+
+# --- copies that are away until the restore: what survived of the log on the host alone is not left out for it ----------------
+expect 0 "$t" backup db
+follow db
+add_rows "$one" 100
+caught_up "$one" db
+unfollow
+add_rows "$one" 100
+pg_stop "$one" immediate
+mv "$a" "$a.away"
+mv "$b" "$b.away"
+expect 3 "$t" crash db --answer host-repaired=yes && said 'where it lies is not known' && said 'copies=again'
+mv "$a.away" "$a"
+mv "$b.away" "$b"
+expect 0 "$t" crash resume --answer copies=again && said 'RECOVERED'
+[ "$(pg_sql "$one" "SELECT max(id) FROM ledger")" = 400 ] || fail "what was committed last is not back: $(pg_sql "$one" "SELECT max(id) FROM ledger")"
 expect 0 "$t" crash close
 
 # --- a deep tree that a program looks at before it is put back ---------------------------------------------------------------
