@@ -103,7 +103,7 @@ void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_r
 /* Of an error: "what: why", and what to do next. */
 void step_failed(struct step_result *r, const struct err *e);
 struct host_job;
-/* Where the database's files lie, from its newest backup. Without the key nothing can be restored either: -ERR_KEY; what a person can do
+/* Where the database's files lie, from its newest backup that can tell. Without the key nothing can be restored either: -ERR_KEY; what a person can do
  * nothing about at once is said, and is no failure. */
 int crash_know_places(struct crash *c, struct err *e);
 /* With the places that the newest backup knows, where the vault can be opened. */

@@ -20,6 +20,7 @@
 #define MAX_LOOKED_AT_RUNS 200
 #define MAX_LOOKED_AT_INCIDENTS 40
 #define MAX_CRASH_SNAPSHOTS 500
+#define MAX_ASKED_BACKUPS 8 /* for where the data lay */
 #define CATALOG_WAIT_MS 1500
 
 /* --- the policy ------------------------------------------------------------------------------------------------ */
@@ -367,7 +368,24 @@ static int take_kinds(struct crash *c, struct err *e)
     return rc;
 }
 
-/* A server that is gone cannot be asked where its data were; its newest backup can. */
+/* The newest backup whose own words about it can be read; *e is why the first of the others cannot. */
+static int ask_backups(struct crash *c, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int rc = 0;
+    for (size_t i = 0, asked = 0; i < c->facts.n_snapshots && !c->backup; i++) {
+        const struct snap_ref *snap = find_snap(c->vault, &c->snapshots[i].id);
+        if (!snap || asked++ >= MAX_ASKED_BACKUPS)
+            continue;
+        int one = host_backup_facts(c->vault, snap, -1, &c->backup, rc == 0 ? e : &why);
+        rc = rc == 0 ? one : rc;
+        if (one == -ERR_INTERRUPTED)
+            break;
+    }
+    return c->backup ? 0 : rc;
+}
+
+/* A server that is gone cannot be asked where its data were; its backups can. */
 int crash_know_places(struct crash *c, struct err *e)
 {
     struct err why = ERR_INIT;
@@ -380,11 +398,8 @@ int crash_know_places(struct crash *c, struct err *e)
         return rc; /* a person can do something about it */
     }
     c->asked_places = true;
-    const struct snap_ref *snap = NULL;
-    for (size_t i = 0; rc == 0 && !snap && i < c->facts.n_snapshots; i++)
-        snap = find_snap(c->vault, &c->snapshots[i].id);
-    if (rc == 0 && snap)
-        rc = host_backup_facts(c->vault, snap, -1, &c->backup, &why);
+    if (rc == 0)
+        rc = ask_backups(c, &why);
     if (rc == 0)
         rc = take_kinds(c, &why);
     if (rc < 0)

@@ -256,6 +256,7 @@ lose
 expect 0 "$t" --yes crash db && said 'recovered up to'
 tells "notify stop scene facts [host-repaired=yes] restore-failed restore start check resume recovered"
 is_back "an older backup"
+[ -f "$one/data/.twofold-scene-$(newest)/spoilt" ] || fail "the scene was not kept: the newest backup cannot say where it lies"
 id=$(newest)
 TWOFOLD_FAULT=clock+90000 expect 0 "$t" crash close && said 'it is done by: twofold report summary'
 grep -q '"kind":"closed".*"undone":\[.*"summary"' "$TWOFOLD_STATE/incidents/$id/timeline" || fail "what was left undone is not written down"
