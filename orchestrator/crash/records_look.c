@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_SAID 10 /* records that are spoilt */
+
 static bool usable(const struct copy *c)
 {
     return c->store && (c->state == COPY_CURRENT || c->state == COPY_BEHIND);
@@ -240,15 +242,18 @@ static void cover_older(struct records *rs, size_t i)
 static void say_unread(struct app *app, const struct vault *v, const struct records *rs)
 {
     char name[MAX_OBJECT_NAME];
+    size_t n = 0;
     for (size_t i = 0; i < v->n_copies; i++)
         if (!(rs->listed & (1u << i)))
             ui_warn(&app->ui, _("copy \"%s\": %s"), v->copies[i].place,
                     v->copies[i].problem.code != ERR_NONE ? v->copies[i].problem.why
                                                           : _("it is away"));
     for (size_t i = 0; i < rs->n; i++)
-        if (!rs->v[i].o && rs->v[i].bad)
+        if (!rs->v[i].o && rs->v[i].bad && ++n <= MAX_SAID)
             ui_warn(&app->ui, "%s: %s", object_name(OBJECT_RECORD, &rs->v[i].object, name),
                     _("no copy has it whole"));
+    if (n > MAX_SAID)
+        ui_warn(&app->ui, _("and %llu more such files"), (unsigned long long)(n - MAX_SAID));
 }
 
 static int look_and_say(struct app *app, struct vault *v, struct records *ret, struct err *e)
