@@ -367,10 +367,15 @@ int records_adopt(struct app *app, struct vault *v, const char *name, size_t *re
     for (size_t i = 0; rc == 0 && i < rs.n; i++)
         if (is_newest(&rs, i) && (!name || strncmp(rs.v[i].o->incident, name, strlen(name)) == 0))
             *ret += (size_t)adopt_one(app, v, &rs, i, &why);
+    bool spoilt = rs.n && !rs.v[0].o && rs.v[0].bad; /* those that are whole stand before these */
+    if (spoilt && why.code == ERR_NONE)
+        err_set(&why, ERR_DAMAGED, _("no copy has it whole"));
     if (rc == 0 && *ret == 0 && !name && why.code != ERR_NONE) {
         if (e)
             *e = why;
         rc = -(int)why.code;
+    } else if (rc == 0 && rs.n == 0) {
+        ui_line(&app->ui, _("the copies have no records of incidents or drills"));
     }
     if (rc == 0 && *ret == 0 && name) {
         rc = err_set(e, ERR_NAME, _("no record of an incident \"%s\" could be adopted"), name);

@@ -466,6 +466,16 @@ static void strange_records_are_not_believed(void **state)
     struct incident *there = NULL;
     assert_int_equal(incident_open(&s->app[1].paths, inc->id, &there, &e), 0);
     assert_int_equal(there->n, 1);
+    /* Where nothing else is there, that is an error, not "none". */
+    s->v.copies[1].state = COPY_AWAY;
+    rs = look(s);
+    for (size_t i = 0; i < rs.n; i++)
+        if (rs.v[i].o)
+            assert_int_equal(store_delete(s->v.copies[0].store,
+                                          object_name(OBJECT_RECORD, &rs.v[i].object, name), &e),
+                             0);
+    records_done(&rs);
+    assert_int_equal(records_adopt(&s->app[1], &s->v, NULL, &n, &e), -ERR_DAMAGED);
     wbuf_free(&sealed);
     vault_keys_done(&foreign);
     incident_free(there);
