@@ -116,7 +116,14 @@ int heartbeat_ping(struct err *e)
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, swallow);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "twofoldd");
+    long status = 0;
     CURLcode rc = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
-    return rc == CURLE_OK ? 0 : err_set(e, ERR_UNREACHABLE, "%s", curl_easy_strerror(rc));
+    if (rc != CURLE_OK)
+        return err_set(e, ERR_UNREACHABLE, "%s", curl_easy_strerror(rc));
+    /* Who sends us elsewhere has not heard it, and we follow nobody. */
+    return status >= 200 && status <= 299
+               ? 0
+               : err_set(e, ERR_UNREACHABLE, _("HTTP status %ld"), status);
 }

@@ -265,11 +265,12 @@ until_true '[ "$(stat -c %Y.%Z "$heartbeat")" != "$stamp" ]'
 
 # The same by an address: it is asked for, its secret stands in no arguments, and one that does not answer is said once.
 python3 -c '
-import http.server, sys
+import http.server, os, sys
 class Beats(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         open(sys.argv[1] + "/beats", "a").write(self.path + "\n")
-        self.send_response(204)
+        self.send_response(302 if os.path.exists(sys.argv[1] + "/elsewhere") else 204)
+        self.send_header("Location", "/other")
         self.end_headers()
     def log_message(self, *args):
         pass
@@ -290,9 +291,11 @@ for _ in $(seq 20); do
     done
     sleep 0.05
 done
+touch "$work/elsewhere" # who sends us elsewhere has not heard it
+until_true 'grep -q "does not answer" "$log"'
+grep -q other "$work/beats" && fail "the heartbeat went where it was sent"
 kill "$web"
 wait "$web" 2>/dev/null
-until_true 'grep -q "does not answer" "$log"'
 sleep 2.2
 [ "$(grep -c 'does not answer' "$log")" -eq 1 ] || fail "said $(grep -c 'does not answer' "$log") times that nobody answers"
 settings 2
