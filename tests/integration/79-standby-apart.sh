@@ -1,6 +1,7 @@
 #!/bin/bash
 # 79-standby-apart.sh - commits that do not wait for the standby, and hosts that cannot be reached: what was lost is stated, nothing is promoted
 # beside a server that may take writes, a way back that cannot be finished is given up.
+# long
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
@@ -48,6 +49,15 @@ grep -q '"kind":"loss".*bytes between is not on the standby' <(timeline) || fail
 follows db1 || fail "db1 does not follow"
 expect 0,3 on status && not_said 'stated, not asked'
 pair_sql db2 "INSERT INTO ledger VALUES (1, 3)"
+
+# --- it is said to be lost, and is not: it is asked before anything is stopped, and what it has is not touched ------------------------------
+lab_on db2 sh -c 'kill $(cat /run/sshd.pid)'
+expect 3 on --yes crash db --new --no-standby && said 'standby-off=yes' && not_said 'Stop the service'
+lab_sshd db2
+lost=$(basename "$(grep -l standby_lost "$vault"/s/incidents/*/timeline | xargs dirname)")
+expect 3 on crash resume "$lost" --answer standby-off=again && said 'serves, by an earlier incident' && not_said 'standby-off=yes' && not_said 'Stop the service'
+[ "$(pair_sql db2 "SELECT pg_is_in_recovery()")" = f ] || fail "the standby that serves was fenced"
+expect 0 on crash close "$lost" --why "it serves"
 
 # --- a way back that cannot be finished -----------------------------------------------------------------------------------------------
 cat >>"$work/v/c/policies/db.yaml" <<'CONF'
