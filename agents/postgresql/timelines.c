@@ -8,11 +8,13 @@
 bool history_line(const char *line, uint32_t *ret_timeline, uint64_t *ret_lsn)
 {
     char *end, lsn[LSN_TEXT_BYTES + 1];
-    unsigned long timeline = strtoul(line, &end, 10);
+    line += strspn(line, " \t"); /* an empty one is none: strtoul would pass over its end */
+    unsigned long timeline = *line >= '0' && *line <= '9' ? strtoul(line, &end, 10) : 0;
+    if (timeline == 0 || timeline > UINT32_MAX)
+        return false;
     const char *at = end + strspn(end, " \t");
     size_t n = strspn(at, "0123456789ABCDEFabcdef/");
-    if (end == line || at == end || timeline == 0 || timeline > UINT32_MAX || n == 0 ||
-        n >= sizeof lsn)
+    if (at == end || n == 0 || n >= sizeof lsn)
         return false;
     memcpy(lsn, at, n);
     lsn[n] = '\0';
