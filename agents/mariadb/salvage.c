@@ -22,6 +22,7 @@
 #define TYPE_ENCRYPTION 164
 #define FLAG_IN_USE 1 /* of the file; it is not in the sum */
 #define FLAGS_AT 17
+#define IN_USE_AT ((size_t)BINLOG_MAGIC_BYTES + FLAGS_AT)
 #define NEXT_AT 13
 #define SUMS_NONE 0
 #define SUMS_CRC32 1
@@ -92,14 +93,18 @@ static bool read_format(struct survived *s)
 }
 
 /* --- is it the same log? ------------------------------------------------------------------------------------ */
-/* The last bytes of what there is, from `from` on. */
+/* The last bytes of what there is, from `from` on. A file that was open is marked so at its beginning; what is kept of it is not. */
 static bool is_same(struct survived *s, uint64_t from)
 {
     uint8_t own[4096];
     for (uint64_t at = from; at < s->k->at;) {
         size_t n = s->k->at - at < sizeof own ? (size_t)(s->k->at - at) : sizeof own;
         const uint8_t *its = look(s, at, n);
-        if (!its || sys_pread(s->k->fd, own, n, at, NULL) != (ssize_t)n || memcmp(own, its, n) != 0)
+        if (!its || sys_pread(s->k->fd, own, n, at, NULL) != (ssize_t)n)
+            return false;
+        if (at <= IN_USE_AT && IN_USE_AT - at < n)
+            own[IN_USE_AT - at] ^= (own[IN_USE_AT - at] ^ its[IN_USE_AT - at]) & FLAG_IN_USE;
+        if (memcmp(own, its, n) != 0)
             return false;
         at += n;
     }
