@@ -66,7 +66,9 @@ int my_check_stopped(const char *data, struct err *e)
 /* --- the place ----------------------------------------------------------------------------------- */
 int my_find_seat(bool resolved, const char *data, struct my_seat *ret, struct err *e)
 {
-    char *whole = resolved ? strdup(data) : realpath(data, NULL), *slash;
+    struct stat st;
+    bool there = !resolved || fstatat(AT_FDCWD, data, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    char *whole = !there ? NULL : resolved ? strdup(data) : realpath(data, NULL), *slash;
     int rc = 0;
     if (!whole) {
         err_sys(e, "%s", data);
