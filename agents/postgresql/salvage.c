@@ -23,7 +23,11 @@
 #define SHORT_HEADER \
     24 /* of a page: u16 magic, u16 flags, u32 timeline, u64 address, u32 rest of a record */
 #define FLAG_CONTINUES 1
+#define FLAG_LONG \
+    2 /* of a segment's first page: u64 system, u32 size of a segment, u32 of a page */
 #define LONG_HEADER 40
+#define SYSTEM_AT 24
+#define RECORD_ALIGN 8
 /* In pg_control, as servers of 12 to 17 write it: the identifier first; where the last checkpoint is, and its timeline. */
 #define CONTROL_BYTES 56
 #define CONTROL_CHECKPOINT_AT 32
@@ -113,6 +117,40 @@ static void read_control(const struct survived *s, uint32_t *ret_timeline, uint6
     memcpy(ret_checkpoint, head + CONTROL_CHECKPOINT_AT, sizeof *ret_checkpoint);
 }
 
+/* The beginning of a segment that this system has come to: another's, and one that is kept for later use, say otherwise. */
+static bool is_begun(const struct survived *s, const char *name, uint64_t segment)
+{
+    uint8_t head[LONG_HEADER];
+    uint16_t flags = 0;
+    uint64_t its = 0, system = 0;
+    int fd = sys_openat(s->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, NULL);
+    if (fd >= 0 && sys_pread(fd, head, sizeof head, 0, NULL) == (ssize_t)sizeof head) {
+        memcpy(&flags, head + 2, sizeof flags);
+        memcpy(&its, head + 8, sizeof its);
+        memcpy(&system, head + SYSTEM_AT, sizeof system);
+    }
+    sys_close_quiet(fd);
+    return flags & FLAG_LONG && its == segment * s->r->segment_bytes && system == s->r->system;
+}
+
+/* pg_control knows of a new timeline only from its first checkpoint on, minutes later; and it may be gone. The names of the segments tell it, too. */
+static uint32_t newest_begun(const struct survived *s)
+{
+    int fd = sys_openat(s->fd, ".", O_RDONLY | O_DIRECTORY, 0, NULL);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    uint32_t newest = 0, timeline;
+    uint64_t segment;
+    for (struct dirent *de; d && (de = readdir(d)) != NULL;)
+        if (wal_name_parse(de->d_name, s->r->segment_bytes, &timeline, &segment) &&
+            timeline > newest && is_begun(s, de->d_name, segment))
+            newest = timeline;
+    if (d)
+        closedir(d);
+    else
+        sys_close_quiet(fd);
+    return newest;
+}
+
 static int read_history(const struct survived *s, uint32_t timeline, char **ret, size_t *ret_n)
 {
     char name[64];
@@ -127,12 +165,13 @@ static int read_history(const struct survived *s, uint32_t timeline, char **ret,
 static int add_timelines(struct survived *s, struct err *e)
 {
     struct replay *r = s->r;
-    uint32_t newest = r->way.v[r->way.n - 1].timeline, its;
+    uint32_t newest = r->way.v[r->way.n - 1].timeline, its, begun = newest_begun(s);
     uint64_t checkpoint;
     char *all = NULL;
     size_t n = 0;
     int rc = 0;
     read_control(s, &its, &checkpoint);
+    its = begun > its ? begun : its;
     if (its <= newest || read_history(s, its, &all, &n) < 0)
         return 0;
     for (const char *line = all; rc == 0 && *line;
@@ -379,6 +418,45 @@ static bool is_between(struct survived *s)
     return r->reached % r->segment_bytes == 0 && has_segment(s, r->reached / r->segment_bytes - 1);
 }
 
+/* The first segment of a timeline begins with what it shares with the one before; a server reads that there and nowhere else. */
+static int share_segment(struct survived *s, struct err *e)
+{
+    struct replay *r = s->r;
+    uint64_t segment = r->step_start / r->segment_bytes, at = segment * r->segment_bytes;
+    char name[64], before[64];
+    if (r->step == 0 || r->reached != r->step_start || at == r->step_start)
+        return 0;
+    replay_segment_name(r, segment, name);
+    snprintf(before, sizeof before, "%08" PRIX32 "%s", r->way.v[r->step - 1].timeline, name + 8);
+    int fd = faccessat(r->c->wal_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+                 ? -ERR_ABSENT /* it was kept, with its beginning */
+                 : sys_openat(r->c->wal_fd, before, O_RDONLY | O_NOFOLLOW, 0, e);
+    if (fd == -ERR_ABSENT) {
+        err_clear(e);
+        return 0;
+    }
+    int rc = fd < 0 ? fd : 0;
+    while (rc == 0 && at < r->step_start) {
+        size_t n = r->step_start - at < PART_BYTES ? (size_t)(r->step_start - at) : PART_BYTES;
+        ssize_t got = sys_pread(fd, s->part, n, at % r->segment_bytes, e);
+        if (got <= 0)
+            rc = got < 0 ? (int)got
+                         : err_set(e, ERR_IO, _("the backup's own log is not whole: %s"), before);
+        else
+            rc = replay_write(r, at, s->part, (size_t)got, e);
+        at += got > 0 ? (uint64_t)got : 0;
+    }
+    sys_close_quiet(fd);
+    return rc;
+}
+
+/* A record begins at a multiple of 8, and a timeline ends where its next one would have begun: between that and the last one is nothing. */
+static void pass_padding(struct replay *r, uint64_t limit)
+{
+    if (r->reached < limit && r->reached == r->reader.end && limit - r->reached < RECORD_ALIGN)
+        r->reached = limit;
+}
+
 static int take_timeline(struct survived *s, struct err *e)
 {
     struct replay *r = s->r;
@@ -389,7 +467,9 @@ static int take_timeline(struct survived *s, struct err *e)
         return is_between(s) || furthest(s) > 0
                    ? 0
                    : lose(r, _("what survived of the log has nothing of where the rest ends"));
-    int rc = is_same_life(s, from, &same, e);
+    int rc = share_segment(s, e);
+    if (rc == 0)
+        rc = is_same_life(s, from, &same, e);
     if (rc < 0)
         return rc;
     if (!same)
@@ -399,6 +479,7 @@ static int take_timeline(struct survived *s, struct err *e)
     r->reader.known = seamless;
     r->reader.last = seamless ? last : 0;
     rc = read_on(s, limit, e);
+    pass_padding(r, limit);
     end_strict(r, &before);
     return rc;
 }
@@ -436,6 +517,7 @@ static int extend_own(struct replay *r, struct err *e)
     uint64_t end = r->reader.end < limit ? r->reader.end : limit;
     end_strict(r, &before);
     r->reached = end > r->reached ? end : r->reached;
+    pass_padding(r, limit);
     free(own.part);
     return 0;
 }
