@@ -291,7 +291,8 @@ for text in texts(json.load(open(sys.argv[1]))):
         if re.search("(^|[^A-Za-z])[a-z]+ [a-z]+", line) and not of_a_person:
             sys.exit(line)
 PYTHON
-for id in "$TWOFOLD_STATE"/incidents/*; do
+for id in "$TWOFOLD_STATE"/incidents/*/timeline; do
+    id=${id%/timeline}
     expect 0 "$t" report handling "${id##*/}" --lang zh --format json
     cp "$work/.out" "$work/paper"
     expect 0 python3 "$work/words.py" "$work/paper"
