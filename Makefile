@@ -167,7 +167,8 @@ deps:
 	@scripts/deps.sh build
 
 ASAN_TESTS = $(patsubst %.c,$(BUILD)/asan/%,$(1))
-RUN_TESTS  = TWOFOLD=$(BUILD)/asan/twofold AGENT=$(BUILD)/asan/twofold-agent \
+# WERROR: the scenario that makes packages must find the build as it is, not make all of it anew with other flags.
+RUN_TESTS  = WERROR=$(WERROR) TWOFOLD=$(BUILD)/asan/twofold AGENT=$(BUILD)/asan/twofold-agent \
              TWOFOLD_FAST=$(BUILD)/twofold AGENT_FAST=$(BUILD)/twofold-agent \
              TEST_PROGRAMS=$(BUILD)/asan/tests FUZZ_ITERATIONS=$(FUZZ_ITERATIONS) tests/run.sh
 test:
