@@ -177,7 +177,7 @@ hosts_web() { # NAME
 
 # --- the ledger: one row after the other. Each commit that was acknowledged is a line of $work/acked.NAME: its id, its time, how far the log was ----
 write_to() { # NAME
-    touch "$work/writing.$1"
+    touch "$work/writing.$1" "$work/acked.$1"
     "rows_of_$1" 2>/dev/null >>"$work/acked.$1" </dev/null &
 }
 pg_row="INSERT INTO ledger SELECT id + 1, clock_timestamp(), 1 + id % 997, total + 1 + id % 997 FROM ledger ORDER BY id DESC LIMIT 1 RETURNING id, extract(epoch FROM at) AS at \\gset
