@@ -520,6 +520,8 @@ static void tell(const struct kept *k)
 {
     char position[MAX_BINLOG_NAME + 24];
     const char *gap = k->complete || k->beyond ? "" : k->lost ? k->lost : k->why;
+    bool other = k->complete &&
+                 k->why[0]; /* the kept log's end is not the end of what was replayed */
     snprintf(position, sizeof position, "%s:%" PRIu64,
              k->n_names ? k->names[k->n_names - 1] : k->seam.file,
              k->end_at ? k->end_at : k->seam.position);
@@ -530,7 +532,7 @@ static void tell(const struct kept *k)
                   "position", position, "last_commit", position, "last_commit_at",
                   (json_int_t)k->events.last_s, "backup_end_at",
                   (json_int_t)json_integer_value(json_object_get(k->x->facts, "stopped_at")),
-                  "known_at", k->complete ? 0.0 : (double)k->known_ns / 1000000000.0, "expected_at",
+                  "known_at", other ? 0.0 : (double)k->known_ns / 1000000000.0, "expected_at",
                   (double)k->at_us / 1000000.0, "beyond", k->beyond, "gap", gap, "salvaged",
                   salvaged(k)));
 }

@@ -526,8 +526,13 @@ static json_t *salvaged(const struct replay *r)
 
 static void tell(const struct replay *r)
 {
-    int64_t known_us = r->complete ? 0 : r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
-    const char *gap = r->complete || r->beyond ? "" : r->lost ? r->lost : r->why;
+    bool other = r->complete &&
+                 r->why[0]; /* the kept log's end is not the end of what was replayed */
+    int64_t known_us = other ? 0 : r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
+    const char *gap = r->barrier                 ? r->barrier_place
+                      : r->complete || r->beyond ? ""
+                      : r->lost                  ? r->lost
+                                                 : r->why;
     uint64_t at = r->barrier ? r->barrier : r->beyond ? r->last.end : r->reached;
     report_facts(r->c->r->report, "recovered",
                  json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:o}", "kind",

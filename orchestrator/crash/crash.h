@@ -100,6 +100,9 @@ struct step_result {
 };
 void crash_do(struct crash *c, const struct crash_next *n, struct step_result *ret);
 void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_result *ret);
+/* Of a restore that came to its end: up to when the data came back, and what can be missing. received_s: of its backup, where its facts
+ * (restore_run.h) say nothing of a log. */
+int crash_write_loss(struct crash *c, const json_t *facts, int64_t received_s, struct err *e);
 /* Of an error: "what: why", and what to do next. */
 void step_failed(struct step_result *r, const struct err *e);
 struct host_job;

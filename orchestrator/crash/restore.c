@@ -1,4 +1,4 @@
-/* restore.c - one attempt to restore, as the procedure chose it, and the loss statement of one that came to its end. See crash.h. */
+/* restore.c - one attempt to restore, as the procedure chose it, and what came of it. See crash.h. */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
 #include "orchestrator/crash/crash.h"
@@ -6,7 +6,6 @@
 #include "orchestrator/logs/keep.h"
 #include "orchestrator/logs/serve.h"
 #include "orchestrator/text.h"
-#include "orchestrator/watch/message.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -191,60 +190,6 @@ static void keep_facts(const struct crash *c, const struct crash_next *n,
         json_object_get(o->facts, "aside"));
 }
 
-/* --- the loss statement (JZ-software) ---------------------------------------------------------------------------------- */
-static double number(const json_t *o, const char *key)
-{
-    return json_number_value(json_object_get(o, key));
-}
-
-/* The newest file of the scene tells when the server last wrote, where nobody said when it crashed. */
-static int64_t scene_newest_s(const struct incident *inc)
-{
-    const struct event *ev = incident_last(inc, EVENT_STEP, "step", "scene");
-    int64_t newest = 0;
-    size_t i;
-    json_t *place;
-    json_array_foreach(json_object_get(ev ? json_object_get(ev->body, "facts") : NULL, "places"), i,
-                       place)
-    {
-        int64_t s = (int64_t)number(place, "newest");
-        newest = s > newest ? s : newest;
-    }
-    return newest;
-}
-
-static int write_loss(struct crash *c, const struct crash_next *n, const struct restore_outcome *o,
-                      struct err *e)
-{
-    const json_t *rec = last_fact(o, "recovered");
-    int64_t received = n->snapshot ? n->snapshot->received_s : o->received_ns / NS_PER_S;
-    int64_t to = (int64_t)number(rec, "last_commit_at");
-    if (to == 0 || (int64_t)number(rec, "backup_end_at") > to)
-        to = (int64_t)number(rec, "backup_end_at");
-    if (to == 0)
-        to = received;
-    int64_t crashed = c->inc->crashed_s ? c->inc->crashed_s : scene_newest_s(c->inc);
-    int64_t upto = crashed ? crashed : c->inc->opened_s;
-    int64_t gap = upto > to ? upto - to : 0;
-    char when[32], from[32], span[64];
-    bool beyond = c->inc->crashed_s && to > c->inc->crashed_s;
-    char *text =
-        beyond ? text_print(_("recovered up to %s: that is after the time of the crash that was "
-                              "told, %s. What was written in between is kept; if it is a mistake, "
-                              "go back to before it: --first-sign"),
-                            time_text(to, when), time_text(upto, from))
-               : text_print(
-                     _("recovered up to %s; what was written from then to %s (%s) is not in it"),
-                     time_text(to, when), time_text(upto, from), crash_span((uint64_t)gap, span));
-    json_t *body = json_pack("{s:I, s:I, s:I, s:b, s:b, s:o, s:O?}", "crashed", (json_int_t)crashed,
-                             "recovered_to", (json_int_t)to, "gap_s", (json_int_t)gap,
-                             "crash_is_known", crashed != 0, "after_crash", beyond, "text",
-                             event_json(text, 0), "driver", rec);
-    crash_line(c, 10, "%s", text);
-    free(text);
-    return incident_add(c->inc, EVENT_LOSS, body, e);
-}
-
 static void say_copies(struct crash *c, const struct restore_outcome *o)
 {
     for (size_t i = 0; i < o->n_copies; i++) {
@@ -316,7 +261,8 @@ void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_r
         ret->cut = false;
     if (end == RESTORE_IN_PART || end == RESTORE_DAMAGED)
         crash_know_usable(c);
-    if (!ret->failed && write_loss(c, n, &o, &e) < 0)
+    int64_t received_s = n->snapshot ? n->snapshot->received_s : o.received_ns / NS_PER_S;
+    if (!ret->failed && crash_write_loss(c, o.facts, received_s, &e) < 0)
         step_failed(ret, &e);
     restore_outcome_done(&o);
     request_done(&r);

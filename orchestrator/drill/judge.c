@@ -1,6 +1,7 @@
 /* judge.c - what a drill measured, against what it is to be (PY-8.3); see judge.h. */
 #include "orchestrator/drill/judge.h"
 #include "lib/base/i18n.h"
+#include "orchestrator/recovered.h"
 
 #include <string.h>
 
@@ -80,24 +81,11 @@ int drill_status(unsigned r)
 }
 
 /* --- from the words of drivers ------------------------------------------------------------------------------ */
-static int64_t seconds(const json_t *o, const char *key)
-{
-    return (int64_t)json_number_value(json_object_get(o, key));
-}
-
-/* The log is known up to then; else its last commit; else the end of the backup. */
-static int64_t recovered_to(const json_t *o)
-{
-    int64_t known = seconds(o, "known_at"), commit = seconds(o, "last_commit_at");
-    int64_t end = seconds(o, "backup_end_at"), best = known > commit ? known : commit;
-    return best > end ? best : end;
-}
-
 void drill_take_facts(const json_t *facts, struct drill_measured *m)
 {
     size_t i;
     json_t *o;
-    int64_t least = 0; /* of several databases the one that lost most */
+    struct recovered least;
     m->checks = m->wrong = 0;
     m->no_start = false;
     json_array_foreach(json_object_get(facts, "check"), i, o)
@@ -108,11 +96,7 @@ void drill_take_facts(const json_t *facts, struct drill_measured *m)
         m->wrong += wrong;
         m->no_start |= wrong && name && strcmp(name, "started") == 0;
     }
-    json_array_foreach(json_object_get(facts, "recovered"), i, o)
-    {
-        int64_t at = recovered_to(o);
-        least = at > 0 && (least == 0 || at < least) ? at : least;
-    }
-    if (least)
-        m->recovered_to_s = least;
+    recovered_least(facts, &least);
+    if (least.to_s)
+        m->recovered_to_s = least.to_s;
 }

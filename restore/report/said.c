@@ -481,26 +481,56 @@ static char *loss_of_standby(const struct report *r, const struct event *ev)
         *fenced ? fenced : "?", *promoted ? promoted : "?");
 }
 
+/* Back to before a mistake or an attack, on purpose: what was done later lies in the scene. */
+static char *went_back(const struct report *r, const struct event *ev, const char *at,
+                       const char *span)
+{
+    bool attack = r->inc && r->inc->cause == CAUSE_ATTACK;
+    char *before = time_words(r, event_int(ev, "before"));
+    char *text =
+        zh(r) ? words_print("%s，按要求退回到 %s 之前：恢复到 %s，其后至多%s内写入的数据有意不恢复",
+                            attack ? "遭受攻击" : "误操作", before ? before : "", at, span)
+              : words_print("gone back on purpose to before %s, because of %s: recovered up to "
+                            "%s; what was written in the %s after it at most is left out",
+                            before ? before : "", attack ? "an attack" : "a mistake", at, span);
+    free(before);
+    return words_join(
+        text, zh(r) ? "，保留在现场：" : "; it lies in the scene: ", copy(event_text(ev, "scene")));
+}
+
+static char *loss_words(const struct report *r, const struct event *ev, const char *at,
+                        const char *span)
+{
+    if (event_int(ev, "before") > 0)
+        return went_back(r, ev, at, span);
+    if (json_is_true(json_object_get(ev->body, "after_crash")))
+        return words_print(zh(r) ? "恢复到 %s，晚于所报的故障时刻；其间写入的数据均已保留"
+                                 : "recovered up to %s, later than the time of the crash that was "
+                                   "told; what was written in between is kept",
+                           at);
+    if (event_int(ev, "gap_s") == 0)
+        return words_print(zh(r) ? "恢复到 %s；此前写入的数据没有缺失"
+                                 : "recovered up to %s: nothing that was written before is missing",
+                           at);
+    return words_print(zh(r) ? "恢复到 %s；其后至多%s内写入的数据不在其中"
+                             : "recovered up to %s; what was written in the %s after it at most is "
+                               "not in it",
+                       at, span);
+}
+
 static char *loss_of_restore(const struct report *r, const struct event *ev, int64_t to)
 {
-    bool guessed = json_is_false(json_object_get(ev->body, "crash_is_known"));
-    bool kept = json_is_true(json_object_get(ev->body, "after_crash"));
+    bool guessed = json_is_false(json_object_get(ev->body, "crash_is_known")) &&
+                   !json_is_true(json_object_get(ev->body, "after_crash"));
     char *at = time_words(r, to), *span = span_words(r, event_int(ev, "gap_s"));
-    char *text =
-        kept ? words_print(zh(r) ? "恢复到 %s，晚于所报的故障时刻；其间写入的数据均已保留"
-                                 : "recovered up to %s, later than the time of the crash "
-                                   "that was told; what was written in between is kept",
-                           at ? at : "")
-             : words_print(
-                   zh(r) ? "恢复到 %s；其后%s内写入的数据不在其中%s"
-                         : "recovered up to %s; what was written in the %s after it is not in it%s",
-                   at ? at : "", span ? span : "",
-                   !guessed ? ""
-                   : zh(r)  ? "（故障时刻不明，按发现时间计）"
-                            : " (when it crashed is not known: counted to when it was found)");
+    char *text = loss_words(r, ev, at ? at : "", span ? span : "");
     free(at);
     free(span);
-    return text;
+    return !guessed ? text
+                    : words_join(text, "",
+                                 either(r, "（故障时刻不明，按发现时间计）",
+                                        " (when it crashed is not known: counted to when it was "
+                                        "found)"));
 }
 
 char *said_of_loss(const struct report *r, const struct event *ev)

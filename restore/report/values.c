@@ -134,7 +134,7 @@ char *v_incident_name(const struct report *r)
         return words_print(zh(r) ? "“%s”恢复演练（%s）" : "Drill of \"%s\" (%s)", r->inc->policy,
                            r->inc->id);
     return words_print(zh(r) ? "“%s”%s（%s）" : "\"%s\": %s (%s)", r->inc->policy,
-                       nature_words(r, r->inc->cause), r->inc->id);
+                       nature_words(r, r->inc->cause, r->inc->first_sign_s > 0), r->inc->id);
 }
 
 char *v_started(const struct report *r)
@@ -214,7 +214,7 @@ char *v_nature(const struct report *r)
 {
     if (!r->inc)
         return NULL;
-    char *text = copy(nature_words(r, r->inc->cause));
+    char *text = copy(nature_words(r, r->inc->cause, r->inc->first_sign_s > 0));
     return r->inc->drill ? words_join(text, "", copy(zh(r) ? "（演练）" : " (a drill)")) : text;
 }
 
@@ -393,7 +393,7 @@ char *v_drill_content(const struct report *r)
         zh(r)
             ? "模拟“%s”的数据丢失（%s），按应急处置程序从备份恢复到隔离的目标"
             : "\"%s\" taken as lost (%s) and restored by the crash procedure to a target of its own",
-        r->inc->policy, nature_words(r, r->inc->cause));
+        r->inc->policy, nature_words(r, r->inc->cause, r->inc->first_sign_s > 0));
     const struct event *ev = incident_last(r->inc, EVENT_STEP, "step", "drill");
     const json_t *f = ev ? json_object_get(ev->body, "facts") : NULL;
     if (*fact_text(f, "from"))

@@ -106,13 +106,16 @@ const char *level_words(const struct report *r, unsigned level)
     return say(r, names[level < COUNT(names) ? level : 0]);
 }
 
-const char *nature_words(const struct report *r, enum crash_cause c)
+const char *nature_words(const struct report *r, enum crash_cause c, bool mistake)
 {
+    static const struct bilingual error = { "误操作", "a mistake" };
     static const struct bilingual names[] = {
         [CAUSE_FAULT] = { "设备或系统故障", "a fault of hardware or software" },
         [CAUSE_ATTACK] = { "网络攻击", "an attack" },
         [CAUSE_DISASTER] = { "灾害", "a disaster" },
     };
+    if (mistake && c == CAUSE_FAULT)
+        return say(r, error);
     return c < CAUSES ? say(r, names[c]) : "";
 }
 
@@ -313,10 +316,10 @@ static char *opened_sentence(const struct report *r, const struct event *ev)
     if (drill)
         return words_print(r->lang == PAPER_ZH ? "演练开始：%s" : "The drill began: %s",
                            event_text(ev, "policy"));
-    return words_print(r->lang == PAPER_ZH
-                           ? "发现“%s”的数据库或系统不可用（%s），启动应急处置"
-                           : "\"%s\" was found to be down (%s); the procedure began",
-                       event_text(ev, "policy"), nature_words(r, cause));
+    return words_print(
+        r->lang == PAPER_ZH ? "发现“%s”的数据库或系统不可用（%s），启动应急处置"
+                            : "\"%s\" was found to be down (%s); the procedure began",
+        event_text(ev, "policy"), nature_words(r, cause, event_int(ev, "first_sign") > 0));
 }
 
 static char *report_sentence(const struct report *r, const struct event *ev)

@@ -14,7 +14,8 @@ char *day_words(const struct report *r, int64_t at_s);           /* 2026年11月
 char *span_words(const struct report *r, int64_t seconds);       /* 1小时12分 */
 char *size_words(uint64_t bytes);                                /* 1.2 GiB */
 const char *level_words(const struct report *r, unsigned level); /* "" where it is not judged */
-const char *nature_words(const struct report *r, enum crash_cause c);
+/* mistake: gone back to before its first sign; of a fault that is another nature. */
+const char *nature_words(const struct report *r, enum crash_cause c, bool mistake);
 const char *step_words(const struct report *r, const char *step);
 const char *role_words(const struct report *r, const char *role); /* of contacts.yaml */
 /* One event as a sentence, without its time; NULL: it is of no interest on paper. */

@@ -101,7 +101,7 @@ comes_back "after the full disk"
 
 # --- the server takes away what comes next: a gap ------------------------------------------------------------------------------
 unfollow
-last=$(rows)
+last=$(rows) last_at=$(date +%s)
 pg_sql "$one" "SELECT pg_drop_replication_slot('twofold')" >/dev/null
 for _ in 1 2 3; do
     add_rows "$one" 3000
@@ -117,6 +117,8 @@ clean "$work/r"
 expect 3 "$t" restore db --to "$work/r" --verify && said 'does not go on.*gap'
 ledger_is "$work/r" "$last" "before the gap"
 clean "$work/r"
+expect 0 "$t" --json drill db --to "$work/r" && said 'gap' # what lies behind it would be lost, too
+[ "$(json recovered_to drill)" -le "$last_at" ] || fail "a drill counts what lies behind a gap: $(cat "$work/.out")"
 expect 3 "$t" restore db --to "$work/r" --at "$after_gap" && said 'gap'
 expect 0 "$t" backup db
 add_rows "$one" 10

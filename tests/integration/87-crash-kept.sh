@@ -1,7 +1,7 @@
 #!/bin/bash
 # 87-crash-kept.sh - what a crash procedure must not do: bring back what an attacker wrote where only the time of the crash is known; take away the
 # server's own files that a restore with --delta was changing when it was cut off; give up because folders are nested deep;
-# leave out what survived on the host because the copies were away.
+# leave out what survived on the host because the copies were away; count as lost what was never written.
 # shellcheck disable=SC2154
 . "$TWOFOLD_SRC/tests/integration/lib.sh"
 . "$TWOFOLD_SRC/tests/integration/pg.sh"
@@ -58,6 +58,19 @@ mv "$a.away" "$a"
 mv "$b.away" "$b"
 expect 0 "$t" crash resume --answer copies=again && said 'RECOVERED'
 [ "$(pg_sql "$one" "SELECT max(id) FROM ledger")" = 400 ] || fail "what was committed last is not back: $(pg_sql "$one" "SELECT max(id) FROM ledger")"
+expect 0 "$t" crash close
+
+# --- nothing was written for a while before it: that is no loss ------------------------------------------------------------------
+expect 0 "$t" backup db
+follow db
+add_rows "$one" 1
+caught_up "$one" db
+sleep 4
+unfollow
+pg_stop "$one" immediate
+expect 0 "$t" --yes crash db --crashed-at "$(date -u '+%Y-%m-%d %H:%M:%S')" && said 'at most|nothing that was written until'
+gap=$(grep -o '"kind":"loss".*"gap_s":[0-9]*' "$TWOFOLD_STATE"/incidents/*/timeline | tail -n 1 | sed 's/.*://')
+[ "$gap" -le 2 ] || fail "a quiet database is told to have lost $gap s"
 expect 0 "$t" crash close
 
 # --- a deep tree that a program looks at before it is put back ---------------------------------------------------------------

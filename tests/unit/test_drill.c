@@ -1,5 +1,6 @@
 /* test_drill.c - orchestrator/drill: what a drill fails for, by name; when one is due; what the past ones say. */
 #include "orchestrator/drill/drill.h"
+#include "orchestrator/recovered.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,6 +121,39 @@ static void test_facts(void **state)
     assert_int_equal(m.checks, 0);
 }
 
+/* Up to when a database came back, of what its driver said: gap, beyond, known, commit, end of the backup, asked. */
+static void test_recovered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gap;
+        bool beyond;
+        int known, commit, end, asked, to;
+    } cases[] = {
+        { "", false, 500, 400, 100, 0, 500 }, /* quiet since its last commit, and followed on */
+        { "", false, 500, 510, 100, 0, 510 }, /* what survived had more */
+        { "a gap", false, 500, 400, 100, 0, 400 }, /* followed on, but not what was replayed */
+        { "a gap", false, 500, 0, 100, 0, 100 },
+        { "", false, 0, 400, 450, 0, 450 },
+        { "", true, 500, 200, 100, 300, 300 },  /* gone back on purpose: quiet until then */
+        { "", true, 500, 200, 100, 0, 200 },    /* to a position */
+        { "", false, 500, 200, 100, 300, 300 }, /* nothing was there behind it */
+        { "", false, 250, 200, 100, 300, 250 }, /* known so far only */
+        { "a tablespace", true, 500, 200, 100, 300, 200 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct recovered r;
+        json_t *one = json_pack("{s:s, s:b, s:i, s:i, s:i, s:i}", "gap", cases[i].gap, "beyond",
+                                cases[i].beyond, "known_at", cases[i].known, "last_commit_at",
+                                cases[i].commit, "backup_end_at", cases[i].end, "expected_at",
+                                cases[i].asked);
+        recovered_of(one, &r);
+        if (r.to_s != cases[i].to)
+            fail_msg("case %zu: %lld", i, (long long)r.to_s);
+        json_decref(one);
+    }
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -180,8 +214,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_passed),       cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_not_restored), cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_due),
-        cmocka_unit_test(test_past),
+        cmocka_unit_test(test_recovered),    cmocka_unit_test(test_names),
+        cmocka_unit_test(test_due),          cmocka_unit_test(test_past),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -469,7 +469,7 @@ static void test_story(void **state)
     has(d, "degree", "Ⅱ级（重大）");
     has(d, "nature", "设备或系统故障");
     has(d, "system", "“billing”，主机 db1");
-    has(d, "consequence", "其后1分0秒内写入的数据不在其中");
+    has(d, "consequence", "其后至多1分0秒内写入的数据不在其中");
     has(d, "measures", "恢复备份，失败：copy 1 <damaged> & more");
     has(d, "measures", "恢复备份（第2次），完成：原文“all of it”");
     has(d, "measures", "主机是否已修复：是，批准人 赵立");
@@ -673,6 +673,29 @@ static void add_told(struct fixture *f, const char *told)
     fail_msg("no such kind: %s", told);
 }
 
+/* Back to before a mistake: that it was on purpose, and where what was done later lies; and nothing lost is said to be nothing. */
+static void test_went_back(void **state)
+{
+    struct fixture *f = *state;
+    open_one(f, false);
+    add_told(f, "loss {\"recovered_to\": 1794990940, \"gap_s\": 0, \"text\": \"\"}");
+    struct document *d = filled(f, "incident", PAPER_ZH);
+    has(d, "consequence", "此前写入的数据没有缺失");
+    document_free(d);
+    add_told(f, "note {\"field\": \"first-sign\", \"text\": \"\", \"first_sign\": 1794990941}");
+    add_told(f, "loss {\"recovered_to\": 1794990940, \"gap_s\": 60, \"before\": 1794990941,"
+                " \"scene\": \"/srv/a.scene\", \"text\": \"\"}");
+    d = filled(f, "incident", PAPER_ZH);
+    has(d, "nature", "误操作");
+    has(d, "consequence", "误操作，按要求退回到");
+    has(d, "consequence", "其后至多1分0秒内写入的数据有意不恢复，保留在现场：/srv/a.scene");
+    document_free(d);
+    d = filled(f, "incident", PAPER_EN);
+    has(d, "consequence", "because of a mistake");
+    has(d, "consequence", "it lies in the scene: /srv/a.scene");
+    document_free(d);
+}
+
 /* Two words of ours with a blank between, outside of what is marked as an original. */
 static const char *latin_sentence(const char *text)
 {
@@ -802,6 +825,7 @@ int main(int argc, char **argv)
         TEST(test_json),
         TEST(test_nothing_invented),
         TEST(test_story),
+        TEST(test_went_back),
         TEST(test_tables),
         TEST(test_drill),
         TEST(test_words),
