@@ -67,15 +67,19 @@ static int take_format(struct report_args *a, const char *text, struct err *e)
     return 0;
 }
 
-/* By the name of the file, where nobody says. */
-static void guess_format(struct app *app, struct report_args *a)
+/* By the name of the file, where nobody says. One without an ending is a text. */
+static int guess_format(struct app *app, struct report_args *a, struct err *e)
 {
-    const char *dot = a->output ? strrchr(a->output, '.') : NULL;
+    const char *name = a->output ? strrchr(a->output, '/') : NULL;
+    name = name ? name + 1 : a->output;
+    const char *dot = name ? strrchr(name, '.') : NULL;
     if (a->has_format)
-        return;
+        return 0;
     a->format = app->ui.json ? PAPER_JSON : PAPER_TEXT;
-    if (dot)
-        paper_format_parse(dot + 1, &a->format);
+    if (!dot || paper_format_parse(dot + 1, &a->format))
+        return 0;
+    err_set(e, ERR_USAGE, _("there is no format \"%s\""), dot + 1);
+    return err_next(e, _("formats: text, html, pdf, docx, json; of another ending: --format"));
 }
 
 /* --- writing ---------------------------------------------------------------------------------------------------------------------- */
@@ -183,10 +187,12 @@ static int make(struct app *app, const struct form *f, struct report_args *a, st
     struct paper p;
     struct document *d = NULL;
     struct wbuf out = WBUF_INIT;
-    guess_format(app, a);
+    int rc = guess_format(app, a, e);
+    if (rc < 0)
+        return rc;
     a->wish.draft = f->of == FORM_OF_INCIDENT && !a->output;
     a->wish.noted = a->output != NULL;
-    int rc = paper_gather(app, f, &a->wish, &p, e);
+    rc = paper_gather(app, f, &a->wish, &p, e);
     if (rc == 0)
         rc = form_fill(f, &p.r, &d, e);
     if (rc == 0)

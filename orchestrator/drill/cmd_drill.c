@@ -210,7 +210,7 @@ static int clean(struct app *app, const char *policy)
 
 struct options {
     struct drill_request q;
-    bool clean, if_due;
+    bool clean, if_due, loses_two;
 };
 
 enum {
@@ -232,6 +232,7 @@ static bool take_option(int c, struct options *o)
         o->q.from = optarg;
         break;
     case OPT_LOSE:
+        o->loses_two |= o->q.lose != NULL;
         o->q.lose = optarg;
         break;
     case OPT_SNAPSHOT:
@@ -266,6 +267,8 @@ static int check_options(struct app *app, const struct options *o, int left)
     const struct drill_request *q = &o->q;
     if (left > 0)
         return app_usage(app, _("one policy at a time"));
+    if (o->loses_two)
+        return app_usage(app, _("--lose takes one copy; from one alone: --from PLACE"));
     if (q->from && q->lose)
         return app_usage(app, _("--from and --lose exclude each other"));
     if (q->at && q->snapshot)

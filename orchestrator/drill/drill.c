@@ -356,7 +356,9 @@ static int run(struct drill *d, const char *to, struct err *e)
     int opened = open_vault(d, &why);
     if (opened == 0)
         opened = check_room(d, to, &why);
-    if (opened < 0 && !is_failed_drill(opened)) {
+    bool asked = d->q->at ||
+                 d->q->snapshot; /* there is none of then: that says nothing of backups */
+    if (opened < 0 && (!is_failed_drill(opened) || (opened == -ERR_ABSENT && d->v && asked))) {
         *e = why;
         return opened;
     }

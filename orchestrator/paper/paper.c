@@ -306,12 +306,63 @@ static int lock_numbers(struct paper *p, struct err *e)
     return p->lock_fd < 0 ? p->lock_fd : incident_refresh(p->inc, e);
 }
 
+struct drill_search {
+    const char *policy; /* NULL: any */
+    char id[MAX_INCIDENT_ID];
+};
+
+static int seek_drill(void *ctx, const char *id, const struct incident *inc,
+                      const struct err *broken)
+{
+    struct drill_search *s = ctx;
+    (void)broken;
+    if (!inc || !inc->drill || (s->policy && strcmp(s->policy, inc->policy) != 0))
+        return 0;
+    snprintf(s->id, sizeof s->id, "%s", id);
+    return 1; /* newest first */
+}
+
+/* A drill is not written up as what happened unless it is named: "drill-…" begins its id. */
+static bool names_drill(const char *what)
+{
+    static const char begin[] = "drill-";
+    return what && strncmp(what, begin, sizeof begin - 1) == 0 && what[sizeof begin - 1];
+}
+
+static int check_kind(const struct form *f, const char *what, const struct incident *inc,
+                      struct err *e)
+{
+    bool of_drill = strcmp(f->name, "drill") == 0;
+    if (of_drill && !inc->drill) {
+        err_set(e, ERR_REFUSED, _("the incident %s is no drill: it happened"), inc->id);
+        return err_next(e, _("its papers: twofold report summary %s; a drill: twofold drill %s"),
+                        inc->id, inc->policy);
+    }
+    if (!of_drill && inc->drill && !names_drill(what)) {
+        err_set(e, ERR_REFUSED, _("what there is of it is a drill"));
+        return err_next(e, _("to write it up all the same, name it: %s"), inc->id);
+    }
+    return 0;
+}
+
+/* For the record of a drill: the newest one of that policy, where that is what was said. */
+static int find_incident(struct app *app, const struct form *f, const char *what,
+                         struct incident **ret, struct err *e)
+{
+    struct drill_search s = { .policy = what };
+    int rc = strcmp(f->name, "drill") == 0 ? incidents_each(&app->paths, false, seek_drill, &s, e)
+                                           : 0;
+    if (rc >= 0)
+        rc = incident_open(&app->paths, s.id[0] ? s.id : what, ret, e);
+    return rc == 0 ? check_kind(f, what, *ret, e) : rc;
+}
+
 static int take_incident(struct app *app, const struct form *f, const struct paper_wish *w,
                          struct paper *p, struct err *e)
 {
     if (f->of != FORM_OF_INCIDENT && !(f->of == FORM_OF_ANY && w->what))
         return 0;
-    int rc = incident_open(&app->paths, w->what, &p->inc, e);
+    int rc = find_incident(app, f, w->what, &p->inc, e);
     if (rc == 0 && w->noted)
         rc = lock_numbers(p, e);
     if (rc < 0)

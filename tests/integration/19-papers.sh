@@ -59,6 +59,8 @@ python3 -c 'import sys, zipfile; sys.exit("网络与信息安全事件情况报�
 expect 1 "$t" report incident "$id" --output "$out/third.pdf"
 said "There is such a file|there is such a file"
 expect 1 "$t" report incident "$id" --output "$out/no/such/folder.pdf" && said 'make its folder first'
+expect 2 "$t" report incident "$id" --output "$out/third.xyz" && said 'formats: text, html'
+expect 5 "$t" report drill billing --output "$out/drill.html" && said 'is no drill'
 [ "$(lines)" = $((before + 6)) ] || fail "a paper that was not written was noted"
 
 # --- which one is it? -----------------------------------------------------------------------------------------------------------------

@@ -56,11 +56,16 @@ drill 0 '[]' db
 drill 0 '[]' db --from b
 drill 0 '[]' db --lose a
 drill 0 '[]' files --to "$scratch"
-drill 1 '[not-restored]' files --to "$scratch" --at 2020-01-01
+# What cannot be asked for is no drill that has failed.
+expect 1 "$t" drill files --to "$scratch" --at 2020-01-01 && not_said 'FAILED'
+expect 2 "$t" drill db --lose a --lose b && said 'one copy'
+[ "$(find "$TWOFOLD_STATE/incidents" -name 'drill-*' | wc -l)" = 4 ] || fail "a drill was noted that never began"
 expect 0 "$t" drill files --to "$scratch" --keep && said 'kept:' && said 'passed'
 same_tree "$src" "$(echo "$scratch"/drill-files-*)/attempt-1$src"
 [ "$(find "$a/records" -type f | wc -l)" -ge 5 ] && [ "$(find "$b/records" -type f | wc -l)" -ge 5 ] || fail "the copies have no records of the drills"
 expect 0 "$t" report drill "$(basename "$(echo "$scratch"/drill-files-*)")" --lang zh --format text && said '应急预案演练记录表'
+expect 0 "$t" report drill files && said "$(basename "$(echo "$scratch"/drill-files-*)")" # the newest one of it
+expect 5 "$t" report summary && said 'is a drill'
 if [ -n "${SCENARIO_NAMESPACE:-}" ]; then # whatever somebody has mounted there is not the drill's
     mkdir "$work/lives" "$(echo "$scratch"/drill-files-*)/mounted" && echo precious >"$work/lives/file"
     mount --bind "$work/lives" "$(echo "$scratch"/drill-files-*)/mounted"
