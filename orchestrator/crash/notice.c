@@ -6,6 +6,7 @@
 #include "orchestrator/crash/notice_inner.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/message.h"
+#include "restore/incident/procedure.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -49,6 +50,26 @@ bool notice_done(const struct incident *inc, enum notice_kind kind, const char *
             return true;
     }
     return false;
+}
+
+static bool holds_no_more(const struct incident *inc)
+{
+    if (inc->recovered_s || inc->closed_s)
+        return true;
+    for (size_t i = 0; i < inc->n; i++) {
+        const struct event *ev = &inc->events[i];
+        if ((ev->kind == EVENT_NOTICE && is_text(ev, "notice", names[NOTICE_RESUME])) ||
+            (ev->kind == EVENT_STEP && is_text(ev, "step", crash_step_name(STEP_RESUME))))
+            return true;
+    }
+    return false;
+}
+
+bool notice_wanted(const struct incident *inc, enum notice_kind kind, const char *unit)
+{
+    if (kind == NOTICE_HOLD)
+        return !holds_no_more(inc);
+    return !inc->closed_s || notice_done(inc, NOTICE_HOLD, unit, NULL);
 }
 
 bool notice_way(const struct settings *s, const struct unit_contact *u, const char *channel)
@@ -220,7 +241,9 @@ int notice_try(struct app *app, struct incident *inc, enum notice_kind kind, con
         rc = no_unit(c, unit, e);
     if (rc == 0 && u && !notice_way(s, u, channel))
         rc = err_set(e, ERR_CONFIG, _("the unit \"%s\" cannot be told by %s"), unit, channel);
-    if (rc == 0 && u) {
+    if (rc == 0)
+        rc = incident_refresh(inc, e);
+    if (rc == 0 && u && notice_wanted(inc, kind, unit)) {
         snprintf(to.channel, sizeof to.channel, "%s", channel);
         snprintf(to.to, sizeof to.to, "%s", strcmp(channel, "mail") == 0 ? u->mail : u->phone);
         snprintf(to.name, sizeof to.name, "%s", u->name);

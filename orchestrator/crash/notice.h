@@ -7,7 +7,8 @@
  * A process of its own does the telling, one more for each attempt, each with a deadline: a mail server that does not answer keeps nobody. What
  * failed is tried again NOTICE_TRIES times. Each attempt is a line of the timeline (EVENT_NOTICE: notice, to: the unit, channel: mail or
  * command, ok, detail); what is there with ok is not told again, so whoever is killed in between just calls it again. In a drill nobody is
- * told: the lines have the channel "drill". A unit that answers, or that somebody has called, is acknowledged: notice "acknowledged", of: the
+ * told: the lines have the channel "drill". Before each attempt the timeline is looked at: nobody is told to hold any more once the service
+ * is back or resuming is told, and after the closing only units that were told to hold are told to resume. A unit that answers, or that somebody has called, is acknowledged: notice "acknowledged", of: the
  * notice, to: the unit, through. Who is neither told nor acknowledged stands in the duties "hold-uploads" and "resume-uploads" with the number.
  */
 #ifndef TWOFOLD_ORCHESTRATOR_CRASH_NOTICE_H

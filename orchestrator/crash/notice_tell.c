@@ -85,6 +85,13 @@ static int begin(struct round *r, const struct unit_contact *u, const char *chan
     return r->n == AT_ONCE ? end_all(r, e) : 0;
 }
 
+static bool is_due(const struct round *r, const struct settings *s, const struct unit_contact *u,
+                   const char *channel)
+{
+    return notice_way(s, u, channel) && !notice_done(r->inc, r->kind, u->name, channel) &&
+           notice_wanted(r->inc, r->kind, u->name);
+}
+
 /* Each way of each unit that has not been told by it. */
 static int tell_round(struct round *r, const struct settings *s, const struct contacts *c,
                       struct err *e)
@@ -94,8 +101,7 @@ static int tell_round(struct round *r, const struct settings *s, const struct co
     r->failed = 0;
     for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
         for (size_t i = 0; rc == 0 && i < c->n_units; i++)
-            if (notice_way(s, &c->units[i], channels[k]) &&
-                !notice_done(r->inc, r->kind, c->units[i].name, channels[k]))
+            if (is_due(r, s, &c->units[i], channels[k]))
                 rc = begin(r, &c->units[i], channels[k], e);
     int ended = end_all(r, rc < 0 ? NULL : e);
     return rc < 0 ? rc : ended;

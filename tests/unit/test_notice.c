@@ -165,6 +165,43 @@ static void what_fails_is_tried_again(void **state)
     assert_string_equal(event_text(last, "notice"), "resume-uploads");
 }
 
+static void end_with(struct fixture *x, enum event_kind kind, const char *key, const char *value)
+{
+    struct err e = ERR_INIT;
+    assert_int_equal(incident_add(x->inc, kind, json_pack("{s:s}", key, value), &e), 0);
+    assert_int_equal(incident_refresh(x->inc, &e), 0);
+}
+
+/* What failed is not tried again once it would be wrong: each attempt asks the timeline. */
+static void nobody_holds_after_the_all_clear(void **state)
+{
+    struct fixture *x = *state;
+    struct err e = ERR_INIT;
+    write_text(x, "fail-101", "1\n2\n3\n", 0600);
+    assert_int_equal(notice_try(&x->app, x->inc, NOTICE_HOLD, "County", "command", &e),
+                     -ERR_FAILED);
+    assert_int_equal(notice_try(&x->app, x->inc, NOTICE_HOLD, "Town", "command", &e), 0);
+    end_with(x, EVENT_STEP, "step", "resume");
+    assert_int_equal(notice_try(&x->app, x->inc, NOTICE_HOLD, "County", "command", &e), 0);
+    assert_int_equal(notice_tell(&x->app, x->inc, NOTICE_HOLD, &e), 0);
+    end_with(x, EVENT_RECOVERED, "text", "");
+    assert_int_equal(notice_tell(&x->app, x->inc, NOTICE_HOLD, &e), 0);
+    end_with(x, EVENT_CLOSED, "text", "");
+    assert_int_equal(notice_tell(&x->app, x->inc, NOTICE_HOLD, &e), 0);
+    assert_int_equal(incident_refresh(x->inc, &e), 0);
+    assert_int_equal(attempts(x, "County", false), 1);
+    assert_int_equal(attempts(x, "County", true), 0);
+
+    /* Who was told to hold is told to go on all the same; nobody else is, after the closing. */
+    assert_int_equal(notice_tell(&x->app, x->inc, NOTICE_RESUME, &e), 0);
+    assert_int_equal(incident_refresh(x->inc, &e), 0);
+    assert_int_equal(attempts(x, "Town", true), 2);
+    assert_int_equal(attempts(x, "County", false), 1);
+    char *text = heard(x);
+    assert_null(strstr(text, "to 101\n"));
+    free(text);
+}
+
 /* One that hangs keeps the others for its deadline at most, and is on the timeline. */
 static void one_that_hangs(void **state)
 {
@@ -252,8 +289,13 @@ int main(int argc, char **argv)
         return be_twofold(argc, argv);
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(each_is_told_once),         T(what_fails_is_tried_again), T(one_that_hangs),
-        T(nobody_is_told_in_a_drill), T(no_contacts_no_notice),     T(in_the_language_of_the_site),
+        T(each_is_told_once),
+        T(what_fails_is_tried_again),
+        T(one_that_hangs),
+        T(nobody_holds_after_the_all_clear),
+        T(nobody_is_told_in_a_drill),
+        T(no_contacts_no_notice),
+        T(in_the_language_of_the_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
