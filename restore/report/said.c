@@ -215,15 +215,83 @@ static char *of_check(const struct report *r, const struct event *ev)
     return either(r, "全部符合策略要求", "all is as the policy expects");
 }
 
-/* The notices say to whom; only that there is nobody stands nowhere else. */
-static char *of_notice(const struct report *r, const struct event *ev)
+/* --- steps: who was told ---------------------------------------------------------------------------------------------------- */
+/* Is it a line about the same person or unit? Of persons: that it has crashed; channels of all have no name of their own. */
+static bool is_about(const struct event *ev, const char *notice)
+{
+    if (ev->kind != EVENT_NOTICE)
+        return false;
+    if (strcmp(notice, "told") == 0)
+        return strcmp(event_text(ev, "notice"), notice) == 0 &&
+               strcmp(event_text(ev, "about"), "escalated") != 0 &&
+               strcmp(event_text(ev, "to"), event_text(ev, "address")) != 0;
+    return strcmp(event_text(ev, "notice"), notice) == 0 ||
+           (strcmp(event_text(ev, "notice"), "acknowledged") == 0 &&
+            strcmp(event_text(ev, "of"), notice) == 0);
+}
+
+static bool has_told(const struct event *ev)
+{
+    return json_is_true(json_object_get(ev->body, "ok")) ||
+           strcmp(event_text(ev, "notice"), "acknowledged") == 0;
+}
+
+/* Each name counts once, at its first line: by any of them it is told. */
+static void count_told(const struct incident *inc, const char *notice, size_t *ret_named,
+                       size_t *ret_told)
+{
+    *ret_named = *ret_told = 0;
+    for (size_t i = 0; i < inc->n; i++) {
+        const struct event *ev = &inc->events[i];
+        const char *name = event_text(ev, "to");
+        bool first = is_about(ev, notice), told = false;
+        for (size_t k = 0; first && k < i; k++)
+            first = !is_about(&inc->events[k], notice) ||
+                    strcmp(event_text(&inc->events[k], "to"), name) != 0;
+        for (size_t k = i; first && !told && k < inc->n; k++)
+            told = is_about(&inc->events[k], notice) && has_told(&inc->events[k]) &&
+                   strcmp(event_text(&inc->events[k], "to"), name) == 0;
+        *ret_named += first;
+        *ret_told += told;
+    }
+}
+
+static char *of_persons(const struct report *r)
+{
+    size_t named, told;
+    count_told(r->inc, "told", &named, &told);
+    if (named == 0)
+        return NULL;
+    return words_print(zh(r) ? "人员已通知 %zu 人，尚未通知到 %zu 人"
+                             : "persons told: %zu, not yet: %zu",
+                       told, named - told);
+}
+
+static char *of_units(const struct report *r, const struct event *ev, const char *notice)
 {
     const json_t *units = json_object_get(facts_of(ev), "units");
-    if (!state_is(ev, "done"))
+    size_t named, told, all = units ? (size_t)json_integer_value(units) : 0;
+    if (units && all == 0)
+        return either(r, "没有下属单位需要通知", "there are no subordinate units to tell");
+    count_told(r->inc, notice, &named, &told);
+    all = named > all ? named : all;
+    if (all == 0)
+        return NULL;
+    return words_print(zh(r) ? "单位已通知 %zu 个，尚未通知到 %zu 个"
+                             : "units told: %zu, not yet: %zu",
+                       told, all - told);
+}
+
+/* That the notices were begun is not that anybody has heard them: those who have are counted, as far as is known now. */
+static char *of_notice(const struct report *r, const struct event *ev)
+{
+    bool hold = step_is(ev, "notify");
+    if (!state_is(ev, "done") || !r->inc)
         return said_original(r, event_text(ev, "text"));
-    return units && json_integer_value(units) == 0
-               ? either(r, "没有下属单位需要通知", "there are no subordinate units to tell")
-               : NULL;
+    if (r->inc->drill)
+        return either(r, "演练，不实际通知", "a drill: nobody is told");
+    return words_join(hold ? of_persons(r) : NULL, zh(r) ? "；" : "; ",
+                      of_units(r, ev, hold ? "hold-uploads" : "resume-uploads"));
 }
 
 /* --- steps: the standby, and the way back from it ------------------------------------------------------------------------------- */

@@ -137,7 +137,8 @@ const char *step_words(const struct report *r, const char *step)
     /* Steps and gates of procedure.h. */
     static const struct name names[] = {
         { "notify",
-          { "报告有关人员，通知下属单位暂停上传", "Reported; units told to hold uploads" } },
+          { "报告有关人员，通知下属单位暂停上传",
+            "Reporting, and telling units to hold uploads" } },
         { "isolate", { "隔离主机", "Take the host off the network" } },
         { "stop", { "停止系统", "Stop the service" } },
         { "fence", { "禁止原主机继续写入", "Keep the old server from taking writes" } },
@@ -253,6 +254,9 @@ static char *step_sentence(const struct report *r, const struct event *ev)
     const char *step = event_text(ev, "step");
     int64_t attempt = event_int(ev, "attempt");
     char *said = said_of_step(r, ev);
+    bool tells = strcmp(step, "notify") == 0 || strcmp(step, "resume") == 0;
+    if (tells && said && strcmp(event_text(ev, "state"), "done") == 0)
+        return with_said(r, words_print("%s", step_words(r, step)), said); /* who, not "done" */
     char *text = attempt > 1
                      ? words_print(r->lang == PAPER_ZH ? "%s（第%" PRId64 "次），%s"
                                                        : "%s (attempt %" PRId64 "): %s",

@@ -724,6 +724,34 @@ static void each_text(const struct document *d, const char *(*wrong)(const char 
                 }
 }
 
+/* "Done" is said of no notice: the forms count who was told, by whatever came last, and who was not. */
+static void test_who_was_told(void **state)
+{
+    static const char *const lines[] = {
+        "step {\"step\": \"notify\", \"state\": \"done\", \"text\": \"\", \"facts\": {\"units\": 3, \"no_way\": 1}}",
+        "notice {\"notice\": \"told\", \"about\": \"opened\", \"to\": \"Chen\", \"address\": \"c@x\", \"ok\": false}",
+        "notice {\"notice\": \"told\", \"about\": \"opened\", \"to\": \"Zhou\", \"address\": \"z@x\", \"ok\": false}",
+        "notice {\"notice\": \"told\", \"about\": \"opened\", \"to\": \"Zhou\", \"address\": \"135\", \"ok\": true}",
+        "notice {\"notice\": \"hold-uploads\", \"to\": \"County\", \"channel\": \"mail\", \"ok\": false}",
+        "notice {\"notice\": \"hold-uploads\", \"to\": \"Village\", \"channel\": \"none\", \"ok\": false}",
+        "step {\"step\": \"resume\", \"state\": \"done\", \"text\": \"\", \"facts\": {\"units\": 3, \"no_way\": 1}}",
+    };
+    struct fixture *f = *state;
+    open_one(f, false);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        add_told(f, lines[i]);
+    struct document *d = filled(f, "handling", PAPER_ZH);
+    has(d, "course",
+        "通知下属单位暂停上传：人员已通知 1 人，尚未通知到 1 人；单位已通知 0 个，尚未通知到 3 个");
+    has(d, "course", "通知下属单位恢复上传：单位已通知 0 个，尚未通知到 3 个");
+    document_free(d);
+    add_told(f,
+             "notice {\"notice\": \"acknowledged\", \"of\": \"hold-uploads\", \"to\": \"County\"}");
+    d = filled(f, "handling", PAPER_EN);
+    has(d, "course", "persons told: 1, not yet: 1; units told: 1, not yet: 2");
+    document_free(d);
+}
+
 static void test_language(void **state)
 {
     static const char *const papers[] = { "incident", "daily", "bulletin",  "summary",
@@ -829,6 +857,7 @@ int main(int argc, char **argv)
         TEST(test_tables),
         TEST(test_drill),
         TEST(test_words),
+        TEST(test_who_was_told),
         TEST(test_language),
         TEST(test_language_back),
         TEST(test_many),
