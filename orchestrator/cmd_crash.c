@@ -634,27 +634,29 @@ static void say_serving(struct app *app, const struct incident *inc)
                 inc->policy, inc->policy);
 }
 
-/* Once it is closed nobody is reminded of them any more: which are due is said, asked about (where somebody can be, and has not said why
- * already), and written down. */
+/* Once it is closed nobody is reminded of them any more: which are to be done yet is said, asked about (where somebody can be, and has not said
+ * why already), and those that are due are written down. */
 static int due_duties(struct app *app, const struct incident *inc, const struct words *w,
                       json_t **ret, struct err *e)
 {
     struct duty_list l = { 0 };
     char word[MAX_DUTY_ID + 12];
     json_t *open = json_array();
+    size_t left = 0;
     int rc = crash_duties(&app->paths, inc, watch_now_s(), &l, e);
     for (size_t i = 0; rc == 0 && i < l.n; i++) {
         const struct duty *d = &l.all[i];
-        if ((d->state != DUTY_DUE && d->state != DUTY_OVERDUE) || strcmp(d->id, "action") == 0)
+        if (d->state >= DUTY_DONE || strcmp(d->id, "action") == 0)
             continue;
+        left++;
         ui_warn(&app->ui, _("%s: %s [%s]; it is done by: %s"), duty_state_word(d->state), d->text,
                 d->row, d->next);
-        json_array_append_new(open, json_string(duty_word(d, word)));
+        if (d->state != DUTY_COMING)
+            json_array_append_new(open, json_string(duty_word(d, word)));
     }
     duties_done(&l);
     bool unasked = app->ui.yes || w->o.why || !isatty(STDIN_FILENO);
-    if (rc == 0 && json_array_size(open) > 0 && !unasked &&
-        !ui_ask(&app->ui, _("Close it all the same?"), false)) {
+    if (rc == 0 && left > 0 && !unasked && !ui_ask(&app->ui, _("Close it all the same?"), false)) {
         rc = err_set(e, ERR_REFUSED, _("%s stays open"), inc->id);
         err_next(e, _("do what is due; then: twofold crash close %s"), inc->id);
     }

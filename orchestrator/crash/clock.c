@@ -114,8 +114,10 @@ static void print_duty(struct app *app, const struct duty *d, int64_t now_s)
     if (d->state == DUTY_OVERDUE)
         ui_line(&app->ui, _("             since %s; then: %s"), ui_age(now_s - d->due_s, age),
                 d->next);
-    else if (d->state == DUTY_DUE)
+    else if (d->state < DUTY_DONE)
         ui_line(&app->ui, _("             within %s: %s"), ui_age(d->due_s - now_s, age), d->next);
+    if (d->state < DUTY_DONE && d->roles[0])
+        ui_line(&app->ui, _("             by: %s"), d->roles);
     app->ui.out_columns = columns;
     free(text);
     free(state);

@@ -61,8 +61,9 @@ struct crash {
     json_t
         *backup;  /* owned; what the newest backup says of its databases' places; NULL: not known */
     json_t *host; /* owned; the newest facts of the host; NULL: nobody could look */
-    int running;  /* the server: 1, 0; -1: not known */
-    bool bare;    /* the policy's file is not here */
+    json_t *called; /* owned; whom crash_say_calls has named */
+    int running;    /* the server: 1, 0; -1: not known */
+    bool bare;      /* the policy's file is not here */
     bool asked_places, asked_catalog;
     char no_copy[2 * ERR_TEXT_BYTES + 4]; /* why none can be read */
 };
@@ -114,6 +115,8 @@ struct host_job crash_host_job(struct crash *c);
 /* What could not be reached may be there now: the vault is opened anew when it is needed next. */
 void crash_forget_vault(struct crash *c);
 
+/* Who is told that it has crashed. */
+#define CRASH_ROLES_TOLD "security-officer office-head operator"
 /* Reports the incident to the security officer (PY-DB-2), the head of the office, and the roles of the policy, by a process of its own. */
 int crash_report_to(struct crash *c, struct err *e);
 /* What that process does: `twofold crash report-to ID`. */
@@ -125,7 +128,9 @@ void crash_say_step(struct crash *c, const struct crash_next *n);
 void crash_say_outcome(struct crash *c, const struct crash_next *n, const struct step_result *r,
                        uint64_t ms);
 void crash_say_gate(struct crash *c, const struct crash_next *n, bool waits);
-/* Whom to call, where no program reaches them. */
+/* The security officer's numbers: a message may be read late. */
+void crash_say_officer(struct crash *c);
+/* Whom to call (calls.c): whom no program reaches, and whose messages have failed, as far as the timeline knows it; each of them once. */
 void crash_say_calls(struct crash *c);
 void crash_say_approval(struct crash *c, const struct crash_next *n);
 void crash_say_host(struct crash *c);

@@ -232,6 +232,7 @@ static int one_turn(struct crash *c, int *ret_status, struct err *e)
         rc = what_next(c, &n, e);
     if (rc < 0)
         return rc;
+    crash_say_calls(c);
     switch (n.kind) {
     case NEXT_STEP:
         rc = may_take(c, &n, e);

@@ -166,6 +166,7 @@ void crash_end(struct crash *c)
     free(c->snapshots);
     free(c->noted);
     json_decref(c->host);
+    json_decref(c->called);
     json_decref(c->backup);
     contacts_free(c->contacts);
     settings_free(c->settings);

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROLES_TOLD "security-officer office-head operator"
-#define ROLES_ESCALATED "vendor superior-unit leading-group " ROLES_TOLD
+#define ROLES_ESCALATED "vendor superior-unit leading-group " CRASH_ROLES_TOLD
 #define BOTH_PERSONS 1 /* A and B: nobody waits for an answer */
 
 static const char *about(const struct incident *inc)
@@ -61,12 +60,12 @@ static void write_message(const struct incident *inc, const struct settings *s, 
                         "incident", inc->id, "policy", inc->policy, "subject", m->subject);
 }
 
-static bool was_told(const struct incident *inc, const struct recipient *to)
+static bool was_told(const struct incident *inc, const char *what, const struct recipient *to)
 {
     for (size_t i = 0; i < inc->n; i++) {
         const struct event *ev = &inc->events[i];
         if (ev->kind == EVENT_NOTICE && strcmp(event_text(ev, "notice"), "told") == 0 &&
-            strcmp(event_text(ev, "about"), about(inc)) == 0 &&
+            strcmp(event_text(ev, "about"), what) == 0 &&
             strcmp(event_text(ev, "channel"), to->channel) == 0 &&
             strcmp(event_text(ev, "address"), to->to) == 0 &&
             json_is_true(json_object_get(ev->body, "ok")))
@@ -75,20 +74,22 @@ static bool was_told(const struct incident *inc, const struct recipient *to)
     return false;
 }
 
-static int write_told(struct incident *inc, const struct recipient *to, const struct err *problem,
-                      struct err *e)
+static int write_told(struct incident *inc, const char *what, const struct recipient *to,
+                      const struct err *problem, struct err *e)
 {
     return incident_add(inc, EVENT_NOTICE,
                         json_pack("{s:s, s:s, s:o, s:s, s:o, s:b, s:o}", "notice", "told", "about",
-                                  about(inc), "to", event_json(to->name[0] ? to->name : to->to, 0),
+                                  what, "to", event_json(to->name[0] ? to->name : to->to, 0),
                                   "channel", to->channel, "address", event_json(to->to, 0), "ok",
                                   problem == NULL, "detail",
                                   event_json(problem ? problem->why : "", 0)),
                         e);
 }
 
-static int tell_all(struct incident *inc, const struct settings *s, const struct recipients *ways,
-                    struct err *e)
+/* Each attempt may take a while: an incident that was closed meanwhile is told to nobody any more. A drill, closed at its end by itself, notes all
+ * of them. */
+static int tell_all(struct incident *inc, const char *what, const struct settings *s,
+                    const struct recipients *ways, struct err *e)
 {
     struct message m;
     int rc = 0;
@@ -96,10 +97,13 @@ static int tell_all(struct incident *inc, const struct settings *s, const struct
     for (size_t i = 0; rc == 0 && i < ways->n; i++) {
         struct err problem = ERR_INIT;
         const struct recipient *to = &ways->all[i];
-        if (was_told(inc, to))
+        rc = incident_refresh(inc, e);
+        if (rc < 0 || (inc->closed_s && !inc->drill))
+            break;
+        if (was_told(inc, what, to))
             continue;
         int sent = inc->drill ? 0 : channel_send(s, to, &m, &problem);
-        rc = write_told(inc, to, sent < 0 ? &problem : NULL, e);
+        rc = write_told(inc, what, to, sent < 0 ? &problem : NULL, e);
     }
     message_done(&m);
     return rc;
@@ -111,18 +115,19 @@ int crash_tell_persons(struct app *app, struct incident *inc, struct err *e)
     struct contacts *c = NULL;
     struct recipients ways = { .n = 0 };
     struct err nobody = ERR_INIT;
+    const char *what = about(inc);
     int rc = settings_load(&app->paths, &s, e);
     if (rc == 0)
         rc = contacts_load(&app->paths, &c, e);
     if (rc == 0) {
-        tell_ways(strcmp(about(inc), "escalated") == 0 ? ROLES_ESCALATED : ROLES_TOLD, BOTH_PERSONS,
+        tell_ways(strcmp(what, "escalated") == 0 ? ROLES_ESCALATED : CRASH_ROLES_TOLD, BOTH_PERSONS,
                   false, s, c, &ways);
-        rc = tell_all(inc, s, &ways, e);
+        rc = tell_all(inc, what, s, &ways, e);
     }
     if (rc == 0 && ways.n == 0) {
         struct recipient none = { .channel = "none", .name = "security-officer" };
         err_set(&nobody, ERR_ABSENT, _("nobody can be reached by a program: call them"));
-        rc = write_told(inc, &none, &nobody, e);
+        rc = write_told(inc, what, &none, &nobody, e);
     }
     settings_free(s);
     contacts_free(c);

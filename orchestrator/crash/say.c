@@ -4,6 +4,7 @@
 #include "lib/wire/hooks.h"
 #include "orchestrator/crash/clock.h"
 #include "orchestrator/crash/crash.h"
+#include "orchestrator/gather.h"
 #include "orchestrator/text.h"
 #include "orchestrator/watch/message.h"
 #include "restore/incident/failback.h"
@@ -266,6 +267,8 @@ void crash_say_approval(struct crash *c, const struct crash_next *n)
     crash_line(c, INDENT, "%s", _("or by telephone, by the leader on duty:"));
     crash_line(c, INDENT + 2, "twofold crash approve %s --by-telephone --approved-by NAME",
                c->inc->id);
+    crash_line(c, INDENT, "%s", _("--step all agrees to all later steps, too:"));
+    crash_line(c, INDENT + 2, "twofold crash approve %s --step all", c->inc->id);
     crash_line(c, INDENT, _("then: twofold crash resume %s"), c->inc->id);
     ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s}", "type", "approval", "incident", c->inc->id,
                                    "step", crash_step_name(n->step)));
@@ -300,7 +303,7 @@ static void say_roles(struct crash *c, const char *const roles[], size_t n)
         crash_line(c, INDENT, "%s", _("no contacts are known here: take the printed handbook"));
 }
 
-void crash_say_calls(struct crash *c)
+void crash_say_officer(struct crash *c)
 {
     static const char *const roles[] = { "security-officer" };
     if (!c->contacts || c->contacts->n_roles == 0)
@@ -345,6 +348,21 @@ void crash_say_escalated(struct crash *c)
                                    "why", event_json(ev ? event_text(ev, "why") : "", 0)));
 }
 
+/* What somebody has to do yet, by the commands that end it; closing ends the reminders. */
+static void say_to_do(struct crash *c)
+{
+    struct duty_list l = { 0 };
+    int rc = crash_duties(&c->app->paths, c->inc, watch_now_s(), &l, NULL);
+    crash_line(c, INDENT, "%s",
+               _("Still to do: a new backup, what has a time limit, and then closing it:"));
+    crash_line(c, INDENT + 2, "twofold backup %s", c->inc->policy);
+    for (size_t i = 0; rc == 0 && i < l.n; i++)
+        if (l.all[i].state < DUTY_DONE && strcmp(l.all[i].id, "action") != 0)
+            crash_line(c, INDENT + 2, "%s", l.all[i].next);
+    crash_line(c, INDENT + 2, "twofold crash close %s", c->inc->id);
+    duties_done(&l);
+}
+
 void crash_say_end(struct crash *c)
 {
     const struct incident *inc = c->inc;
@@ -358,11 +376,7 @@ void crash_say_end(struct crash *c)
                    crash_span((uint64_t)(inc->recovered_s - inc->opened_s), span));
         if (loss)
             crash_line(c, INDENT, "%s", event_text(loss, "text"));
-        crash_line(c, INDENT, "%s",
-                   _("Still to do: a new backup, the summary within its time, and closing it:"));
-        crash_line(c, INDENT + 2, "twofold backup %s", inc->policy);
-        crash_line(c, INDENT + 2, "twofold report summary %s", inc->id);
-        crash_line(c, INDENT + 2, "twofold crash close %s", inc->id);
+        say_to_do(c);
     }
     ui_json(&c->app->ui, json_pack("{s:s, s:s, s:I, s:I, s:O?}", "type", "recovered", "incident",
                                    inc->id, "recovered", (json_int_t)inc->recovered_s, "closed",
@@ -577,6 +591,7 @@ int crash_say_status(struct crash *c, struct err *e)
     for (size_t i = 0; c->app->ui.json && i < inc->n; i++)
         ui_json(&c->app->ui,
                 json_pack("{s:s, s:O}", "type", "event", "event", inc->events[i].body));
+    crash_say_calls(c);
     say_next(c);
     return duties_print(c->app, inc, false, NULL, e);
 }

@@ -44,15 +44,16 @@ static void take_notice(struct crash *c, enum notice_kind kind, struct step_resu
     ret->facts = json_pack("{s:I, s:I, s:I}", "units", (json_int_t)r.units, "told",
                            (json_int_t)r.told, "no_way", (json_int_t)r.no_way);
     if (kind == NOTICE_HOLD)
-        crash_say_calls(c);
+        crash_say_officer(c);
+    crash_say_calls(c);
     if (r.units == 0)
         snprintf(ret->text, sizeof ret->text, "%s", _("there are no subordinate units to tell"));
     else
         snprintf(ret->text, sizeof ret->text,
                  kind == NOTICE_HOLD
-                     ? _("the notice goes to %zu units; %zu of them must be called")
-                     : _("the all-clear goes to %zu units; %zu of them must be called"),
-                 r.units, r.no_way);
+                     ? _("the notice is being sent to %zu units; %zu more must be called")
+                     : _("the all-clear is being sent to %zu units; %zu more must be called"),
+                 r.units - r.no_way, r.no_way);
 }
 
 /* --- commands ----------------------------------------------------------------------------------------------------- */

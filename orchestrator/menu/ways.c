@@ -214,7 +214,9 @@ static bool begin_crash(struct menu *m, const struct crashed *c)
     struct words w, plan;
     crash_words(m, c, false, &w);
     crash_words(m, c, true, &plan);
-    rows_add(&rows, text_print("%s", _("begin: it leads step by step, and asks before each")),
+    rows_add(&rows,
+             text_print(
+                 "%s", _("begin: units are told and the service is stopped at once; then it asks")),
              words_shown(&w));
     rows_add(&rows, text_print("%s", _("first show the plan and the contacts; nothing is done")),
              words_shown(&plan));

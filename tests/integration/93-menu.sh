@@ -73,7 +73,7 @@ for language in menu zh_menu; do
     rm -rf "$src"
     $language 0 'twofold crash POLICY=>1' '1  ledger=>1' '4  =>1' '--cause fault --plan=>2' '~  2  .*--cause fault --plan.*  0  =>1' \
         'PY-DB-3.*1 .*2 .*0 .*=>9' '1 .*2 .*=>0' '=>' '! .*ledger-.*twofold crash resume ledger-[0-9a-f-]+=>1' 'crash note=>3' '=>the disk was found gone' '=>' \
-        'twofold crash resume=>1' 'crash status=>2' '~crash note.*  0  =>1' 'PY-DB-3.*=>1' '~twofold crash resume.*  0  =>1' 'crash close=>4' '~twofold crash POLICY.*  0  =>0'
+        'twofold crash resume=>1' 'crash status=>2' '~crash note.*  0  =>1' 'PY-DB-3.*=>1' '~twofold crash resume.*  0  =>1' 'crash close=>4' '\[.*N\] =>y' '~twofold crash POLICY.*  0  =>0'
     [ -s "$src/books/ledger.txt" ] && same_tree "$work/out-menu$src" "$src"
     grep -q 'the disk was found gone' "$TWOFOLD_STATE"/incidents/ledger-*/timeline || fail "the note is not on the timeline"
 done
