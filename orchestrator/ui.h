@@ -64,6 +64,8 @@ struct ui_progress {
 void ui_progress(struct ui *ui, struct ui_progress *p);
 void ui_progress_end(struct ui *ui); /* takes the lines away */
 
+/* What was typed before a question could be seen is no answer to it: called before each question. Only of a terminal. */
+void ui_drop_typed(void);
 /* A yes or no; `def` with --yes or when stdin is no terminal. */
 bool ui_ask(struct ui *ui, const char *question, bool def);
 /* A passphrase: from `file` (--passphrase-file), TWOFOLD_PASSPHRASE_FILE, the systemd credential "twofold-passphrase"

@@ -17,6 +17,12 @@
 #define ANSWER_BYTES 64
 #define ANSWER_COLUMNS 12 /* "[Y/n] " and what is typed */
 
+void ui_drop_typed(void)
+{
+    if (isatty(STDIN_FILENO))
+        tcflush(STDIN_FILENO, TCIFLUSH);
+}
+
 bool ui_ask(struct ui *ui, const char *question, bool def)
 {
     char answer[ANSWER_BYTES];
@@ -26,6 +32,7 @@ bool ui_ask(struct ui *ui, const char *question, bool def)
     ui_progress_end(ui);
     for (int i = 0; i < MAX_TRIES; i++) {
         fflush(stdout);
+        ui_drop_typed();
         bool wide = !strchr(question, '\n') && text_width(question) + ANSWER_COLUMNS > ui->columns;
         if (wide)
             text_put_line(stderr, question, 0, ui->columns);

@@ -47,6 +47,7 @@ bool crash_read_line(struct crash *c, const char *prompt, char *out, size_t max)
     bool late;
     ui_progress_end(&c->app->ui);
     fflush(stdout);
+    ui_drop_typed();
     fprintf(stderr, "%s ", prompt);
     fflush(stderr);
     return read_within(out, max, -1, &late);
@@ -259,6 +260,7 @@ static int ask_person(struct crash *c, const struct crash_next *n, enum crash_an
     for (int i = 0; i < MAX_ASKED && rc == 0; i++) {
         ui_progress_end(&c->app->ui);
         fflush(stdout);
+        ui_drop_typed();
         fprintf(stderr, "%s ", prompt);
         int wait_ms = i == 0 && n->limit_s < 1000000 ? (int)(n->limit_s * 1000) : -1;
         bool got = read_within(line, sizeof line, wait_ms, &is_late);

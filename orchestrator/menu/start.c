@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define TOLD_MS 600000 /* a command that only tells is over by then */
@@ -102,15 +101,9 @@ static const char *ending(int status)
     }
 }
 
-/* What was typed while a command ran was not meant for the menu. */
-static void forget_typed(void)
-{
-    (void)tcflush(STDIN_FILENO, TCIFLUSH);
-}
-
 static void say_ending(struct screen *s, int status)
 {
-    forget_typed();
+    ui_drop_typed(); /* it was not meant for the menu */
     putchar('\n');
     printf("%s\n", ending(status));
     screen_pause(s, _("Enter: back to the menu"));
@@ -194,7 +187,7 @@ int start_told(struct screen *s, const struct words *w)
     leave_signals();
     int rc = program_run(argv, TOLD_MS, &out, &status, &e);
     take_signals();
-    forget_typed();
+    ui_drop_typed(); /* it was not meant for the menu */
     if (out.len)
         screen_text(s, (const char *)out.p);
     wbuf_free(&out);
