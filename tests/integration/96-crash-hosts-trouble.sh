@@ -48,7 +48,7 @@ ends() { # STATUS
 # all_back EXPRESSION…: what was acknowledged is there, everything was done once but what was cut off, and the papers say what happened.
 all_back() {
     ends_at pg "$(acked pg)" $(($(acked pg) + 1))
-    tells pg "opened['crashed'] == $crashed" "recovered" "restores[-1]['end'] == 'whole' and tried[-1]['state'] == 'done'" "loss['gap_s'] <= 1" \
+    tells pg "opened['crashed'] == $crashed" "recovered" "restores[-1]['end'] == 'whole' and tried[-1]['state'] == 'done'" "loss['gap_s'] == max(0, $crashed - loss['recovered_to'])" \
         "all(len([1 for e in E if e['kind'] == 'step' and e['step'] == s and e['state'] == 'intent']) == 1 for s in ('notify', 'stop', 'scene', 'facts', 'start', 'check', 'resume'))" \
         "len({r['snapshot'] for r in restores}) == 1" "[n['to'] for n in notices('hold-uploads')] == [n['to'] for n in notices('resume-uploads')] == ['County']" "$@"
     papers pg incident summary handling
