@@ -134,7 +134,7 @@ mv "$b" "$b.away"
 expect 3 "$t" crash db --answer host-repaired=yes && said 'no copy can be read' && said 'copies=again'
 expect 3 "$t" crash status && said 'No copy can be read. Try again. waits' && said 'no copy can be'
 # The second line is typed before its question: it answers nothing.
-python3 "$here/menu.py" "$t"$'\x1f'crash$'\x1f'resume -o "$work/typed" $'No copy can be read=>1\n2' 'No copy can be read=>2' >"$work/.out" 2>&1
+python3 "$here/menu.py" "$t"$'\x1f'crash$'\x1f'resume -o "$work/typed" $'No copy can be read=>1\n0' 'No copy can be read=>2' >"$work/.out" 2>&1
 if [ $? -ne 6 ] || ! grep -q ESCALATED "$work/typed"; then
     fail "a person has seen that no copy can be read"
     show_output

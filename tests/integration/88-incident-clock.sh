@@ -44,7 +44,7 @@ reviewed: $(date +%F)
 roles:
   operator: { a: { name: Chen, mail: chen@bureau.example } }
   security-officer: { a: { name: Wang, mail: wang@bureau.example } }
-  office-head: { a: { name: Zhang, mail: zhang@bureau.example } }
+  office-head: { a: { name: Zhang, mail: zhang@bureau.example }, b: { name: Sun } }
 units:
   - { name: County, mail: county@bureau.example, phone: "101" }
   - { name: Village, contact: Zhou }
@@ -71,7 +71,7 @@ at() { # SECONDS COMMAND…: with the clock so far ahead
 
 # --- opened: units are told, and the record is put ----------------------------------------------------------------------
 rm -rf "${src:?}"/*
-expect 3 "$t" crash etc && said 'CALL Village, Zhou, telephone -: hold uploads .no message'
+expect 3 "$t" crash etc && said 'CALL Village, Zhou, telephone -: hold uploads .no message' && said 'CALL Sun, office-head, telephone -: that it has crashed'
 id=$(basename "$TWOFOLD_STATE"/incidents/*)
 wait_for '"notice":"hold-uploads","to":"County","channel":"mail","ok":true' timeline
 wait_for '"notice":"hold-uploads","to":"County","channel":"command","ok":true' timeline
@@ -89,6 +89,7 @@ expect 0 "$t" crash ack Village --through phone
 # Whose message failed is called: here three attempts, and no more once somebody has called.
 wait_for '"notice":"hold-uploads","to":"Town","channel":"command","ok":false' timeline
 expect 3 "$t" crash status && said 'CALL Town, Qian, telephone 102: hold' && said 'no credit' && not_said 'CALL Village'
+expect 3 "$t" crash resume && said 'CALL Town, Qian, telephone 102: hold' # before its question
 expect 0 "$t" crash ack Town --through phone
 expect 3 "$t" crash status && not_said 'CALL Town'
 expect 0 "$t" crash duties && said 'by: security-officer' && said 'within .*twofold report incident'
