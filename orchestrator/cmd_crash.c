@@ -1,6 +1,7 @@
 /* cmd_crash.c - twofold crash POLICY | status | resume | failback | approve | note | close | codes, and what other processes of it are started with. */
 #include "lib/base/i18n.h"
 #include "lib/base/sys.h"
+#include "lib/wire/hooks.h"
 #include "orchestrator/args.h"
 #include "orchestrator/crash/clock.h"
 #include "orchestrator/crash/crash.h"
@@ -20,6 +21,8 @@
 
 #define NS_PER_S 1000000000
 #define DEFAULT_CODES 4
+#define MAX_CLOCK_OFF_S 60 /* of the clock that a time was read from */
+#define START_COLUMNS 68   /* of a plan's line that it may take */
 #define MAX_OVERDUE_S ((uint64_t)7 * 86400)
 
 enum {
@@ -172,9 +175,14 @@ static int take_option(struct app *app, struct words *w, int ch)
 static int time_option(const char *text, int64_t *ret_s, struct err *e)
 {
     int64_t ns = 0;
+    char now[32];
     int rc = text ? parse_time(text, &ns, e) : 0;
     *ret_s = ns / NS_PER_S;
-    return rc;
+    if (rc < 0 || *ret_s <= sys_realtime_s() + MAX_CLOCK_OFF_S)
+        return rc;
+    err_set(e, ERR_USAGE, _("%s is in the future; the clock here says %s"), text,
+            ui_time(sys_realtime_s() * NS_PER_S, now));
+    return err_next(e, _("say when it happened: for instance -10min, or \"2026-11-21 02:30\""));
 }
 
 static char *joined(const struct words *w, int from)
@@ -292,6 +300,61 @@ static int opening_of(struct app *app, const struct words *w, const struct polic
     return rc;
 }
 
+/* --- the plan's command ------------------------------------------------------------------------------------------------- */
+/* Nothing of an option that was not given. */
+static void put_option(char **text, const char *between, const char *option, const char *value)
+{
+    char *pair[] = { (char *)(uintptr_t)option, (char *)(uintptr_t)value };
+    char *line = value ? hook_line(pair, *value ? 2 : 1) : NULL;
+    char *more = line ? text_print("%s%s%s", *text, between, line) : NULL;
+    free(line);
+    if (!more)
+        return;
+    free(*text);
+    *text = more;
+}
+
+/* What was given is in it, times as moments: it may be copied later. */
+static char *start_words(const struct words *w, const char *name, const struct incident_opening *o,
+                         const char *between)
+{
+    const struct vault_choice *k = &w->o.choice;
+    char crashed[32], sign[32];
+    char *text = text_print("%s", "twofold crash");
+    put_option(&text, " ", w->policy ? "--policy" : name, w->policy ? name : "");
+    put_option(&text, " ", "--cause", crash_cause_name(o->cause));
+    const struct {
+        const char *option, *value;
+    } given[] = {
+        { "--crashed-at", o->crashed_s ? ui_time(o->crashed_s * NS_PER_S, crashed) : NULL },
+        { "--first-sign", o->first_sign_s ? ui_time(o->first_sign_s * NS_PER_S, sign) : NULL },
+        { "--strict", w->strict ? "" : NULL },
+        { "--no-standby", w->no_standby ? "" : NULL },
+        { "--new", w->another ? "" : NULL },
+        { "--to", w->o.to },
+        { "--from", w->o.from },
+        { "--vault", k->vault },
+        { "--copy", k->copy },
+        { "--identity", k->identity },
+        { "--host-key", k->host_key },
+        { "--recovery-file", k->recovery_file },
+        { "--passphrase-file", k->passphrase_file }
+    };
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        put_option(&text, between, given[i].option, given[i].value);
+    return text;
+}
+
+/* A long one goes on behind a backslash: half of a command is another one. */
+static char *start_line(const struct words *w, const char *name, const struct incident_opening *o)
+{
+    char *text = start_words(w, name, o, " ");
+    if (strlen(text) <= START_COLUMNS)
+        return text;
+    free(text);
+    return start_words(w, name, o, " \\\n");
+}
+
 static int begin(struct app *app, struct words *w, const char *name)
 {
     struct err e = ERR_INIT;
@@ -318,7 +381,9 @@ static int begin(struct app *app, struct words *w, const char *name)
         rc = crash_begin(app, inc, &w->o, &c, &e);
     if (rc == 0 && w->plan) {
         crash_know_rates(c);
-        crash_say_plan(c, o.cause);
+        char *start = start_line(w, name, &o);
+        crash_say_plan(c, o.cause, start);
+        free(start);
         status = 0;
     } else if (rc == 0) {
         crash_say_opening(c);

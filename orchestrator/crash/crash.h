@@ -136,7 +136,8 @@ void crash_say_approval(struct crash *c, const struct crash_next *n);
 void crash_say_host(struct crash *c);
 void crash_say_escalated(struct crash *c);
 void crash_say_end(struct crash *c);
-void crash_say_plan(struct crash *c, enum crash_cause cause);
+/* start: the command that begins it, to be copied. */
+void crash_say_plan(struct crash *c, enum crash_cause cause, const char *start);
 int crash_say_status(struct crash *c, struct err *e);
 /* One indented line of the story, broken at the terminal's width. */
 void crash_line(struct crash *c, size_t indent, const char *fmt, ...)

@@ -85,11 +85,12 @@ static void how_long(uint64_t expect_s, uint64_t limit_s, char out[160])
 }
 
 /* --- the beginning --------------------------------------------------------------------------------------------------- */
-static const char *cause_word(enum crash_cause cause)
+static const char *cause_word(const struct incident *inc)
 {
-    return cause == CAUSE_ATTACK     ? _("an attack")
-           : cause == CAUSE_DISASTER ? _("a disaster")
-                                     : _("a fault");
+    return inc->cause == CAUSE_ATTACK     ? _("an attack")
+           : inc->cause == CAUSE_DISASTER ? _("a disaster")
+           : incident_sign_s(inc) > 0     ? _("a mistake")
+                                          : _("a fault");
 }
 
 void crash_say_opening(struct crash *c)
@@ -100,7 +101,7 @@ void crash_say_opening(struct crash *c)
             json_pack("{s:s, s:s, s:s, s:s, s:I}", "type", "incident", "incident", inc->id,
                       "policy", inc->policy, "cause", crash_cause_name(inc->cause), "opened",
                       (json_int_t)inc->opened_s));
-    crash_line(c, 0, _("INCIDENT %s   cause: %s   opened %s"), inc->id, cause_word(inc->cause),
+    crash_line(c, 0, _("INCIDENT %s   cause: %s   opened %s"), inc->id, cause_word(inc),
                time_text(inc->opened_s, when));
     crash_line(c, 2, _("What people see or do:  twofold crash note %s \"TEXT\""), inc->id);
     crash_line(c, 2, _("How it stands:          twofold crash status %s"), inc->id);
@@ -406,7 +407,7 @@ static void say_plan_line(struct crash *c, size_t number, const struct plan_line
         crash_line(c, 9, "%s", _("a second person must agree"));
 }
 
-void crash_say_plan(struct crash *c, enum crash_cause cause)
+void crash_say_plan(struct crash *c, enum crash_cause cause, const char *start)
 {
     static const char *const roles[] = { "security-officer", "office-head",   "operator",
                                          "vendor",           "superior-unit", "leading-group" };
@@ -414,9 +415,8 @@ void crash_say_plan(struct crash *c, enum crash_cause cause)
     size_t n = procedure_plan(&c->facts, cause, lines);
     char when[32];
     crash_line(c, 0, _("CRASH PLAN of the policy \"%s\"   cause: %s   printed %s"), c->inc->policy,
-               cause_word(cause), time_text(sys_realtime_s(), when));
-    crash_line(c, 0, _("Start it: twofold crash %s --cause %s"), c->inc->policy,
-               crash_cause_name(cause));
+               cause_word(c->inc), time_text(sys_realtime_s(), when));
+    crash_line(c, 0, _("Start it: %s"), start);
     crash_line(c, 0, "%s", "");
     for (size_t i = 0; i < n; i++)
         say_plan_line(c, i + 1, &lines[i]);
@@ -449,8 +449,9 @@ void crash_say_plan(struct crash *c, enum crash_cause cause)
                       "duty", lines[i].duty, "title",
                       lines[i].is_gate ? "" : crash_step_name(lines[i].step), "limit_s",
                       (json_int_t)lines[i].limit_s, "expect_s", (json_int_t)lines[i].expect_s));
-    ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:o}", "type", "plan", "policy", c->inc->policy,
-                                   "cause", crash_cause_name(cause), "steps", steps));
+    ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:o, s:o}", "type", "plan", "policy",
+                                   c->inc->policy, "cause", crash_cause_name(cause), "start",
+                                   event_json(start, 0), "steps", steps));
 }
 
 /* --- how it stands ------------------------------------------------------------------------------------------------------------------------ */
@@ -571,7 +572,7 @@ int crash_say_status(struct crash *c, struct err *e)
     const struct incident *inc = c->inc;
     char when[32], span[64];
     int64_t end = inc->recovered_s ? inc->recovered_s : sys_realtime_s();
-    crash_line(c, 0, _("INCIDENT %s   cause: %s   opened %s"), inc->id, cause_word(inc->cause),
+    crash_line(c, 0, _("INCIDENT %s   cause: %s   opened %s"), inc->id, cause_word(inc),
                time_text(inc->opened_s, when));
     if (inc->level)
         crash_line(c, 2, _("level %u"), inc->level);
