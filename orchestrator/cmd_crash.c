@@ -22,7 +22,7 @@
 #define NS_PER_S 1000000000
 #define DEFAULT_CODES 4
 #define MAX_CLOCK_OFF_S 60 /* of the clock that a time was read from */
-#define START_COLUMNS 68   /* of a plan's line that it may take */
+#define START_COLUMNS 69   /* of a plan's line that it may take */
 #define MAX_OVERDUE_S ((uint64_t)7 * 86400)
 
 enum {

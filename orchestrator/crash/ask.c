@@ -54,15 +54,29 @@ bool crash_read_line(struct crash *c, const char *prompt, char *out, size_t max)
 }
 
 /* --- writing it down -------------------------------------------------------------------------------------------- */
+/* Which backup it was about, and where it may lie: who gave it up is told of it at the end. */
+static void note_away(struct crash *c, const struct crash_next *n, json_t *body)
+{
+    char hex[ID_HEX_BYTES];
+    json_t *away = json_array();
+    for (size_t i = 0; c->vault && i < c->vault->n_copies; i++)
+        if (c->vault->copies[i].state == COPY_AWAY)
+            json_array_append_new(away, json_string(c->vault->copies[i].place));
+    json_object_set_new(body, "snapshot", json_string(id_hex(&n->id, hex)));
+    json_object_set_new(body, "received", json_integer((json_int_t)n->snapshot->received_s));
+    json_object_set_new(body, "away", away);
+}
+
 static int write_gate(struct crash *c, const struct crash_next *n, const char *answer,
                       const char *why, const char *through, struct err *e)
 {
-    return incident_add(c->inc, EVENT_GATE,
-                        json_pack("{s:s, s:s, s:i, s:s, s:o, s:s, s:o}", "gate",
-                                  crash_gate_name(n->gate), "answer", answer, "attempt",
-                                  (int)n->attempt, "duty", n->duty, "why", event_json(why, 0),
-                                  "through", through, "approver", event_json(c->o.approved_by, 0)),
-                        e);
+    json_t *body = json_pack("{s:s, s:s, s:i, s:s, s:o, s:s, s:o}", "gate",
+                             crash_gate_name(n->gate), "answer", answer, "attempt", (int)n->attempt,
+                             "duty", n->duty, "why", event_json(why, 0), "through", through,
+                             "approver", event_json(c->o.approved_by, 0));
+    if (body && n->gate == GATE_REACHABLE && n->snapshot)
+        note_away(c, n, body);
+    return incident_add(c->inc, EVENT_GATE, body, e);
 }
 
 int crash_answer_gate(struct crash *c, const struct crash_next *n, enum crash_answer a,

@@ -237,6 +237,23 @@ static void say_away(struct crash *c, const struct crash_snapshot *s)
                        c->vault->copies[i].problem.why);
 }
 
+/* What a no costs. */
+static void say_other(struct crash *c, const struct crash_next *n)
+{
+    char when[32], span[64];
+    if (!n->other && n->snapshot->away)
+        crash_line(c, INDENT, "%s", _("no: there is no other backup to take"));
+    if (!n->other)
+        return;
+    int64_t older = n->snapshot->received_s - n->other->received_s;
+    if (older > 0)
+        crash_line(c, INDENT, _("no: the backup of %s is taken instead, which is %s older"),
+                   time_text(n->other->received_s, when), crash_span((uint64_t)older, span));
+    else
+        crash_line(c, INDENT, _("no: the backup of %s is taken instead"),
+                   time_text(n->other->received_s, when));
+}
+
 void crash_say_gate(struct crash *c, const struct crash_next *n, bool waits)
 {
     char at[16], limit[64];
@@ -247,6 +264,8 @@ void crash_say_gate(struct crash *c, const struct crash_next *n, bool waits)
         crash_say_host(c);
     if (n->gate == GATE_REACHABLE && n->snapshot && n->snapshot->away)
         say_away(c, n->snapshot);
+    if (n->gate == GATE_REACHABLE && n->snapshot)
+        say_other(c, n);
     if (waits)
         say_answers(c, n);
     ui_json(&c->app->ui, json_pack("{s:s, s:s, s:s, s:o, s:i, s:I, s:O?}", "type", "gate",
@@ -364,6 +383,38 @@ static void say_to_do(struct crash *c)
     duties_done(&l);
 }
 
+/* Of the backup that was restored. */
+static const json_t *restored(const struct incident *inc)
+{
+    const struct event *ev = incident_last(inc, EVENT_STEP, "step", "restore");
+    return json_object_get(ev ? ev->body : NULL, "facts");
+}
+
+/* A person's no took an older backup than there is: what the newer one has is not lost. */
+static void say_given_up(struct crash *c)
+{
+    const struct event *ev = incident_last(c->inc, EVENT_GATE, "gate",
+                                           crash_gate_name(GATE_REACHABLE));
+    const json_t *away = json_object_get(ev ? ev->body : NULL, "away"), *one;
+    int64_t received = ev ? event_int(ev, "received") : 0;
+    char when[32];
+    size_t i;
+    const json_t *taken = restored(c->inc);
+    const char *id = json_string_value(json_object_get(taken, "snapshot"));
+    if (!ev || strcmp(event_text(ev, "answer"), crash_answer_name(ANSWER_NO)) != 0 || !id ||
+        strcmp(id, event_text(ev, "snapshot")) == 0 ||
+        received < json_integer_value(json_object_get(taken, "received")))
+        return;
+    crash_line(c, INDENT,
+               _("A newer backup, of %s, was given up. It lies in a copy that could not "
+                 "be reached; once it can, what is missing is in it:"),
+               time_text(received, when));
+    json_array_foreach(away, i, one) if (json_is_string(one))
+        crash_line(c, INDENT + 2, _("copy \"%s\""), json_string_value(one));
+    crash_line(c, INDENT + 2, "twofold restore %s --snapshot %.12s --to FOLDER", c->inc->policy,
+               event_text(ev, "snapshot"));
+}
+
 void crash_say_end(struct crash *c)
 {
     const struct incident *inc = c->inc;
@@ -377,6 +428,7 @@ void crash_say_end(struct crash *c)
                    crash_span((uint64_t)(inc->recovered_s - inc->opened_s), span));
         if (loss)
             crash_line(c, INDENT, "%s", event_text(loss, "text"));
+        say_given_up(c);
         say_to_do(c);
     }
     ui_json(&c->app->ui, json_pack("{s:s, s:s, s:I, s:I, s:O?}", "type", "recovered", "incident",

@@ -340,8 +340,9 @@ static void take_choice_of(struct view *v, const struct event *restore)
             r->snapshot = &v->f->snapshots[i];
 }
 
-/* Were the newest attempt given up: would another backup be taken? */
-static bool has_another(const struct view *v, const struct crash_attempt *all, size_t n)
+/* Were the newest attempt given up: which other backup would be taken? NULL: none. */
+static const struct crash_snapshot *another(const struct view *v, const struct crash_attempt *all,
+                                            size_t n)
 {
     struct crash_attempt given_up[MAX_CRASH_ATTEMPTS];
     struct crash_next next = { 0 };
@@ -349,7 +350,7 @@ static bool has_another(const struct view *v, const struct crash_attempt *all, s
     w.ret = &next;
     memcpy(given_up, all, n * sizeof *all);
     given_up[n - 1].failed = true;
-    return choose(&w, given_up, n) && !id_eq(&next.id, &v->ret->id);
+    return choose(&w, given_up, n) && !id_eq(&next.id, &v->ret->id) ? next.snapshot : NULL;
 }
 
 static enum taken say_restore(struct view *v, unsigned attempt, bool again)
@@ -378,7 +379,7 @@ static enum taken begin_restore(struct view *v, const struct crash_attempt *all,
     }
     if (!v->ret->snapshot->away)
         return say_restore(v, attempt, false);
-    v->ret->older = choose(&w, all, n);
+    v->ret->other = choose(&w, all, n) ? other.snapshot : NULL;
     return say_gate(v, GATE_REACHABLE, attempt, v->round, 0);
 }
 
@@ -406,7 +407,7 @@ static enum taken take_restore(struct view *v, const struct crash_attempt *all, 
         return say_restore(v, attempt, true);
     enum crash_gate g = gate_of(last, was_files_only(last));
     const struct event *answer = last_answer(v->inc, g, attempt, last->seq);
-    v->ret->older = g == GATE_REACHABLE && has_another(v, all, n);
+    v->ret->other = g == GATE_REACHABLE ? another(v, all, n) : NULL;
     if (!is_answer(answer, ANSWER_YES))
         return say_gate(v, g, attempt, last->seq, 0);
     return g == GATE_IN_PART ? TAKEN_DONE : say_restore(v, attempt, false);
@@ -601,7 +602,7 @@ enum crash_answer procedure_unattended(const struct incident *inc, const struct 
     case GATE_REACHABLE:
         if (said(inc, next, ANSWER_YES) < UNATTENDED_REACH)
             return ANSWER_YES;
-        return next->older ? 0 : ANSWER_NO;
+        return next->other ? 0 : ANSWER_NO;
     case GATE_RESTORE_AGAIN:
         if (said(inc, next, ANSWER_YES) == 0)
             return ANSWER_YES;

@@ -157,7 +157,8 @@ struct crash_next {
     struct id id;
     char from[MAX_NAME + 1]; /* only this copy; "": any */
     enum escalate_why why;
-    bool older; /* of the gate reachable: no would take another backup than the one that is away */
+    const struct crash_snapshot *
+        other; /* of the gate reachable: what no would take in place of the one that is away; NULL: no other backup */
 };
 /* Never fails. */
 void procedure_next(const struct incident *inc, const struct crash_facts *f,

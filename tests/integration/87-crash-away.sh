@@ -29,6 +29,7 @@ expect 0,3 "$t" backup shop # the damage is healed or told; what matters is the 
 cp -a "$src" "$work/older"
 mv "$b" "$b.away"
 echo order >"$src/order-2"
+sleep 1.1
 expect 3 "$t" backup shop
 cp -a "$src" "$work/newest"
 mv "$b.away" "$b"
@@ -48,6 +49,8 @@ same_tree "$work/newest" "$src"
 mv "$a" "$a.away"
 clean "$src"
 mkdir "$src"
-expect 0 "$t" --yes crash shop --new --answer host-repaired=yes --answer reachable=no && said 'RECOVERED'
+expect 3 "$t" crash shop --new --answer host-repaired=yes && said 'no: the backup of .* is taken instead, which is [1-9]'
+id=$(sed -n 's/^INCIDENT \([^ ]*\).*/\1/p' "$work/.out")
+expect 0 "$t" --yes crash resume "$id" --answer reachable=no && said 'RECOVERED' && said 'A newer backup, of' && said 'copy "a"'
 same_tree "$work/older" "$src"
 finish

@@ -82,7 +82,8 @@ policy_add web --files "$work/web" --schedule none
 printf 'crash:\n  scan: [/usr/local/sbin/twofold-scan-%s]\n' $$ >>"$TWOFOLD_CONFIG/policies/web.yaml"
 expect 0 "$t" backup web
 rm -r "$work/web/1"
-expect 0 "$t" --yes crash web && [ -f "$deep/page" ] || fail "a deep tree does not come back"
+sleep 1.1
+expect 0 "$t" --yes crash web --first-sign now && said 'cause: a mistake' && said 'gone back on purpose to before' && [ -f "$deep/page" ] || fail "a deep tree does not come back"
 [ "$(ls -A "$work/web")" = 1 ] || fail "what was looked at is left: $(ls -A "$work/web")"
 expect 0 "$t" crash close web
 

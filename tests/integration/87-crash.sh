@@ -92,7 +92,7 @@ echo "roles: [" >"$TWOFOLD_CONFIG/contacts.yaml"
 expect 0 "$t" crash db --plan && said 'contacts.yaml cannot be read' && not_said 'no contacts are known'
 rm "$TWOFOLD_CONFIG/contacts.yaml"
 # What was given is in the command that begins it, times as moments; one that has not come yet is nobody's sign.
-expect 0 "$t" crash db --plan --first-sign @1763700000 && said 'cause: a mistake' && said "--cause fault --first-sign $(date -d @1763700000 -Iseconds)"
+expect 0 "$t" crash db --plan --first-sign @1763700000 && said 'cause: a mistake' && said "--cause fault --first-sign $(date -d @1763700000 '+%Y-%m-%dT%H:%M:%S')"
 expect 0 "$t" crash db --plan --strict --crashed-at -1h --to "/srv/some where/else" && said '--cause fault \\$' && said "--to '/srv/some where/else'" && said '--strict \\$'
 expect 2 "$t" crash db --first-sign "$(date -d '+10 min' -Iseconds)" && said 'is in the future' && said 'say when it happened'
 expect 2 "$t" crash db --crashed-at tomorrow
