@@ -46,7 +46,7 @@ at=$(at_of pg "$last")
 tells pg "story == '$whole'" "opened['crashed'] == $crashed <= opened['at'] <= recovered['at'] <= $now" \
     "len(restores) == 1 and restores[0]['end'] in ('whole', 'problems') and restores[0]['chunks_lost'] == 0" \
     "copies['machine-room']['chunks'] > 8 and all(c['bad'] == 0 for c in copies.values())" \
-    "int($at) <= loss['recovered_to'] <= int($at + 0.2)" "loss['gap_s'] == $crashed - loss['recovered_to'] >= 1" "loss['crash_is_known']" \
+    "int($at) <= loss['recovered_to'] <= $(at_of pg $((last + 1)))" "loss['gap_s'] == $crashed - loss['recovered_to'] >= 1" "loss['crash_is_known']" \
     "[n['to'] for n in notices('hold-uploads')] == [n['to'] for n in notices('resume-uploads')] == ['County']"
 papers pg incident summary handling
 expect 0 on crash close pg
@@ -78,7 +78,7 @@ at=$(at_of maria "$last")
 tells maria "story == '$whole'" "opened['crashed'] == $crashed" "len(restores) == 1 and restores[0]['end'] in ('whole', 'problems')" \
     "restores[0]['snapshot'] == '$(damaged 'o["snapshot"]')'" "copies['machine-room']['bad'] == $(damaged 'o["hit"][0]')" \
     "copies['machine-room']['chunks'] > 0 and copies['building-2']['chunks'] >= copies['machine-room']['bad']" "copies['building-2']['bad'] == 0" \
-    "int($at) <= loss['recovered_to'] <= int($at) + 1" "loss['gap_s'] == max(0, $crashed - loss['recovered_to'])"
+    "int($at) <= loss['recovered_to'] <= $crashed + 1" "loss['gap_s'] == max(0, $crashed - loss['recovered_to'])"
 papers maria incident summary handling
 expect 0 on crash close maria
 mend
@@ -100,7 +100,7 @@ lab_on store1 mv /srv/disk/away /srv/disk/vault
 ends_at pg "$(acked pg)" $(($(acked pg) + 1))
 at=$(at_of pg "$last")
 tells pg "story == '$whole'" "not copies['machine-room']['used'] and copies['machine-room']['chunks'] == 0" "copies['building-2']['used'] and copies['building-2']['chunks'] > 8" \
-    "int($at) <= loss['recovered_to'] <= int($at + 0.2)"
+    "int($at) <= loss['recovered_to'] <= opened['at']"
 papers pg incident summary handling
 expect 0 on crash close pg
 goes_on pg
@@ -123,7 +123,7 @@ ends_at maria $(upto maria $kept)
 at=$(at_of maria "$last")
 tells maria "story == '$whole'" "len(restores) == 1 and restores[0]['end'] in ('whole', 'problems') and restores[0]['snapshot'] == '$(damaged 'o["snapshot"]')'" \
     "copies['machine-room']['bad'] == $(damaged 'o["hit"][0]')" "copies['building-2']['bad'] == 0 and copies['building-2']['chunks'] == $(damaged 'o["hit"][0]')" \
-    "int($at) <= loss['recovered_to'] <= int($at) + 1" "loss['gap_s'] == max(0, $crashed - loss['recovered_to'])"
+    "int($at) <= loss['recovered_to'] <= $(at_of maria $((last + 1))) + 1" "loss['gap_s'] == max(0, $crashed - loss['recovered_to'])"
 papers maria incident summary handling
 expect 0 on crash close maria
 mend

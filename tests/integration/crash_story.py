@@ -153,7 +153,8 @@ class Paper:
             self.need("n service again" not in json.dumps(self.fields.get("consequence", "")), "nothing says that it is back")
         if names["loss"] and "consequence" in self.fields:
             self.says("consequence", "recovered up to " + minute(names["loss"]["recovered_to"]))
-            self.need(re.search(r"written in the (\d+) s after|written in the \d+ min", self.fields["consequence"][0]) is not None and
+            nothing = names["loss"]["gap_s"] == 0 and "nothing that was written before is missing" in self.fields["consequence"][0]
+            self.need(nothing or re.search(r"written in the (\d+) s after|written in the \d+ min", self.fields["consequence"][0]) is not None and
                       (names["loss"]["gap_s"] >= 60 or "in the %d s after" % names["loss"]["gap_s"] in self.fields["consequence"][0]),
                       "the loss is %d s: %s" % (names["loss"]["gap_s"], self.fields["consequence"][0]))
         for field in ("overview", "course"):
