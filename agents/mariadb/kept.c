@@ -490,12 +490,13 @@ static void say(struct kept *k, const struct my_logs *l)
         return;
     if (k->why[0] && !k->beyond)
         report_problem(rep, NULL, 0, _("the log does not go on: %s"), k->why);
-    if (k->at_us && !k->beyond && k->known_ns + JUST_NOW_NS < k->at_us * 1000)
+    int64_t known_ns = k->known_ns ? k->known_ns : k->events.last_s * 1000000000;
+    if (k->at_us && !k->beyond && known_ns + JUST_NOW_NS < k->at_us * 1000)
         report_problem(
             rep, NULL, 0,
             _("%s was asked for, and the log is known up to %s only: what was committed in "
               "between is not in the copies"),
-            time_text(k->at_us / 1000000, when), time_text(k->known_ns / 1000000000, known));
+            time_text(k->at_us / 1000000, when), time_text(known_ns / 1000000000, known));
 }
 
 static int check_reached(struct kept *k, struct err *e)

@@ -461,6 +461,13 @@ static int64_t backup_end_us(const struct replay *r)
               : (json_integer_value(json_object_get(r->c->facts, "stopped_at")) + 1) * 1000000 - 1;
 }
 
+/* Up to when it is known that all is there. */
+static int64_t known_us_of(const struct replay *r)
+{
+    int64_t end_us = backup_end_us(r);
+    return r->known_ns ? r->known_ns / 1000 : r->last.time_us > end_us ? r->last.time_us : end_us;
+}
+
 /* --- what came of it --------------------------------------------------------------------------------------- */
 static void say(struct replay *r)
 {
@@ -491,7 +498,7 @@ static void say(struct replay *r)
         report_problem(rep, NULL, 0, "%s", r->lost);
     if (r->complete && !r->beyond)
         return;
-    int64_t known_us = r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
+    int64_t known_us = known_us_of(r);
     if (r->at_us && !r->beyond && known_us + JUST_NOW_US < r->at_us) {
         char known[40];
         report_problem(
@@ -528,7 +535,7 @@ static void tell(const struct replay *r)
 {
     bool other = r->complete &&
                  r->why[0]; /* the kept log's end is not the end of what was replayed */
-    int64_t known_us = other ? 0 : r->known_ns ? r->known_ns / 1000 : backup_end_us(r);
+    int64_t known_us = other ? 0 : known_us_of(r);
     const char *gap = r->barrier                 ? r->barrier_place
                       : r->complete || r->beyond ? ""
                       : r->lost                  ? r->lost

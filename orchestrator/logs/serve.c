@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FAR_BYTES (UINT64_C(16) << 20)  /* more than waits to be sent where somebody keeps up */
 #define SLACK_NS INT64_C(3600000000000) /* a clock may have been set by so much */
 #define LIST_FRAME 16384                /* pieces in one */
 #define LOOKS 4 /* should objects go while they are read: others put them together */
@@ -274,6 +275,15 @@ static int make_index(struct logs_serve *s, struct err *e)
     return 0;
 }
 
+/* Who follows was catching up, and had far to go: the last piece came then, and is of long before. */
+static bool was_far_behind(const struct logs_state *st, const struct log_piece *last)
+{
+    if (st->head_timeline == last->timeline)
+        return st->head > last->end + FAR_BYTES;
+    return st->head_timeline > last->timeline + 1 ||
+           (st->head_timeline > last->timeline && st->head > FAR_BYTES);
+}
+
 /* Until when nothing else was written: the last piece's time, or, where the one who follows the log saw the server stand there, later. And is
  * the end here the end that it saw? */
 static void find_known(struct logs_serve *s, const struct logs_state *st)
@@ -292,6 +302,8 @@ static void find_known(struct logs_serve *s, const struct logs_state *st)
         st->head == last->end && st->head_timeline == last->timeline &&
         st->head_time_ns > s->known_ns)
         s->known_ns = st->head_time_ns;
+    if (remembered && last && st->last.seq == last->seq && was_far_behind(st, last))
+        s->known_ns = 0;
 }
 
 /* A log is asked for only where one should be. */

@@ -62,14 +62,30 @@ expect 0 "$t" crash close
 
 # --- nothing was written for a while before it: that is no loss ------------------------------------------------------------------
 expect 0 "$t" backup db
-follow db
 add_rows "$one" 1
-caught_up "$one" db
+committed=$(date +%s)
 sleep 4
+follow db
+caught_up "$one" db
+sleep 1.5
 unfollow
+crashed=$(date -u '+%Y-%m-%d %H:%M:%S')
+# Had whoever followed far to go yet, what came last would be of long before it came.
+cp "$TWOFOLD_STATE/logs/db.json" "$work/state"
+python3 - "$TWOFOLD_STATE/logs/db.json" <<'P'
+import json, sys
+state = json.load(open(sys.argv[1]))
+for one in state if isinstance(state, list) else [state]:
+    one["head"] += 64 << 20
+json.dump(state, open(sys.argv[1], "w"))
+P
+expect 0 "$t" --json drill db
+[ "$(json recovered_to drill)" -le "$committed" ] || fail "what is of before is told as new: $(json recovered_to drill), $committed"
+cp "$work/state" "$TWOFOLD_STATE/logs/db.json"
 pg_stop "$one" immediate
-expect 0 "$t" --yes crash db --crashed-at "$(date -u '+%Y-%m-%d %H:%M:%S')" && said 'at most|nothing that was written until'
-gap=$(grep -o '"kind":"loss".*"gap_s":[0-9]*' "$TWOFOLD_STATE"/incidents/*/timeline | tail -n 1 | sed 's/.*://')
+expect 0 "$t" --yes crash db --crashed-at "$crashed" && said 'at most|nothing that was written until'
+id=$(sed -n 's/^INCIDENT \([^ ]*\).*/\1/p' "$work/.out")
+gap=$(sed -n 's/.*"kind":"loss".*"gap_s":\([0-9]*\).*/\1/p' "$TWOFOLD_STATE/incidents/$id/timeline")
 [ "$gap" -le 2 ] || fail "a quiet database is told to have lost $gap s"
 expect 0 "$t" crash close
 
