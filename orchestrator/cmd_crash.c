@@ -291,7 +291,7 @@ static int opening_of(struct app *app, const struct words *w, const struct polic
         rc = time_option(w->first_sign, &ret->first_sign_s, e);
     if (rc == 0) {
         ret->settings = crash_settings(app, p, &w->o);
-        bool mistake = ret->first_sign_s && cause == CAUSE_FAULT; /* the standby has it, too */
+        bool mistake = ret->first_sign_s && cause != CAUSE_ATTACK; /* the standby has it, too */
         if (w->no_standby || mistake)
             json_object_set_new(ret->settings, "no_standby", json_true());
         if (w->in_doubt)

@@ -119,6 +119,12 @@ bool pg_is_cluster_entry(const char *name)
     return strcmp(name, "PG_VERSION") == 0;
 }
 
+/* What a fence leaves where the cluster was taken away (policies/standby). */
+static bool is_fence(const char *name)
+{
+    return strcmp(name, "standby.signal") == 0;
+}
+
 /* Which folder is replaced comes from the backup, which a host sent that may have been in other hands: only a database's folder is, an empty
  * one, or one that an earlier restore has not finished. */
 int pg_place_kind(int fd, const char *place, bool (*known)(const char *), struct err *e)
@@ -136,7 +142,7 @@ int pg_place_kind(int fd, const char *place, bool (*known)(const char *), struct
         if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "lost+found") == 0)
             continue;
         fine |= known(n) || strncmp(n, PG_BEFORE, strlen(PG_BEFORE)) == 0;
-        empty &= pg_is_ours(n);
+        empty &= pg_is_ours(n) || is_fence(n);
     }
     closedir(d);
     if (fine || empty)

@@ -63,6 +63,8 @@ struct crash {
     json_t *host; /* owned; the newest facts of the host; NULL: nobody could look */
     json_t *called; /* owned; whom crash_say_calls has named */
     int running;    /* the server: 1, 0; -1: not known */
+    uint64_t
+        gave_up_ms; /* when the standby that is given up was asked by this process; 0: not yet */
     bool bare;      /* the policy's file is not here */
     bool asked_places, asked_catalog;
     char no_copy[2 * ERR_TEXT_BYTES + 4]; /* why none can be read */

@@ -17,6 +17,7 @@
 #define OVERDUE_REAP_MS 2000
 #define OPEN_TRIES 3 /* of copies none of which can be read, when nobody is there to be asked */
 #define OPEN_PAUSE_MS 2000
+#define ASKED_JUST_NOW_MS 60000
 
 /* Copies that are there again tell where lay what could not be set aside. */
 static void know_scene(struct crash *c)
@@ -134,6 +135,8 @@ static int take_step(struct crash *c, const struct crash_next *n, struct err *e)
     const char *state = r.cut ? "cut" : r.failed ? "failed" : "done";
     crash_say_outcome(c, n, &r, ms);
     print_step_json(c, n, state, &r);
+    if (n->step == STEP_GIVE_UP)
+        c->gave_up_ms = sys_monotonic_ms();
     rc = write_step(c, n, state, r.text, ms ? ms : 1, r.facts, e);
     if (rc == 0 && n->step == STEP_FACTS)
         crash_know_host(c);
@@ -228,6 +231,8 @@ static int one_turn(struct crash *c, int *ret_status, struct err *e)
     struct crash_next n;
     enum crash_answer a;
     int rc = incident_refresh(c->inc, e);
+    c->facts.ask_standby = c->gave_up_ms == 0 ||
+                           sys_monotonic_ms() - c->gave_up_ms > ASKED_JUST_NOW_MS;
     if (rc == 0)
         rc = what_next(c, &n, e);
     if (rc < 0)

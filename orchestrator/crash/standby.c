@@ -17,8 +17,6 @@
 #define ELSEWHERE_MS \
     10000 /* how long a standby may take to see that the other one has a new timeline */
 
-#define ASKED_JUST_NOW_S 60
-
 /* --- the two hosts ------------------------------------------------------------------------------------------ */
 static const struct crash_conf *conf_of(const struct standby *s)
 {
@@ -734,23 +732,6 @@ int standby_take(struct standby *s, enum crash_step step, char ret_text[ERR_TEXT
         return rc;
     set_host(s, ret_facts, failback_step_host(own));
     return takes[own](s, &f, ret_text, ret_facts, e);
-}
-
-int standby_still_given_up(struct standby *s, struct err *e)
-{
-    struct failback f;
-    const struct event *asked = incident_last(s->inc, EVENT_STEP, "step",
-                                              failback_step_name(FB_GIVE_UP));
-    int64_t ago_s = asked ? sys_realtime_s() - asked->at_s : 0;
-    failback_of(s->inc, &f);
-    bool well = asked && strcmp(event_text(asked, "state"), "done") == 0;
-    if (!failback_in_doubt(&f) || (well && ago_s >= 0 && ago_s < ASKED_JUST_NOW_S))
-        return 0;
-    int rc = prove(s, PAIR_STANDBY, e);
-    if (rc == -ERR_REFUSED || rc == -ERR_INTERRUPTED)
-        return rc;
-    err_clear(e);
-    return 0;
 }
 
 int standby_lost(struct app *app, const struct policy *policy, const char *incident, struct err *e)

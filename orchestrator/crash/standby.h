@@ -28,9 +28,6 @@ bool standby_has(enum crash_step s);
  * off and say so (gate fenced; of the standby gate standby-off). *ret_facts (owned) is set in both cases, and may be NULL. */
 int standby_take(struct standby *s, enum crash_step step, char ret_text[ERR_TEXT_BYTES],
                  json_t **ret_facts, struct err *e);
-/* Just before the primary's own server is started: a standby that was given up, and was asked more than a minute ago, is asked again.
- * -ERR_REFUSED: it takes writes, or is not certain. 0: it takes none, cannot be asked (what was proven or stated counts), or there is none. */
-int standby_still_given_up(struct standby *s, struct err *e);
 /* The way back is given up while the primary was not promoted: the standby serves again. */
 int standby_undo(struct standby *s, struct err *e);
 /* A person's word on what a step of the way back cannot find out or does not want: "failback-stop" (the standby is off), "failback-compare"

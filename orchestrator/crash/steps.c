@@ -213,21 +213,8 @@ static void take_standby(struct crash *c, enum crash_step step, struct step_resu
         step_failed(ret, &e);
 }
 
-/* One that was promoted and then given up must not take writes beside what is restored; it was asked, and whoever was cut off since asks again. */
-static bool standby_is_in_the_way(struct crash *c, enum crash_step step, struct step_result *ret)
-{
-    struct standby s = { .app = c->app, .inc = c->inc, .policy = c->policy };
-    struct err e = ERR_INIT;
-    if (step != STEP_START || standby_still_given_up(&s, &e) >= 0)
-        return false;
-    step_failed(ret, &e);
-    return true;
-}
-
 void crash_do(struct crash *c, const struct crash_next *n, struct step_result *ret)
 {
-    if (standby_is_in_the_way(c, n->step, ret))
-        return;
     switch (n->step) {
     case STEP_NOTIFY:
         take_notice(c, NOTICE_HOLD, ret);

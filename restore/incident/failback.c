@@ -226,6 +226,16 @@ static void take_opening(struct failback *f, const struct event *ev)
         f->lost = f->may_write[PAIR_STANDBY] = true;
 }
 
+/* It was asked, and did not say that it takes none: what was proven or stated before counts no more. */
+static void refused(struct failback *f, enum failback_step s, const struct event *ev)
+{
+    if (s != FB_GIVE_UP ||
+        !json_is_true(json_object_get(json_object_get(ev->body, "facts"), "refused")))
+        return;
+    f->may_write[PAIR_STANDBY] = true;
+    f->stated[PAIR_STANDBY] = f->done[FB_GIVE_UP] = false;
+}
+
 void failback_take(struct failback *f, const struct event *ev)
 {
     if (ev->kind == EVENT_OPENED)
@@ -242,6 +252,8 @@ void failback_take(struct failback *f, const struct event *ev)
         intent(f, s);
     else if (strcmp(state, "done") == 0 || strcmp(state, "skipped") == 0)
         done(f, s, ev);
+    else if (strcmp(state, "failed") == 0)
+        refused(f, s, ev);
 }
 
 void failback_of(const struct incident *inc, struct failback *ret)

@@ -33,7 +33,8 @@
  * Gates of the procedure that a person answers instead of a command (promoted, standby-right, switched, reseeded, switched-back) count as done.
  *
  * **May write**: a host does from the moment at which the *intent* of its promotion is written down (a command that was cut off may still come to
- * its end) until a fence of it is done or stated; a standby also from an opening whose settings say "standby_lost". failback_may lets no host be promoted while the other one may write, and no host be made
+ * its end) until a fence of it is done or stated; a standby also from an opening whose settings say "standby_lost", and from a
+ * standby-give-up that failed with the fact "refused": it was asked, and did not say that it takes none. failback_may lets no host be promoted while the other one may write, and no host be made
  * anew while it may: so no kill and no order of commands leads to two servers that take writes.
  */
 #ifndef TWOFOLD_RESTORE_INCIDENT_FAILBACK_H

@@ -91,6 +91,19 @@ static bool approved(const struct view *v, enum crash_step s)
     return false;
 }
 
+static struct failback standby_of(const struct view *v)
+{
+    struct failback f;
+    failback_of(v->inc, &f);
+    return f;
+}
+
+/* A standby that was promoted by this incident is fenced, when it is given up; one that serves by an earlier one is only asked. */
+static bool needs_two(const struct view *v, enum crash_step s)
+{
+    return crash_step_destroys(s) && (s != STEP_GIVE_UP || standby_of(v).attempts[FB_PROMOTE] > 0);
+}
+
 /* --- saying it ------------------------------------------------------------------------------------------------------ */
 static enum taken say_step(struct view *v, enum crash_step s, unsigned attempt, uint64_t after,
                            bool again)
@@ -104,8 +117,7 @@ static enum taken say_step(struct view *v, enum crash_step s, unsigned attempt, 
     n->limit_s = crash_limit_s(v->f->conf, crash_step_limit(s), v->f->rto_s);
     n->expect_s = v->f->seconds[s];
     n->since_s = first_time(v->inc, EVENT_STEP, "step", crash_step_name(s), attempt, after);
-    if (crash_step_destroys(s) && v->f->conf->approve_two && !v->inc->drill && !again &&
-        !approved(v, s))
+    if (needs_two(v, s) && v->f->conf->approve_two && !v->inc->drill && !again && !approved(v, s))
         n->kind = NEXT_APPROVAL;
     return TAKEN_NEXT;
 }
@@ -462,10 +474,16 @@ static enum taken by_standby(struct view *v)
 /* One that was to take writes, or did by an earlier incident, and the host's own server are not to run at the same time. */
 static enum taken give_up_standby(struct view *v, unsigned attempt, uint64_t after)
 {
-    struct failback f;
-    failback_of(v->inc, &f);
+    struct failback f = standby_of(v);
     return failback_in_doubt(&f) ? take(v, STEP_GIVE_UP, attempt, after, GATE_STANDBY_AWAY)
                                  : TAKEN_DONE;
+}
+
+/* It has the mistake, too. Once clients were led to it, it stays the way: what it accepted would be lost. */
+static bool has_the_mistake(const struct view *v)
+{
+    return v->inc->cause != CAUSE_ATTACK && incident_sign_s(v->inc) > 0 &&
+           standby_of(v).attempts[FB_SWITCH] == 0;
 }
 
 /* What was not known where it lies when the scene was set aside: nothing was replaced since. */
@@ -483,8 +501,15 @@ static enum taken scene_again(struct view *v)
 static enum taken start(struct view *v, unsigned k)
 {
     const struct event *restored = last_step(v->inc, STEP_RESTORE, k, 0);
-    enum taken t = give_up_standby(v, k, restored ? restored->seq : 0);
-    return t == TAKEN_DONE ? take(v, STEP_START, k, 0, GATE_STARTED) : t;
+    struct failback f = standby_of(v);
+    bool beside = failback_in_doubt(&f) && !v->f->elsewhere;
+    enum taken t = beside ? give_up_standby(v, k, restored ? restored->seq : 0) : TAKEN_DONE;
+    if (t != TAKEN_DONE)
+        return t;
+    t = take(v, STEP_START, k, 0, GATE_STARTED);
+    return t == TAKEN_NEXT && beside && v->f->ask_standby
+               ? say_step(v, STEP_GIVE_UP, k, restored ? restored->seq : 0, false)
+               : t;
 }
 
 static enum taken by_restore(struct view *v)
@@ -556,7 +581,7 @@ void procedure_next(const struct incident *inc, const struct crash_facts *f, str
         t = take_freely(&v, STEP_NOTIFY, 0);
     if (t == TAKEN_DONE && inc->cause == CAUSE_ATTACK)
         t = after_an_attack(&v);
-    if (t == TAKEN_DONE && f->conf->standby_on && !f->no_standby)
+    if (t == TAKEN_DONE && f->conf->standby_on && !f->no_standby && !has_the_mistake(&v))
         t = by_standby(&v);
     if (t != TAKEN_NEXT)
         by_restore(&v);

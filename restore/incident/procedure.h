@@ -24,6 +24,7 @@
  * stop after the first, and of their gates, carry the number of the attempt.
  * A scene of a place that was not known (facts: unknown) is set aside once it is, before the first restore. Before a server is started beside a
  * standby that was to take writes that one is asked again; where it was asked and did not say that it takes none (facts: refused), nobody's yes counts.
+ * With a first sign of a mistake the standby is no way out either, unless clients were led to it before that was noted.
  * A drill has restore alone, to a folder: it ends recovered or escalated.
  */
 #ifndef TWOFOLD_RESTORE_INCIDENT_PROCEDURE_H
@@ -109,6 +110,8 @@ struct crash_facts { /* borrowed */
     bool server;     /* the policy has a database server in it */
     bool files_only; /* it has nothing but files */
     bool no_standby;
+    bool
+        ask_standby; /* a standby that was given up was last asked too long ago to start a server beside it */
     bool
         elsewhere; /* restored to a folder: nothing in service is stopped or replaced, and a person puts it into service */
     bool no_copy;  /* none can be read: a person is asked */

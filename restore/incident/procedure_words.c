@@ -23,7 +23,7 @@ static const struct {
     [STEP_SWITCH] = { "switch", "SMX-12.2", N_("Lead clients to the standby"), LIMIT_STANDBY,
                       false },
     [STEP_GIVE_UP] = { "standby-give-up", "SMX-12.3", N_("Keep the standby from taking writes"),
-                       LIMIT_STANDBY, false },
+                       LIMIT_STANDBY, true },
     [STEP_SCENE] = { "scene", "SMX-8", N_("Set the scene aside"), LIMIT_SCENE, true },
     [STEP_FACTS] = { "facts", "PY-DB-3", N_("Look at the host"), LIMIT_FACTS, false },
     [STEP_RESTORE] = { "restore", "PY-DB-4", N_("Restore"), LIMIT_RESTORE, true },

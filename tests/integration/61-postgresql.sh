@@ -130,6 +130,12 @@ mv "$one/data" "$one/data.away"
 mkdir "$one/data" && echo "not a database" >"$one/data/notes"
 expect 5 "$t" restore db --in-place && said "$one/data has no database in it"
 [ "$(ls -A "$one/data")" = notes ] || fail "something was put beside, or moved: $(ls -A "$one/data")"
+rm "$one/data/notes"
+# What a fence of a standby's policy leaves where the folder was taken away is nothing else, and is not in force for what is restored.
+chown postgres "$one/data" && chmod 700 "$one/data" && : >"$one/data/standby.signal"
+expect 0 "$t" restore db --in-place && said "in place: $one/data"
+[ -f "$one/data/PG_VERSION" ] && [ ! -e "$one/data/standby.signal" ] && [ -f "$(echo "$one"/data/.twofold-before-*/standby.signal)" ] ||
+    fail "a server that is fenced was restored: $(ls -A "$one/data")"
 rm -r "$one/data" && mv "$one/data.away" "$one/data"
 printf 'postgresql: { conninfo: "host=%s user=postgres", data: %s }\n' "$one" "$work/elsewhere" >"$work/moved.yaml"
 cp "$work/v/c/policies/db.yaml" "$work/db.yaml" && cp "$work/moved.yaml" "$work/v/c/policies/db.yaml"

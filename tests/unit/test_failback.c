@@ -412,6 +412,14 @@ static void test_said_to_be_lost(void **state)
     assert_true(!f.stated[PAIR_STANDBY] && failback_in_doubt(&f));
     assert_int_equal(failback_phase_of(&f), PAIR_GIVEN_UP);
     assert_int_equal(failback_serves(&f), PAIR_PRIMARY);
+    /* asked once more it says that it does: nothing from before counts */
+    gate(&f, GATE_STANDBY_OFF);
+    step(&f, FB_GIVE_UP, "intent", false, "");
+    take(&f, EVENT_STEP,
+         json_pack("{s:s, s:s, s:{s:b}}", "step", "standby-give-up", "state", "failed", "facts",
+                   "refused", true));
+    assert_true(f.may_write[PAIR_STANDBY] && !f.stated[PAIR_STANDBY]);
+    assert_int_equal(failback_serves(&f), PAIR_STANDBY);
     f = FAILBACK_INIT;
     take_over(&f);
     assert_true(failback_in_doubt(&f));

@@ -32,6 +32,7 @@ struct story {
     bool no_commands, standby, standby_lost, no_copy;
     bool unattended; /* the answers are procedure_unattended's */
     bool host_bad;
+    bool slow; /* the standby was asked too long ago, in the beginning and after every start */
 };
 
 struct play {
@@ -89,6 +90,7 @@ static void begin(struct play *p, const struct story *s)
                                  .files_only = s->files_only,
                                  .no_standby = s->no_standby,
                                  .elsewhere = s->elsewhere,
+                                 .ask_standby = s->slow,
                                  .snapshots = p->snaps,
                                  .n_snapshots = SNAPSHOTS,
                                  .places = places,
@@ -189,6 +191,8 @@ static bool take_step(struct play *p, const struct crash_next *n)
     json_t *facts = restore_facts(p, n, well ? "whole" : end);
     json_object_set_new(facts, "unknown", json_boolean(unknown));
     json_object_set_new(facts, "refused", json_boolean(strcmp(end, "refused") == 0));
+    if (n->step == STEP_START || n->step == STEP_GIVE_UP)
+        p->f.ask_standby = n->step == STEP_START && p->s->slow;
     return put(p, EVENT_STEP,
                json_pack("{s:s, s:i, s:s, s:s, s:o}", "step", step, "attempt", n->attempt, "state",
                          well ? "done" : "failed", "text", end, "facts", facts));
@@ -454,17 +458,62 @@ static void the_standby_is_given_up(void **state)
           "standby-give-up start check resume recovered end",
           .standby = true, .no_standby = true, .standby_lost = true,
           .ends = "standby-give-up1=failed,done");
-    TELLS("notify facts [host-repaired] restore1:b standby-give-up [started] resume recovered end",
-          .standby = true, .no_standby = true, .standby_lost = true, .elsewhere = true);
+    TELLS("notify facts [host-repaired] restore1:b [started] resume recovered end", .standby = true,
+          .no_standby = true, .standby_lost = true, .elsewhere = true);
     /* one that says that it takes writes is not overridden: answer_gate sees that yes is none of the answers */
     TELLS("notify fence promote [promoted=no] standby-give-up [standby-off=again] standby-give-up "
           "[standby-off=again] standby-give-up [standby-off] stop scene facts [host-repaired] "
           "restore1:b standby-give-up start check resume recovered end",
           .standby = true, .ends = "promote1=failed standby-give-up1=refused,refused,failed,done",
           .answers = "promoted=no standby-off=again,again,yes");
+    /* the server did not start, and hours later the standby says that it writes: it is not started, nor does it count as failed */
+    TELLS("notify fence promote [promoted=no] standby-give-up stop scene facts [host-repaired] "
+          "restore1:b standby-give-up start standby-give-up [standby-off=again] standby-give-up "
+          "[standby-off] [started=again] start check resume recovered end",
+          .standby = true, .slow = true,
+          .ends = "promote1=failed standby-give-up1=done,done,refused,failed start1=failed,done",
+          .answers = "promoted=no standby-off=again,yes started=again");
+    TELLS("notify fence promote [promoted=again] promote [promoted=no] standby-give-up stop scene "
+          "facts [host-repaired] restore1:b standby-give-up start standby-give-up "
+          "[standby-off=again] standby-give-up [standby-off?]",
+          .standby = true, .slow = true, .unattended = true,
+          .ends = "promote1=failed standby-give-up1=done,done,refused start1=failed");
     TELLS("notify standby-give-up [standby-off=again] standby-give-up [standby-off?]",
           .standby = true, .no_standby = true, .standby_lost = true, .unattended = true,
           .ends = "standby-give-up1=failed");
+}
+
+static enum crash_step after_a_sign(const char *ends, unsigned turns)
+{
+    struct story s = { .standby = true, .ends = ends };
+    struct play p;
+    struct crash_next n;
+    begin(&p, &s);
+    while (turns-- > 0)
+        assert_true(turn(&p));
+    put(&p, EVENT_NOTE,
+        json_pack("{s:s, s:s, s:i}", "field", "first-sign", "text", "", "first_sign", 20 * DAY));
+    procedure_next(p.inc, &p.f, &n);
+    finish(&p);
+    assert_int_equal(n.kind, NEXT_STEP);
+    return n.step;
+}
+
+/* The standby has it, too, whenever it is found out before clients are led there. An attack's first sign says nothing of the standby. */
+static void a_mistake_is_on_the_standby_too(void **state)
+{
+    (void)state;
+    TELLS("notify stop scene facts [host-repaired] restore1:b start check resume recovered end",
+          .standby = true, .first_sign = (int64_t)20 * DAY, .cause = CAUSE_FAULT);
+    TELLS("notify stop scene facts [host-repaired] restore1:b start check resume recovered end",
+          .standby = true, .first_sign = (int64_t)20 * DAY, .cause = CAUSE_DISASTER);
+    TELLS("notify isolate stop [source-found] fence promote standby-check switch resume recovered "
+          "facts [host-repaired] reseed [quiet] switch-back check end",
+          .standby = true, .first_sign = (int64_t)20 * DAY, .cause = CAUSE_ATTACK);
+    assert_int_equal(after_a_sign("", 1), STEP_STOP);                   /* notify */
+    assert_int_equal(after_a_sign("", 2), STEP_STOP);                   /* fence */
+    assert_int_equal(after_a_sign("promote1=failed", 3), STEP_GIVE_UP); /* promote */
+    assert_int_equal(after_a_sign("", 5), STEP_RESUME);                 /* switch */
 }
 
 /* A place that no copy told is set aside as soon as one does, and once; not what was restored. */
@@ -537,6 +586,15 @@ static void two_persons(void **state)
         "notify <fence> fence promote standby-check switch resume recovered facts [host-repaired] "
         "<reseed> reseed [quiet] <switch-back> switch-back check end",
         .two = true, .standby = true);
+    TELLS(
+        "notify <fence> fence promote [promoted=no] <standby-give-up> standby-give-up <stop> stop "
+        "<scene> scene facts [host-repaired] <restore> restore1:b standby-give-up start check "
+        "resume recovered end",
+        .two = true, .standby = true, .ends = "promote1=failed", .answers = "promoted=no");
+    /* only asked: it serves by an earlier incident */
+    TELLS("notify standby-give-up <stop> stop <scene> scene facts [host-repaired] <restore> "
+          "restore1:b standby-give-up start check resume recovered end",
+          .two = true, .standby = true, .no_standby = true, .standby_lost = true);
     TELLS("restore1:b recovered end", .two = true, .drill = true);
 }
 
@@ -734,6 +792,7 @@ int main(void)
         cmocka_unit_test(what_failed_is_asked_about),
         cmocka_unit_test(the_standby_takes_over),
         cmocka_unit_test(the_standby_is_given_up),
+        cmocka_unit_test(a_mistake_is_on_the_standby_too),
         cmocka_unit_test(the_scene_is_set_aside_once_its_place_is_known),
         cmocka_unit_test(no_copy_can_be_read),
         cmocka_unit_test(without_a_person),
