@@ -53,4 +53,45 @@ expect 3 "$t" crash shop --new --answer host-repaired=yes && said 'no: the backu
 id=$(sed -n 's/^INCIDENT \([^ ]*\).*/\1/p' "$work/.out")
 expect 0 "$t" --yes crash resume "$id" --answer reachable=no && said 'RECOVERED' && said 'A newer backup, of' && said 'copy "a"'
 same_tree "$work/older" "$src"
+
+# A standby that is given up, and says before the host's own server is started that it takes writes: not started, whoever answers what. Once it cannot
+# be asked any more, what it said last counts.
+mv "$a.away" "$a"
+src=$work/pair
+small_tree "$src" 9
+cat >"$work/pair.sh" <<SH
+#!/bin/sh
+said=\$(cat "$work/standby-says")
+case \$1 in
+fence | ask) [ "\$said" != away ] || sleep 9; [ "\$said" = fenced ] || { echo "it takes writes"; exit 1; } ;;
+promote) exit 1 ;;
+start) [ -e "$work/may-start" ] && : >"$work/own-server" ;;
+esac
+SH
+chmod 755 "$work/pair.sh"
+policy_add pair --files "$src" --schedule none
+{
+    echo 'crash:'
+    printf '  %s: [%s, %s]\n' stop "$work/pair.sh" stop start "$work/pair.sh" start
+    printf '  %s\n' 'limits: { standby: 1s }' 'standby:' '  on: local'
+    for word in fence promote position switch; do printf '    %s: [%s, %s]\n' $word "$work/pair.sh" $word; done
+    echo "    fenced: [$work/pair.sh, ask]"
+} >>"$TWOFOLD_CONFIG/policies/pair.yaml"
+expect 0 "$t" backup pair
+echo fenced >"$work/standby-says"
+expect 3 "$t" crash pair
+id=$(sed -n 's/^INCIDENT \([^ ]*\).*/\1/p' "$work/.out")
+expect 3 "$t" crash resume "$id" --answer promoted=no --answer host-repaired=yes && said 'started=again'
+: >"$work/may-start"
+echo writes >"$work/standby-says"
+expect 3 "$t" crash resume "$id" --answer started=again && said 'standby-off=again' && not_said 'standby-off=yes' && not_said 'started='
+expect 3 "$t" --yes crash resume "$id" && said 'standby-off=again' && not_said 'another backup'
+echo away >"$work/standby-says"
+expect 3 "$t" crash resume "$id" --answer started=yes --answer standby-off=again && said 'standby-off=yes'
+[ ! -e "$work/own-server" ] || fail "the host's own server was started beside a standby that takes writes"
+echo fenced >"$work/standby-says"
+expect 0 "$t" crash resume "$id" --answer standby-off=again --answer started=again && said 'RECOVERED'
+[ -e "$work/own-server" ] || fail "not started"
+# It has a mistake, too.
+expect 0 "$t" crash pair --cause disaster --first-sign -10min --plan && not_said 'standby take over'
 finish
