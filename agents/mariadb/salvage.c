@@ -111,18 +111,28 @@ static bool is_same(struct survived *s, uint64_t from)
     return true;
 }
 
+/* Before the backup's end there is only what it remembers: a mark of the last bytes, as they are when the file is not open. */
+static bool is_marked(struct survived *s)
+{
+    const struct my_seam *seam = &s->k->seam;
+    uint8_t its[LOG_MARKED], mark[LOG_MARK_BYTES];
+    uint64_t begin = seam->position - seam->marked;
+    const uint8_t *p = look(s, begin, (size_t)seam->marked);
+    if (!p)
+        return false;
+    memcpy(its, p, (size_t)seam->marked);
+    if (begin <= IN_USE_AT && IN_USE_AT - begin < seam->marked)
+        its[IN_USE_AT - begin] &= (uint8_t)~FLAG_IN_USE;
+    log_piece_mark(its, (size_t)seam->marked, mark);
+    return memcmp(mark, seam->mark, sizeof mark) == 0;
+}
+
 static bool is_same_log(struct survived *s)
 {
     struct kept *k = s->k;
-    bool first = k->number == k->seam.number;
     uint64_t from = k->at > SAME_BYTES ? k->at - SAME_BYTES : 0;
-    if (first) { /* before the backup's end there is only what it remembers */
-        uint8_t mark[LOG_MARK_BYTES];
-        const uint8_t *p = look(s, k->seam.position - k->seam.marked, (size_t)k->seam.marked);
-        if (!p)
-            return false;
-        log_piece_mark(p, (size_t)k->seam.marked, mark);
-        if (memcmp(mark, k->seam.mark, sizeof mark) != 0)
+    if (k->number == k->seam.number) {
+        if (!is_marked(s))
             return false;
         from = from > k->seam.position ? from : k->seam.position;
     }

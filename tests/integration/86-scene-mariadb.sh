@@ -85,4 +85,19 @@ expect 1,5 host scene db three && said 'works on'
 [ ! -e "$one/data" ] || fail "a folder was made where a server works"
 maria_stop "$one" KILL
 expect 0 host scene db three && said 'was not there: it is made'
+
+# A backup that ends so near to its file's beginning that this is of what tells the server's life, and a server that had no time to close the file.
+maria_new two
+maria_start "$work/two" "${log_options[@]}" || finish
+make_ledger "$work/two"
+maria_sql "$work/two" "FLUSH BINARY LOGS"
+policy_add near --mariadb="$work/two/sock" --logs 1s --schedule none
+add_rows "$work/two" 2
+expect 0 "$t" backup near
+add_rows "$work/two" 50
+maria_stop "$work/two" KILL
+clean "$spoil" && mkdir "$spoil" && cp "$work/two/data"/bl.0* "$spoil"
+clean "$work/r"
+expect 0 "$t" restore near --to "$work/r" --salvage "$spoil"
+ledger_is "$work/r" 52 "a backup near to its file's beginning"
 finish
