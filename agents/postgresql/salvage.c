@@ -162,17 +162,15 @@ static int read_history(const struct survived *s, uint32_t timeline, char **ret,
 }
 
 /* The history of a timeline names all before it; each is put into pg_wal, as the server's recovery looks for them. */
-static int add_timelines(struct survived *s, struct err *e)
+static int add_timeline(struct survived *s, uint32_t its, bool *ret_added, struct err *e)
 {
     struct replay *r = s->r;
-    uint32_t newest = r->way.v[r->way.n - 1].timeline, its, begun = newest_begun(s);
-    uint64_t checkpoint;
+    uint32_t newest = r->way.v[r->way.n - 1].timeline;
     char *all = NULL;
     size_t n = 0;
     int rc = 0;
-    read_control(s, &its, &checkpoint);
-    its = begun > its ? begun : its;
-    if (its <= newest || read_history(s, its, &all, &n) < 0)
+    *ret_added = its <= newest;
+    if (*ret_added || read_history(s, its, &all, &n) < 0)
         return 0;
     for (const char *line = all; rc == 0 && *line;
          line += strcspn(line, "\n"), line += *line == '\n') {
@@ -186,10 +184,23 @@ static int add_timelines(struct survived *s, struct err *e)
             rc = replay_put_history(r, timeline, text, len, e);
         free(text);
     }
-    if (rc == 0 && timelines_add(&r->way, its, all, n, r->c->stop_lsn))
+    if (rc == 0 && timelines_add(&r->way, its, all, n, r->c->stop_lsn)) {
+        *ret_added = true;
         rc = replay_put_history(r, its, all, n, e);
+    }
     free(all);
     return rc;
+}
+
+/* Where the history of the last one is not to be had, that which the server's last checkpoint was on lies on the way to it. */
+static int add_timelines(struct survived *s, struct err *e)
+{
+    uint32_t its, begun = newest_begun(s);
+    uint64_t checkpoint;
+    bool added = false;
+    read_control(s, &its, &checkpoint);
+    int rc = begun > its ? add_timeline(s, begun, &added, e) : 0;
+    return rc == 0 && !added ? add_timeline(s, its, &added, e) : rc;
 }
 
 int salvage_way(struct replay *r, struct err *e)
@@ -372,17 +383,18 @@ static uint64_t furthest(struct survived *s)
     return far;
 }
 
-/* Where it ended, and whether that is the end that the server itself came to. */
+/* Where it ended, and whether that is the end that the server itself came to: not, where it went on on a timeline to which no way is known. */
 static int judge_end(struct survived *s)
 {
     struct replay *r = s->r;
     char at[LSN_TEXT_BYTES], far_at[LSN_TEXT_BYTES];
-    uint32_t timeline;
+    uint32_t timeline, its = replay_timeline(r);
     uint64_t far = furthest(s), checkpoint;
     read_control(s, &timeline, &checkpoint);
-    if (timeline == replay_timeline(r) && checkpoint >= r->reached && checkpoint > far)
+    if (timeline >= its && checkpoint >= r->reached && checkpoint > far)
         far = checkpoint;
-    r->complete = !r->stop && far == 0 && !s->unreadable;
+    bool later = timeline > its || newest_begun(s) > its || r->step + 1 < r->way.n;
+    r->complete = !r->stop && far == 0 && !later && !s->unreadable;
     lsn_print(r->reached, at);
     if (r->stop || r->complete)
         return 0;

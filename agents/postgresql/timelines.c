@@ -87,7 +87,7 @@ bool timelines_add(struct timelines *t, uint32_t timeline, const char *history, 
     for (size_t i = t->n; i-- > 0;) {
         if (t->v[i].timeline >= timeline || !history_left(history, n, t->v[i].timeline, &left))
             continue;
-        if ((i == 0 && left < backup_end) || i + 1 == MAX_TIMELINES)
+        if (left < (i == 0 ? backup_end : t->v[i - 1].end) || i + 1 == MAX_TIMELINES)
             return false;
         t->v[i].end = left;
         t->v[i + 1] = (struct timeline_step){ timeline, UINT64_MAX };

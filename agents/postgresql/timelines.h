@@ -21,7 +21,7 @@ struct timelines {
 };
 /* backup_end: a timeline that left before is none that the backup leads to. */
 void timelines_begin(struct timelines *t, uint32_t timeline);
-/* False: it does not come from any of the way, or left before the backup's end. It takes the place of what left later or lower down. */
+/* False: it does not come from any of the way, or left before the backup's end, or before the one that it left had begun. It takes the place of what left later or lower down. */
 bool timelines_add(struct timelines *t, uint32_t timeline, const char *history, size_t n,
                    uint64_t backup_end);
 /* Where a timeline ended, by the history of a later one. */

@@ -55,4 +55,22 @@ caught_up "$one" db
 unfollow
 expect 0 "$t" restore db --to "$work/r" --verify --from b && said 'its log'
 ledger_is "$work/r" "$all" "all that was kept of six lives"
+
+# --- the last life's history is lost, and with it the way to what was committed in it: that is said, by pg_control or without one ----
+again base
+kept=$all
+add_rows "$one" 37
+pg_sql "$one" CHECKPOINT >/dev/null
+add_rows "$one" 37
+pg_stop "$one" immediate
+mkdir -p "$work/spoil/global"
+cp -a "$one/data/pg_wal" "$work/spoil"
+cp "$one/data/global/pg_control" "$work/spoil/global"
+rm "$(find "$work/spoil/pg_wal" -name '*.history' | sort | tail -n 1)"
+for text in 'damaged or missing behind' 'cannot be read behind'; do
+    clean "$work/r"
+    expect 3 "$t" restore db --to "$work/r" --salvage "$work/spoil" && said "$text"
+    ledger_is "$work/r" "$kept" "the history of the last timeline is lost"
+    rm -f "$work/spoil/global/pg_control"
+done
 finish

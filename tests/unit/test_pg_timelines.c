@@ -55,8 +55,32 @@ static void next(void **state)
     assert_int_equal(at, ends[2]);
 }
 
+/* From a backup's timeline on, and never back: a history that is damaged is none. */
+static void way(void **state)
+{
+    static const char of_2[] = "1\t0/300\tx\n", of_3[] = "1\t0/300\tx\n\n2\t0/500\tx\n",
+                      back[] = "1\t0/300\tx\n\n2\t0/2FF\tx\n", at_once[] = "2\t0/300\tx\n",
+                      early[] = "1\t0/1FF\tx\n";
+    struct timelines t;
+    (void)state;
+    timelines_begin(&t, 1);
+    assert_false(timelines_add(&t, 2, early, strlen(early), 0x200));
+    assert_true(timelines_add(&t, 2, of_2, strlen(of_2), 0x200));
+    assert_false(timelines_add(&t, 3, back, strlen(back), 0x200));
+    assert_int_equal(t.n, 2);
+    assert_int_equal(t.v[1].end, UINT64_MAX);
+    assert_true(timelines_add(&t, 3, at_once, strlen(at_once), 0x200));
+    assert_int_equal(t.v[1].end, 0x300);
+    assert_true(timelines_add(&t, 3, of_3, strlen(of_3), 0x200));
+    assert_int_equal(t.n, 3);
+    assert_int_equal(t.v[0].end, 0x300);
+    assert_int_equal(t.v[1].end, 0x500);
+    assert_int_equal(t.v[2].timeline, 3);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(next) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(next),
+                                        cmocka_unit_test(way) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
