@@ -106,6 +106,8 @@ void crash_do_restore(struct crash *c, const struct crash_next *n, struct step_r
 /* Of a restore that came to its end: up to when the data came back, and what can be missing. received_s: of its backup, where its facts
  * (restore_run.h) say nothing of a log. */
 int crash_write_loss(struct crash *c, const json_t *facts, int64_t received_s, struct err *e);
+/* Borrowed: what was set aside, of the last scene that was; one that was tried again and failed leaves it there. NULL: nothing was. */
+const json_t *crash_scene_places(const struct incident *inc);
 /* Of an error: "what: why", and what to do next. */
 void step_failed(struct step_result *r, const struct err *e);
 struct host_job;

@@ -6,11 +6,18 @@
 #include "orchestrator/watch/message.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static const json_t *scene_places(const struct incident *inc)
+const json_t *crash_scene_places(const struct incident *inc)
 {
-    const struct event *ev = incident_last(inc, EVENT_STEP, "step", "scene");
-    return json_object_get(ev ? json_object_get(ev->body, "facts") : NULL, "places");
+    for (size_t i = inc->n; i-- > 0;) {
+        const struct event *ev = &inc->events[i];
+        const json_t *places = json_object_get(json_object_get(ev->body, "facts"), "places");
+        if (ev->kind == EVENT_STEP && strcmp(event_text(ev, "step"), "scene") == 0 &&
+            json_array_size(places) > 0)
+            return places;
+    }
+    return NULL;
 }
 
 /* The newest file of the scene tells when the server last wrote, where nobody said when it crashed. */
@@ -19,7 +26,7 @@ static int64_t scene_newest_s(const struct incident *inc)
     int64_t newest = 0;
     size_t i;
     json_t *place;
-    json_array_foreach(scene_places(inc), i, place)
+    json_array_foreach(crash_scene_places(inc), i, place)
     {
         int64_t s = (int64_t)json_number_value(json_object_get(place, "newest"));
         newest = s > newest ? s : newest;
@@ -33,7 +40,7 @@ static char *scene_folders(const struct incident *inc)
     char *all = NULL;
     size_t i;
     json_t *place;
-    json_array_foreach(scene_places(inc), i, place)
+    json_array_foreach(crash_scene_places(inc), i, place)
     {
         const char *one = json_string_value(json_object_get(place, "scene"));
         if (!one || !*one)

@@ -52,12 +52,11 @@ static void say_how_far(const struct crash *c, struct request *r, bool newest)
 
 static void take_salvage(const struct crash *c, struct request *r)
 {
-    const struct event *ev = incident_last(c->inc, EVENT_STEP, "step", "scene");
     size_t i;
     json_t *place;
-    if (!ev || (c->inc->cause == CAUSE_ATTACK)) /* what an attacker wrote is not replayed */
+    if (c->inc->cause == CAUSE_ATTACK) /* what an attacker wrote is not replayed */
         return;
-    json_array_foreach(json_object_get(json_object_get(ev->body, "facts"), "places"), i, place)
+    json_array_foreach(crash_scene_places(c->inc), i, place)
     {
         const char *kind = json_string_value(json_object_get(place, "kind"));
         const char *scene = json_string_value(json_object_get(place, "scene"));

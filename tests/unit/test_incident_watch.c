@@ -4,6 +4,7 @@
 #include "lib/base/sys.h"
 #include "lib/crypto/crypto.h"
 #include "orchestrator/crash/clock.h"
+#include "orchestrator/crash/crash.h"
 #include "orchestrator/watch/watch.h"
 #include "tests/unit/timeline_kit.h"
 
@@ -342,6 +343,26 @@ static void over_unread_broken(void **state)
     facts_done(&f);
 }
 
+/* A scene that was to be taken again, and was not: what the first one set aside is there all the same. */
+static void scene_taken_again(void **state)
+{
+    struct line_kit k = { 0 };
+    (void)state;
+    kit_line(&k, T0, "opened", "{s:s, s:s}", "policy", "billing", "cause", "fault");
+    struct incident *inc = kit_incident(&k);
+    assert_null(crash_scene_places(inc));
+    incident_free(inc);
+    kit_line(&k, T0 + 1, "step", "{s:s, s:s, s:{s:[{s:s}], s:b}}", "step", "scene", "state", "done",
+             "facts", "places", "scene", "/srv/a.scene", "unknown", 1);
+    kit_line(&k, T0 + 2, "step", "{s:s, s:s}", "step", "scene", "state", "begun");
+    kit_line(&k, T0 + 3, "step", "{s:s, s:s}", "step", "scene", "state", "failed");
+    inc = kit_incident(&k);
+    const json_t *place = json_array_get(crash_scene_places(inc), 0);
+    assert_string_equal(json_string_value(json_object_get(place, "scene")), "/srv/a.scene");
+    incident_free(inc);
+    kit_done(&k);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -349,6 +370,7 @@ int main(void)
         T(thirteen_hours_and_more),
         T(many_processes),
         T(over_unread_broken),
+        cmocka_unit_test(scene_taken_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
