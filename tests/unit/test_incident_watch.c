@@ -333,6 +333,7 @@ static void over_unread_broken(void **state)
 
     struct line_kit k;
     load_kit(x, &k);
+    assert_true(k.bytes.p && k.bytes.len > 3);
     k.bytes.p[k.bytes.len - 3] ^= 1;
     save_kit(x, &k);
     look(x, &f, MIN(10));
