@@ -33,7 +33,8 @@ static size_t next_char(const char *p, size_t n, int *ret_columns)
         return 1;
     /* Invisible ones that turn the direction of text or hide in names are printable to the locale. */
     bool hidden = (wc >= 0x200B && wc <= 0x200F) || (wc >= 0x2028 && wc <= 0x202E) ||
-                  (wc >= 0x2060 && wc <= 0x206F) || wc == 0xFEFF;
+                  (wc >= 0x2060 && wc <= 0x206F) || wc == 0xFEFF || wc == 0x61C || wc == 0x180E ||
+                  (wc >= 0xE0000 && wc <= 0xE007F);
     int columns = wcwidth(wc);
     if (hidden || !iswprint((wint_t)wc) || columns < 0)
         return len == 1 ? 1 : len;

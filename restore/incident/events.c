@@ -69,8 +69,12 @@ int64_t event_int(const struct event *ev, const char *key)
 /* Controls beyond ASCII, and what turns the direction of text or hides in it: it steers a terminal, or makes a text look like another. */
 static bool is_hidden(const unsigned char *p, size_t n)
 {
-    if (n == 2)
-        return p[0] == 0xc2 && p[1] < 0xa0; /* U+0080 to U+009F */
+    if (n == 2) /* U+0080 to U+009F, U+061C */
+        return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
+    if (n == 4) /* U+E0000 to U+E007F */
+        return p[0] == 0xf3 && p[1] == 0xa0 && (p[2] == 0x80 || p[2] == 0x81);
+    if (n == 3 && p[0] == 0xe1) /* U+180E */
+        return p[1] == 0xa0 && p[2] == 0x8e;
     if (n != 3 || (p[0] != 0xe2 && p[0] != 0xef))
         return false;
     if (p[0] == 0xef) /* U+FEFF */

@@ -111,11 +111,16 @@ static void any_text_can_be_said(void **state)
     assert_string_equal(event_text(&inc->events[1], "text"),
                         "数据库 \\377\\300\\200 \\001\\355\\240\\200 \\344\\270");
     /* what steers a terminal, or hides in a text */
-    json_t *said = event_json("\xc2\x9b"
-                              "2J é \xe2\x80\xae” \xe2\x81\xa6 \xef\xbb\xbf",
-                              0);
-    assert_string_equal(json_string_value(said),
-                        "\\302\\2332J é \\342\\200\\256” \\342\\201\\246 \\357\\273\\277");
+    json_t *said = event_json(
+        "\xc2\x9b"
+        "2J é \xe2\x80\xae” \xe2\x81\xa6 \xef\xbb\xbf \xd8\x9c \xe1\xa0\x8e "
+        "\xf3\xa0\x80\x81 \xf3\xa0\x81\xbf \xf0\x9f\x98\x80 \xd8\x9b \xe1\xa0\x8f \xf3\xa0\x84\x80",
+        0);
+    assert_string_equal(
+        json_string_value(said),
+        "\\302\\2332J é \\342\\200\\256” \\342\\201\\246 \\357\\273\\277 \\330\\234 \\341\\240\\216 "
+        "\\363\\240\\200\\201 \\363\\240\\201\\277 \xf0\x9f\x98\x80 \xd8\x9b \xe1\xa0\x8f "
+        "\xf3\xa0\x84\x80");
     json_decref(said);
     assert_int_equal(note(inc, long_text, NULL), 0);
     assert_int_equal(strlen(event_text(&inc->events[2], "text")), 4000 + strlen("…"));

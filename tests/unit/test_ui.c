@@ -141,6 +141,8 @@ static void paths_cannot_speak_to_the_terminal(void **state)
     check_path("a\xe2\x80\xae"
                "b",
                5, "a\\342\\200\\256b"); /* right-to-left override */
+    check_path("\xd8\x9c\xe1\xa0\x8e\xf3\xa0\x81\xbf", 9,
+               "\\330\\234\\341\\240\\216\\363\\240\\201\\277"); /* marks and tags that hide */
     check_path("", 0, "");
 }
 
