@@ -36,8 +36,9 @@ const char *__lsan_default_suppressions(void)
 }
 #endif
 
-/* As far as this machine lets it: a container may forbid one or the other, and nothing here is needed for a right paper. */
-static void give_up_power(void)
+/* As far as this machine lets it: a container may forbid one or the other, and nothing here is needed for a right paper. But it never draws as
+ * root. */
+static int give_up_power(struct err *e)
 {
     static const struct {
         int what;
@@ -57,15 +58,19 @@ static void give_up_power(void)
     }
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (geteuid() != 0)
-        return;
+        return 0;
     (void)unshare(CLONE_NEWNET);
     if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-        setresuid(NOBODY, NOBODY, NOBODY) < 0)
-        return;
+        setresuid(NOBODY, NOBODY, NOBODY) < 0) {
+        err_set(e, ERR_REFUSED, _("no paper is drawn as root, and user %d cannot be taken: %s"),
+                NOBODY, strerror(errno));
+        return err_next(e, _("run it as another user, or take another format: --format docx"));
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten with the user */
 #ifdef TWOFOLD_FAULTS
     prctl(PR_SET_DUMPABLE, 1); /* the look for leaks traces itself */
 #endif
+    return 0;
 }
 
 static int read_input(struct wbuf *ret, struct err *e)
@@ -106,7 +111,12 @@ static int make(struct wbuf *out, struct err *e)
     struct wbuf in = WBUF_INIT;
     struct document *d = NULL;
     json_error_t where;
-    int rc = read_input(&in, e);
+    struct err why = ERR_INIT;
+    int power = give_up_power(&why), rc = read_input(&in, e);
+    if (rc == 0 && power < 0) {
+        *e = why;
+        rc = power;
+    }
     json_t *o = rc == 0 ? json_loadb((const char *)in.p, in.len, 0, &where) : NULL;
     if (rc == 0 && !o)
         rc = err_set(e, ERR_PROTOCOL, _("this is not a paper as JSON has it"));
@@ -131,7 +141,6 @@ int main(int argc, char **argv)
         return help ? 0 : 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    give_up_power();
     int rc = make(&out, &e);
     if (rc < 0) {
         json_t *o = json_pack("{s:i, s:s, s:s}", "code", (int)e.code, "why", e.why, "next", e.next);

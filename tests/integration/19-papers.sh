@@ -83,6 +83,13 @@ expect 1 env FONTCONFIG_FILE="$work/no-fonts.conf" "$t" report contacts --lang z
 said "apt-get install fonts-wqy-zenhei"
 [ ! -e "$out/contacts.pdf" ] || fail "a PDF without letters"
 expect 1 env TWOFOLD_PAPER=/nonexistent "$t" report contacts --output "$out/contacts.pdf"
+if unshare --user --map-root-user true 2>/dev/null; then
+    expect 5 unshare --user --map-root-user "$t" report contacts --lang en --output "$out/contacts.pdf"
+    said "no paper is drawn as root"
+    [ ! -e "$out/contacts.pdf" ] || fail "a PDF that root drew"
+else
+    skip_part "no user namespaces"
+fi
 expect 0 env TWOFOLD_PAPER=/nonexistent "$t" report contacts --lang en --output "$out/contacts.docx"
 
 # --- papers about the site, without a catalog, and with one ---------------------------------------------------------------------------
