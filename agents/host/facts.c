@@ -136,7 +136,7 @@ struct looking {
 static int look_at(void *ctx, const char *place, struct err *e)
 {
     struct looking *l = ctx;
-    char at[PATH_MAX];
+    char at[PATH_MAX], point[PATH_MAX];
     struct stat st;
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->seen[i], place) == 0)
@@ -145,6 +145,10 @@ static int look_at(void *ctx, const char *place, struct err *e)
     if (!grown || (l->seen = grown, !(grown[l->n] = strdup(place))))
         return err_set(e, ERR_NOMEM, _("no memory"));
     l->n++;
+    if (host_unmounted(place, point))
+        fact_tell(l->r, "filesystem", place, FACT_BAD, json_pack("{s:b}", "mounted", 0),
+                  _("%s of /etc/fstab is not mounted: mount it, what is missed may be on it"),
+                  point);
     nearest(place, at);
     if (stat(at, &st) < 0) {
         fact_tell(l->r, "space", place, FACT_UNKNOWN, NULL, "%s", strerror(errno));

@@ -38,7 +38,9 @@ static struct source_host host_of(const struct msg_host *m, size_t i, struct rep
 static int set_scenes(const struct msg_host *m, struct report *r, const char *state_dir,
                       struct err *e)
 {
-    int rc = 0;
+    int rc = host_places(m, host_check_mounted, NULL, e);
+    for (size_t i = 0; rc == 0 && i < m->n_roots; i++)
+        rc = host_check_mounted(NULL, m->roots[i], e);
     for (size_t i = 0; rc == 0 && i < m->n_sources; i++) {
         const struct source_driver *d = source_driver(m->sources[i].kind);
         struct source_host h = host_of(m, i, r, state_dir);

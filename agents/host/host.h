@@ -5,6 +5,7 @@
  *     host.c      the job
  *     facts.c     how the host is: clock, memory, room
  *     disks.c     file systems, disks, the kernel's log
+ *     mounts.c    file systems that are not mounted
  *     command.c   one command, with a time limit, its words kept up to a bound
  *     drop.c      the folder of a drill
  *     scene.c     folders that what is there is set aside to, and what failed restores left
@@ -30,6 +31,12 @@ void fact_tell(struct report *r, const char *fact, const char *place, enum fact_
 void facts_of_host(struct report *r, const struct msg_host *m);
 void facts_of_disks(struct report *r, const char *place, const struct stat *st);
 void facts_of_kernel(struct report *r);
+
+/* --- mounts.c ------------------------------------------------------------------------------------------------- */
+/* Nothing is in the place, which lies in a file system of /etc/fstab that is not mounted now: where to. What is missed may be whole on it. */
+bool host_unmounted(const char *place, char ret[PATH_MAX]);
+/* -ERR_REFUSED: as above. */
+int host_check_mounted(void *ctx, const char *place, struct err *e);
 
 /* --- command.c ------------------------------------------------------------------------------------------------ */
 struct host_command {

@@ -154,8 +154,11 @@ int scene_finish(struct scene *s, const struct source_host *h, const char *place
 
 int scene_absent(const struct source_host *h, const char *place, struct err *e)
 {
-    int rc = sys_mkdirat(AT_FDCWD, place, 0711,
-                         e); /* the server's user gets through to what will be verified */
+    int rc = host_check_mounted(NULL, place, e);
+    if (rc < 0)
+        return rc;
+    rc = sys_mkdirat(AT_FDCWD, place, 0711,
+                     e); /* the server's user gets through to what will be verified */
     if (rc < 0) {
         err_next(e, _("make the folder that it lies in, or mount its file system, and try again"));
         return err_wrap(e, "%s", place);

@@ -9,7 +9,7 @@
  * "count:FILE" writes the number of steps to FILE at exit. TWOFOLD_FAULT_PROGRAM=NAME limits it to
  * the program of that name (program_invocation_short_name). openat2 can be made to fail with
  * TWOFOLD_FAULT="noopenat2" (the fallback for kernels before 5.6), and "clock+SECONDS" or "clock-SECONDS" sets
- * sys_realtime_s and sys_realtime_ns ahead or back.
+ * sys_realtime_s and sys_realtime_ns ahead or back; "fstab:FILE" has FILE read instead of /etc/fstab.
  *
  * Paths named in errors are the caller's. All functions are safe to use from several threads.
  */

@@ -24,6 +24,7 @@ static struct {
     long long clock_s;      /* ahead of the machine's clock */
     char *text;             /* the setting, cut into its parts; kept */
     const char *count_file; /* points into it */
+    const char *fstab;      /* the same */
     atomic_ulong steps;
 } faults = { .once = PTHREAD_ONCE_INIT };
 
@@ -80,6 +81,8 @@ static void parse_one(const char *text)
         faults.clock_s = strtoll(text + 5, &end, 10);
         if (*end || end == text + 6)
             bad_setting(text);
+    } else if (strncmp(text, "fstab:", 6) == 0 && text[6]) {
+        faults.fstab = text + 6;
     } else if (strncmp(text, "count:", 6) == 0 && text[6]) {
         faults.count_file = text + 6;
         atexit(write_count);
@@ -130,6 +133,12 @@ long long sys_fault_clock_s(void)
 {
     pthread_once(&faults.once, read_environment);
     return faults.clock_s;
+}
+
+const char *sys_fault_fstab(void)
+{
+    pthread_once(&faults.once, read_environment);
+    return faults.fstab;
 }
 
 bool sys_fault_noopenat2(void)

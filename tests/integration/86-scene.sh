@@ -61,6 +61,21 @@ expect 0 host scene db one
 expect 0 "$t" restore db --in-place --no-logs
 find "$one" -path '*twofold-scene*' -type f -printf '%P %s %T@\n' | sort | cmp -s - "$work/scene" || fail "a restore has changed the scene"
 pg_start "$one" && [ "$(pg_sql "$one" "SELECT n FROM elsewhere")" = 7 ] || fail "what came back is not whole"
+pg_stop "$one"
+
+# --- its file system is not mounted: nothing is made in its place ------------------------------------------------------
+mv "$one/data" "$one/away"
+echo "/dev/none $one ext4 noauto 0 0" >"$work/fstab"
+export TWOFOLD_FAULT=fstab:$work/fstab
+expect 0 host facts db && [ "$(of filesystem verdict)" = bad ] && said "$one of /etc/fstab is not mounted"
+expect 5 host scene db none && said "$one of /etc/fstab is not mounted" && [ ! -e "$one/data" ] || fail "a folder was made on the disk below"
+mkdir "$one/data"
+expect 5 host scene db none && said 'is not mounted'
+rmdir "$one/data"
+mv "$one/away" "$one/data"
+expect 0 host facts db && said 'can be written' && [ "$(of filesystem verdict)" = good ] || fail "what is there is told to be missing"
+unset TWOFOLD_FAULT
+pg_start "$one"
 
 # --- what the server had acknowledged, and nobody had kept yet --------------------------------------------------------
 # fact KEY: of what was recovered
