@@ -15,7 +15,7 @@
  * Extra: with `delta` or `set_aside`, what lies in the restored folders of roots that are restored as a whole and is not in the snapshot
  * is counted (`extra`), and with `set_aside` renamed into `<target>/.twofold-extra-<time>/` (`extra_aside`). Never what `exclude` names, what
  * no backup has (sockets, all of a folder that is marked as a cache), what lies on another file system than the target, or what an entry
- * that is lost may have named.
+ * that is lost may have named. What earlier restores have set aside in the target stays, but with `set_aside` only what this one has.
  *
  * Compare. Sends a FRAME_DIFF for each difference, in path order: content is always read, since
  * who tampers with a file keeps its time. `already` counts the files that are equal.
@@ -29,6 +29,10 @@
 #define RESTORE_ASIDE ".twofold-aside-"
 #define RESTORE_EXTRA ".twofold-extra-"
 #define RESTORE_TEMP ".twofold-"
+/* "<time>" in the name of a folder to which a restore sets aside, exactly as it makes them ("/" may follow); NULL: it is no such name.
+ * A name proves nothing: after an attack such a folder may be the attacker's. */
+#define ASIDE_STAMP_LEN 16
+const char *restore_aside_stamp(const char *name);
 
 /* Handles both modes, up to and with FRAME_DONE. While it runs, it alone reads from the wire, from
  * a thread of its own. Temporary files (names of hard links) go to the folder state_dir. The

@@ -195,6 +195,7 @@ struct walk {
     struct wbuf path; /* in the manifest's form; it holds what is looked at */
     size_t rel;       /* from there on it is relative to the target */
     bool moves;       /* else it is only counted */
+    bool strict;      /* what bears a name of ours goes, too */
     unsigned depth;
 };
 
@@ -211,11 +212,19 @@ static const char *path_of(const struct walk *w)
     return (const char *)w->path.p;
 }
 
+/* At the top of the target. When all that is extra goes, it may be somebody's who hides behind such a name: only what this restore made stays. */
 static bool is_ours(const struct walk *w, const char *name)
 {
-    return w->path.len - w->rel == strlen(name) &&
-           (strncmp(name, RESTORE_TEMP, strlen(RESTORE_TEMP)) == 0 ||
-            strcmp(name, "lost+found") == 0);
+    struct statx x;
+    if (w->path.len - w->rel != strlen(name))
+        return false;
+    if (strcmp(name, "lost+found") == 0)
+        return !w->strict ||
+               (look_at(w->r->t.fd, "", &x) == 0 && x.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+    if (w->strict || strncmp(name, RESTORE_ASIDE, strlen(RESTORE_ASIDE)) == 0 ||
+        strncmp(name, RESTORE_EXTRA, strlen(RESTORE_EXTRA)) == 0)
+        return target_is_own(w->r, name) || (!w->strict && restore_aside_stamp(name));
+    return strncmp(name, RESTORE_TEMP, strlen(RESTORE_TEMP)) == 0;
 }
 
 static bool stays(const struct walk *w, const char *name, const struct statx *x)
@@ -380,6 +389,7 @@ static int leave(struct run *r, struct dir *d, struct err *e)
     int rc = 0;
     bool database = is_of_database(r, path, len);
     w.moves = (r->m->set_aside || database) && !d->elsewhere;
+    w.strict = r->m->set_aside && !database;
     w.rel = d->path_len > 0 ? len - d->path_len : len + (len > 0);
     wb_bytes(&w.path, path, len);
     for (size_t i = 0; rc == 0 && i < d->extra->n; i++)

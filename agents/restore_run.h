@@ -44,6 +44,7 @@ struct target {
     bool made;        /* by this restore: it was not there */
     bool empty;       /* when this run began */
     bool continuing;  /* the marker of the same restore was there */
+    time_t since;     /* continuing: when that was written */
     bool
         was_delta; /* it made a database's old files new ones: what it left is not only of the backup */
     bool has_marker;           /* ours; to be removed at the end */
@@ -152,6 +153,8 @@ int target_sweep(struct run *r, int dir_fd, struct err *e);
 int target_set_aside(struct run *r, const struct place *p, bool *keep, struct err *e);
 /* The same for what the snapshot does not have, and a folder of its own. Of the place's dir only fd is used. */
 int target_set_extra_aside(struct run *r, const struct place *p, struct err *e);
+/* A name at the top of the target that this restore has made. */
+bool target_is_own(const struct run *r, const char *name);
 
 /* --- dirs.c ----------------------------------------------------------------------------------- */
 int dirs_begin(struct run *r, struct err *e);

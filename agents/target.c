@@ -163,6 +163,7 @@ static void read_marker(struct run *r)
     memcpy(r->t.token, token, sizeof token);
     r->t.made = made;
     r->t.continuing = true;
+    r->t.since = st.st_mtime;
     r->t.was_delta = strcmp(rest + TOKEN_BYTES - 1, "\n" MARKER_DELTA) == 0;
 }
 
@@ -369,14 +370,33 @@ void target_close(struct run *r)
 }
 
 /* --- setting aside ---------------------------------------------------------------------------- */
+static void stamp_of(time_t t, char ret[ASIDE_STAMP_LEN + 1])
+{
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    if (strftime(ret, ASIDE_STAMP_LEN + 1, "%Y%m%dT%H%M%SZ", &tm) == 0)
+        ret[0] = '\0';
+}
+
+/* Of an interrupted run of it: what was set aside since its marker. */
+bool target_is_own(const struct run *r, const char *name)
+{
+    char since[ASIDE_STAMP_LEN + 1];
+    const char *stamp = restore_aside_stamp(name);
+    if (strcmp(name, RESTORE_MARKER) == 0 || is_temp(name, r->t.token))
+        return true;
+    if ((r->t.aside.fd >= 0 && strcmp(name, r->t.aside.name) == 0) ||
+        (r->t.extra.fd >= 0 && strcmp(name, r->t.extra.name) == 0))
+        return true;
+    stamp_of(r->t.since, since);
+    return r->t.continuing && stamp && strncmp(stamp, since, ASIDE_STAMP_LEN) >= 0;
+}
+
 /* With the time in its name, and the snapshot, for which something was in the way. */
 static int make_aside(struct run *r, struct aside *a, struct err *e)
 {
-    char hex[ID_HEX_BYTES], stamp[32], base[sizeof a->name - 4];
-    struct tm tm;
-    time_t now = (time_t)sys_realtime_s();
-    gmtime_r(&now, &tm);
-    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+    char hex[ID_HEX_BYTES], stamp[ASIDE_STAMP_LEN + 1], base[sizeof a->name - 4];
+    stamp_of((time_t)sys_realtime_s(), stamp);
     id_hex(&r->m->snapshot_id, hex);
     if (a == &r->t.extra)
         snprintf(base, sizeof base, "%s%s", RESTORE_EXTRA, stamp);

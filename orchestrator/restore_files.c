@@ -1,5 +1,6 @@
 /* restore_files.c - see restore_files.h. */
 #include "orchestrator/restore_files.h"
+#include "agents/apply.h"
 #include "lib/base/i18n.h"
 #include "orchestrator/host.h"
 #include "orchestrator/look.h"
@@ -166,13 +167,13 @@ struct changes {
     char *const *roots; /* which are compared; none: the target is */
     size_t n_roots;
     json_t *facts;
-    uint64_t n;
+    bool all;           /* also what bears the name of what earlier restores have set aside */
+    uint64_t n, passed; /* passed: folders of that name */
 };
 
-/* What an earlier restore has set aside lies in folders of its own at the top of what is restored. */
-static bool was_set_aside(const struct changes *c, const char *path)
+/* What an earlier restore has set aside lies in folders of its own at the top of what is restored: the path from there on, or NULL. */
+static const char *was_set_aside(const struct changes *c, const char *path)
 {
-    static const char *const ours[] = { ".twofold-aside-", ".twofold-extra-" };
     char top[] = "/", *const target[] = { top };
     char *const *roots = c->n_roots ? c->roots : target;
     for (size_t i = 0; i < (c->n_roots ? c->n_roots : 1); i++) {
@@ -180,12 +181,10 @@ static bool was_set_aside(const struct changes *c, const char *path)
         if (strncmp(path, roots[i], n) != 0)
             continue;
         const char *name = path + n + strspn(path + n, "/");
-        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
-            if ((name > path + n || (n > 0 && path[n - 1] == '/')) &&
-                strncmp(name, ours[k], strlen(ours[k])) == 0)
-                return true;
+        if ((name > path + n || (n > 0 && path[n - 1] == '/')) && restore_aside_stamp(name))
+            return name;
     }
-    return false;
+    return NULL;
 }
 
 static void on_change(void *ctx, const struct msg_diff *d)
@@ -194,7 +193,9 @@ static void on_change(void *ctx, const struct msg_diff *d)
     char change[2] = { d->change, '\0' };
     char *path = look_path(d->path, d->path_len);
     json_t *list = json_object_get(c->facts, "changed");
-    if (d->change == 'A' && path && was_set_aside(c, path)) {
+    const char *aside = d->change == 'A' && path && !c->all ? was_set_aside(c, path) : NULL;
+    if (aside) {
+        c->passed += strchr(aside, '/') == NULL;
         free(path);
         return;
     }
@@ -211,10 +212,12 @@ static void on_change(void *ctx, const struct msg_diff *d)
 }
 
 int files_changed(struct app *app, const struct restore_job *like, const struct policy *conf,
-                  const char *target, char *const *paths, size_t n_paths, uint64_t *ret,
+                  const char *target, char *const *paths, size_t n_paths, bool all, uint64_t *ret,
                   struct err *e)
 {
-    struct changes c = { .app = app, .facts = like->facts, .roots = paths, .n_roots = n_paths };
+    struct changes c = {
+        .app = app, .facts = like->facts, .roots = paths, .n_roots = n_paths, .all = all
+    };
     struct restore_job j = { .v = like->v,
                              .snap = like->snap,
                              .agent = like->agent,
@@ -231,6 +234,12 @@ int files_changed(struct app *app, const struct restore_job *like, const struct 
     j.msg.n_exclude = conf ? conf->n_exclude : 0;
     int rc = restore_job_run(app, &j, e);
     *ret = c.n;
+    if (c.passed > 0)
+        ui_line(&app->ui,
+                P_("  passed over: %llu folder that bears the name of what a restore sets aside",
+                   "  passed over: %llu folders that bear the names of what a restore sets aside",
+                   c.passed),
+                (unsigned long long)c.passed);
     if (rc == 0 && j.done.failed > 0) { /* what cannot be compared may differ */
         *ret += j.done.failed;
         err_clear(e);
@@ -360,7 +369,9 @@ static int put_back(struct app *app, const struct restore_job *like, const struc
     uint64_t n = 1;
     struct restore_job j = job_of(like, conf, q);
     ui_line(&app->ui, _("in place: %s"), o->root->path);
-    int rc = q->changed_only ? files_changed(app, like, conf, "/", o->paths, o->n_paths, &n, e) : 0;
+    int rc = q->changed_only
+                 ? files_changed(app, like, conf, "/", o->paths, o->n_paths, q->set_aside, &n, e)
+                 : 0;
     if (rc == 0 && n == 0)
         ui_line(&app->ui, _("  nothing differs there"));
     if (rc < 0 || n == 0)

@@ -31,8 +31,8 @@ int files_in_place(struct app *app, const struct restore_job *like, const struct
                    const struct restore_request *q, const struct place_parts *p,
                    struct restore_job *sum, struct err *e);
 /* What differs between the backup and what lies below `target` ("/": where it was): printed, and added to like->facts ("changed"). paths: only
- * these. *ret: how much that is. */
+ * these. all: also folders that bear the names of what restores set aside, which else are only counted and told. *ret: how much that is. */
 int files_changed(struct app *app, const struct restore_job *like, const struct policy *conf,
-                  const char *target, char *const *paths, size_t n_paths, uint64_t *ret,
+                  const char *target, char *const *paths, size_t n_paths, bool all, uint64_t *ret,
                   struct err *e);
 #endif

@@ -388,7 +388,7 @@ static int run_over(struct running *r, struct err *e)
 {
     uint64_t n = 1;
     int rc = r->q->changed_only ? files_changed(r->app, &r->job, r->conf, r->out->target,
-                                                r->q->paths, r->q->n_paths, &n, e)
+                                                r->q->paths, r->q->n_paths, r->q->set_aside, &n, e)
                                 : 0;
     if (rc == 0 && n == 0)
         ui_line(&r->app->ui, _("  nothing differs there"));

@@ -28,9 +28,9 @@ tamper() {
 }
 # the_scene: no part of it is lost
 the_scene() {
-    grep -rqs '<script>' "$site"/.twofold-aside-* || fail "the page that was tampered with is gone"
+    grep -rqs '<script>' "$site"/.twofold-* || fail "the page that was tampered with is gone"
     grep -qs 'port 81' "$work/srv"/.twofold-aside-*/site.conf || fail "the configuration that was tampered with is gone"
-    [ "$(stat -c %a "$site"/.twofold-aside-* | sort -u)" = 700 ] || fail "others may read what was set aside"
+    [ "$(stat -c %a "$site"/.twofold-* | sort -u)" = 700 ] || fail "others may read what was set aside"
 }
 # whole: as it was at the backup, but for what was set aside
 whole() {
@@ -57,6 +57,14 @@ clean "$site"/.twofold-* "$work/srv"/.twofold-*
 expect 0 "$t" restore web --in-place --changed-only && said 'nothing differs there'
 whole
 expect 0 "$t" restore web --snapshot "${evidence:0:16}" --to "$work/evidence" && grep -q system "$work/evidence$site/shell.php" || fail "the evidence is not in the backup"
+
+# What bears a name like ours is passed over only when it is exactly one, and told; all of it goes when all that is extra does.
+mkdir "$site/.twofold-extra-x" "$site/.twofold-extra-20260101T000000Z"
+echo 'system($_GET["c"])' | tee "$site/.twofold-extra-x/shell.php" >"$site/.twofold-extra-20260101T000000Z/shell.php"
+expect 0 "$t" restore web --in-place --changed-only && said '^A .*extra-x/shell.php' && said 'passed over: 1 folder'
+expect 0 "$t" restore web --in-place --changed-only --set-aside && said '^A .*Z/shell.php'
+[ "$(find "$site" -maxdepth 1 -name '.twofold-*' | wc -l)" = 1 ] && [ "$(find "$site" -name shell.php | wc -l)" = 2 ] || fail "they stay, or are gone"
+clean "$site"/.twofold-*
 
 # One page, and all of it without a comparison.
 tamper

@@ -110,8 +110,12 @@ static void counted_and_set_aside(void **state)
             strcmp(same.diffs[i].path, "/cache/j") != 0)
             fail_msg("%c %s", same.diffs[i].change, same.diffs[i].path);
     rk_job_done(&same);
-    job = run(k, to, true); /* what is set aside is not set aside again */
+    job = run(k, to, false); /* what is set aside is nothing extra */
     assert_int_equal(job.done.extra, 0);
+    rk_job_done(&job);
+    job = run(k, to, true); /* but by its name alone it is not known from an attacker's */
+    assert_int_equal(job.done.extra, 12);
+    assert_int_equal(job.done.extra_aside, 12);
     assert_int_equal(rk_count(to, RESTORE_EXTRA), 1);
     rk_job_done(&job);
     rk_free(k);
@@ -255,6 +259,28 @@ static void mount_points(void **state)
     rk_free(k);
 }
 
+/* Who was in there may have left it under a name like ours. */
+static void names_like_ours(void **state)
+{
+    const char *to = *state, *old = ".twofold-extra-20260101T000000Z";
+    struct rk *k = snapshot();
+    fill(to);
+    shell("cd '%s' && mkdir %s .twofold-extra-x .twofold-aside-0123abcd-20260101T000000Z-1 && "
+          "echo s | tee %s/s .twofold-extra-x/s .twofold-marker lost+found >.twofold-restore-1",
+          to, old, old);
+    struct rk_job job = run(k, to, false);
+    assert_int_equal(job.done.extra, 11); /* what fill made, .twofold-extra-x and what is in it */
+    rk_job_done(&job);
+    job = run(k, to, true);
+    assert_int_equal(job.done.extra, job.done.extra_aside);
+    assert_int_equal(job.done.extra, 9 + 4 + 1 + 3);
+    rk_job_done(&job);
+    shell("cd '%s' && [ \"$(ls -A | grep -c '^[.]t')\" = 1 ] && [ ! -e lost+found ] && "
+          "cat .twofold-extra-*/%s/s .twofold-extra-*/.twofold-extra-x/s >/dev/null",
+          to, old);
+    rk_free(k);
+}
+
 static void killed_at_every_step(void **state)
 {
 #ifndef TWOFOLD_FAULTS
@@ -279,7 +305,7 @@ static void killed_at_every_step(void **state)
         /* Each of them is in one of the folders, and nowhere else. */
         shell(
             "cd '%s' && for f in a/b/g a/more/deep/h a/more/i top outside/kept; do [ ! -e $f ] && "
-            "[ $(ls -d .twofold-extra-*/$f | wc -l) = 1 ] || exit 1; done; cat a/b/f z >/dev/null",
+            "[ $(find . -path \"*/.twofold-extra-*/$f\" | wc -l) = 1 ] || exit 1; done; cat a/b/f z >/dev/null",
             to);
         shell("rm -rf '%s'", to);
     }
@@ -294,7 +320,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         T(counted_and_set_aside), T(what_backups_leave_out_stays), T(left_out_since),
         T(only_whole_roots),      T(entries_that_are_lost),        T(mount_points),
-        T(killed_at_every_step),
+        T(names_like_ours),       T(killed_at_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
