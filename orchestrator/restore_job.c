@@ -66,14 +66,14 @@ static bool noted_before(struct restore *r, size_t place, const char *object)
     return false;
 }
 
-/* Said once for each object of a copy, and remembered until it is mended. */
-static void on_damage(void *ctx, const struct copy *c, const char *object, const struct err *what)
+/* Said once for each object of a copy, and remembered until it is mended. False: it was before. */
+static bool say_damage(struct restore *r, const struct copy *c, const char *object,
+                       const struct err *what)
 {
-    struct restore *r = ctx;
     char text[ERR_TEXT_BYTES + 200];
     size_t place = (size_t)(c - r->job->v->copies);
     if (noted_before(r, place, object))
-        return;
+        return false;
     int n = snprintf(
         text, sizeof text,
         _("copy \"%s\": %s; taken from another copy where one has it (mend it: twofold repair)"),
@@ -81,6 +81,19 @@ static void on_damage(void *ctx, const struct copy *c, const char *object, const
     if (r->n_noted <= MAX_DAMAGE_NOTES)
         ui_note(&r->app->ui, false, object, strlen(object), text, (size_t)n);
     chunkdb_note_damage(r->job->v->db, c->place, object, what->why, NULL);
+    return true;
+}
+
+static void on_damage(void *ctx, const struct copy *c, const char *object, const struct err *what)
+{
+    say_damage(ctx, c, object, what);
+}
+
+static void on_log_damage(void *ctx, const struct copy *c, const char *object,
+                          const struct err *what)
+{
+    struct restore *r = ctx;
+    r->job->bad_logs[c - r->job->v->copies] += say_damage(r, c, object, what);
 }
 
 static int send_key(struct restore *r, const struct id *key_id, struct err *e)
@@ -182,7 +195,7 @@ static int on_want_log(struct restore *r, struct rbuf *p, struct err *e)
 {
     struct msg_want_log m;
     struct shelf_reader reader = {
-        .v = r->job->v, .only = r->job->from, .damage = on_damage, .ctx = r
+        .v = r->job->v, .only = r->job->from, .damage = on_log_damage, .ctx = r
     };
     int rc = msg_want_log_read(p, &m, e);
     if (rc < 0)
@@ -377,6 +390,7 @@ void restore_job_add(struct restore_job *sum, const struct restore_job *j)
         sum->served[k] += j->served[k];
         sum->served_bytes[k] += j->served_bytes[k];
         sum->bad[k] += j->bad[k];
+        sum->bad_logs[k] += j->bad_logs[k];
         sum->served_us[k] += j->served_us[k];
         sum->speed[k] = j->speed[k] ? j->speed[k] : sum->speed[k];
         sum->late[k] += j->late[k];

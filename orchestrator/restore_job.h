@@ -22,6 +22,7 @@ struct restore_job {
     uint64_t served[MAX_COPIES];       /* chunks that each copy delivered, */
     uint64_t served_bytes[MAX_COPIES]; /* and how long they were, sealed */
     uint64_t bad[MAX_COPIES];          /* chunks that were damaged or missing there */
+    uint64_t bad_logs[MAX_COPIES];     /* objects of its log that were */
     uint64_t served_us[MAX_COPIES];    /* how long that took */
     uint64_t speed
         [MAX_COPIES]; /* bytes a second, also where it was only asked to know that; 0: not known */

@@ -515,6 +515,7 @@ static void take_results(struct running *r)
         o->chunks = r->job.served[i];
         o->bytes = r->job.served_bytes[i];
         o->chunks_bad = r->job.bad[i];
+        o->logs_bad = r->job.bad_logs[i];
         o->us = r->job.served_us[i];
         o->speed = r->job.speed[i];
         o->late = r->job.late[i];

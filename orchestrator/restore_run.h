@@ -12,7 +12,8 @@
  *
  *     "recovered"  of a database with a log: kind, system, position (the last of the log that is replayed), last_commit (position),
  *                  last_commit_at, backup_end_at, known_at (up to then the kept log is known), expected_at (asked for; 0: the end),
- *                  beyond (there is more, and it was not wanted), gap (why the log does not go on; ""), salvaged (an object: folder,
+ *                  beyond (there is more, and it was not wanted), gap (why the log does not go on; ""), damaged (that is because
+ *                  what is kept of it is damaged, or a piece of it is missing), salvaged (an object: folder,
  *                  bytes, complete: it came to the end that the server itself wrote, lost: what could not be taken; null: no scene was
  *                  named); times are seconds since 1970, with a fraction
  *     "check"      of a verification: kind, name (started, reached, databases, sums, tables, sql, stopped; of a scan: scan), ok, text
@@ -55,6 +56,7 @@ struct restore_copy {
     char place[MAX_FORMAT_NAME + 1];
     bool used;                          /* it was there, and no other vault's */
     uint64_t chunks, bytes, chunks_bad; /* bytes: sealed; bad: damaged or missing there */
+    uint64_t logs_bad;                  /* objects of its log, damaged or missing there */
     uint64_t us;                        /* how long they took to read */
     uint64_t speed;                     /* bytes a second; 0: not known */
     unsigned late;                      /* how often it failed, or did not answer in time */

@@ -368,6 +368,7 @@ static bool is_of_use(const struct kept *k, const struct log_piece *x)
 static int say_gap(struct kept *k, struct err *e)
 {
     char text[ERR_TEXT_BYTES];
+    k->damaged = true;
     snprintf(text, sizeof text,
              _("what comes behind %.200s, position %" PRIu64 ", is not kept: there is a gap"),
              k->names[k->n_names - 1], k->at);
@@ -400,6 +401,7 @@ static int take_all(struct kept *k, struct err *e)
         if (rc == -ERR_DAMAGED) { /* what comes before is whole */
             char text[2 * ERR_TEXT_BYTES + 8];
             snprintf(text, sizeof text, "%s: %s", lost.what, lost.why);
+            k->damaged = true;
             return end_with(k, text, e);
         }
         if (rc < 0) {
@@ -413,9 +415,10 @@ static int take_all(struct kept *k, struct err *e)
     }
     if (rc == 1)
         return say_gap(k, e);
-    if (rc == 0 && k->events.wrong)
-        return end_with(k, _("what is kept of it is no binary log"), e);
-    return rc;
+    if (rc < 0 || !k->events.wrong)
+        return rc;
+    k->damaged = true;
+    return end_with(k, _("what is kept of it is no binary log"), e);
 }
 
 /* What lies behind the moment goes. */
@@ -528,14 +531,14 @@ static void tell(const struct kept *k)
              k->end_at ? k->end_at : k->seam.position);
     report_facts(
         k->r->report, "recovered",
-        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:b, s:s, s:o}", "kind", MY_ROOT,
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:b, s:s, s:b, s:o}", "kind", MY_ROOT,
                   "system", json_string_value(json_object_get(k->x->facts, "server_id")),
                   "position", position, "last_commit", position, "last_commit_at",
                   (json_int_t)k->events.last_s, "backup_end_at",
                   (json_int_t)json_integer_value(json_object_get(k->x->facts, "stopped_at")),
                   "known_at", other ? 0.0 : (double)k->known_ns / 1000000000.0, "expected_at",
-                  (double)k->at_us / 1000000.0, "beyond", k->beyond, "gap", gap, "salvaged",
-                  salvaged(k)));
+                  (double)k->at_us / 1000000.0, "beyond", k->beyond, "gap", gap, "damaged",
+                  *gap && k->damaged, "salvaged", salvaged(k)));
 }
 
 /* A backup alone is what it is. */

@@ -14,6 +14,7 @@ struct kept {
     struct log_piece *v; /* owned, as the next three */
     size_t n;
     char *source, *why;
+    bool damaged;             /* it ends there because a piece of it is damaged or missing */
     char *names[MAX_BINLOGS]; /* of the files that are made; owned */
     size_t n_names;
     int64_t at_us, known_ns;

@@ -373,6 +373,7 @@ static int take_all(struct replay *r, struct err *e)
         rc = get_piece(r, i, true, &p, &lost);
         if (rc == -ERR_DAMAGED) { /* what comes before is whole, and is more than the backup has */
             snprintf(text, sizeof text, "%s: %s", lost.what, lost.why);
+            r->damaged = true;
             return end_with(r, text, e);
         }
         if (rc < 0) {
@@ -390,6 +391,7 @@ static int take_all(struct replay *r, struct err *e)
     }
     if (rc != 1)
         return rc;
+    r->damaged = true;
     snprintf(text, sizeof text, _("what comes behind %s is not kept: there is a gap"),
              lsn_print(r->reached, lsn));
     return end_with(r, text, e);
@@ -542,15 +544,15 @@ static void tell(const struct replay *r)
                                                  : r->why;
     uint64_t at = r->barrier ? r->barrier : r->beyond ? r->last.end : r->reached;
     report_facts(r->c->r->report, "recovered",
-                 json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:o}", "kind",
-                           PG_ROOT, "system",
+                 json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:b, s:o}",
+                           "kind", PG_ROOT, "system",
                            json_string_value(json_object_get(r->c->facts, "system_identifier")),
                            "timeline", (json_int_t)replay_timeline(r), "position",
                            position(at > r->c->stop_lsn ? at : r->c->stop_lsn), "last_commit",
                            position(r->last.end), "last_commit_at", seconds(r->last.time_us),
                            "backup_end_at", seconds(backup_end_us(r)), "known_at",
                            seconds(known_us), "expected_at", seconds(r->at_us), "beyond", r->beyond,
-                           "gap", gap, "salvaged", salvaged(r)));
+                           "gap", gap, "damaged", *gap && r->damaged, "salvaged", salvaged(r)));
 }
 
 static int set_target(struct replay *r, struct pg_replay *ret, struct err *e)

@@ -34,6 +34,7 @@ struct replay {
     /* what was found */
     struct wal_commit last; /* that is not beyond the end that was asked for; end 0: none */
     bool beyond;            /* there is something beyond it: recovery will stop before */
+    bool damaged;           /* the kept log ends because a piece of it is damaged or missing */
     bool stop;              /* more is not needed */
 
     uint64_t barrier; /* a record that must not be replayed; 0: there is none before the end */

@@ -28,7 +28,7 @@ static int64_t scene_newest_s(const struct incident *inc)
     json_t *place;
     json_array_foreach(crash_scene_places(inc), i, place)
     {
-        int64_t s = (int64_t)json_number_value(json_object_get(place, "newest"));
+        int64_t s = recovered_seconds(place, "newest");
         newest = s > newest ? s : newest;
     }
     return newest;
@@ -86,6 +86,12 @@ static char *text_of(const struct incident *inc, const struct loss *l)
     time_text(l->upto_s, upto);
     if (incident_sign_s(inc) > 0)
         return went_back_text(inc, l);
+    if (*l->r.gap && l->gap_s > 0)
+        return text_print(_("recovered up to %s: the log does not go on: %s; what was written from "
+                            "then to %s (at most %s) is not in it"),
+                          to, l->r.gap, upto, crash_span((uint64_t)l->gap_s, span));
+    if (*l->r.gap) /* by the clocks nothing can be missing, and something may be */
+        return text_print(_("recovered up to %s: the log does not go on: %s"), to, l->r.gap);
     if (l->beyond)
         return text_print(_("recovered up to %s: that is after the time of the crash that was "
                             "told, %s. What was written in between is kept; if it is a mistake, "
@@ -99,22 +105,54 @@ static char *text_of(const struct incident *inc, const struct loss *l)
         upto, crash_span((uint64_t)l->gap_s, span));
 }
 
-static void know(const struct incident *inc, const json_t *facts, int64_t received_s,
-                 struct loss *ret)
+/* Where the log has a gap, what is told of the crash says nothing of what came behind the gap. What is left of the scene may be old files only:
+ * those of before what came back tell nothing of the crash. */
+static void find_end(const struct incident *inc, struct loss *l)
 {
-    *ret = (struct loss){ .crashed_s = inc->crashed_s ? inc->crashed_s : scene_newest_s(inc) };
-    recovered_least(facts, &ret->r);
+    int64_t newest = scene_newest_s(inc);
+    if (newest < l->to_s)
+        newest = 0;
+    l->crashed_s = inc->crashed_s ? inc->crashed_s : newest;
+    l->upto_s = l->crashed_s ? l->crashed_s : inc->opened_s;
+    if (!*l->r.gap)
+        return;
+    l->upto_s = newest > l->upto_s ? newest : l->upto_s;
+    if (l->upto_s <= l->to_s)
+        l->upto_s = inc->opened_s;
+}
+
+/* Without the policy's file its paths are not known; that there are any was written down when the incident was opened. */
+static struct policy parts_of(const struct crash *c)
+{
+    struct policy pol = *c->policy; /* what it points to is borrowed */
+    const json_t *settings = json_object_get(c->inc->events[0].body, "settings");
+    size_t i;
+    json_t *one;
+    json_array_foreach(c->bare ? json_object_get(settings, "kinds") : NULL, i, one)
+    {
+        const char *kind = json_string_value(one);
+        pol.n_paths += kind && strcmp(kind, "postgresql") != 0 && strcmp(kind, "mariadb") != 0;
+    }
+    return pol;
+}
+
+static void know(const struct crash *c, const json_t *facts, int64_t received_s, struct loss *ret)
+{
+    const struct incident *inc = c->inc;
+    *ret = (struct loss){ 0 };
+    const struct policy pol = parts_of(c);
+    recovered_least(facts, &pol, received_s, &ret->r);
     ret->to_s = ret->r.to_s ? ret->r.to_s : received_s;
-    ret->upto_s = ret->crashed_s ? ret->crashed_s : inc->opened_s;
+    find_end(inc, ret);
     ret->gap_s = ret->upto_s > ret->to_s ? ret->upto_s - ret->to_s : 0;
-    ret->beyond = inc->crashed_s && (ret->r.to_s ? ret->r.commit_s : received_s) > inc->crashed_s;
+    ret->beyond = !*ret->r.gap && inc->crashed_s && ret->r.commit_s > inc->crashed_s;
     ret->scene = scene_folders(inc);
 }
 
 int crash_write_loss(struct crash *c, const json_t *facts, int64_t received_s, struct err *e)
 {
     struct loss l;
-    know(c->inc, facts, received_s, &l);
+    know(c, facts, received_s, &l);
     int64_t sign = incident_sign_s(c->inc);
     char *text = text_of(c->inc, &l);
     json_t *body = json_pack("{s:I, s:I, s:I, s:b, s:b, s:o, s:O?}", "crashed",

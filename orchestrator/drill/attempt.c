@@ -79,12 +79,13 @@ const struct snap_ref *drill_find_snap(const struct vault *v, const char *policy
 static json_t *copies_json(const struct restore_outcome *o)
 {
     json_t *all = json_array();
-    for (size_t i = 0; i < o->n_copies; i++)
-        json_array_append_new(all, json_pack("{s:s, s:b, s:I, s:I, s:I}", "place",
-                                             o->copies[i].place, "used", o->copies[i].used,
-                                             "chunks", (json_int_t)o->copies[i].chunks, "bytes",
-                                             (json_int_t)o->copies[i].bytes, "damaged",
-                                             (json_int_t)o->copies[i].chunks_bad));
+    for (size_t i = 0; i < o->n_copies; i++) {
+        const struct restore_copy *c = &o->copies[i];
+        uint64_t bad = c->chunks_bad + c->logs_bad;
+        json_array_append_new(all, json_pack("{s:s, s:b, s:I, s:I, s:I}", "place", c->place, "used",
+                                             c->used, "chunks", (json_int_t)c->chunks, "bytes",
+                                             (json_int_t)c->bytes, "damaged", (json_int_t)bad));
+    }
     return all;
 }
 
@@ -127,9 +128,10 @@ static void take_outcome(struct drill *d, const struct restore_outcome *o, enum 
     struct drill_measured *m = &out->m;
     m->end = end;
     m->recovered_to_s = o->received_ns / 1000000000;
-    drill_take_facts(o->facts, m);
+    drill_take_facts(o->facts, d->pol, m);
     for (size_t i = 0; i < o->n_copies; i++) {
-        m->damaged += o->copies[i].chunks_bad;
+        m->damaged += o->copies[i].chunks_bad + o->copies[i].logs_bad;
+        m->damaged_logs += o->copies[i].logs_bad;
         out->bytes_read += o->copies[i].bytes;
     }
     m->missing = o->done.failed;

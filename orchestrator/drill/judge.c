@@ -9,6 +9,7 @@ static const struct {
     const char *name, *words;
 } reasons[DRILL_REASONS] = {
     [DRILL_COPY_DAMAGED] = { "copy-damaged", N_("a copy is damaged") },
+    [DRILL_LOG_BROKEN] = { "log-broken", N_("its log is damaged or has a gap") },
     [DRILL_NOT_RESTORED] = { "not-restored", N_("nothing could be restored") },
     [DRILL_IN_PART] = { "in-part", N_("files are missing from what was restored") },
     [DRILL_NOT_STARTED] = { "not-started", N_("the database does not start on it") },
@@ -43,6 +44,8 @@ static unsigned judge_content(const struct drill_measured *m)
     unsigned r = 0;
     if (m->damaged || m->end == RESTORE_DAMAGED)
         r |= 1u << DRILL_COPY_DAMAGED;
+    if (m->log_broken || (m->log_gap && m->damaged_logs))
+        r |= 1u << DRILL_LOG_BROKEN;
     if (m->end == RESTORE_IN_PART || m->missing)
         r |= 1u << DRILL_IN_PART;
     if (m->no_start)
@@ -62,7 +65,7 @@ unsigned drill_judge(const struct drill_measured *m)
     int64_t rpo = drill_rpo_s(m);
     if (m->stopped || m->end == RESTORE_STOPPED)
         return r | 1u << DRILL_STOPPED;
-    if (!m->verified_s && (r & ~(1u << DRILL_COPY_DAMAGED)) == 0)
+    if (!m->verified_s && (r & ~(1u << DRILL_COPY_DAMAGED | 1u << DRILL_LOG_BROKEN)) == 0)
         r |= 1u << DRILL_NOT_RESTORED;
     if (m->verified_s && m->attempts > 1)
         r |= 1u << DRILL_OLDER;
@@ -75,13 +78,13 @@ unsigned drill_judge(const struct drill_measured *m)
 
 int drill_status(unsigned r)
 {
-    unsigned damage = 1u << DRILL_COPY_DAMAGED | 1u << DRILL_IN_PART | 1u << DRILL_CHECK_FALSE |
-                      1u << DRILL_FILES_DIFFER;
+    unsigned damage = 1u << DRILL_COPY_DAMAGED | 1u << DRILL_LOG_BROKEN | 1u << DRILL_IN_PART |
+                      1u << DRILL_CHECK_FALSE | 1u << DRILL_FILES_DIFFER;
     return r == 0 ? 0 : r & 1u << DRILL_STOPPED ? 130 : r & damage ? 4 : 1;
 }
 
 /* --- from the words of drivers ------------------------------------------------------------------------------ */
-void drill_take_facts(const json_t *facts, struct drill_measured *m)
+void drill_take_facts(const json_t *facts, const struct policy *pol, struct drill_measured *m)
 {
     size_t i;
     json_t *o;
@@ -96,7 +99,14 @@ void drill_take_facts(const json_t *facts, struct drill_measured *m)
         m->wrong += wrong;
         m->no_start |= wrong && name && strcmp(name, "started") == 0;
     }
-    recovered_least(facts, &least);
-    if (least.to_s)
-        m->recovered_to_s = least.to_s;
+    m->log_gap = m->log_broken = false;
+    json_array_foreach(json_object_get(facts, "recovered"), i, o)
+    {
+        struct recovered r;
+        recovered_of(o, &r);
+        m->log_gap |= *r.gap != 0;
+        m->log_broken |= json_is_true(json_object_get(o, "damaged"));
+    }
+    recovered_least(facts, pol, m->recovered_to_s, &least);
+    m->recovered_to_s = least.to_s;
 }

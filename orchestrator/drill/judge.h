@@ -9,6 +9,7 @@
 
 enum drill_reason {
     DRILL_COPY_DAMAGED, /* a copy has damage, also where another one stood in for it */
+    DRILL_LOG_BROKEN, /* its log is damaged in every copy, or a piece of it is missing: it ends before its time */
     DRILL_NOT_RESTORED, /* nothing could be restored */
     DRILL_IN_PART,      /* files are missing */
     DRILL_NOT_STARTED,  /* the database does not start on it, or its programs do not */
@@ -30,7 +31,9 @@ struct drill_measured {
     uint64_t max_rto_s, max_rpo_s; /* 0: not judged */
     enum restore_end end;          /* of the last attempt */
     unsigned attempts;
-    uint64_t damaged;         /* chunks that were damaged or missing in a copy */
+    uint64_t damaged; /* chunks, and objects of the log, that were damaged or missing in a copy */
+    uint64_t damaged_logs;    /* of these: objects */
+    bool log_gap, log_broken; /* the log does not go on; its driver says that it is for damage */
     uint64_t missing, differ; /* files */
     unsigned checks, wrong;   /* checks of databases; of these: wrong */
     bool no_start;            /* among these that a server starts */
@@ -42,7 +45,8 @@ int64_t drill_rpo_s(const struct drill_measured *m);
 unsigned drill_judge(const struct drill_measured *m);
 /* Of a failed one: 4 for damage and wrong checks, 130 when it was stopped, else 1. 0: passed. */
 int drill_status(unsigned reasons);
-/* What the driver's words in a restore's facts say: checks, and how far a database was recovered (0: nothing is said of it). */
-void drill_take_facts(const json_t *facts, struct drill_measured *m);
+/* What the driver's words in a restore's facts say: checks, and how far all that the policy backs up was recovered (recovered.h); what they do
+ * not tell of is of recovered_to_s, the time of the backup. */
+void drill_take_facts(const json_t *facts, const struct policy *pol, struct drill_measured *m);
 
 #endif

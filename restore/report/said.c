@@ -368,6 +368,7 @@ char *said_of_drill(const struct report *r, const struct event *ev)
         struct bilingual w;
     } reasons[] = {
         { "copy-damaged", { "有副本损坏", "a copy is damaged" } },
+        { "log-broken", { "数据库日志损坏或有缺口", "its log is damaged or has a gap" } },
         { "not-restored", { "未能恢复", "nothing could be restored" } },
         { "in-part", { "恢复的数据缺少文件", "files are missing from what was restored" } },
         { "not-started", { "数据库不能启动", "the database does not start on it" } },
@@ -566,11 +567,34 @@ static char *went_back(const struct report *r, const struct event *ev, const cha
         text, zh(r) ? "，保留在现场：" : "; it lies in the scene: ", copy(event_text(ev, "scene")));
 }
 
+/* The log that was kept ended before its time: what came then is not there, however much it was. */
+static char *broken_off(const struct report *r, const struct event *ev, const char *at,
+                        const char *span, const char *gap)
+{
+    char *said = said_original(r, gap);
+    char *text = words_print(zh(r) ? "恢复到 %s，日志到此中断（%s）"
+                                   : "recovered up to %s: the log does not go on (%s)",
+                             at, said ? said : "");
+    free(said);
+    if (event_int(ev, "gap_s") == 0)
+        return words_join(
+            text, "",
+            either(r, "；其后写入的数据不在其中", "; what was written after it is not in it"));
+    return words_join(text, "",
+                      words_print(zh(r) ? "；其后至多%s内写入的数据不在其中"
+                                        : "; what was written in the %s after it at most is not in "
+                                          "it",
+                                  span));
+}
+
 static char *loss_words(const struct report *r, const struct event *ev, const char *at,
                         const char *span)
 {
+    const char *gap = fact_text(json_object_get(ev->body, "driver"), "gap");
     if (event_int(ev, "before") > 0)
         return went_back(r, ev, at, span);
+    if (*gap)
+        return broken_off(r, ev, at, span, gap);
     if (json_is_true(json_object_get(ev->body, "after_crash")))
         return words_print(zh(r) ? "恢复到 %s，晚于所报的故障时刻；其间写入的数据均已保留"
                                  : "recovered up to %s, later than the time of the crash that was "

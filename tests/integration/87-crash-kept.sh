@@ -82,11 +82,46 @@ P
 expect 0 "$t" --json drill db
 [ "$(json recovered_to drill)" -le "$committed" ] || fail "what is of before is told as new: $(json recovered_to drill), $committed"
 cp "$work/state" "$TWOFOLD_STATE/logs/db.json"
+# A log that is damaged in every copy is no drill that was passed, though all comes well as far as it comes.
+for copy in "$a" "$b"; do
+    cp -a "$copy/logs" "$copy.logs"
+    find "$copy/logs" -name '0*-0*' -type f -exec sh -c 'for f; do printf XXXXXXXX | dd of="$f" bs=1 seek=$(($(stat -c %s "$f") / 2)) conv=notrunc status=none; done' - {} +
+done
+expect 4 "$t" --json drill db
+[[ $(json reasons drill) == *log-broken* && $(json reasons drill) == *copy-damaged* ]] || fail "a drill with a damaged log: $(json reasons drill)"
+for copy in "$a" "$b"; do clean "$copy/logs" && mv "$copy.logs" "$copy/logs"; done
 pg_stop "$one" immediate
 expect 0 "$t" --yes crash db --crashed-at "$crashed" && said 'at most|nothing that was written until'
 id=$(sed -n 's/^INCIDENT \([^ ]*\).*/\1/p' "$work/.out")
 gap=$(sed -n 's/.*"kind":"loss".*"gap_s":\([0-9]*\).*/\1/p' "$TWOFOLD_STATE/incidents/$id/timeline")
 [ "$gap" -le 2 ] || fail "a quiet database is told to have lost $gap s"
+expect 0 "$t" crash close
+
+# --- what is lost is told, also where the crash is told too early, or nothing but old files says when it was ----------------------
+lost_line() { sed -n 's/^INCIDENT \([^ ]*\).*/\1/p' "$work/.out" | xargs -I{} grep '"kind":"loss"' "$TWOFOLD_STATE/incidents/{}/timeline"; }
+expect 0 "$t" backup db
+crashed=$(date -u '+%Y-%m-%d %H:%M:%S')
+sleep 1.1
+add_rows "$one" 10
+pg_sql "$one" "SELECT pg_switch_wal()" >/dev/null
+missing=$(pg_sql "$one" "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+add_rows "$one" 10
+pg_sql "$one" "SELECT pg_switch_wal()" >/dev/null
+sleep 1.1
+add_rows "$one" 10
+pg_stop "$one" immediate
+rm -r "$one/data/base" "$one/data/pg_wal/$missing"
+expect 0 "$t" --yes crash db --crashed-at "$crashed" && said 'the log does not go on: ' && not_said 'What was written in between is kept|is missing$'
+[[ $(lost_line) == *'"after_crash":false'* && $(lost_line) != *'"gap_s":0,'* ]] || fail "a log with a gap: $(lost_line)"
+expect 0 "$t" crash close
+expect 0 "$t" backup db
+sleep 1.1
+add_rows "$one" 10
+pg_stop "$one" immediate
+find "$one/data" -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec rm -r {} +
+touch -d '1 year ago' "$one/data/PG_VERSION"
+expect 0 "$t" --yes crash db && not_said 'nothing that was written'
+[[ $(lost_line) == *'"crash_is_known":false'* && $(lost_line) != *'"gap_s":0,'* ]] || fail "old files alone: $(lost_line)"
 expect 0 "$t" crash close
 
 # --- a deep tree that a program looks at before it is put back ---------------------------------------------------------------

@@ -67,6 +67,14 @@ static void test_reasons(void **state)
     m.attempts = 2;
     fails(m, BIT(DRILL_COPY_DAMAGED) | BIT(DRILL_OLDER), 4);
     m = good();
+    m.log_broken = true; /* and it came well, as far as it came */
+    fails(m, BIT(DRILL_LOG_BROKEN), 4);
+    m = good();
+    m.damaged = m.damaged_logs = 1;
+    fails(m, BIT(DRILL_COPY_DAMAGED), 4); /* another copy had it */
+    m.log_gap = true;                     /* no copy has any of it that can be read */
+    fails(m, BIT(DRILL_COPY_DAMAGED) | BIT(DRILL_LOG_BROKEN), 4);
+    m = good();
     m.differ = 1;
     m.end = RESTORE_CHECK_FAILED;
     m.verified_s = 0;
@@ -105,7 +113,7 @@ static void test_facts(void **state)
                           "started", "ok", 1, "name", "sql", "ok", 0, "recovered", "known_at",
                           500.9, "last_commit_at", 400.0, "backup_end_at", 100.0, "known_at", 0.0,
                           "backup_end_at", 450.0);
-    drill_take_facts(f, &m);
+    drill_take_facts(f, NULL, &m);
     assert_int_equal(m.checks, 2);
     assert_int_equal(m.wrong, 1);
     assert_false(m.no_start);
@@ -113,11 +121,18 @@ static void test_facts(void **state)
     json_decref(f);
     f = json_pack("{s:[{s:s,s:b}]}", "check", "name", "started", "ok", 0);
     m.recovered_to_s = 7;
-    drill_take_facts(f, &m);
+    drill_take_facts(f, NULL, &m);
     assert_true(m.no_start);
     assert_int_equal(m.recovered_to_s, 7); /* nothing was said of it */
     json_decref(f);
-    drill_take_facts(NULL, &m);
+    assert_false(m.log_broken);
+    f = json_pack("{s:[{s:i,s:b},{s:i}]}", "recovered", "last_commit_at", 9, "damaged", 1,
+                  "last_commit_at", 8);
+    drill_take_facts(f, NULL, &m);
+    assert_true(m.log_broken);
+    json_decref(f);
+    drill_take_facts(NULL, NULL, &m);
+    assert_false(m.log_broken);
     assert_int_equal(m.checks, 0);
 }
 
@@ -152,6 +167,37 @@ static void test_recovered(void **state)
             fail_msg("case %zu: %lld", i, (long long)r.to_s);
         json_decref(one);
     }
+}
+
+/* Of all that a policy backs up, what lost most; what tells nothing of itself is of the time of the backup. */
+static void least_is(const char *facts, const struct policy *pol, int64_t to, const char *gap)
+{
+    struct recovered r;
+    json_t *f = json_loads(facts, 0, NULL);
+    recovered_least(f, pol, 100, &r);
+    if (r.to_s != to || strcmp(r.gap, gap) != 0)
+        fail_msg("%s: %lld \"%s\"", facts, (long long)r.to_s, r.gap);
+    json_decref(f);
+}
+
+static void test_least(void **state)
+{
+    (void)state;
+    struct source_spec pg = { .kind = "postgresql" };
+    struct policy db = { .sources = &pg, .n_sources = 1 };
+    struct policy mixed = db;
+    mixed.n_paths = 1;
+    static const char one[] =
+        "{\"recovered\": [{\"kind\": \"postgresql\", \"last_commit_at\": 200.5}]}";
+    least_is(one, &db, 200, "");
+    least_is(one, &mixed, 100, ""); /* its files went back to the backup */
+    least_is("{}", &db, 100, "");
+    least_is("{\"recovered\": [{\"kind\": \"mariadb\", \"last_commit_at\": 200}]}", &db, 100, "");
+    least_is("{\"recovered\": [{\"last_commit_at\": 200}, {\"kind\": \"x\"}]}", NULL, 0, "");
+    least_is("{\"recovered\": [{\"last_commit_at\": 200, \"gap\": \"g\"}, {\"known_at\": 150}]}",
+             NULL, 150, "g");
+    least_is("{\"recovered\": [{\"known_at\": 1e300, \"backup_end_at\": 150}]}", NULL, 150, "");
+    least_is("{\"recovered\": [{\"known_at\": -1e300}]}", NULL, 0, "");
 }
 
 static void test_names(void **state)
@@ -215,7 +261,8 @@ int main(void)
         cmocka_unit_test(test_passed),       cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_not_restored), cmocka_unit_test(test_facts),
         cmocka_unit_test(test_recovered),    cmocka_unit_test(test_names),
-        cmocka_unit_test(test_due),          cmocka_unit_test(test_past),
+        cmocka_unit_test(test_least),        cmocka_unit_test(test_due),
+        cmocka_unit_test(test_past),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

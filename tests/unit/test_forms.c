@@ -682,6 +682,18 @@ static void test_went_back(void **state)
     struct document *d = filled(f, "incident", PAPER_ZH);
     has(d, "consequence", "此前写入的数据没有缺失");
     document_free(d);
+    /* A log with a gap: neither that all is kept, nor that nothing is missing, whatever was told of the crash. */
+    add_told(f, "loss {\"recovered_to\": 1794990940, \"gap_s\": 0, \"after_crash\": true,"
+                " \"driver\": {\"gap\": \"damaged behind 0/D00000\"}, \"text\": \"\"}");
+    d = filled(f, "incident", PAPER_ZH);
+    has(d, "consequence", "日志到此中断（原文“damaged behind 0/D00000”）；其后写入的数据不在其中");
+    document_free(d);
+    add_told(f, "loss {\"recovered_to\": 1794990940, \"gap_s\": 60,"
+                " \"driver\": {\"gap\": \"damaged behind 0/D00000\"}, \"text\": \"\"}");
+    d = filled(f, "incident", PAPER_EN);
+    has(d, "consequence", "the log does not go on (damaged behind 0/D00000)");
+    has(d, "consequence", "after it at most is not in it");
+    document_free(d);
     add_told(f, "note {\"field\": \"first-sign\", \"text\": \"\", \"first_sign\": 1794990941}");
     add_told(f, "loss {\"recovered_to\": 1794990940, \"gap_s\": 60, \"before\": 1794990941,"
                 " \"scene\": \"/srv/a.scene\", \"text\": \"\"}");
