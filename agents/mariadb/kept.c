@@ -365,10 +365,11 @@ static bool is_of_use(const struct kept *k, const struct log_piece *x)
     return x->timeline > k->number || (x->timeline == k->number && x->end > k->at);
 }
 
-static int say_gap(struct kept *k, struct err *e)
+/* damaged: what was kept is missing; else the log began anew, and that was known. */
+static int say_gap(struct kept *k, bool damaged, struct err *e)
 {
     char text[ERR_TEXT_BYTES];
-    k->damaged = true;
+    k->damaged = damaged;
     snprintf(text, sizeof text,
              _("what comes behind %.200s, position %" PRIu64 ", is not kept: there is a gap"),
              k->names[k->n_names - 1], k->at);
@@ -394,7 +395,7 @@ static int take_all(struct kept *k, struct err *e)
         struct err lost = ERR_INIT;
         struct piece *p = NULL;
         if (x->epoch != k->v[0].epoch || x->system != k->system)
-            return say_gap(k, e);
+            return say_gap(k, false, e);
         if (!is_of_use(k, x))
             continue;
         rc = get_piece(k, i, true, &p, &lost);
@@ -414,7 +415,7 @@ static int take_all(struct kept *k, struct err *e)
         fetch_put(k->r->fetch, p);
     }
     if (rc == 1)
-        return say_gap(k, e);
+        return say_gap(k, true, e);
     if (rc < 0 || !k->events.wrong)
         return rc;
     k->damaged = true;

@@ -357,16 +357,17 @@ static int find_way(struct replay *r, struct err *e)
 static int take_all(struct replay *r, struct err *e)
 {
     char text[2 * ERR_TEXT_BYTES + 8], lsn[LSN_TEXT_BYTES];
+    bool anew =
+        false; /* a gap that was known when it came to be: nothing that was kept is missing */
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < r->n && !r->stop; i++) {
         const struct log_piece *x = &r->v[i];
         struct piece *p = NULL;
-        bool breaks = i > 0 && x->epoch != r->v[i - 1].epoch;
-        if (breaks || x->system != r->system) {
+        anew = (i > 0 && x->epoch != r->v[i - 1].epoch) || x->system != r->system;
+        if (anew) {
             rc = 1;
             break;
         }
-
         if (x->kind == LOG_BYTES && (x->timeline != replay_timeline(r) || x->end <= r->reached))
             continue;
         struct err lost = ERR_INIT;
@@ -391,7 +392,7 @@ static int take_all(struct replay *r, struct err *e)
     }
     if (rc != 1)
         return rc;
-    r->damaged = true;
+    r->damaged = !anew;
     snprintf(text, sizeof text, _("what comes behind %s is not kept: there is a gap"),
              lsn_print(r->reached, lsn));
     return end_with(r, text, e);
