@@ -6,9 +6,25 @@
 . "$TWOFOLD_SRC/tests/integration/wal.sh"
 . "$TWOFOLD_SRC/tests/integration/lab.sh"
 lab_begin
-trap 'status=$?; pg_stop_all; (exit "$status"); lab_end' EXIT
+trap 'status=$?; kill "$watcher" 2>/dev/null; [ "$failures" -eq 0 ] || cat "$work/slow" 2>/dev/null; pg_stop_all; (exit "$status"); lab_end' EXIT
 lab_host orch
 lab_host db1
+# Where the hosts hang when it takes far longer than it does: told if it fails.
+where_it_hangs() {
+    local pid
+    sleep 50
+    for _ in 1 2 3; do
+        echo "--- after $SECONDS s:"
+        for pid in $(pgrep -f 'twofold|sshd|postgres'); do
+            [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ] || continue
+            echo "$(ps -o pid=,stat=,etimes=,wchan:24= -p "$pid") $(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c 1-100)"
+            sed 's/^/        /' "/proc/$pid/stack" 2>/dev/null | head -n 4
+        done
+        sleep 20
+    done
+}
+where_it_hangs >"$work/slow" 2>&1 &
+watcher=$!
 lab_trust orch db1
 lab_install db1
 pg_programs_on orch
