@@ -244,12 +244,30 @@ static bool shows_less(const struct vault *v)
     return away && v->seen_generation > shown;
 }
 
-/* What the catalog knows of, and no copy that can be read shows. */
+static bool catalog_has(const struct crash *c, const struct id *id)
+{
+    for (size_t i = 0; i < c->n_noted; i++)
+        if (id_eq(&c->noted[i].id, id))
+            return true;
+    return false;
+}
+
+/* What the catalog knows of, and no copy that can be read shows. One that does not even know the newest of those that are shown was lost, or could
+ * not be asked: that there may be a later backup stands for itself, with zeros for its id. */
 static void add_away(struct crash *c, size_t *n)
 {
+    const struct crash_snapshot *newest = NULL;
+    for (size_t i = 0; i < *n; i++)
+        if (!newest || c->snapshots[i].received_s > newest->received_s)
+            newest = &c->snapshots[i];
+    bool knows = newest ? catalog_has(c, &newest->id) : c->n_noted > 0;
     for (size_t i = 0; i < c->n_noted; i++)
         if (!find_snap(c->vault, &c->noted[i].id))
             c->snapshots[(*n)++] = c->noted[i];
+    if (!knows)
+        c->snapshots[(*n)++] = (struct crash_snapshot){ .received_s = c->inc->opened_s,
+                                                        .whole = true,
+                                                        .away = true };
 }
 
 static int list_snapshots(struct crash *c, struct err *e)
@@ -264,7 +282,7 @@ static int list_snapshots(struct crash *c, struct err *e)
         ask_catalog(c);
     for (size_t i = 0; i < v->n_lists; i++)
         n += v->lists[i]->n;
-    if (!(c->snapshots = calloc(n + c->n_noted + 1, sizeof *c->snapshots)))
+    if (!(c->snapshots = calloc(n + c->n_noted + 2, sizeof *c->snapshots)))
         return err_set(e, ERR_NOMEM, _("out of memory"));
     n = 0;
     for (size_t i = 0; i < v->n_lists; i++) {

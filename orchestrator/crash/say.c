@@ -229,8 +229,13 @@ static void say_answers(struct crash *c, const struct crash_next *n)
 static void say_away(struct crash *c, const struct crash_snapshot *s)
 {
     char when[32];
-    crash_line(c, INDENT, _("the backup of %s is in none of the copies that can be read now"),
-               time_text(s->received_s, when));
+    if (id_is_zero(&s->id))
+        crash_line(c, INDENT, "%s",
+                   _("a later state than what can be read now was seen here, and the catalog does "
+                     "not tell what is in it: there may be a newer backup"));
+    else
+        crash_line(c, INDENT, _("the backup of %s is in none of the copies that can be read now"),
+                   time_text(s->received_s, when));
     for (size_t i = 0; c->vault && i < c->vault->n_copies; i++)
         if (c->vault->copies[i].state == COPY_AWAY)
             crash_line(c, INDENT, _("copy \"%s\" cannot be reached: %s"), c->vault->copies[i].place,
@@ -405,14 +410,24 @@ static void say_given_up(struct crash *c)
         strcmp(id, event_text(ev, "snapshot")) == 0 ||
         received < json_integer_value(json_object_get(taken, "received")))
         return;
-    crash_line(c, INDENT,
-               _("A newer backup, of %s, was given up. It lies in a copy that could not "
-                 "be reached; once it can, what is missing is in it:"),
-               time_text(received, when));
+    struct id newer;
+    bool known = id_parse(event_text(ev, "snapshot"), &newer) && !id_is_zero(&newer);
+    if (!known)
+        crash_line(c, INDENT, "%s",
+                   _("There may be a newer backup, in a copy that could not be reached; once it "
+                     "can, see:"));
+    else
+        crash_line(c, INDENT,
+                   _("A newer backup, of %s, was given up. It lies in a copy that could not "
+                     "be reached; once it can, what is missing is in it:"),
+                   time_text(received, when));
     json_array_foreach(away, i, one) if (json_is_string(one))
         crash_line(c, INDENT + 2, _("copy \"%s\""), json_string_value(one));
-    crash_line(c, INDENT + 2, "twofold restore %s --snapshot %.12s --to FOLDER", c->inc->policy,
-               event_text(ev, "snapshot"));
+    if (known)
+        crash_line(c, INDENT + 2, "twofold restore %s --snapshot %.12s --to FOLDER", c->inc->policy,
+                   event_text(ev, "snapshot"));
+    else
+        crash_line(c, INDENT + 2, "twofold snapshots %s", c->inc->policy);
 }
 
 void crash_say_end(struct crash *c)

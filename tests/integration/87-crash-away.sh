@@ -39,6 +39,13 @@ mkdir "$src"
 expect 3 "$t" crash shop --answer host-repaired=yes && said 'in none of the copies' && said 'copy "a" cannot be reached' &&
     not_said 'RECOVERED'
 id=$(basename "$TWOFOLD_STATE"/incidents/shop-*)
+# A catalog that was lost tells of nothing; that a later state was seen is known without it.
+mkdir "$work/kept"
+mv "$TWOFOLD_STATE"/catalog.db* "$work/kept"
+expect 3 "$t" --yes crash resume "$id" && said 'there may be a newer backup' && not_said 'RECOVERED'
+test -z "$(ls -A "$src")" || fail "an older backup was taken, because the catalog is gone"
+rm -f "$TWOFOLD_STATE"/catalog.db*
+mv "$work"/kept/* "$TWOFOLD_STATE"
 expect 3 "$t" --yes crash resume "$id" && said 'in none of the copies' && not_said 'ESCALATED'
 test -z "$(ls -A "$src")" || fail "an older backup was taken for the one that is away"
 mv "$a.away" "$a"
